@@ -1,0 +1,37 @@
+"""Chat sessions of LangChain applications on Amazon DynamoDB, async first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .layout import Sizes
+from .messages import register_message_class
+from .repository import AsyncSessionRepository, ChatSession
+
+if TYPE_CHECKING:
+    from .blocking import SessionRepository
+    from .history import DynamoDBChatMessageHistory
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncSessionRepository",
+    "ChatSession",
+    "DynamoDBChatMessageHistory",
+    "SessionRepository",
+    "Sizes",
+    "register_message_class",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The adapter's base class goes away with langchain-core 2.0: the core must work without it.
+    if name == "DynamoDBChatMessageHistory":
+        from .history import DynamoDBChatMessageHistory
+
+        return DynamoDBChatMessageHistory
+    if name == "SessionRepository":
+        from .blocking import SessionRepository
+
+        return SessionRepository
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

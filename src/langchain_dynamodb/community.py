@@ -1,0 +1,117 @@
+"""Writes the incumbent's own item format, for fleets that still run langchain_community beside us.
+
+Everything is in one item, so a session ends at DynamoDB's 400 KB. Appends are atomic. They are exactly-once as far as
+the incumbent, which writes its whole list back, leaves our operation ids alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from langchain_core.messages import BaseMessage
+
+from . import conditions, plan
+from . import messages as codec
+from .errors import ItemFormatError, MessageTooLargeError
+from .keys import SessionKey
+from .layout import CommunityItem, SessionItem
+from .table import Table
+from .values import AttributeValue, attribute_bytes, to_attribute
+from .writing import State, Writer, change, new_op
+
+ITEM_BYTES = 409_600  # DynamoDB's limit on an item
+ITEM_OVERHEAD = 300  # bytes kept for key, operation ids and TTL stamp
+
+
+@dataclass(frozen=True)
+class CommunityWriter:
+    """Append, replace, truncate and delete on items in the incumbent's format; `writer` settles what others left."""
+
+    table: Table
+    writer: Writer
+    ttl: int | None
+    clock: Callable[[], int]
+
+    async def append(
+        self, key: SessionKey, messages: Sequence[BaseMessage], op: bytes, expected: int | None, history_size: int | None
+    ) -> int:
+        """Append atomically; with `history_size` the list is written back whole, as the incumbent does."""
+        natives = as_natives(messages)
+
+        async def step(state: State | None, op: bytes) -> CommunityItem:
+            item = _not_paged(key, state)
+            _check_size(item.natives + natives if item else natives)
+            if item and history_size:
+                kept = (item.natives + natives)[-history_size:]
+                return await self._write(key, item, kept, op)
+            now = self.clock()
+            expires = plan.expiries(now, self.ttl, None).session
+            unchanged = item if expected else None
+            request = conditions.append_community(unchanged, {"L": natives}, op, self.table.names, now, expires)
+            return _written(await self.table.update(key, request))
+
+        return await change(key, op, expected, self.writer.settled, step)
+
+    async def replace(self, key: SessionKey, messages: Sequence[BaseMessage], expected: int | None) -> int:
+        """Exchange the list."""
+        natives = as_natives(messages)
+        _check_size(natives)
+
+        async def step(state: State | None, op: bytes) -> CommunityItem | None:
+            item = _not_paged(key, state)
+            return await self._write(key, item or ABSENT, natives, op) if item or natives else None
+
+        return await change(key, new_op(), expected, self.writer.settled, step)
+
+    async def truncate(self, key: SessionKey, keep: int, expected: int | None) -> int:
+        """Keep the first `keep` messages."""
+
+        async def step(state: State | None, op: bytes) -> CommunityItem | None:
+            item = _not_paged(key, state)
+            if item is None or keep >= len(item.natives):
+                return item
+            return await self._write(key, item, item.natives[:keep], op)
+
+        return await change(key, new_op(), expected, self.writer.settled, step)
+
+    async def _write(
+        self, key: SessionKey, old: CommunityItem, natives: list[AttributeValue], op: bytes
+    ) -> CommunityItem:
+        expires = plan.expiries(self.clock(), self.ttl, None).session
+        stamp = old.expires if expires is None else expires
+        new = replace(old, history={"L": natives}, has_history=True, ops=old.ops | {op}, expires=stamp)
+        return _written(await self.table.update(key, conditions.from_community(old, new, self.table.names)))
+
+
+ABSENT = CommunityItem({"L": []}, has_history=False)
+
+
+def as_natives(messages: Sequence[BaseMessage]) -> list[AttributeValue]:
+    """Messages as the incumbent stores them; raises `InvalidInputError` for what a DynamoDB number cannot hold."""
+    return [to_attribute(codec.to_native(m, f"messages[{i}]"), f"messages[{i}]") for i, m in enumerate(messages)]
+
+
+def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:
+    if isinstance(state, SessionItem):
+        raise ItemFormatError(
+            f"session {key} is stored in pages, which item_format='community' does not write: use the default format, or "
+            "read the messages, delete the session and append them again"
+        )
+    return state
+
+
+def _written(state: State | None) -> CommunityItem:
+    assert isinstance(state, CommunityItem)  # the condition saw to it
+    return state
+
+
+def _check_size(natives: list[AttributeValue]) -> None:
+    size = attribute_bytes({"L": natives}) + ITEM_OVERHEAD
+    if size > ITEM_BYTES:
+        raise MessageTooLargeError(
+            f"the session would have {size} bytes, and DynamoDB's limit on an item is {ITEM_BYTES}: item_format='community' "
+            "keeps all messages in one item; use the default format, or bound the session by history_size",
+            size=size,
+            limit=ITEM_BYTES,
+        )

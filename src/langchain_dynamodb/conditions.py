@@ -1,0 +1,193 @@
+"""Each conditional write of the storage protocol as an expression. No I/O."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import layout
+from .expressions import Expression
+from .keys import SessionKey
+from .layout import CommunityItem, Intent, Names, Page, SessionItem
+from .values import AttributeValue, Item, number
+
+
+class Insert(NamedTuple):
+    """An append of one entry to the tail, sent without a look at the item first.
+
+    `generation` is None where no session is known: then the item may be absent, or in its first two epochs. The fence:
+    `base` is the number of pages the writer last knew. Page numbers only grow, and a rewrite skips at least one,
+    so while ``pages <= base + 1`` holds the ids of all appends since then are still on the item, and the condition
+    sees whether this very append was applied before.
+    """
+
+    entry: bytes
+    messages: int
+    cost: int
+    ops: frozenset[bytes]  # all are remembered
+    op: bytes  # and this one must not be there yet
+    room: int  # the tail may have at most this many bytes before
+    now: int
+    expires: int | None
+    generation: int | None = None
+    base: int = 0
+    expected: int | None = None
+
+
+def insert(wish: Insert, key: SessionKey, names: Names) -> Expression:
+    """UpdateItem of the normal case."""
+    e = Expression()
+    entries = e.value({"L": [{"B": wish.entry}]})
+    history, version = e.name(names.history), e.name(layout.VERSION)
+    now, one = e.value(number(wish.now)), e.value(number(1))
+    if wish.generation is None:
+        zero = e.value(number(0))
+        e.assign(names.history, f"list_append(if_not_exists({history}, {e.value({'L': []})}), {entries})")
+        e.assign(layout.VERSION, f"if_not_exists({version}, {e.value(number(wish.now - 1))}) + {one}")
+        e.assign(layout.GENERATION, f"if_not_exists({e.name(layout.GENERATION)}, {now})")
+        e.assign(layout.CREATED, f"if_not_exists({e.name(layout.CREATED)}, {now})")
+        e.assign(layout.PAGES, f"if_not_exists({e.name(layout.PAGES)}, {zero})")
+    else:
+        e.assign(names.history, f"list_append({history}, {entries})")
+        e.assign(layout.VERSION, f"{version} + {one}")
+    e.assign(layout.UPDATED, now)
+    if wish.expires is not None:
+        e.set(names.ttl, number(wish.expires))
+    e.add(layout.COUNT, number(wish.messages))
+    e.add(layout.TAIL_BYTES, number(wish.cost))
+    e.add(layout.TAIL_OPS, {"BS": sorted(wish.ops)})
+    e.require(_insertable(e, wish, key, names))
+    return e
+
+
+def _insertable(e: Expression, wish: Insert, key: SessionKey, names: Names) -> str:
+    if wish.expected == 0:
+        return _absent(e, key)
+    op = e.value({"B": wish.op})
+    conditions = [
+        f"attribute_not_exists({e.name(layout.INTENT)})",
+        f"{e.name(layout.TAIL_BYTES)} <= {e.value(number(wish.room))}",
+        f"NOT contains({e.name(layout.TAIL_OPS)}, {op})",
+        f"NOT contains({e.name(layout.PAGE_OPS)}, {op})",
+        _unexpired(e, names, wish.now),
+    ]
+    if wish.expected is not None:
+        conditions.append(f"{e.name(layout.VERSION)} = {e.value(number(wish.expected))}")
+    else:
+        conditions.append(f"{e.name(layout.PAGES)} <= {e.value(number(wish.base + 1))}")
+    if wish.generation is not None:
+        conditions.append(f"{e.name(layout.GENERATION)} = {e.value(number(wish.generation))}")
+    live = " AND ".join(conditions)
+    may_be_absent = wish.generation is None and wish.expected is None
+    return f"({_absent(e, key)} OR ({live}))" if may_be_absent else live
+
+
+def swing(old: SessionItem | None, new: SessionItem, key: SessionKey, names: Names) -> Expression:
+    """UpdateItem from one state to the next, on condition that nothing happened in between."""
+    e = _change(old.attributes(names) if old else {}, new.attributes(names))
+    if old:
+        e.require(f"{e.name(layout.VERSION)} = {e.value(number(old.version))}")
+        e.require(f"{e.name(layout.GENERATION)} = {e.value(number(old.generation))}")
+    else:
+        e.require(_absent(e, key))
+    return e
+
+
+def patch(old: SessionItem, new: SessionItem, names: Names) -> Expression:
+    """UpdateItem of bookkeeping that leaves the version alone: as long as the same pages are the history."""
+    e = _change(old.attributes(names), new.attributes(names))
+    for name, number_seen in ((layout.GENERATION, old.generation), (layout.PAGES, old.pages)):
+        e.require(f"{e.name(name)} = {e.value(number(number_seen))}")
+    return e
+
+
+def from_community(old: CommunityItem, new: SessionItem | CommunityItem, names: Names) -> Expression:
+    """UpdateItem of an item in the incumbent's format: only if its whole list is still the one that was read."""
+    e = _change(old.attributes(names), new.attributes(names))
+    require_unchanged(e, old, names)
+    return e
+
+
+def append_community(
+    old: CommunityItem | None, natives: AttributeValue, op: bytes, names: Names, now: int, expires: int | None
+) -> Expression:
+    """UpdateItem that appends to the incumbent's list; with `old`, only if its list is still that one."""
+    e = Expression()
+    history = e.name(names.history)
+    if expires is not None:
+        e.set(names.ttl, number(expires))
+    e.assign(names.history, f"list_append(if_not_exists({history}, {e.value({'L': []})}), {e.value(natives)})")
+    e.add(layout.TAIL_OPS, {"BS": [op]})
+    e.require(f"attribute_not_exists({e.name(layout.VERSION)})")
+    e.require(f"attribute_not_exists({e.name(layout.INTENT)})")
+    e.require(f"NOT contains({e.name(layout.TAIL_OPS)}, {e.value({'B': op})})")
+    e.require(_unexpired(e, names, now))
+    if old:
+        e.require(f"{history} = {e.value(old.history)}")
+    return e
+
+
+def put_page(page: Page) -> Expression:
+    """PutItem of a page: nothing may be there but an older cut, or the very same one."""
+    e = Expression()
+    cut, token = e.name(layout.CUT), e.name(layout.TOKEN)
+    version = e.value(number(page.cut))
+    same = f"({cut} = {version} AND {token} = {e.value({'B': page.token})})"
+    e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR {same})")
+    return e
+
+
+def delete_page(up_to: int) -> Expression:
+    """DeleteItem of a page that no commit can reach any more: a later cut of that number must survive it."""
+    e = Expression()
+    e.require(f"{e.name(layout.CUT)} <= {e.value(number(up_to))}")
+    return e
+
+
+def refresh_page(expires: int, names: Names) -> Expression:
+    """UpdateItem that lets a page live longer; a page that is gone stays gone."""
+    e = Expression()
+    e.set(names.ttl, number(expires))
+    e.require(f"attribute_exists({e.name(layout.CUT)})")
+    return e
+
+
+def delete_item(old: SessionItem | CommunityItem, names: Names) -> Expression:
+    """DeleteItem of the session item as it was seen."""
+    e = Expression()
+    if isinstance(old, SessionItem):
+        e.require(f"{e.name(layout.VERSION)} = {e.value(number(old.version))}")
+    else:
+        require_unchanged(e, old, names)
+    return e
+
+
+def require_unchanged(e: Expression, old: CommunityItem, names: Names) -> None:
+    """The item is still the incumbent's, with this list and this lease."""
+    e.require(f"attribute_not_exists({e.name(layout.VERSION)})")
+    for name, value in ((names.history, old.history if old.has_history else None), (layout.INTENT, old.intent)):
+        stored = value.attribute() if isinstance(value, Intent) else value
+        condition = f"{e.name(name)} = {e.value(stored)}" if stored else f"attribute_not_exists({e.name(name)})"
+        e.require(condition)
+
+
+def _change(before: Item, after: Item) -> Expression:
+    """SET what differs, REMOVE what is gone; attributes that are not ours stay as they are."""
+    e = Expression()
+    for name, value in after.items():
+        if before.get(name) != value:
+            e.set(name, value)
+    for name in before:
+        if name not in after:
+            e.remove(name)
+    return e
+
+
+def _unexpired(e: Expression, names: Names, now: int) -> str:
+    ttl = e.name(names.ttl)
+    return f"(attribute_not_exists({ttl}) OR {ttl} > {e.value(number(now // 1_000_000))})"
+
+
+def _absent(e: Expression, key: SessionKey) -> str:
+    """There is no item: every item has its key attributes."""
+    name, _, _ = key.attributes[0]
+    return f"attribute_not_exists({e.name(name)})"

@@ -1,0 +1,115 @@
+"""Everything this package raises.
+
+::
+
+    ChatHistoryError
+    ├── InvalidInputError (also a ValueError)      the call was wrong; nothing was sent
+    │   ├── UnsupportedMessageError                a value that cannot be stored exactly; names its path
+    │   └── MessageTooLargeError                   above a size limit; nothing was written
+    ├── IdempotencyError                           the same idempotency key with other messages
+    ├── VersionConflictError                       expected_version is not the session's version
+    ├── SessionBusyError                           another writer held the session for too long
+    ├── ItemFormatError                            the item is not in the format this repository writes
+    ├── CorruptSessionError                        what is stored cannot be read; names item and attribute
+    ├── RepositoryClosedError                      used after aclose()
+    ├── OutcomeUnknownError                        the write may or may not have happened
+    └── StorageError                               DynamoDB refused or could not be reached
+        ├── TableNotFoundError
+        ├── AccessDeniedError
+        └── ThrottledError
+
+Each one says in its message what to do. An error other than `OutcomeUnknownError` means that the call changed nothing.
+"""
+
+from __future__ import annotations
+
+
+class ChatHistoryError(Exception):
+    """Root of all errors of this package."""
+
+
+class InvalidInputError(ChatHistoryError, ValueError):
+    """An argument cannot be used; the message names its value and the fix. Nothing was sent."""
+
+
+class UnsupportedMessageError(InvalidInputError):
+    """A message holds something that would not come back as it went in.
+
+    `path` says where, for example ``messages[1].additional_kwargs['when']``.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class MessageTooLargeError(InvalidInputError):
+    """Above a size limit: `size` and `limit` in bytes. Nothing was written."""
+
+    def __init__(self, message: str, *, size: int, limit: int) -> None:
+        super().__init__(message)
+        self.size = size
+        self.limit = limit
+
+
+class IdempotencyError(ChatHistoryError):
+    """This idempotency key was already used on this session for other messages. Nothing was written."""
+
+
+class VersionConflictError(ChatHistoryError):
+    """The session's version is `actual`, not the `expected` one (0 means: no such session). Nothing was written."""
+
+    def __init__(self, message: str, *, expected: int, actual: int) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.actual = actual
+
+
+class SessionBusyError(ChatHistoryError):
+    """Other writers kept the session for longer than we wait. Nothing was written; try again."""
+
+
+class ItemFormatError(ChatHistoryError):
+    """The stored item is not in the format that this repository writes. Nothing was written."""
+
+
+class CorruptSessionError(ChatHistoryError):
+    """What is stored cannot be read: `item` is the item's key, `attribute` the attribute (None: the item is missing)."""
+
+    def __init__(self, message: str, *, item: str, attribute: str | None = None) -> None:
+        super().__init__(message)
+        self.item = item
+        self.attribute = attribute
+
+
+class RepositoryClosedError(ChatHistoryError):
+    """The repository was used after `aclose()`."""
+
+
+class OutcomeUnknownError(ChatHistoryError):
+    """The write may or may not have happened, and it can no longer be told which. Read the session before retrying."""
+
+
+class StorageError(ChatHistoryError):
+    """DynamoDB refused the request or could not be reached.
+
+    `code` is DynamoDB's error code where there is one. `outcome_unknown` is True where the request may
+    have been applied all the same; the repository settles that before it raises anything to its caller.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None, outcome_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.outcome_unknown = outcome_unknown
+
+
+class TableNotFoundError(StorageError):
+    """There is no such table in this account and region."""
+
+
+class AccessDeniedError(StorageError):
+    """The credentials do not allow the operation (or there are none)."""
+
+
+class ThrottledError(StorageError):
+    """DynamoDB throttled the request and kept doing so through all retries."""

@@ -1,0 +1,79 @@
+"""DynamoDB expressions: every name and value becomes a placeholder here, and nowhere else. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .values import AttributeValue
+
+
+class Expression:
+    """Collects the parts of one conditional request.
+
+    >>> e = Expression()
+    >>> e.set("ttl", {"N": "7"})
+    >>> e.require(f"attribute_exists({e.name('ttl')})")
+    >>> e.request()["UpdateExpression"], e.request()["ConditionExpression"]
+    ('SET #a = :a', 'attribute_exists(#a)')
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, AttributeValue] = {}
+        self._clauses: dict[str, list[str]] = {}
+        self._conditions: list[str] = []
+
+    def name(self, attribute: str) -> str:
+        """Placeholder of an attribute name."""
+        return self._names.setdefault(attribute, f"#{_letters(len(self._names))}")
+
+    def value(self, value: AttributeValue) -> str:
+        """Placeholder of a value."""
+        placeholder = f":{_letters(len(self._values))}"
+        self._values[placeholder] = value
+        return placeholder
+
+    def set(self, attribute: str, value: AttributeValue) -> None:
+        """SET the attribute to a value."""
+        self._clause("SET", f"{self.name(attribute)} = {self.value(value)}")
+
+    def assign(self, attribute: str, expression: str) -> None:
+        """SET the attribute to an expression made of placeholders."""
+        self._clause("SET", f"{self.name(attribute)} = {expression}")
+
+    def add(self, attribute: str, value: AttributeValue) -> None:
+        """ADD to a number or a set."""
+        self._clause("ADD", f"{self.name(attribute)} {self.value(value)}")
+
+    def remove(self, attribute: str) -> None:
+        """REMOVE the attribute."""
+        self._clause("REMOVE", self.name(attribute))
+
+    def require(self, condition: str) -> None:
+        """Add a condition; all must hold."""
+        self._conditions.append(condition)
+
+    def request(self) -> dict[str, Any]:
+        """The parameters of the request."""
+        request: dict[str, Any] = {}
+        if self._clauses:
+            request["UpdateExpression"] = " ".join(f"{verb} {', '.join(cs)}" for verb, cs in self._clauses.items())
+        if self._conditions:
+            request["ConditionExpression"] = " AND ".join(self._conditions)
+        if self._names:
+            request["ExpressionAttributeNames"] = {placeholder: name for name, placeholder in self._names.items()}
+        if self._values:  # an empty mapping is refused
+            request["ExpressionAttributeValues"] = self._values
+        return request
+
+    def _clause(self, verb: str, clause: str) -> None:
+        self._clauses.setdefault(verb, []).append(clause)
+
+
+def _letters(index: int) -> str:
+    """a, b, ... z, aa, ab, ..."""
+    text = ""
+    while index >= 0:
+        text = chr(ord("a") + index % 26) + text
+        index = index // 26 - 1
+    return text

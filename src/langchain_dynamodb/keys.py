@@ -1,0 +1,142 @@
+"""The key of a session item, and the keys of its pages derived from it. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import TypeAlias
+
+from .errors import InvalidInputError
+from .exact import short
+from .values import NUMBER_DIGITS, Item, is_storable
+
+Session: TypeAlias = str | Mapping[str, object]
+"""How a chat session is named: a session id, or the whole key of its item."""
+
+PARTITION_KEY_BYTES = 2048  # DynamoDB's limit on a partition key value
+SORT_KEY_BYTES = 1024  # and on a sort key value
+SUFFIX_BYTES = len("~lc~") + 14 + len("~") + 8
+
+# Session keys that end like this are refused, so no session can ever be named like a page of another one.
+_RESERVED = re.compile(r"~lc~[0-9a-f]{14}~[0-9a-f]{8}\Z")
+
+_DIGITS = Context(prec=NUMBER_DIGITS, traps=[])  # the thread's own would round to 28 digits
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """A checked session key: (name, type, value) of each key attribute, sorted by name.
+
+    Sorted, so that every client derives the same page keys whatever order its mapping has. `suffixed` is the
+    index of the attribute that takes the page suffix: the last one that is text or binary.
+    """
+
+    attributes: tuple[tuple[str, str, str | bytes], ...]
+    suffixed: int
+
+    @property
+    def item(self) -> Item:
+        """Key of the session item, as DynamoDB takes it."""
+        return {name: {kind: value} for name, kind, value in self.attributes}
+
+    @property
+    def size(self) -> int:
+        """Bytes the key adds to an item."""
+        return sum(len(name.encode()) + _size(value) for name, _, value in self.attributes)
+
+    def page(self, generation: int, number: int) -> Item:
+        """Key of page `number` of the session's `generation`."""
+        suffix = f"~lc~{generation:014x}~{number:08x}"
+        name, _, value = self.attributes[self.suffixed]
+        key = self.item
+        key[name] = {"B": value + suffix.encode()} if isinstance(value, bytes) else {"S": value + suffix}
+        return key
+
+    def __str__(self) -> str:
+        shown = {name: str(value) if kind == "N" else repr(value) for name, kind, value in self.attributes}
+        return ", ".join(f"{name}={value}" for name, value in shown.items())
+
+
+def _size(value: str | bytes) -> int:
+    return len(value.encode() if isinstance(value, str) else value)
+
+
+def session_key(session: object, primary_key_name: str) -> SessionKey:
+    """Check how the caller named a session; raises `InvalidInputError` that names the value."""
+    if isinstance(session, str):
+        session = {primary_key_name: session}
+    elif not isinstance(session, Mapping):
+        raise InvalidInputError(
+            f"session {short(session)} is a {type(session).__name__}: "
+            'name a session by its id (a str) or its whole key (a mapping such as {"PK": "a", "SK": "b"})'
+        )
+    if not 1 <= len(session) <= 2:
+        raise InvalidInputError(
+            f"key {short(dict(session))} has {len(session)} attributes: a DynamoDB key has a partition key "
+            "and at most a sort key"
+        )
+    for name in session:
+        if not isinstance(name, str) or not name or not _is_utf8(name):
+            raise InvalidInputError(f"key attribute name {short(name)} must be a text (UTF-8) that is not empty")
+    attributes = tuple((name, *_typed(name, session[name])) for name in sorted(session))
+    suffixable = [i for i, (_, kind, _) in enumerate(attributes) if kind in "SB"]
+    if not suffixable:
+        raise InvalidInputError(
+            f"key {short(dict(session))} consists of numbers only: long sessions derive the keys of their pages "
+            "from a text or binary key attribute; use a table with at least one"
+        )
+    _check_length(attributes, suffixable[-1])
+    return SessionKey(attributes, suffixable[-1])
+
+
+def _typed(name: str, value: object) -> tuple[str, str | bytes]:
+    """DynamoDB type and checked value of one key attribute."""
+    if isinstance(value, str) and value:
+        if not _is_utf8(value):
+            raise InvalidInputError(
+                f"key attribute {name!r} is {short(value)}, which holds a lone surrogate: use an id that is UTF-8 text"
+            )
+        return _unreserved(name, value, "S", value)
+    if isinstance(value, (bytes, bytearray)) and value:
+        return _unreserved(name, value.decode("latin-1"), "B", bytes(value))
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        number = Decimal(value)
+        if number.is_finite() and is_storable(number):
+            return "N", format(_DIGITS.normalize(number), "f") if number else "0"
+    raise InvalidInputError(
+        f"key attribute {name!r} is {short(value)}: use a text or bytes that are not empty, an int or a Decimal "
+        "of at most 38 digits"
+    )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unreserved(name: str, text: str, kind: str, value: str | bytes) -> tuple[str, str | bytes]:
+    if _RESERVED.search(text):
+        raise InvalidInputError(
+            f"key attribute {name!r} is {short(value)}, which ends like the key of a page of another session "
+            "(~lc~, 14 hexadecimal digits, ~, 8 hexadecimal digits): choose another id"
+        )
+    return kind, value
+
+
+def _check_length(attributes: tuple[tuple[str, str, str | bytes], ...], suffixed: int) -> None:
+    """Lengths are checked with room for the page suffix, so that no session stops at its first page."""
+    for i, (name, kind, value) in enumerate(attributes):
+        size = _size(value)
+        # Which of two attributes is the sort key is not known here: the suffixed one must satisfy the smaller limit.
+        limit = PARTITION_KEY_BYTES if len(attributes) == 1 or i != suffixed else SORT_KEY_BYTES
+        limit -= SUFFIX_BYTES if i == suffixed else 0
+        if kind != "N" and size > limit:
+            raise InvalidInputError(
+                f"key attribute {name!r} has {size} bytes ({short(value)}): at most {limit} fit, "
+                f"with room for the {SUFFIX_BYTES} bytes that a page key adds"
+            )

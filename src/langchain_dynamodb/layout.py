@@ -1,0 +1,384 @@
+"""What is stored: session items, pages and the incumbent's items, as typed values. No I/O.
+
+docs/storage.md shows a worked example of each. All attribute names of ours start with ``lc_``; only the history and
+the TTL attribute have names the user chooses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import messages as codec
+from .errors import CorruptSessionError, InvalidInputError
+from .keys import SessionKey
+from .values import AttributeValue, Item, attribute_bytes, from_attribute, number
+
+VERSION = "lc_version"
+GENERATION = "lc_generation"
+PAGES = "lc_pages"
+FIRST_PAGE = "lc_first_page"
+FLOOR = "lc_floor"
+REACH = "lc_reach"
+PAGE_VERSION = "lc_page_version"
+COUNT = "lc_count"
+TRIMMED = "lc_trimmed"
+TAIL_START = "lc_tail_start"
+TAIL_BYTES = "lc_tail_bytes"
+TAIL_OPS = "lc_tail_ops"
+PAGE_OPS = "lc_page_ops"
+INTENT = "lc_intent"
+CREATED = "lc_created"
+UPDATED = "lc_updated"
+PAGES_EXPIRE = "lc_pages_expire"
+METADATA = "lc_metadata"
+
+CUT = "lc_cut"
+PREVIOUS = "lc_previous"
+TOKEN = "lc_token"
+FIRST = "lc_first"
+MESSAGES = "lc_messages"
+PARTS = "lc_parts"
+OPS = "lc_ops"
+DATA = "lc_data"
+
+TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
+MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
+
+
+class Names(NamedTuple):
+    """The attribute names the user chooses."""
+
+    history: str
+    ttl: str
+
+
+def check_names(names: Names, primary_key_name: str) -> None:
+    """Refuse attribute names that cannot be used; raises `InvalidInputError`."""
+    for option, name in (("history_messages_key", names.history), ("ttl_key_name", names.ttl)):
+        if not isinstance(name, str) or not name or name.startswith("lc_") or name == primary_key_name:
+            raise InvalidInputError(
+                f"{option}={name!r} must be a text that is not empty, does not start with 'lc_' (those attributes are "
+                f"ours) and is not the key attribute {primary_key_name!r}"
+            )
+    if not isinstance(primary_key_name, str) or not primary_key_name:
+        raise InvalidInputError(f"primary_key_name={primary_key_name!r} must be a text that is not empty")
+    if names.history == names.ttl:
+        raise InvalidInputError(f"history_messages_key and ttl_key_name are both {names.ttl!r}: give them two names")
+
+
+class Sizes(NamedTuple):
+    """Bounds in bytes; the defaults come from the measurements in docs/explanation.md.
+
+    `session_item`: the whole session item without metadata. `page`: a page of several messages. `item`: the data of one
+    page item, so that it stays under DynamoDB's 409,600. `message`: one encoded message. `metadata`: as DynamoDB counts.
+    """
+
+    session_item: int = 3072
+    page: int = 64 << 10
+    item: int = 380_000
+    message: int = 16 << 20
+    metadata: int = 2048
+
+    def tail(self, key: SessionKey) -> int:
+        """Room for the tail's entries and the operation ids, next to this key and the session's numbers."""
+        return max(self.session_item - key.size - 260, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A write of several steps under way: the pages it may write, and until when others leave it alone."""
+
+    op: bytes
+    kind: str  # "append", "rewrite", "convert", "delete"
+    generation: int
+    first: int
+    last: int
+    lease: int  # microseconds since the epoch
+
+    def attribute(self) -> AttributeValue:
+        """As stored on the session item."""
+        numbers = {"generation": self.generation, "first": self.first, "last": self.last, "lease": self.lease}
+        return {"M": {"op": {"B": self.op}, "kind": {"S": self.kind}, **{k: number(v) for k, v in numbers.items()}}}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionItem:
+    """The session item. Page numbers grow for the whole life of a session and are never used twice.
+
+    Pages ``first_page .. pages - 1`` are the history before the tail. Pages below `first_page` are dropped; those from
+    `floor` on may still exist. `reach` is the highest number that any unfinished write may have left behind.
+    Times are microseconds since the epoch, expiries seconds.
+    """
+
+    version: int
+    generation: int
+    created: int = 0  # 0: unborn, a first batch is still on its way
+    updated: int = 0
+    pages: int = 0
+    first_page: int = 0
+    floor: int = 0
+    reach: int = -1
+    page_version: int = 0
+    count: int = 0
+    trimmed: int = 0
+    tail_start: int = 0
+    tail_bytes: int = 0
+    tail: tuple[bytes, ...] = ()
+    tail_ops: frozenset[bytes] = frozenset()
+    page_ops: frozenset[bytes] = frozenset()
+    intent: Intent | None = None
+    expires: int | None = None
+    pages_expire: int = 0
+    metadata: AttributeValue | None = None
+
+    @property
+    def message_count(self) -> int:
+        """Messages that are stored and readable."""
+        return self.count - self.trimmed
+
+    def is_live(self, now: int) -> bool:
+        """Whether readers see a session here: born, not being deleted, not expired at `now` (microseconds)."""
+        deleting = self.intent is not None and self.intent.kind == "delete"
+        return bool(self.created) and not deleting and not is_expired(self.expires, now)
+
+    def has_op(self, op: bytes) -> bool:
+        """Whether this operation is among those remembered here."""
+        return op in self.tail_ops or op in self.page_ops
+
+    def attributes(self, names: Names) -> Item:
+        """All attributes but the key and the user's own."""
+        item: Item = {
+            VERSION: number(self.version),
+            GENERATION: number(self.generation),
+            PAGES: number(self.pages),
+            COUNT: number(self.count),
+            TAIL_BYTES: number(self.tail_bytes),
+            UPDATED: number(self.updated),
+            names.history: {"L": [{"B": entry} for entry in self.tail]},
+        }
+        defaults = {CREATED: (self.created, 0), FIRST_PAGE: (self.first_page, 0), PAGE_VERSION: (self.page_version, 0)}
+        defaults |= {FLOOR: (self.floor, self.first_page), REACH: (self.reach, -1), TRIMMED: (self.trimmed, 0)}
+        defaults |= {TAIL_START: (self.tail_start, 0), PAGES_EXPIRE: (self.pages_expire, 0)}
+        item |= {name: number(value) for name, (value, default) in defaults.items() if value != default}
+        item |= {n: {"BS": sorted(ops)} for n, ops in ((TAIL_OPS, self.tail_ops), (PAGE_OPS, self.page_ops)) if ops}
+        if self.intent:
+            item[INTENT] = self.intent.attribute()
+        if self.expires is not None:
+            item[names.ttl] = number(self.expires)
+        if self.metadata is not None:
+            item[METADATA] = self.metadata
+        return item
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityItem:
+    """An item in the format of langchain_community: one list of native maps, maybe with our ids and lease on it."""
+
+    history: AttributeValue  # {"L": [...]}, as read: the condition of the conversion compares with it
+    has_history: bool = True
+    ops: frozenset[bytes] = frozenset()
+    intent: Intent | None = None
+    expires: int | None = None
+
+    @property
+    def version(self) -> int:
+        """A number that changes with the content; the incumbent writes none."""
+        text = json.dumps(self.history, sort_keys=True, default=repr).encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") + 1
+
+    def has_op(self, op: bytes) -> bool:
+        """Whether this operation is among those remembered here."""
+        return op in self.ops
+
+    def attributes(self, names: Names) -> Item:
+        """All attributes but the key and the user's own."""
+        item: Item = {names.history: self.history} if self.has_history else {}
+        if self.ops:
+            item[TAIL_OPS] = {"BS": sorted(self.ops)}
+        if self.intent:
+            item[INTENT] = self.intent.attribute()
+        if self.expires is not None:
+            item[names.ttl] = number(self.expires)
+        return item
+
+    @property
+    def natives(self) -> list[AttributeValue]:
+        """The stored messages."""
+        entries: list[AttributeValue] = self.history["L"]
+        return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One immutable page. `messages` is 0 on all but the last of the `parts` that one large message was cut into."""
+
+    number: int
+    cut: int  # version of the session it was cut at
+    previous: int  # `cut` of the page before
+    token: bytes
+    first: int  # index of its first message
+    messages: int
+    data: bytes
+    parts: int = 1
+    ops: frozenset[bytes] = frozenset()
+    expires: int | None = None
+
+    def attributes(self, names: Names) -> Item:
+        """All attributes but the key."""
+        item = {CUT: number(self.cut), PREVIOUS: number(self.previous), TOKEN: {"B": self.token}}
+        item |= {FIRST: number(self.first), MESSAGES: number(self.messages), DATA: {"B": self.data}}
+        if self.parts != 1:
+            item[PARTS] = number(self.parts)
+        if self.ops:
+            item[OPS] = {"BS": sorted(self.ops)}
+        if self.expires is not None:
+            item[names.ttl] = number(self.expires)
+        return item
+
+
+def is_expired(expires: int | None, now: int) -> bool:
+    """Whether a TTL stamp (seconds) lies in the past of `now` (microseconds): such an item is as good as deleted."""
+    return expires is not None and expires * 1_000_000 <= now
+
+
+def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:
+    """Bytes an entry and its operation ids add to the session item."""
+    return len(entry) + 4 + sum(len(op) + 1 for op in ops)
+
+
+def corrupt(where: str, attribute: str | None, reason: str) -> CorruptSessionError:
+    """The error for something stored that cannot be read."""
+    part = f"attribute {attribute!r} of " if attribute else ""
+    return CorruptSessionError(f"{part}item {where}: {reason}", item=where, attribute=attribute)
+
+
+def parse_item(raw: Item, names: Names, where: str) -> SessionItem | CommunityItem:
+    """The typed value of a session item; raises `CorruptSessionError` naming the attribute that is wrong."""
+    fields = _Fields(raw, where)
+    if CUT in raw:
+        raise corrupt(where, CUT, "this is a page of a session, not a session")
+    expires = fields.integer(names.ttl, None)
+    if VERSION not in raw:
+        history = raw.get(names.history, {"L": []})
+        if not isinstance(history.get("L"), list):
+            raise corrupt(where, names.history, "not a list of messages")
+        return CommunityItem(history, names.history in raw, fields.ops(TAIL_OPS), fields.intent(), expires)
+    first_page = fields.integer(FIRST_PAGE, 0)
+    item = SessionItem(
+        version=fields.integer(VERSION),
+        generation=fields.integer(GENERATION),
+        created=fields.integer(CREATED, 0),
+        updated=fields.integer(UPDATED, 0),
+        pages=fields.integer(PAGES),
+        first_page=first_page,
+        floor=fields.integer(FLOOR, first_page),
+        reach=fields.integer(REACH, -1),
+        page_version=fields.integer(PAGE_VERSION, 0),
+        count=fields.integer(COUNT),
+        trimmed=fields.integer(TRIMMED, 0),
+        tail_start=fields.integer(TAIL_START, 0),
+        tail_bytes=fields.integer(TAIL_BYTES),
+        tail=fields.entries(names.history),
+        tail_ops=fields.ops(TAIL_OPS),
+        page_ops=fields.ops(PAGE_OPS),
+        intent=fields.intent(),
+        expires=expires,
+        pages_expire=fields.integer(PAGES_EXPIRE, 0),
+        metadata=fields.metadata(),
+    )
+    if not (0 <= item.floor <= item.first_page <= item.pages and 0 <= item.trimmed <= item.tail_start <= item.count):
+        raise corrupt(where, None, "its page and message numbers contradict each other")
+    return item
+
+
+def parse_page(raw: Item, names: Names, where: str, page_number: int) -> Page:
+    """The typed value of a page; raises `CorruptSessionError`."""
+    fields = _Fields(raw, where)
+    page = Page(
+        number=page_number,
+        cut=fields.integer(CUT),
+        previous=fields.integer(PREVIOUS),
+        token=fields.binary(TOKEN),
+        first=fields.integer(FIRST),
+        messages=fields.integer(MESSAGES),
+        data=fields.binary(DATA),
+        parts=fields.integer(PARTS, 1),
+        ops=fields.ops(OPS),
+        expires=fields.integer(names.ttl, None),
+    )
+    if page.messages < 0 or page.first < 0 or not 1 <= page.parts <= page_number + 1:
+        raise corrupt(where, None, "its numbers contradict each other")
+    return page
+
+
+_REQUIRED: Any = object()
+
+
+class _Fields:
+    """Checked access to the attributes of one item."""
+
+    def __init__(self, raw: Item, where: str) -> None:
+        self.raw = raw
+        self.where = where
+
+    def integer(self, name: str, default: Any = _REQUIRED) -> Any:
+        value = self.raw.get(name)
+        if value is None and default is not _REQUIRED:
+            return default
+        try:
+            return int(value["N"])  # type: ignore[index]  # anything wrong with it is reported below
+        except (TypeError, KeyError, ValueError):
+            raise corrupt(self.where, name, "missing or not a whole number") from None
+
+    def binary(self, name: str) -> bytes:
+        value = self.raw.get(name, {}).get("B")
+        if not isinstance(value, bytes):
+            raise corrupt(self.where, name, "missing or not binary")
+        return value
+
+    def ops(self, name: str) -> frozenset[bytes]:
+        if name not in self.raw:
+            return frozenset()
+        value = self.raw[name].get("BS")
+        if not isinstance(value, list):
+            raise corrupt(self.where, name, "not a binary set")
+        return frozenset(value)
+
+    def entries(self, name: str) -> tuple[bytes, ...]:
+        """Tail entries; text (one line) and native maps of others are brought to our form."""
+        value = self.raw.get(name, {"L": []}).get("L")
+        if not isinstance(value, list):
+            raise corrupt(self.where, name, "not a list")
+        return tuple(entry["B"] if "B" in entry else self._foreign(name, i, entry) for i, entry in enumerate(value))
+
+    def _foreign(self, name: str, i: int, entry: AttributeValue) -> bytes:
+        try:
+            line = entry["S"].encode() if "S" in entry else codec.encode_message(codec.from_native(from_attribute(entry)))
+            return codec.pack([line])
+        except ValueError as error:
+            raise corrupt(self.where, f"{name}[{i}]", str(error)) from error
+
+    def intent(self) -> Intent | None:
+        if INTENT not in self.raw:
+            return None
+        try:
+            stored = self.raw[INTENT]["M"]
+            numbers = {name: int(stored[name]["N"]) for name in ("generation", "first", "last", "lease")}
+            return Intent(op=stored["op"]["B"], kind=stored["kind"]["S"], **numbers)
+        except (KeyError, TypeError, ValueError):
+            raise corrupt(self.where, INTENT, "not an intent") from None
+
+    def metadata(self) -> AttributeValue | None:
+        value = self.raw.get(METADATA)
+        if value is not None and not isinstance(value.get("M"), dict):
+            raise corrupt(self.where, METADATA, "not a map")
+        return value
+
+
+def metadata_size(metadata: AttributeValue) -> int:
+    """Bytes of the metadata attribute."""
+    return len(METADATA) + attribute_bytes(metadata)

@@ -1,0 +1,305 @@
+"""`AsyncSessionRepository`: checks what the caller asks for, then reads or writes."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel, ConfigDict, SerializeAsAny
+
+from . import messages as codec
+from . import plan
+from .cache import LRU
+from .community import CommunityWriter
+from .connection import Connection, ConnectionSettings
+from .errors import InvalidInputError
+from .keys import Session, SessionKey, session_key
+from .layout import CommunityItem, Names, Sizes, check_names
+from .reading import Reader, Snapshot
+from .table import Table
+from .values import AttributeValue, from_attribute, to_attribute
+from .writing import Writer, check_expected, new_op
+
+if TYPE_CHECKING:
+    from .history import DynamoDBChatMessageHistory
+
+KNOWN_SESSIONS = 1024  # session items remembered, so that an append needs no look first
+PAGE_CACHE_BYTES = 16 << 20
+
+ItemFormat = Literal["pages", "community"]
+
+
+class ChatSession(BaseModel):
+    """One consistent snapshot of a chat session. Version 0 and no messages: there is no such session."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    version: int
+    messages: list[SerializeAsAny[BaseMessage]]
+    message_count: int
+    """Messages stored in the session; `messages` may hold fewer when the read had a limit."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
+    metadata: dict[str, Any] = {}
+
+
+class AsyncSessionRepository:
+    """Chat sessions on one DynamoDB table.
+
+    Wherever a session is named, a text is a session id and a mapping is the whole key of its item. Making a repository
+    does no I/O: it opens on first use, and `aclose()` (or ``async with``) ends it. Clients are shared per process,
+    event loop and settings, so repositories are cheap.
+
+    Any method may raise `StorageError` and its subclasses, `InvalidInputError` for arguments it cannot use (before
+    anything is sent) and `RepositoryClosedError`.
+    """
+
+    def __init__(
+        self,
+        table_name: str,
+        *,
+        endpoint_url: str | None = None,
+        region_name: str | None = None,
+        aws_session: Any = None,
+        config: Any = None,
+        primary_key_name: str = "SessionId",
+        history_messages_key: str = "History",
+        ttl: int | None = None,
+        ttl_key_name: str = "expireAt",
+        item_format: ItemFormat = "pages",
+        sizes: Sizes | None = None,
+        skip_undecodable: bool = False,
+    ) -> None:
+        """Check the settings; nothing is opened.
+
+        `aws_session` is a boto3 or aioboto3 session, `config` a botocore ``Config`` merged over ours. `ttl` in seconds
+        lets a session expire so long after its last change. ``item_format="community"`` keeps sessions readable by
+        langchain_community, within its limits. `skip_undecodable` leaves out stored messages that cannot be read
+        instead of raising `CorruptSessionError`.
+        """
+        if not isinstance(table_name, str) or not table_name:
+            raise InvalidInputError(f"table_name={table_name!r} must be a text that is not empty")
+        if item_format not in ("pages", "community"):
+            raise InvalidInputError(f"item_format={item_format!r} must be 'pages' or 'community'")
+        check_ttl(ttl)
+        names = Names(history_messages_key, ttl_key_name)
+        check_names(names, primary_key_name)
+        self.table_name = table_name
+        self.primary_key_name = primary_key_name
+        self.item_format = item_format
+        self._sizes = sizes or Sizes()
+        self._ttl = ttl
+        self._connection = Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config))
+        self._table = Table(self._connection, table_name, names)
+        self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), LRU(KNOWN_SESSIONS), clock, skip_undecodable)
+        self._writer = Writer(self._table, self._reader, self._sizes, ttl, clock)
+        self._community = CommunityWriter(self._table, self._writer, ttl, clock)
+
+    async def __aenter__(self) -> AsyncSessionRepository:
+        """Nothing to do: the first call opens."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give back what this repository holds; later calls raise `RepositoryClosedError`."""
+        await self._connection.aclose()
+
+    async def create_table(self, *, sort_key_name: str | None = None) -> None:
+        """Create the table (on-demand capacity, text keys) unless it exists, wait until it is active; enable TTL with `ttl`.
+
+        Raises `InvalidInputError` where the existing table has other keys or another TTL attribute.
+        """
+        keys = [self.primary_key_name]
+        if sort_key_name is not None:
+            if not isinstance(sort_key_name, str) or not sort_key_name or sort_key_name == self.primary_key_name:
+                raise InvalidInputError(f"sort_key_name={sort_key_name!r} must be a text, and not the partition key's name")
+            keys.append(sort_key_name)
+        await self._table.create(keys, ttl=self._ttl is not None)
+
+    async def append(
+        self,
+        session: Session,
+        messages: Sequence[BaseMessage],
+        *,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        history_size: int | None = None,
+    ) -> int:
+        """Append all `messages` or none, and return the session's version.
+
+        `expected_version` lets it happen only at that version (0: only if there is no such session). With an
+        `idempotency_key`, repeating the same append changes nothing as long as it is among the appends of the tail or the
+        newest page. `history_size` drops pages that lie wholly before the newest so many messages.
+
+        Raises `VersionConflictError`, `IdempotencyError`, `MessageTooLargeError`, `UnsupportedMessageError`,
+        `SessionBusyError`, and `OutcomeUnknownError` where it cannot be told whether the messages were appended.
+        """
+        key = self._key(session)
+        check_count("expected_version", expected_version)
+        check_count("history_size", history_size)
+        lines = codec.encode_messages(messages)
+        plan.check_size(lines, self._sizes)
+        op, ops = _operation(idempotency_key, lines)
+        if not lines:
+            return await self._version(key, expected_version)
+        if self.item_format == "community":
+            return await self._community.append(key, messages, op, expected_version, history_size)
+        wish = plan.Append(tuple(lines), codec.pack(lines), op, ops, history_size)
+        return await self._writer.append(key, wish, expected_version)
+
+    async def read(
+        self, session: Session, *, limit: int | None = None, unless_version: int | None = None
+    ) -> ChatSession | None:
+        """The session as of now: the newest `limit` messages (None: all), oldest first.
+
+        None if the session is still at `unless_version`. A window never begins with tool messages whose call is outside
+        of it. An absent, deleted or expired session has version 0 and no messages. Raises `CorruptSessionError`.
+        """
+        key = self._key(session)
+        check_count("limit", limit)
+        check_count("unless_version", unless_version)
+        snapshot = await self._reader.snapshot(key, limit, unless_version)
+        return None if snapshot is None else _chat_session(snapshot)
+
+    async def iter_messages(self, session: Session) -> AsyncIterator[BaseMessage]:
+        """All messages of one snapshot, oldest first, with a few pages in memory at a time.
+
+        Raises `VersionConflictError` when the history is rewritten or deleted meanwhile, and `CorruptSessionError`.
+        """
+        async for message in self._reader.iterate(self._key(session)):
+            yield message
+
+    async def replace(
+        self, session: Session, messages: Sequence[BaseMessage], *, expected_version: int | None = None
+    ) -> int:
+        """Exchange the whole history, and return the session's version. An empty one keeps session and metadata."""
+        key = self._key(session)
+        check_count("expected_version", expected_version)
+        lines = codec.encode_messages(messages)
+        plan.check_size(lines, self._sizes)
+        if self.item_format == "community":
+            return await self._community.replace(key, messages, expected_version)
+        return await self._writer.replace(key, lines, expected_version)
+
+    async def truncate(self, session: Session, *, keep: int, expected_version: int | None = None) -> int:
+        """Keep the first `keep` messages, and return the session's version."""
+        key = self._key(session)
+        check_count("expected_version", expected_version)
+        check_count("keep", keep, optional=False)
+        writer = self._community if self.item_format == "community" else self._writer
+        return await writer.truncate(key, keep, expected_version)
+
+    async def update_metadata(
+        self, session: Session, metadata: Mapping[str, object], *, expected_version: int | None = None
+    ) -> int:
+        """Merge `metadata` into the session's (None removes a name), and return the session's version.
+
+        Values are of JSON types; together at most 2 KB, since every append pays for them.
+        """
+        key = self._key(session)
+        check_count("expected_version", expected_version)
+        changes = _metadata_changes(metadata)
+        if self.item_format == "community":
+            raise InvalidInputError("item_format='community' has no metadata: the incumbent's item has no place for it")
+        return await self._writer.update_metadata(key, changes, expected_version)
+
+    async def delete(self, session: Session, *, expected_version: int | None = None) -> None:
+        """Remove the session and all its items; nothing to do where there is none."""
+        key = self._key(session)
+        check_count("expected_version", expected_version)
+        await self._writer.delete(key, expected_version)
+
+    def history(self, session: Session, *, history_size: int | None = None) -> DynamoDBChatMessageHistory:
+        """A LangChain chat message history over this repository."""
+        from .history import DynamoDBChatMessageHistory  # only here: langchain-core 2.0 removes its base class
+
+        return DynamoDBChatMessageHistory.over(self, session, history_size=history_size)
+
+    def _key(self, session: Session) -> SessionKey:
+        return session_key(session, self.primary_key_name)
+
+    async def _version(self, key: SessionKey, expected: int | None) -> int:
+        item = await self._reader.item(key)
+        check_expected(key, item, expected)
+        return item.version if item else 0
+
+
+def clock() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def check_ttl(ttl: object) -> None:
+    """Raise `InvalidInputError` unless `ttl` is None or a positive number of whole seconds."""
+    if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int) or not 0 < ttl < 10**10):
+        raise InvalidInputError(f"ttl={ttl!r} must be a positive number of whole seconds, or None for no expiry")
+
+
+def check_count(option: str, value: object, *, optional: bool = True) -> None:
+    """Raise `InvalidInputError` unless `value` is a whole number from 0 on (or None, where that is allowed)."""
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        wanted = "a number from 0 on, or None" if optional else "a number from 0 on"
+        raise InvalidInputError(f"{option}={value!r} must be {wanted}")
+
+
+def _operation(idempotency_key: str | None, lines: Sequence[bytes]) -> tuple[bytes, frozenset[bytes]]:
+    """Id of an append, and the ids to remember: a key is remembered together with a hash of its content."""
+    if idempotency_key is None:
+        op = new_op()
+        return op, frozenset([op])
+    if not isinstance(idempotency_key, str) or not idempotency_key:
+        raise InvalidInputError(f"idempotency_key={idempotency_key!r} must be a text that is not empty, or None")
+    op = hashlib.blake2b(idempotency_key.encode("utf-8", "surrogatepass"), digest_size=10).digest()
+    content = hashlib.blake2b(b"\n".join(lines), key=op, digest_size=9).digest()
+    return op, frozenset([op, content])
+
+
+def _metadata_changes(metadata: object) -> dict[str, AttributeValue | None]:
+    if not isinstance(metadata, Mapping):
+        raise InvalidInputError(f"metadata {metadata!r:.80} must be a mapping of names to values")
+    for name in metadata:
+        if not isinstance(name, str) or not name:
+            raise InvalidInputError(f"metadata has the key {name!r}: use texts that are not empty")
+    return {
+        name: None if value is None else to_attribute(value, f"metadata[{name!r}]", depth=1)
+        for name, value in metadata.items()
+    }
+
+
+def _chat_session(snapshot: Snapshot) -> ChatSession:
+    item, messages = snapshot
+    if item is None:
+        return ChatSession(version=0, messages=[], message_count=0)
+    if isinstance(item, CommunityItem):
+        return ChatSession(
+            version=item.version,
+            messages=messages,
+            message_count=len(item.natives),
+            expires_at=_moment(item.expires),
+        )
+    return ChatSession(
+        version=item.version,
+        messages=messages,
+        message_count=item.message_count,
+        created_at=_moment(item.created / plan.MICROSECONDS),
+        updated_at=_moment(item.updated / plan.MICROSECONDS),
+        expires_at=_moment(item.expires),
+        metadata=from_attribute(item.metadata) if item.metadata else {},
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

@@ -1,0 +1,285 @@
+"""The few DynamoDB operations we use, as typed async calls on one table."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from . import conditions, layout
+from .connection import ConditionFailed, Connection
+from .errors import InvalidInputError, StorageError, TableNotFoundError, ThrottledError
+from .expressions import Expression
+from .keys import SessionKey
+from .layout import CommunityItem, Names, Page, SessionItem
+from .values import Item
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CONCURRENCY = 16  # requests of one operation at a time
+GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
+WRITE_BATCH = 25  # and in one BatchWriteItem
+POLL_SECONDS = 0.2
+CREATE_POLLS = 1500  # five minutes; a new table takes some seconds
+PATIENCE = 12  # times a batch may come back partly undone
+
+
+class Refused(Exception):
+    """The condition of a write did not hold. `current` is the item that was there, where the engine says so.
+
+    `retried`: an earlier transmission of the same request may have been applied.
+    """
+
+    def __init__(self, current: SessionItem | CommunityItem | None, retried: bool) -> None:
+        super().__init__("condition not met")
+        self.current = current
+        self.retried = retried
+
+
+class Table:
+    """One table and the attribute names used in it."""
+
+    def __init__(self, connection: Connection, name: str, names: Names) -> None:
+        self.connection = connection
+        self.name = name
+        self.names = names
+
+    async def get(self, key: SessionKey) -> SessionItem | CommunityItem | None:
+        """The session item, strongly consistent; one request, one read unit for up to 4 KB."""
+        response = await self._call("get_item", {"Key": key.item, "ConsistentRead": True}, key)
+        return self._parsed(response.get("Item"), key)
+
+    async def update(self, key: SessionKey, expression: Expression) -> SessionItem | CommunityItem | None:
+        """A conditional UpdateItem; returns the new item. Raises `Refused`."""
+        request = {"Key": key.item, "ReturnValues": "ALL_NEW", **_EXPLAIN, **expression.request()}
+        try:
+            response = await self._call("update_item", request, key, write=True)
+        except ConditionFailed as failure:
+            raise Refused(self._parsed(failure.item, key), failure.retried) from None
+        return self._parsed(response["Attributes"], key)
+
+    async def delete(self, key: SessionKey, expression: Expression) -> None:
+        """A conditional DeleteItem of the session item. Raises `Refused`."""
+        try:
+            await self._call("delete_item", {"Key": key.item, **_EXPLAIN, **expression.request()}, key, write=True)
+        except ConditionFailed as failure:
+            raise Refused(self._parsed(failure.item, key), failure.retried) from None
+
+    async def put_page(self, key: SessionKey, generation: int, page: Page) -> bool:
+        """Put a page; False where a later cut, or another one of the same version, is already there."""
+        item = {**key.page(generation, page.number), **page.attributes(self.names)}
+        return await self._conditional("put_item", {"Item": item, **conditions.put_page(page).request()}, key)
+
+    async def put_pages(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> bool:
+        """Put all of them, some at a time; False as soon as one was refused."""
+        return all(await in_parallel(lambda page: self.put_page(key, generation, page), pages))
+
+    async def get_pages(
+        self, key: SessionKey, generation: int, numbers: Iterable[int], *, consistent: bool
+    ) -> dict[int, Page]:
+        """Those of the pages that are there, 100 to a request, the requests at once."""
+        wanted = list(numbers)
+        chunks = [wanted[i : i + GET_BATCH] for i in range(0, len(wanted), GET_BATCH)]
+        found = await in_parallel(lambda chunk: self._get_chunk(key, generation, chunk, consistent), chunks)
+        return {page.number: page for pages in found for page in pages}
+
+    async def _get_chunk(self, key: SessionKey, generation: int, numbers: Sequence[int], consistent: bool) -> list[Page]:
+        """One BatchGetItem, and more while DynamoDB leaves keys unprocessed (16 MB a response)."""
+        by_key = {_identity(page_key): (n, page_key) for n in numbers for page_key in [key.page(generation, n)]}
+        pending = [page_key for _, page_key in by_key.values()]
+        pages: list[Page] = []
+        for pause in _pauses():
+            request = {"RequestItems": {self.name: {"Keys": pending, "ConsistentRead": consistent}}}
+            response = await self.connection.call("batch_get_item", request, write=False)
+            for raw in response.get("Responses", {}).get(self.name, []):
+                number, page_key = by_key[_identity({name: raw[name] for name in key.item})]
+                pages.append(layout.parse_page(raw, self.names, str(page_key), number))
+            left = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if not left:
+                break
+            await asyncio.sleep(0 if len(left) < len(pending) else pause)
+            pending = left
+        return pages
+
+    async def delete_pages(self, key: SessionKey, generation: int, numbers: Iterable[int]) -> None:
+        """Delete pages whose numbers are never used again."""
+        keys = [key.page(generation, number) for number in numbers]
+        chunks = [keys[i : i + WRITE_BATCH] for i in range(0, len(keys), WRITE_BATCH)]
+        await in_parallel(self._delete_chunk, chunks)
+
+    async def _delete_chunk(self, keys: Sequence[Item]) -> None:
+        pending: list[Any] = [{"DeleteRequest": {"Key": key}} for key in keys]
+        for pause in _pauses():
+            response = await self.connection.call(
+                "batch_write_item", {"RequestItems": {self.name: pending}}, write=True
+            )
+            left = response.get("UnprocessedItems", {}).get(self.name, [])
+            if not left:
+                return
+            await asyncio.sleep(0 if len(left) < len(pending) else pause)
+            pending = left
+
+    async def discard_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], up_to: int) -> None:
+        """Delete pages that an unfinished write left, unless a later cut has taken their number."""
+        condition = conditions.delete_page(up_to).request()
+        await in_parallel(
+            lambda n: self._conditional("delete_item", {"Key": key.page(generation, n), **condition}, key), list(numbers)
+        )
+
+    async def refresh_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], expires: int) -> None:
+        """Give the pages a new TTL stamp."""
+        change = conditions.refresh_page(expires, self.names).request()
+        await in_parallel(
+            lambda n: self._conditional("update_item", {"Key": key.page(generation, n), **change}, key), list(numbers)
+        )
+
+    async def _conditional(self, operation: str, request: dict[str, Any], key: SessionKey) -> bool:
+        try:
+            await self._call(operation, request, key, write=True)
+        except ConditionFailed:
+            return False
+        return True
+
+    async def create(self, key_names: Sequence[str], ttl: bool) -> None:
+        """Create the table on demand capacity with text keys, wait until it is active; nothing to do where it is.
+
+        Raises `InvalidInputError` where a table of that name has other keys.
+        """
+        schema = [{"AttributeName": n, "KeyType": kind} for n, kind in zip(key_names, ("HASH", "RANGE"), strict=False)]
+        description = await self._until_active(schema)
+        if description["KeySchema"] != schema:
+            raise InvalidInputError(
+                f"table {self.name!r} exists with the keys {_shown(description['KeySchema'])}, not {_shown(schema)}: "
+                "name those, or choose another table name"
+            )
+        if ttl:
+            await self._enable_ttl()
+
+    async def _until_active(self, schema: Sequence[dict[str, str]]) -> dict[str, Any]:
+        """The table's description once it can be used; creates it where there is none (any more)."""
+        status = "missing"
+        for _ in range(CREATE_POLLS):
+            try:
+                description: dict[str, Any] = (await self.describe())["Table"]
+            except TableNotFoundError:  # also for a moment after it was created
+                await self._create(schema)
+                continue
+            status = description["TableStatus"]
+            if status in ("ACTIVE", "UPDATING"):  # what is updated can be used
+                return description
+            await asyncio.sleep(POLL_SECONDS)
+        waited = f"{CREATE_POLLS * POLL_SECONDS:.0f} s"
+        raise StorageError(f"table {self.name!r} is still {status} after {waited}: look at it in AWS, then try again")
+
+    async def _create(self, schema: Sequence[dict[str, str]]) -> None:
+        request = {
+            "TableName": self.name,
+            "KeySchema": schema,
+            "AttributeDefinitions": [{"AttributeName": k["AttributeName"], "AttributeType": "S"} for k in schema],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+        try:
+            await self.connection.call("create_table", request, write=True)
+        except StorageError as error:
+            if error.code != "ResourceInUseException":  # somebody else was faster, or is deleting it
+                raise
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def describe(self) -> dict[str, Any]:
+        """DescribeTable."""
+        return await self.connection.call("describe_table", {"TableName": self.name}, write=False)
+
+    async def _enable_ttl(self) -> None:
+        if await self._expires_items():
+            return
+        specification = {"Enabled": True, "AttributeName": self.names.ttl}
+        request = {"TableName": self.name, "TimeToLiveSpecification": specification}
+        try:
+            await self.connection.call("update_time_to_live", request, write=True)
+        except StorageError:  # another process may have been faster
+            if not await self._expires_items():
+                raise
+
+    async def _expires_items(self) -> bool:
+        """Whether TTL is on; raises `InvalidInputError` where it is on by another attribute."""
+        description = await self.connection.call("describe_time_to_live", {"TableName": self.name}, write=False)
+        current = description.get("TimeToLiveDescription", {})
+        if current.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
+            return False
+        if current.get("AttributeName", self.names.ttl) != self.names.ttl:
+            raise InvalidInputError(
+                f"table {self.name!r} expires items by attribute {current['AttributeName']!r}, "
+                f"not {self.names.ttl!r}: set ttl_key_name to it"
+            )
+        return True
+
+    async def _call(
+        self, operation: str, request: dict[str, Any], key: SessionKey, *, write: bool = False
+    ) -> dict[str, Any]:
+        try:
+            return await self.connection.call(operation, {"TableName": self.name, **request}, write=write)
+        except StorageError as error:
+            if error.code == "ValidationException" and (wrong := await self._key_problem(key)):
+                raise InvalidInputError(wrong) from error
+            raise
+
+    async def _key_problem(self, key: SessionKey) -> str | None:
+        """What is wrong with the key, when the engine refused a request; None where it is not the key."""
+        try:
+            description = (await self.describe())["Table"]
+        except StorageError:  # not allowed to look: the engine's own words must do
+            return None
+        types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
+        schema = {k["AttributeName"]: types[k["AttributeName"]] for k in description["KeySchema"]}
+        if schema == {name: kind for name, kind, _ in key.attributes}:
+            return None
+        wanted = ", ".join(f"{name} ({kind})" for name, kind in schema.items())
+        return (
+            f"key {key} does not fit table {self.name!r}, whose key attributes are {wanted}: "
+            "name the session by all of them, with values of those types"
+        )
+
+    def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
+        return layout.parse_item(raw, self.names, str(key)) if raw else None
+
+
+_EXPLAIN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+
+async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T]) -> list[R]:
+    """Await a call for each argument, at most `CONCURRENCY` at once; the first error cancels the rest."""
+    if len(arguments) == 1:
+        return [await call(arguments[0])]
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(argument: T) -> R:
+        async with gate:
+            return await call(argument)
+
+    tasks = [asyncio.ensure_future(one(argument)) for argument in arguments]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait while DynamoDB leaves a part of a batch undone: growing, with jitter, then an error."""
+    for attempt in range(PATIENCE):
+        yield min(0.05 * 2**attempt, 2.0) * random.uniform(0.5, 1)
+    raise ThrottledError(
+        f"DynamoDB left a part of a batch undone {PATIENCE} times: the table's capacity is used up, try again later"
+    )
+
+
+def _identity(key: Item) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, repr(value)) for name, value in key.items()))
+
+
+def _shown(schema: Sequence[dict[str, str]]) -> str:
+    return ", ".join(f"{k['AttributeName']} ({k['KeyType']})" for k in schema)

@@ -1,0 +1,159 @@
+"""The engine the tests run on, and one table per test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.local import ENGINES, Engine, run_engine
+
+TableFactory = Callable[..., str]
+RepositoryFactory = Callable[..., AsyncSessionRepository]
+
+
+@dataclass(frozen=True)
+class TestEngine:
+    """What the tests talk to; `endpoint_url` is None and `connection` empty on AWS itself."""
+
+    __test__ = False
+
+    name: str
+    endpoint_url: str | None
+    connection: dict[str, str]
+    environment: dict[str, str]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of engine."""
+    group = parser.getgroup("langchain-dynamodb")
+    group.addoption(
+        "--engine",
+        choices=[*ENGINES, "aws"],
+        default="moto",
+        help="moto (default); dynamodb-local (fetches AWS's own engine once); aws (your account, costs money)",
+    )
+    group.addoption("--endpoint-url", help="an engine that is running already, instead of starting one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what the chosen engine cannot answer."""
+    engine = config.getoption("--engine")
+    for item in items:
+        if engine == "moto" and item.get_closest_marker("real_engine"):
+            item.add_marker(pytest.mark.skip(reason="moto cannot answer this: run with --engine dynamodb-local"))
+        if engine != "dynamodb-local" and item.get_closest_marker("dynamodb_local_only"):
+            item.add_marker(pytest.mark.skip(reason="only DynamoDB Local answers this: --engine dynamodb-local"))
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Iterator[TestEngine]:
+    """Run the chosen engine, once per test run."""
+    name: str = request.config.getoption("--engine")
+    endpoint_url: str | None = request.config.getoption("--endpoint-url")
+    if name == "aws":
+        yield TestEngine(name, None, {}, {})
+    elif endpoint_url is not None:
+        yield _as_test_engine(Engine(name, endpoint_url))
+    else:
+        with run_engine(name) as started:
+            yield _as_test_engine(started)
+
+
+def _as_test_engine(engine: Engine) -> TestEngine:
+    return TestEngine(engine.name, engine.endpoint_url, engine.connection, engine.environment)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_environment(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give every client the engine's credentials and region, and nothing of the developer's own (except on AWS).
+
+    The endpoint is left out, so that a test fails whose `endpoint_url` is not passed on.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--engine") != "aws":
+            for name in [name for name in os.environ if name.startswith("AWS_")]:
+                patch.delenv(name)
+            environment = Engine("moto", "unused").environment
+            del environment["AWS_ENDPOINT_URL_DYNAMODB"]
+            environment |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull}
+            environment |= {"AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+            for name, value in environment.items():
+                patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def dynamodb(engine: TestEngine, aws_environment: None) -> Iterator[Any]:
+    """A plain boto3 client, for tests that look at what is stored or do what others do."""
+    client = boto3.client("dynamodb", **engine.connection)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_table(engine: TestEngine, dynamodb: Any) -> Iterator[TableFactory]:
+    """Create tables by hand, as the incumbent's page does: ``make_table("PK", "SK")``; returns the table's name.
+
+    A key attribute is a name, or a name and a type other than S: ``"number:N"``.
+    """
+    names: list[str] = []
+
+    def make(hash_key: str = "SessionId", range_key: str | None = None) -> str:
+        keys = [key.partition(":") for key in (hash_key, range_key) if key]
+        name = f"langchain-dynamodb-test-{uuid.uuid4().hex}"
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": keys[i][0], "KeyType": ("HASH", "RANGE")[i]} for i in range(len(keys))],
+            AttributeDefinitions=[{"AttributeName": key[0], "AttributeType": key[2] or "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        names.append(name)
+        if engine.name == "aws":
+            dynamodb.get_waiter("table_exists").wait(TableName=name)
+        return name
+
+    yield make
+    for name in names:
+        dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def table_name(make_table: TableFactory) -> str:
+    """A fresh table with the hash key ``SessionId``."""
+    return make_table()
+
+
+@pytest.fixture
+def composite_table_name(make_table: TableFactory) -> str:
+    """A fresh table with the keys ``PK`` and ``SK``."""
+    return make_table("PK", "SK")
+
+
+# --- Fixtures that make repositories (they use what the package builds on all this) ---
+
+
+@pytest.fixture
+async def make_repository(engine: TestEngine, table_name: str) -> AsyncIterator[RepositoryFactory]:
+    """Make repositories on one fresh table: ``make_repository(ttl=60)``; they are closed at the end."""
+    made: list[AsyncSessionRepository] = []
+
+    def make(table: str = table_name, **options: Any) -> AsyncSessionRepository:
+        made.append(AsyncSessionRepository(table, endpoint_url=engine.endpoint_url, **options))
+        return made[-1]
+
+    yield make
+    for repository in made:
+        await repository.aclose()
+
+
+@pytest.fixture
+def sessions(make_repository: RepositoryFactory) -> AsyncSessionRepository:
+    """A repository with default settings."""
+    return make_repository()

@@ -1,0 +1,170 @@
+"""Hand-written stand-ins at the one seam of the core: the `Connection` that a table calls."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb import repository as repository_module
+from langchain_dynamodb.connection import ConditionFailed, Connection
+from langchain_dynamodb.values import attribute_bytes
+
+Call = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class WatchedConnection(Connection):
+    """Passes calls on; subclasses look at them or make them fail."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner.settings)
+        self.inner = inner
+
+    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
+        async def proceed() -> dict[str, Any]:
+            return await self.inner.call(operation, request, write=write)
+
+        return await self.around(operation, request, proceed)
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        """What happens to one call."""
+        return await proceed()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+class Meter(WatchedConnection):
+    """Counts requests and the capacity units that DynamoDB bills, failed conditions included."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner)
+        self.requests: Counter[str] = Counter()
+        self.read_units = 0.0
+        self.write_units = 0.0
+
+    def reset(self) -> None:
+        """Start counting anew."""
+        self.requests.clear()
+        self.read_units = self.write_units = 0.0
+
+    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
+        self.requests[operation] += 1
+        metered = {**request, "ReturnConsumedCapacity": "TOTAL"}
+        try:
+            response = await self.inner.call(operation, metered, write=write)
+        except ConditionFailed as failure:
+            # Billed by the size of the item that was there; the error carries no figure.
+            size = sum(len(k.encode()) + attribute_bytes(v) for k, v in (failure.item or {}).items())
+            self.write_units += max(1, math.ceil(size / 1024))
+            raise
+        consumed = response.get("ConsumedCapacity", [])
+        units = sum(c["CapacityUnits"] for c in (consumed if isinstance(consumed, list) else [consumed]))
+        if operation in ("get_item", "batch_get_item"):
+            self.read_units += units
+        else:
+            self.write_units += units
+        return response
+
+
+def watch(repository: AsyncSessionRepository, kind: type[WatchedConnection], *arguments: Any) -> Any:
+    """Put a watcher between a repository and DynamoDB; returns it."""
+    watcher = kind(repository._table.connection, *arguments)
+    repository._table.connection = watcher
+    return watcher
+
+
+async def scan(repository: AsyncSessionRepository) -> list[dict[str, Any]]:
+    """All items of the repository's table, as stored."""
+    items: list[dict[str, Any]] = []
+    request: dict[str, Any] = {"TableName": repository.table_name, "ConsistentRead": True}
+    while True:
+        response = await repository._connection.call("scan", request, write=False)
+        items += response["Items"]
+        if "LastEvaluatedKey" not in response:
+            return items
+        request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+
+class Crash(BaseException):
+    """The process died here. A BaseException, so that no clean-up of the code under test can run into it by chance."""
+
+
+class Crashing(WatchedConnection):
+    """Dies before or after the n-th call; every later call dies too."""
+
+    def __init__(self, inner: Connection, at: int, after: bool) -> None:
+        super().__init__(inner)
+        self.at = at
+        self.after = after
+        self.calls = 0
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        self.calls += 1
+        if self.calls > self.at or (self.calls == self.at and not self.after):
+            raise Crash
+        response = await proceed()
+        if self.calls == self.at:
+            raise Crash
+        return response
+
+
+class Hooked(WatchedConnection):
+    """Awaits `hook(operation, request, proceed)`, which returns the response in its place."""
+
+    def __init__(
+        self, inner: Connection, hook: Callable[[str, Mapping[str, Any], Call], Awaitable[dict[str, Any]]]
+    ) -> None:
+        super().__init__(inner)
+        self.hook = hook
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        return await self.hook(operation, request, proceed)
+
+
+class Recorder(WatchedConnection):
+    """Remembers every call."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner)
+        self.log: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        self.log.append((operation, request))
+        return await proceed()
+
+
+def noise(size: int) -> str:
+    """A fresh text of about `size` characters that hardly compresses."""
+    return os.urandom(size // 2 + 1).hex()[:size]
+
+
+def human(size: int = 100) -> HumanMessage:
+    """A fresh message with a text of that size."""
+    return HumanMessage(noise(size))
+
+
+SMALL = Sizes(session_item=700, page=500, item=900)
+"""Sizes so small that pages are cut all the time."""
+
+
+class Clock:
+    """A clock the tests set, in place of the repository's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_800_000_000_000_000
+        monkeypatch.setattr(repository_module, "clock", self)
+
+    def __call__(self) -> int:
+        self.now += 1000
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += int(seconds * 1_000_000)

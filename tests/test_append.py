@@ -1,0 +1,262 @@
+"""Rule 1: an append is one conditional update, exactly once, however often and however late it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from conftest import RepositoryFactory
+from langchain_core.messages import AIMessage, HumanMessage
+from support import SMALL, Call, Hooked, Meter, Recorder, human, watch
+
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.connection import ConditionFailed
+from langchain_dynamodb.errors import (
+    IdempotencyError,
+    OutcomeUnknownError,
+    StorageError,
+    ThrottledError,
+    VersionConflictError,
+)
+
+
+async def contents(repository: AsyncSessionRepository, session: str = "s") -> list[Any]:
+    """Texts of the session's messages."""
+    chat = await repository.read(session)
+    assert chat is not None
+    return [message.content for message in chat.messages]
+
+
+def pages(repository: AsyncSessionRepository, session: str = "s") -> int:
+    """Pages of the session, as the repository last saw it."""
+    item = repository._reader.known.get(repository._key(session))
+    assert item is not None
+    return item.pages
+
+
+def lost_once(operation: str, error: StorageError | None = None) -> Any:
+    """A hook that carries out the first such operation, and loses its response."""
+    lost: list[str] = []
+
+    async def hook(called: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if called == operation and not lost:
+            lost.append(called)
+            raise error or StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    return hook
+
+
+async def test_an_append_is_one_request(make_repository: RepositoryFactory) -> None:
+    """Neither a new session nor one that another process wrote is read first."""
+    for _ in range(3):
+        repository = make_repository()
+        meter: Meter = watch(repository, Meter)
+        await repository.append("s", [HumanMessage("a"), AIMessage("b")])
+        assert dict(meter.requests) == {"update_item": 1}
+    assert await contents(repository) == ["a", "b"] * 3
+
+
+async def test_concurrent_appends_keep_every_message(make_repository: RepositoryFactory) -> None:
+    """Twenty appends at once from two repositories, with pages cut among them."""
+    repositories = [make_repository(sizes=SMALL), make_repository(sizes=SMALL)]
+    batches = [[human(60), human(60)] for _ in range(20)]
+    await asyncio.gather(*(repositories[i % 2].append("s", batch) for i, batch in enumerate(batches)))
+    found = await contents(repositories[0])
+    assert sorted(zip(found[::2], found[1::2], strict=True)) == sorted((a.content, b.content) for a, b in batches)
+
+
+@pytest.mark.parametrize("later", ["one cut", "two cuts", "replace", "truncate", "truncate in the tail", "delete and anew"])
+@pytest.mark.parametrize("known", [True, False], ids=["session known", "session not known"])
+async def test_a_late_copy_of_an_append_is_refused(make_repository: RepositoryFactory, later: str, known: bool) -> None:
+    """The request is delivered once more after the ids it left have gone from the session item."""
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await other.append("s", [HumanMessage("first")])
+    if known:
+        await writer.read("s")
+    recorder: Recorder = watch(writer, Recorder)
+    await writer.append("s", [HumanMessage("once")])
+    ((operation, request),) = recorder.log
+    if later in ("one cut", "two cuts"):
+        while pages(other) < ("one cut", "two cuts").index(later) + 1:
+            await other.append("s", [human(100)])
+    elif later == "replace":
+        await other.replace("s", [HumanMessage("new")])
+    elif later == "truncate":
+        for _ in range(6):
+            await other.append("s", [human(100)])
+        await other.truncate("s", keep=2)
+    elif later == "truncate in the tail":
+        await other.truncate("s", keep=1)
+    else:
+        await other.delete("s")
+        await other.append("s", [HumanMessage("anew")])
+    before = await contents(other)
+    if later == "delete and anew" and not known:
+        return  # an append that began without a session may revive one: docs/consistency.md
+    with pytest.raises(ConditionFailed):
+        await recorder.inner.call(operation, request, write=True)
+    assert await contents(other) == before
+
+
+@pytest.mark.parametrize("cuts", [0, 1, 2, 3])
+@pytest.mark.parametrize("known", [True, False], ids=["session known", "session not known"])
+async def test_a_lost_response_does_not_double(make_repository: RepositoryFactory, cuts: int, known: bool) -> None:
+    """Applied, response lost, and others cut pages before we look: still there once."""
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await other.append("s", [HumanMessage("first")])
+    if known:
+        await writer.read("s")
+    lose = lost_once("update_item")
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        try:
+            return await lose(operation, request, proceed)
+        except StorageError:
+            start = pages(other)
+            await other.append("s", [human(100)])
+            while pages(other) < start + cuts:
+                await other.append("s", [human(100)])
+            raise
+
+    watch(writer, Hooked, hook)
+    await writer.append("s", [HumanMessage("once")])
+    assert (await contents(other)).count("once") == 1
+
+
+async def test_a_lost_response_of_a_cut_does_not_double(make_repository: RepositoryFactory) -> None:
+    """The same for the append that cuts a page, at each of its requests."""
+    for operation in ("put_item", "update_item"):
+        session = f"cut {operation}"
+        writer = make_repository(sizes=SMALL)
+        expected = []
+        watch(writer, Hooked, lost_once("put_item") if operation == "put_item" else _lost_after_put())
+        for _ in range(8):
+            message = human(100)
+            expected.append(message.content)
+            await writer.append(session, [message])
+        assert await contents(writer, session) == expected
+
+
+def _lost_after_put() -> Any:
+    seen: list[str] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        seen.append(operation)
+        if operation == "update_item" and seen.count("put_item") == 1 and seen[-2] == "put_item":
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    return hook
+
+
+async def test_outcome_unknown_where_the_session_was_deleted_meanwhile(make_repository: RepositoryFactory) -> None:
+    """Rule 10: the response is lost and the session deleted: we cannot tell, and say so."""
+    writer, other = make_repository(), make_repository()
+    await writer.append("s", [HumanMessage("first")])
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "update_item":
+            await other.delete("s")
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    watch(writer, Hooked, hook)
+    with pytest.raises(OutcomeUnknownError, match="SessionId='s'"):
+        await writer.append("s", [HumanMessage("?")])
+
+
+async def test_outcome_unknown_where_even_the_look_fails(make_repository: RepositoryFactory) -> None:
+    """The response is lost, then DynamoDB throttles: not a `ThrottledError`, which would mean that nothing happened."""
+    writer = make_repository()
+    sent: list[str] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        sent.append(operation)
+        if len(sent) > 1:
+            raise ThrottledError("slow down")
+        await proceed()
+        raise StorageError("the response was lost", outcome_unknown=True)
+
+    watch(writer, Hooked, hook)
+    with pytest.raises(OutcomeUnknownError):
+        await writer.append("s", [HumanMessage("?")])
+
+
+async def test_throttled_means_not_written(make_repository: RepositoryFactory) -> None:
+    """An error that is sure reaches the caller as it is."""
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        raise ThrottledError("slow down")
+
+    writer = make_repository()
+    watch(writer, Hooked, hook)
+    with pytest.raises(ThrottledError):
+        await writer.append("s", [HumanMessage("?")])
+    with pytest.raises(ThrottledError):
+        await writer.read("s")
+
+
+async def test_expected_version(sessions: AsyncSessionRepository) -> None:
+    """An append at the version that was read; a stale one is told the actual version."""
+    first = await sessions.append("s", [HumanMessage("a")], expected_version=0)
+    second = await sessions.append("s", [HumanMessage("b")], expected_version=first)
+    assert second == first + 1
+    for stale in (0, first, second + 1):
+        with pytest.raises(VersionConflictError) as caught:
+            await sessions.append("s", [HumanMessage("c")], expected_version=stale)
+        assert (caught.value.expected, caught.value.actual) == (stale, second)
+    with pytest.raises(VersionConflictError) as caught:
+        await sessions.append("nobody", [HumanMessage("c")], expected_version=5)
+    assert (caught.value.expected, caught.value.actual) == (5, 0)
+    assert await contents(sessions) == ["a", "b"]
+
+
+async def test_expected_version_survives_a_lost_response(make_repository: RepositoryFactory) -> None:
+    """The resend finds its own id before it finds the newer version."""
+    writer = make_repository()
+    version = await writer.append("s", [HumanMessage("a")])
+    watch(writer, Hooked, lost_once("update_item"))
+    assert await writer.append("s", [HumanMessage("b")], expected_version=version) == version + 1
+
+
+async def test_only_one_of_many_wins_an_expected_version(make_repository: RepositoryFactory) -> None:
+    """Ten writers at the same version: one append, nine conflicts."""
+    repositories = [make_repository() for _ in range(10)]
+    version = await repositories[0].append("s", [HumanMessage("a")])
+    results = await asyncio.gather(
+        *(r.append("s", [HumanMessage("b")], expected_version=version) for r in repositories), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in results) == ["VersionConflictError"] * 9 + ["int"]
+    assert await contents(repositories[0]) == ["a", "b"]
+
+
+async def test_appending_nothing(make_repository: RepositoryFactory) -> None:
+    """It changes nothing, and returns the current version."""
+    repository = make_repository()
+    assert await repository.append("s", []) == 0
+    version = await repository.append("s", [HumanMessage("a")])
+    assert await repository.append("s", []) == version
+    with pytest.raises(VersionConflictError):
+        await repository.append("s", [], expected_version=version + 1)
+
+
+async def test_an_idempotency_key_is_honoured_over_a_cut(make_repository: RepositoryFactory) -> None:
+    """For the tail and the last page's appends, also from another process; with other messages it is an error."""
+    repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await repository.append("s", [HumanMessage("a")], idempotency_key="k")
+    version = 0
+    while not pages(repository):
+        version = await repository.append("s", [human(100)])
+    for again in (repository, other, make_repository(sizes=SMALL)):
+        assert await again.append("s", [HumanMessage("a")], idempotency_key="k") == version
+        with pytest.raises(IdempotencyError, match="SessionId='s'"):
+            await again.append("s", [HumanMessage("b")], idempotency_key="k")
+    assert (await contents(other)).count("a") == 1
+    await other.append("s", [HumanMessage("a")], idempotency_key="another")
+    assert (await contents(other)).count("a") == 2
