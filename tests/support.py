@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb.connection import ConditionFailed, Connection
+from langchain_dynamodb.layout import SessionItem
 from langchain_dynamodb.values import attribute_bytes
 
 Call = Callable[[], Awaitable[dict[str, Any]]]
@@ -168,3 +169,20 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += int(seconds * 1_000_000)
+
+
+def remembered(repository: AsyncSessionRepository, session: str = "s") -> SessionItem:
+    """The session item as the repository last saw it."""
+    item = repository._reader.known.get(repository._key(session))
+    assert item is not None
+    return item
+
+
+async def fill_tail(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
+    """Append until no message of 100 characters fits the tail any more; returns what was appended."""
+    sent: list[BaseMessage] = []
+    room = SMALL.tail(repository._key(session))
+    while not sent or remembered(repository, session).tail_bytes + 60 <= room:
+        sent.append(human(30))
+        await repository.append(session, sent[-1:])
+    return sent

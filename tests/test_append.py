@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import RepositoryFactory
 from langchain_core.messages import AIMessage, HumanMessage
-from support import SMALL, Call, Hooked, Meter, Recorder, human, watch
+from support import SMALL, Call, Hooked, Meter, Recorder, human, remembered, watch
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.connection import ConditionFailed
@@ -27,13 +27,6 @@ async def contents(repository: AsyncSessionRepository, session: str = "s") -> li
     chat = await repository.read(session)
     assert chat is not None
     return [message.content for message in chat.messages]
-
-
-def pages(repository: AsyncSessionRepository, session: str = "s") -> int:
-    """Pages of the session, as the repository last saw it."""
-    item = repository._reader.known.get(repository._key(session))
-    assert item is not None
-    return item.pages
 
 
 def lost_once(operation: str, error: StorageError | None = None) -> Any:
@@ -81,7 +74,7 @@ async def test_a_late_copy_of_an_append_is_refused(make_repository: RepositoryFa
     await writer.append("s", [HumanMessage("once")])
     ((operation, request),) = recorder.log
     if later in ("one cut", "two cuts"):
-        while pages(other) < ("one cut", "two cuts").index(later) + 1:
+        while remembered(other).pages < ("one cut", "two cuts").index(later) + 1:
             await other.append("s", [human(100)])
     elif later == "replace":
         await other.replace("s", [HumanMessage("new")])
@@ -116,9 +109,9 @@ async def test_a_lost_response_does_not_double(make_repository: RepositoryFactor
         try:
             return await lose(operation, request, proceed)
         except StorageError:
-            start = pages(other)
+            start = remembered(other).pages
             await other.append("s", [human(100)])
-            while pages(other) < start + cuts:
+            while remembered(other).pages < start + cuts:
                 await other.append("s", [human(100)])
             raise
 
@@ -251,7 +244,7 @@ async def test_an_idempotency_key_is_honoured_over_a_cut(make_repository: Reposi
     repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await repository.append("s", [HumanMessage("a")], idempotency_key="k")
     version = 0
-    while not pages(repository):
+    while not remembered(repository).pages:
         version = await repository.append("s", [human(100)])
     for again in (repository, other, make_repository(sizes=SMALL)):
         assert await again.append("s", [HumanMessage("a")], idempotency_key="k") == version

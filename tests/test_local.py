@@ -347,6 +347,7 @@ def test_app(langchain_dynamodb_environment):
 
 def test_the_plugin_serves_an_application_that_knows_nothing_of_it(tmp_path: Path) -> None:
     """In a project that only has our package installed, one fixture sends its DynamoDB client to the engine."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_app.py").write_text(USERS_TESTS)
     plugins = ["-p", "no:cacheprovider", "-p", "no:asyncio"]
     command = [sys.executable, "-m", "pytest", *plugins, "-W", "error", "test_app.py"]

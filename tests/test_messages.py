@@ -409,6 +409,16 @@ def test_an_extra_field_with_the_name_of_a_field_is_refused() -> None:
         encode_message(message)
 
 
+@pytest.mark.parametrize("name", [5, None, "\ud83d\ude00"])
+def test_an_extra_field_with_an_impossible_name_is_refused(name: Any) -> None:
+    """The dict of the extra fields takes any key."""
+    message = HumanMessage("hi")
+    assert message.__pydantic_extra__ is not None
+    message.__pydantic_extra__[name] = 1
+    with pytest.raises(UnsupportedMessageError, match=r"^message holds .*(str\(key\)|surrogate pair)"):
+        encode_message(message)
+
+
 def test_unregistered_classes_are_refused() -> None:
     """They would come back as another class."""
 
@@ -442,6 +452,7 @@ class _Mood(HumanMessage):
     mood: str = "calm"
     weights: list[float] = Field(default_factory=lambda: [1.0])
     flags: list[int] = Field(default=[0])
+    score: Any = 0
     _cache: dict[str, int] = PrivateAttr(default_factory=dict)
 
 
@@ -460,7 +471,8 @@ def test_a_registered_class_comes_back() -> None:
         register_message_class(cls)
     messages: list[BaseMessage] = [
         _Mood("hi", mood="wild", extra=1),
-        _Mood("hi", flags=[False], weights=[]),
+        _Mood("hi", flags=[False], weights=[], score=False),
+        _Mood("hi", score=0.0),
         _Anything("hi", type="human", level=-0.0),
         _Anything("hi", type="other"),
         _Strict("hi"),
@@ -491,8 +503,16 @@ def test_a_redefined_class_takes_the_place_of_the_first() -> None:
     line = encode_message(first("hi"))
     register_message_class(second)
     assert type(decode_line(line)) is second
-    with pytest.raises(UnsupportedMessageError):
+    with pytest.raises(UnsupportedMessageError, match="call register_message_class"):
         encode_message(first("hi"))
+
+
+def test_a_class_without_extra_fields_reads_no_others() -> None:
+    """They could not be written again."""
+    register_message_class(_Strict, "strict")
+    assert decode_line(b'{"type":"strict","content":"hi"}') == _Strict("hi")
+    with pytest.raises(UndecodableError, match="does not have"):
+        decode_line(b'{"type":"strict","content":"hi","mood":"SECRET"}')
 
 
 def test_private_state_that_would_be_lost_is_refused() -> None:
@@ -604,6 +624,27 @@ def test_a_block_above_the_size_allowed_is_refused() -> None:
         unpack(pack([b"x" * 10]), 9)
 
 
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        (b"", r"format \(empty\)"),
+        (b"\x00" + BLOCK[1:], "format 00"),
+        (b"\x02" + BLOCK[1:], "format 02"),
+        (b"\x01", "cut short"),
+        (BLOCK[:-1], "cut short"),
+        (BLOCK + b"\x00", "after its end"),
+        (BLOCK[:5] + b"\xff" + BLOCK[6:], "not deflated"),
+        (BLOCK[:4] + b"\x00" + BLOCK[5:], "checksum"),
+        (BLOCK[:5] + zlib.compress(b"{}"), "not deflated"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_block_that_is_not_ours_is_undecodable(block: bytes, reason: str) -> None:
+    """The error says what is wrong with it."""
+    with pytest.raises(UndecodableError, match=reason):
+        unpack(block, 100_000)
+
+
 def test_a_decompression_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a gigabyte in 500 KB: no more than asked for and one byte is ever inflated."""
     bomb = pack([b"x" * 50_000_000])
@@ -688,6 +729,12 @@ def test_what_native_types_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(UnsupportedMessageError, match='item_format="pages"') as caught:
         to_native(with_value(value))
     assert caught.value.path.startswith("message.additional_kwargs['value']")
+
+
+def test_a_field_without_a_name_does_not_fit_a_native_map() -> None:
+    """Extra fields are attributes of the map."""
+    with pytest.raises(UnsupportedMessageError, match=r'empty key.*item_format="pages"'):
+        to_native(HumanMessage("hi", **{"": 1}))
 
 
 @pytest.mark.parametrize("value", [10**38 - 1, 9e37, 1e-130, 0, -0.0, "", nested(27)])

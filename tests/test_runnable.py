@@ -14,6 +14,7 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from langchain_dynamodb import DynamoDBChatMessageHistory
@@ -46,13 +47,16 @@ class Gate:
         self.open = asyncio.Event()
 
     def runnable(self) -> Runnable[Any, Any]:
+        """Return a step of a chain that waits here."""
         return RunnableLambda(self.wait, self.await_)
 
     def wait(self, value: Any) -> Any:
+        """Wait in a thread."""
         self.barrier.wait(60)
         return value
 
     async def await_(self, value: Any) -> Any:
+        """Wait on the event loop."""
         self.waiting -= 1
         if not self.waiting:
             self.open.set()
@@ -104,8 +108,26 @@ def contents(messages: list[BaseMessage]) -> list[Any]:
     return [message.content for message in messages]
 
 
+def passes_context_on(style: str) -> bool:
+    """Whether a step of an asynchronous chain can see its config: not on Python 3.10 with an older langchain-core."""
+
+    async def probe(value: Any) -> bool:
+        return var_child_runnable_config.get() is not None
+
+    return not style.startswith("a") or asyncio.run(RunnableLambda(probe).ainvoke(None))
+
+
+# Where a step cannot see its config, a second read cannot be told from any other.
+IN_CONTEXT = [
+    pytest.param(
+        style, marks=pytest.mark.skipif(not passes_context_on(style), reason="langchain-core hides the config")
+    )
+    for style in STYLES
+]
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", IN_CONTEXT)
 async def test_overlapping_turns_keep_all_messages(style: str, mode: str, make_history: MakeHistory) -> None:
     """Twenty turns that all began before one of them ended keep their forty messages, each turn in one piece."""
     chain = with_history(Gate(TURNS).runnable(), lambda session_id: make_history(session_id), mode)
@@ -134,7 +156,7 @@ async def one_turn_inside_another(style: str, mode: str, make_history: MakeHisto
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", IN_CONTEXT)
 async def test_a_turn_inside_another(style: str, mode: str, make_history: MakeHistory) -> None:
     """A turn that another one overtakes still stores its question, in every style and mode."""
     stored = await one_turn_inside_another(style, mode, make_history)
@@ -218,7 +240,7 @@ async def test_a_failed_turn_leaves_nothing_behind(style: str, mode: str, make_h
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", IN_CONTEXT)
 async def test_overlapping_turns_on_one_object(style: str, mode: str, make_history: MakeHistory) -> None:
     """Also a factory that returns the same object for turns at the same time loses nothing."""
     kept = make_history()

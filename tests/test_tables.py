@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from support import Call, WatchedConnection, watch
 
 from langchain_dynamodb import table as table_module
 from langchain_dynamodb.errors import InvalidInputError, StorageError, TableNotFoundError
+from support import Call, WatchedConnection, watch
 
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory
@@ -29,7 +29,9 @@ def new_name(dynamodb: Any) -> Iterator[str]:
         dynamodb.delete_table(TableName=name)
 
 
-async def test_the_table_of_the_incumbents_page(make_repository: RepositoryFactory, new_name: str, dynamodb: Any) -> None:
+async def test_the_table_of_the_incumbents_page(
+    make_repository: RepositoryFactory, new_name: str, dynamodb: Any
+) -> None:
     """`create_table` makes what the page makes by hand: HASH SessionId of type S, billed per request."""
     sessions = make_repository(new_name)
     await sessions.create_table()
@@ -164,9 +166,17 @@ async def test_bad_sort_key_names(make_repository: RepositoryFactory, name: Any)
 async def test_no_table(make_repository: RepositoryFactory, new_name: str) -> None:
     """Without the table every call raises, and says how to make it."""
     sessions = make_repository(new_name)
-    for call in (sessions.read("0"), sessions.append("0", HI), sessions.delete("0"), sessions.replace("0", HI)):
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: sessions.read("0"),
+        lambda: sessions.append("0", HI),
+        lambda: sessions.replace("0", HI),
+        lambda: sessions.truncate("0", keep=0),
+        lambda: sessions.delete("0"),
+        lambda: anext(sessions.iter_messages("0")),
+    ]
+    for call in calls:
         with pytest.raises(TableNotFoundError, match="create_table"):
-            await call
+            await call()
 
 
 async def test_a_table_made_by_hand(make_repository: RepositoryFactory, dynamodb: Any, new_name: str) -> None:

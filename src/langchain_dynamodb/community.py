@@ -21,7 +21,8 @@ from .values import AttributeValue, attribute_bytes, to_attribute
 from .writing import State, Writer, change, new_op
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
-ITEM_OVERHEAD = 300  # bytes kept for key, operation ids and TTL stamp
+ITEM_OVERHEAD = 300  # bytes kept for attribute names, TTL stamp and this write's operation id
+REMEMBERED = 256  # operation ids after which a write of the whole list forgets the earlier ones
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ class CommunityWriter:
     ) -> int:
         """Append atomically; with `history_size` the list is written back whole, as the incumbent does."""
         natives = as_natives(messages)
+        if not history_size:
+            _check_size(key, natives)
 
-        async def step(state: State | None, op: bytes) -> CommunityItem:
+        async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem:
             item = _not_paged(key, state)
-            _check_size(item.natives + natives if item else natives)
-            if item and history_size:
-                kept = (item.natives + natives)[-history_size:]
-                return await self._write(key, item, kept, op)
+            kept = (item.natives + natives if item else natives)[-(history_size or 0) :]
+            _check_size(key, kept, item)
+            if history_size or expected == 0:
+                return await self._write(key, item or ABSENT, kept, op)
             now = self.clock()
             expires = plan.expiries(now, self.ttl, None).session
             unchanged = item if expected else None
@@ -56,9 +59,9 @@ class CommunityWriter:
     async def replace(self, key: SessionKey, messages: Sequence[BaseMessage], expected: int | None) -> int:
         """Exchange the list."""
         natives = as_natives(messages)
-        _check_size(natives)
+        _check_size(key, natives)
 
-        async def step(state: State | None, op: bytes) -> CommunityItem | None:
+        async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = _not_paged(key, state)
             return await self._write(key, item or ABSENT, natives, op) if item or natives else None
 
@@ -67,7 +70,7 @@ class CommunityWriter:
     async def truncate(self, key: SessionKey, keep: int, expected: int | None) -> int:
         """Keep the first `keep` messages."""
 
-        async def step(state: State | None, op: bytes) -> CommunityItem | None:
+        async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = _not_paged(key, state)
             if item is None or keep >= len(item.natives):
                 return item
@@ -80,7 +83,8 @@ class CommunityWriter:
     ) -> CommunityItem:
         expires = plan.expiries(self.clock(), self.ttl, None).session
         stamp = old.expires if expires is None else expires
-        new = replace(old, history={"L": natives}, has_history=True, ops=old.ops | {op}, expires=stamp)
+        ops = old.ops if len(old.ops) < REMEMBERED else frozenset()
+        new = replace(old, history={"L": natives}, has_history=True, ops=ops | {op}, expires=stamp)
         return _written(await self.table.update(key, conditions.from_community(old, new, self.table.names)))
 
 
@@ -89,7 +93,8 @@ ABSENT = CommunityItem({"L": []}, has_history=False)
 
 def as_natives(messages: Sequence[BaseMessage]) -> list[AttributeValue]:
     """Messages as the incumbent stores them; raises `InvalidInputError` for what a DynamoDB number cannot hold."""
-    return [to_attribute(codec.to_native(m, f"messages[{i}]"), f"messages[{i}]") for i, m in enumerate(messages)]
+    paths = [f"messages[{i}]" for i in range(len(messages))]
+    return [to_attribute(codec.to_native(m, path), path, depth=1) for m, path in zip(messages, paths, strict=True)]
 
 
 def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:
@@ -106,8 +111,9 @@ def _written(state: State | None) -> CommunityItem:
     return state
 
 
-def _check_size(natives: list[AttributeValue]) -> None:
-    size = attribute_bytes({"L": natives}) + ITEM_OVERHEAD
+def _check_size(key: SessionKey, natives: list[AttributeValue], item: CommunityItem | None = None) -> None:
+    ops = sum(len(op) + 1 for op in item.ops) if item else 0
+    size = attribute_bytes({"L": natives}) + key.size + ops + ITEM_OVERHEAD
     if size > ITEM_BYTES:
         raise MessageTooLargeError(
             f"the session would have {size} bytes, and DynamoDB's limit on an item is {ITEM_BYTES}: item_format='community' "

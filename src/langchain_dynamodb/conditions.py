@@ -92,6 +92,18 @@ def swing(old: SessionItem | None, new: SessionItem, key: SessionKey, names: Nam
     return e
 
 
+def lease(old: SessionItem, intent: Intent, names: Names, now: int) -> Expression:
+    """UpdateItem that takes the lease on a session whatever its version: others append without pause."""
+    e = Expression()
+    version, held = e.name(layout.VERSION), e.name(layout.INTENT)
+    e.assign(layout.VERSION, f"{version} + {e.value(number(1))}")
+    e.set(layout.INTENT, intent.attribute())
+    e.require(f"{e.name(layout.GENERATION)} = {e.value(number(old.generation))}")
+    e.require(f"(attribute_not_exists({held}) OR {held}.{e.name('op')} = {e.value({'B': intent.op})})")
+    e.require(_unexpired(e, names, now))
+    return e
+
+
 def patch(old: SessionItem, new: SessionItem, names: Names) -> Expression:
     """UpdateItem of bookkeeping that leaves the version alone: as long as the same pages are the history."""
     e = _change(old.attributes(names), new.attributes(names))

@@ -167,7 +167,7 @@ class Connection:
         finally:
             _current.reset(token)
         if attempts.corrupt:
-            raise StorageError("DynamoDB's response was damaged on the way (wrong checksum).", outcome_unknown=write)
+            raise StorageError("The response was damaged on the way or is not DynamoDB's.", outcome_unknown=write)
         return response
 
     async def aclose(self) -> None:
@@ -387,8 +387,10 @@ async def _attempt_ended(response: Any, caught_exception: Exception | None, **_:
         return
     http = response[0]
     attempts.maybe_applied |= not 400 <= http.status_code < 500
-    checksum = http.headers.get("x-amz-crc32")  # botocore checks it too, but returns the last attempt as it is
-    attempts.corrupt = checksum is not None and checksum != str(crc32(await http.content))
+    # botocore checks this too, but returns the last attempt as it is, and takes a proxy's page for an empty success.
+    content = await http.content
+    checksum = http.headers.get("x-amz-crc32", str(crc32(content)))
+    attempts.corrupt = checksum != str(crc32(content)) or not (content[:1] == b"{" and content[-1:] == b"}")
 
 
 def _never_arrived(error: Exception | None) -> bool:

@@ -96,8 +96,9 @@ def short(value: object) -> str:
 def _to_stdlib_json(fields: dict[str, Any], path: str) -> tuple[bytes, dict[str, Any]]:
     try:
         for name, value in fields.items():
+            _refuse_inexact_key(name, path)
             _refuse_inexact(value, f"{path}.{name}", 1)
-        line = _STDLIB_MARK + json.dumps(fields, allow_nan=False, separators=(",", ":")).encode("ascii")
+        line = _STDLIB_MARK + json.dumps(fields, separators=(",", ":")).encode("ascii")
         plain: dict[str, Any] = from_json(line)
     except RecursionError:
         _refuse(path, "something nested too deeply", "store a flatter value")
@@ -116,9 +117,7 @@ def _refuse_inexact(value: object, path: str, depth: int) -> None:
             _refuse_inexact(item, f"{path}[{index}]", depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
-                _refuse(path, f"the key {short(key)} ({_type_name(key)})", "JSON objects have text keys: use str(key)")
-            _refuse_merging(key, path)
+            _refuse_inexact_key(key, path)
             _refuse_inexact(item, f"{path}[{short(key)}]", depth + 1)
     elif isinstance(value, float):
         if not math.isfinite(value):
@@ -128,6 +127,12 @@ def _refuse_inexact(value: object, path: str, depth: int) -> None:
             _refuse(path, short(value), f"at most {_MAX_DIGITS} digits can be read back: use text")
     elif value is not None:
         _refuse(path, f"{short(value)} ({_type_name(value)})", _advice(value))
+
+
+def _refuse_inexact_key(key: object, path: str) -> None:
+    if not isinstance(key, str):
+        _refuse(path, f"the key {short(key)} ({_type_name(key)})", "JSON objects have text keys: use str(key)")
+    _refuse_merging(key, path)
 
 
 def _refuse_merging(text: str, path: str) -> None:

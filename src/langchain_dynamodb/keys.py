@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import TypeAlias
@@ -17,6 +17,7 @@ Session: TypeAlias = str | Mapping[str, object]
 
 PARTITION_KEY_BYTES = 2048  # DynamoDB's limit on a partition key value
 SORT_KEY_BYTES = 1024  # and on a sort key value
+RESERVED_PREFIX = "lc_"  # of the names of our own attributes
 SUFFIX_BYTES = len("~lc~") + 14 + len("~") + 8
 
 # Session keys that end like this are refused, so no session can ever be named like a page of another one.
@@ -63,8 +64,11 @@ def _size(value: str | bytes) -> int:
     return len(value.encode() if isinstance(value, str) else value)
 
 
-def session_key(session: object, primary_key_name: str) -> SessionKey:
-    """Check how the caller named a session; raises `InvalidInputError` that names the value."""
+def session_key(session: object, primary_key_name: str, taken: Collection[str] = ()) -> SessionKey:
+    """Check how the caller named a session; raises `InvalidInputError` that names the value.
+
+    No key attribute may have one of the `taken` names, which are those of the history and the TTL attribute.
+    """
     if isinstance(session, str):
         session = {primary_key_name: session}
     elif not isinstance(session, Mapping):
@@ -80,6 +84,11 @@ def session_key(session: object, primary_key_name: str) -> SessionKey:
     for name in session:
         if not isinstance(name, str) or not name or not _is_utf8(name):
             raise InvalidInputError(f"key attribute name {short(name)} must be a text (UTF-8) that is not empty")
+        if name in taken or name.startswith(RESERVED_PREFIX):
+            raise InvalidInputError(
+                f"key attribute {short(name)} has the name of an attribute of ours: choose another history_messages_key "
+                f"or ttl_key_name, and no key that begins with {RESERVED_PREFIX!r}"
+            )
     attributes = tuple((name, *_typed(name, session[name])) for name in sorted(session))
     suffixable = [i for i, (_, kind, _) in enumerate(attributes) if kind in "SB"]
     if not suffixable:

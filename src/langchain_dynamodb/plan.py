@@ -188,7 +188,6 @@ def appended(item: SessionItem, layout: Layout, wish: Append, now: int, times: E
         tail_ops=wish.ops,
         page_ops=page_ops,
         tail_bytes=_tail_bytes(layout.tail, wish.ops | page_ops),
-        intent=None,
     )
 
 
@@ -213,7 +212,6 @@ def rewritten(item: SessionItem, layout: Layout, count: int, op: bytes, now: int
         page_ops=frozenset(),
         tail_bytes=_tail_bytes(layout.tail, {op}),
         pages_expire=(times.pages or 0) if layout.drafts else 0,
-        intent=None,
     )
 
 
@@ -257,6 +255,11 @@ def declared(item: SessionItem, intent: Intent, now: int) -> SessionItem:
     return _next(item, now, None, intent=intent, reach=max(item.reach, intent.last))
 
 
+def released(item: SessionItem) -> SessionItem:
+    """State without the intent."""
+    return replace(item, version=item.version + 1, intent=None)
+
+
 def with_op(item: SessionItem, op: bytes, now: int, expires: int | None) -> SessionItem:
     """State after a change that leaves the history alone, marked with its operation id."""
     return _next(
@@ -270,8 +273,9 @@ def unborn(now: int) -> SessionItem:
 
 
 def _next(item: SessionItem, now: int, expires: int | None, **changes: object) -> SessionItem:
+    steady = {"version": item.version + 1, "updated": now, "intent": None}
     stamp = item.expires if expires is None else expires
-    return replace(item, version=item.version + 1, updated=now, expires=stamp, **changes)  # type: ignore[arg-type]
+    return replace(item, **{**steady, "expires": stamp, **changes})  # type: ignore[arg-type]
 
 
 def _tail_bytes(tail: Sequence[bytes], ops: frozenset[bytes] | set[bytes]) -> int:

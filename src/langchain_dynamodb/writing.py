@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
@@ -25,7 +25,7 @@ from .errors import (
 )
 from .keys import SessionKey
 from .layout import TAIL_TOKEN, CommunityItem, Intent, Page, SessionItem, Sizes, is_expired
-from .plan import Append, Layout, PageStart
+from .plan import Append, Draft, Layout, PageStart
 from .reading import Reader, Unproven
 from .table import Refused, Table
 from .values import AttributeValue, attribute_bytes
@@ -34,12 +34,12 @@ LEASE_SECONDS = 10.0  # others leave an unfinished write alone for so long
 LEASE_PER_MEGABYTE = 1.0
 PATIENCE_SECONDS = 30.0  # how long a write waits for others before it gives up
 LEASE_POLL_SECONDS = 0.05
-BATCH_AFTER = 4  # lost races after which a large append takes the lease
+LEASE_AFTER = 3  # lost races after which a write keeps the others off
 TRIM_PAGES = 8  # pages looked at together when old ones are dropped
 
 State: TypeAlias = SessionItem | CommunityItem
 S = TypeVar("S", SessionItem, CommunityItem)
-Step: TypeAlias = Callable[[State | None, bytes], Awaitable[State | None]]
+Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]
 PagedStep: TypeAlias = Callable[[SessionItem | None, bytes], Awaitable[SessionItem | None]]
 Metadata = Mapping[str, "AttributeValue | None"]
 
@@ -111,7 +111,9 @@ class Writer:
                     if item and await self._is_done(key, item, wish, doubt):
                         return item
                     check_expected(key, item, expected)
-                return await self._append_to(key, item, wish, expected, patience.attempt)
+                if item and patience.attempt >= LEASE_AFTER and not wish.fits(item, self.sizes.tail(key)):
+                    item = await self._lease(key, item, wish.op)
+                return await self._append_to(key, item, wish, expected)
             except Refused as refused:
                 if refused.retried:
                     doubt.widen(item)
@@ -160,17 +162,19 @@ class Writer:
         return False
 
     async def _append_to(
-        self, key: SessionKey, item: SessionItem | None, wish: Append, expected: int | None, attempt: int
+        self, key: SessionKey, item: SessionItem | None, wish: Append, expected: int | None
     ) -> SessionItem:
         """One attempt on the state seen; `Refused` when it was no longer the current one."""
         room = self.sizes.tail(key)
-        if wish.fits(item, room):
+        leased = item is not None and item.intent is not None
+        if wish.fits(item, room) and not leased:
             return await self._insert(key, item, wish, expected, room)
         tail_lines = self.reader.tail_lines(key, item) if item else []
         layout = plan.lay_out_append(tail_lines, wish, room, self.sizes)
-        if item and len(layout.drafts) == 1 and (layout.tail or attempt < BATCH_AFTER):
-            return await self._cut(key, item, wish, layout)
-        return await self._batch(key, item, wish, layout)
+        async with self._giving_back(key, item):
+            if item and len(layout.drafts) == 1:
+                return await self._cut(key, item, wish, layout)
+            return await self._batch(key, item, wish, layout)
 
     async def _insert(
         self, key: SessionKey, item: SessionItem | None, wish: Append, expected: int | None, room: int
@@ -227,37 +231,48 @@ class Writer:
         def commit(start: SessionItem) -> SessionItem:
             return plan.appended(start, layout, wish, now, times)
 
-        return await self._under_intent(key, item, base, wish.op, base.pages, "append", pages, commit)
+        intent = self._intent(wish.op, "append", base.generation, base.pages, layout.drafts)
+        return await self._under_intent(key, item, intent, pages, commit)
 
     async def _under_intent(
         self,
         key: SessionKey,
         item: SessionItem | None,
-        base: SessionItem,
-        op: bytes,
-        first: int,
-        kind: str,
+        intent: Intent,
         pages: Callable[[SessionItem], list[Page]],
         commit: Callable[[SessionItem], SessionItem],
     ) -> SessionItem:
-        """Declare, put, commit; a failure on the way takes everything back as far as DynamoDB can be reached."""
-        drafts = pages(base)
-        intent = self._intent(op, kind, base.generation, first, drafts)
+        """Declare what may be written, put the pages, commit."""
+        base = item or plan.unborn(intent.generation)
         start = await self._swing(key, item, plan.declared(base, intent, self.clock()))
-        try:
+        async with self._giving_back(key, start):
             if not await self.table.put_pages(key, start.generation, pages(start)):
                 raise Refused(None, retried=False)
             new = await self._swing(key, start, commit(start))
-        except (ChatHistoryError, Refused):
-            with contextlib.suppress(ChatHistoryError, Refused):
-                await self._abandon(key, start)
-            raise
         return await self._sweep(key, new)
 
-    def _intent(self, op: bytes, kind: str, generation: int, first: int, pages: Sequence[Page]) -> Intent:
-        megabytes = sum(len(page.data) for page in pages) / 1e6
-        lease = LEASE_SECONDS + LEASE_PER_MEGABYTE * megabytes
-        return Intent(op, kind, generation, first, first + len(pages) - 1, self.clock() + int(lease * 1e6))
+    async def _lease(self, key: SessionKey, item: SessionItem, op: bytes) -> SessionItem:
+        """Keep other writers off a busy session; returns its state, with our intent on it."""
+        intent = self._intent(op, "lease", item.generation, item.pages, ())
+        request = conditions.lease(item, intent, self.table.names, self.clock())
+        held = await self.table.update(key, request)
+        assert isinstance(held, SessionItem)  # the condition saw to it
+        return held
+
+    @contextlib.asynccontextmanager
+    async def _giving_back(self, key: SessionKey, item: SessionItem | None) -> AsyncIterator[None]:
+        """Where a write fails that holds an intent, take it back at once, as far as DynamoDB can be reached."""
+        try:
+            yield
+        except (ChatHistoryError, Refused):
+            if item and item.intent:
+                with contextlib.suppress(ChatHistoryError, Refused):
+                    await self._abandon(key, item)
+            raise
+
+    def _intent(self, op: bytes, kind: str, generation: int, first: int, drafts: Sequence[Draft]) -> Intent:
+        lease = LEASE_SECONDS + LEASE_PER_MEGABYTE * sum(len(draft.data) for draft in drafts) / 1e6
+        return Intent(op, kind, generation, first, first + len(drafts) - 1, self.clock() + int(lease * 1e6))
 
     async def _bump(self, key: SessionKey, item: SessionItem) -> None:
         """A page of this number is there already: if the session has not moved on, make its version newer, and cut again."""
@@ -344,6 +359,8 @@ class Writer:
             if item is None:
                 return
             try:
+                if patience.attempt >= LEASE_AFTER and isinstance(item, SessionItem):
+                    item = await self._lease(key, item, new_op())
                 return await self._remove(key, item)
             except Refused as refused:
                 in_doubt = in_doubt or refused.retried
@@ -356,10 +373,18 @@ class Writer:
     async def _change(self, key: SessionKey, expected: int | None, step: PagedStep) -> int:
         """Take one step from a settled state in our format."""
 
-        async def converted(item: State | None, op: bytes) -> SessionItem | None:
-            return await step(await self._convert(key, item) if isinstance(item, CommunityItem) else item, op)
+        async def ours(item: State | None, op: bytes, attempt: int) -> SessionItem | None:
+            if isinstance(item, CommunityItem):
+                return await step(await self._convert(key, item), op)
+            if item is None or attempt < LEASE_AFTER:
+                return await step(item, op)
+            held = await self._lease(key, item, op)
+            async with self._giving_back(key, held):
+                new = await step(held, op)
+                # A step that had nothing to do leaves the lease to us.
+                return await self._swing(key, held, plan.released(held)) if new is held else new
 
-        return await change(key, new_op(), expected, self.settled, converted)
+        return await change(key, new_op(), expected, self.settled, ours)
 
     async def _rewrite(
         self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes
@@ -379,7 +404,8 @@ class Writer:
         def commit(start: SessionItem) -> SessionItem:
             return plan.rewritten(replace(start, reach=base.reach), layout, len(lines), op, now, times)
 
-        return await self._under_intent(key, item, base, op, first, "rewrite", pages, commit)
+        intent = self._intent(op, "rewrite", base.generation, first, layout.drafts)
+        return await self._under_intent(key, item, intent, pages, commit)
 
     # -- the incumbent's items ---------------------------------------------------------------------------------
 
@@ -395,7 +421,7 @@ class Writer:
         new = plan.converted(base, layout, len(lines), op, now, times)
         if not pages:
             return await self._from_community(key, item, new)
-        held = replace(item, intent=self._intent(op, "convert", now, 0, pages))
+        held = replace(item, intent=self._intent(op, "convert", now, 0, layout.drafts))
         await self._from_community(key, item, held)
         try:
             await self.table.put_pages(key, now, pages)
@@ -456,7 +482,7 @@ class Writer:
         taken = await self._swing(key, item, replace(item, version=item.version + 1, intent=mine))
         await self.table.discard_pages(key, item.generation, numbers, taken.version)
         if taken.created:
-            await self._swing(key, taken, replace(taken, version=taken.version + 1, intent=None))
+            await self._swing(key, taken, plan.released(taken))
         else:
             await self.table.delete(key, conditions.delete_item(taken, self.table.names))
 
@@ -523,7 +549,7 @@ async def change(
             if in_doubt and expected not in (None, item.version if item else 0):
                 raise unknown_outcome(key)
             check_expected(key, item, expected)
-            new = await step(item, op)
+            new = await step(item, op, patience.attempt)
             return new.version if new else 0
         except Refused as refused:
             in_doubt = in_doubt or refused.retried

@@ -17,25 +17,25 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-# The interface that the incumbent's page shows is deprecated (see the README), and so is all of langchain_community.
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-
-from chat import MODELS, chat, choose_model  # noqa: E402
-from meter import run_meter  # noqa: E402
-from screen import Screen  # noqa: E402
-from steps import HistoryClass  # noqa: E402
-from tour import Tour  # noqa: E402
-
-from langchain_dynamodb.local import ENGINES, EngineError, run_engine  # noqa: E402
+from chat import MODELS, chat, choose_model
+from langchain_dynamodb.local import ENGINES, EngineError, run_engine
+from meter import run_meter
+from screen import Screen
+from steps import HistoryClass
+from tour import Tour
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
     options = parse_arguments()
     screen = Screen()
+    incumbent = None if options.chat else find_incumbent()
+    # What the incumbent's page shows is deprecated, as the README says; saying it at each step would not help.
+    warnings.simplefilter("ignore", DeprecationWarning)
     # Before our settings hide the user's credentials, which a real model needs.
     model = choose_model(options.model) if options.chat else None
     local = options.engine == "dynamodb-local"
+    screen.say(f"Starting {options.engine} …", "dim")
     try:
         with ExitStack() as stack:
             engine = stack.enter_context(run_engine(options.engine, data_dir=options.data if local else None))
@@ -46,10 +46,12 @@ def main() -> int:
             if model:
                 chat(screen, model, options.session)
             else:
-                Tour(screen, meter, find_incumbent()).run()
+                Tour(screen, meter, incumbent).run()
     except EngineError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -75,10 +77,12 @@ def use_only(environment: Mapping[str, str]) -> None:
 
 def find_incumbent() -> HistoryClass | None:
     """Return langchain_community's class if it is installed."""
-    try:
-        from langchain_community.chat_message_histories import DynamoDBChatMessageHistory
-    except ImportError:
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from langchain_community.chat_message_histories import DynamoDBChatMessageHistory
+        except ImportError:
+            return None
     return DynamoDBChatMessageHistory
 
 

@@ -6,14 +6,15 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from typing import cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from langchain_dynamodb import DynamoDBChatMessageHistory, SessionRepository
-from scripted import ScriptedModel
 from screen import Screen
+from scripted import ScriptedModel
 
 TABLE = "SessionTable"
 MODELS = ("auto", "scripted", "openai", "bedrock")
@@ -24,12 +25,15 @@ BEDROCK_MODEL = "amazon.nova-lite-v1:0"
 def choose_model(name: str) -> BaseChatModel:
     """Return the model of that name; "auto": a real one if its package and credentials are there."""
     if name == "openai" or (name == "auto" and find_spec("langchain_openai") and os.environ.get("OPENAI_API_KEY")):
-        model: BaseChatModel = import_module("langchain_openai").ChatOpenAI(model=OPENAI_MODEL)
-        return model
+        return _model("langchain_openai", "ChatOpenAI", OPENAI_MODEL)
     if name == "bedrock" or (name == "auto" and find_spec("langchain_aws") and _has_aws_credentials()):
-        model = import_module("langchain_aws").ChatBedrockConverse(model=BEDROCK_MODEL)
-        return model
+        return _model("langchain_aws", "ChatBedrockConverse", BEDROCK_MODEL)
     return ScriptedModel()
+
+
+def _model(module: str, name: str, model: str) -> BaseChatModel:
+    # These packages are optional, so that no type checker can count on them.
+    return cast("BaseChatModel", getattr(import_module(module), name)(model=model))
 
 
 def _has_aws_credentials() -> bool:

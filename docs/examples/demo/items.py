@@ -29,7 +29,7 @@ def _value_size(value: Mapping[str, Any]) -> int:
 
 
 def on_one_line(item: Item) -> str:
-    """Return an item as text, with ``‹19 B›`` for bytes."""
+    """Return an item as text, with ``<19 B>`` for bytes."""
     return ", ".join(f"{name}: {_shown(item[name])}" for name in sorted(item))
 
 
@@ -40,7 +40,7 @@ def _shown(value: Mapping[str, Any]) -> str:
     if kind == "L":
         return f"[{', '.join(map(_shown, content))}]"
     if kind == "B":
-        return f"‹{len(content)} B›"
+        return f"<{len(content)} B>"
     if kind in ("SS", "NS", "BS"):
         return f"{{{', '.join(_shown({kind[0]: element}) for element in content)}}}"
     return repr(content) if kind == "S" else str(content)

@@ -81,7 +81,7 @@ class Meter(ThreadingHTTPServer):
 
 def _reported(response: Mapping[str, Any]) -> float:
     consumed = response.get("ConsumedCapacity", [])
-    return sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
+    return float(sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed])))
 
 
 def _refused(request: Mapping[str, Any], response: Mapping[str, Any]) -> int:
@@ -123,24 +123,25 @@ class _Proxy(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if operation not in READS | WRITES:
+            self._answer(*self._ask(body))
+            return
         request = json.loads(body)
-        billed = operation in READS | WRITES
-        if billed:
-            body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"}).encode()
-        status, answer = self._forward(body)
-        if billed:
-            self.server.add(operation, request, status, json.loads(answer))
+        response, answer = self._ask(json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"}).encode())
+        self.server.add(operation, request, response.status, json.loads(answer))
+        self._answer(response, answer)
 
-    def _forward(self, body: bytes) -> tuple[int, bytes]:
-        headers = {name: self.headers[name] for name in ("Authorization", "Content-Type", "X-Amz-Target", "X-Amz-Date")}
-        self.upstream.request("POST", "/", body, headers)
+    def _ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        wanted = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")
+        self.upstream.request("POST", "/", body, {name: self.headers[name] for name in wanted})
         response = self.upstream.getresponse()
-        answer = response.read()
+        return response, response.read()
+
+    def _answer(self, response: http.client.HTTPResponse, body: bytes) -> None:
         self.send_response_only(response.status)
-        for name in ("Content-Type", "x-amz-crc32", "x-amzn-RequestId"):
-            if value := response.headers[name]:
+        for name, value in response.headers.items():
+            if name.lower().startswith(("content-type", "x-amz")):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(answer)
-        return response.status, answer
+        self.wfile.write(body)

@@ -10,7 +10,6 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 from rich.console import Console
-from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -38,25 +37,29 @@ class Screen:
         """Announce a step by its function's docstring, and show the code that is about to run."""
         self._steps += 1
         self._console.print(f"\n[bold cyan]{self._steps} · {inspect.getdoc(function)}[/]")
-        self._console.print(Padding(Syntax(_body(function), "python", background_color="default"), (0, 4)))
+        code = Syntax("", "python", background_color="default").highlight(_body(function))
+        for line in code.split():
+            self._console.print(Text("    ") + line, soft_wrap=True)
 
     def result(self, value: object, label: str = "") -> None:
         """Print what a step returned; of many messages the newest."""
         text = _messages(value) if isinstance(value, list) else str(value)
         self._print_hanging("→ ", f"{label:<21}" if label else "", text, "green")
 
-    def table_holds(self, item: Item) -> None:
-        """Print one whole item."""
-        self._print_hanging("▪ ", f"in the table, {item_size(item)} B: ", on_one_line(item), "dim")
+    def table_holds(self, item: Item, *, whole: bool) -> None:
+        """Print one item, or the part of it that is not the session's numbers."""
+        shown = {name: item[name] for name in item if whole or not name.startswith("lc_")}
+        left_out = "" if whole else f" and {len(item) - len(shown)} numbers of ours"
+        self._print_hanging("▪ ", f"in the table, {item_size(item)} B: ", on_one_line(shown) + left_out, "dim")
 
     def table_holds_many(self, sizes: Sequence[int]) -> None:
         """Print how large the items of one session are."""
-        text = f"{len(sizes)} items of {sizes[0]:,} to {sizes[-1]:,} B, {sum(sizes):,} B altogether"
+        text = f"{len(sizes)} items of {min(sizes):,} to {max(sizes):,} B, {sum(sizes):,} B altogether"
         self._print_hanging("▪ ", "in the table: ", text, "dim")
 
     def bill(self, bill: Bill, columns: Sequence[str]) -> None:
         """Print the units and requests of each step, one group of columns for each library."""
-        table = Table(title="Capacity units (write / read) and requests", title_style="bold cyan", title_justify="left")
+        table = Table(title="What it cost: write units / read units in requests", title_style="bold cyan")
         table.add_column("Step")
         for column in columns:
             table.add_column(column, justify="right")
@@ -65,9 +68,10 @@ class Screen:
         self._console.print("", table)
 
     def _print_hanging(self, mark: str, label: str, text: str, style: str) -> None:
-        grid = Table.grid()
-        grid.add_row(Text(f"    {mark}", style), Text(label, f"bold {style}") + Text(text, style))
-        self._console.print(grid)
+        lines = Text.assemble((label, f"bold {style}"), (text, style)).wrap(self._console, self._console.width - 6)
+        for number, line in enumerate(lines):
+            line.rstrip()
+            self._console.print(Text("      " if number else f"    {mark}", style) + line)
 
 
 def _body(function: Callable[..., Any]) -> str:
@@ -89,5 +93,5 @@ def _messages(messages: Sequence[object], newest: int = 2) -> str:
 
 def _usage(usage: Usage | None) -> str:
     if usage is None:
-        return "–"
-    return f"{usage.write_units:g} / {usage.read_units:g}  in {usage.requests}"
+        return "-"
+    return f"{usage.write_units:g} / {usage.read_units:g} in {usage.requests}"

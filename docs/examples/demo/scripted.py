@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -13,10 +14,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 _NAMED = re.compile(r"\b(?:I'm|I am|my name is)\s+(\w+)", re.IGNORECASE)
 _ASKED = re.compile(r"\bmy name\s*\?", re.IGNORECASE)
-_WORDS = (
+_TEXT = (
     "the quick answer is that nobody knows how long a chat may become when two people like each other and a model "
     "never tires of telling them about tables keys pages writes reads units bytes costs limits and what comes after"
-).split()
+)
 
 
 class ScriptedModel(BaseChatModel):
@@ -37,7 +38,7 @@ class ScriptedModel(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage(_answer(said)))])
 
 
-def _answer(said: list[str]) -> str:
+def _answer(said: Sequence[str]) -> str:
     names = _NAMED.findall("\n".join(said))
     if _ASKED.search(said[-1]):
         return f"Your name is {names[-1]}." if names else "You have not told me your name."
@@ -46,6 +47,6 @@ def _answer(said: list[str]) -> str:
     return f"That is thing number {len(said)} you told me. The first was {said[0]!r}."
 
 
-def some_words(length: int, seed: int) -> str:
-    """Return text of so many characters that packs about as well as real text; the same for the same seed."""
-    return " ".join(random.Random(seed).choices(_WORDS, k=length // 2))[:length]
+def some_words(length: int) -> str:
+    """Return text of so many characters that packs about as well as real text."""
+    return " ".join(random.choices(_TEXT.split(), k=length // 2))[:length]

@@ -1,0 +1,429 @@
+"""Shared clients and the translation of errors, against a server that answers as told."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from zlib import crc32
+
+import aioboto3
+import boto3
+import botocore.session
+import pytest
+from aiobotocore.config import AioConfig
+from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+
+from langchain_dynamodb import connection as module
+from langchain_dynamodb.connection import ConditionFailed, Connection, ConnectionSettings
+from langchain_dynamodb.errors import (
+    AccessDeniedError,
+    ChatHistoryError,
+    InvalidInputError,
+    RepositoryClosedError,
+    StorageError,
+    TableNotFoundError,
+    ThrottledError,
+)
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+UPDATE = {"TableName": "chats", "Key": {"SessionId": {"S": "s1"}}}
+
+
+class Server:
+    """Speaks just enough HTTP: gives the scripted answers in turn, then empty successes."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.requests: list[dict[str, str]] = []
+        self.asked = asyncio.Event()
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().split("\r\n")[1:-2]
+                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+                await reader.readexactly(int(headers["content-length"]))
+                self.requests.append(headers)
+                self.asked.set()
+                await (self.answers.pop(0) if self.answers else ok())(writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client went away, or the test has ended
+        finally:
+            writer.close()
+
+    def settings(self, attempts: int = 1, **options: Any) -> ConnectionSettings:
+        """Settings of a client that gives up soon."""
+        retries = {"mode": "standard", "total_max_attempts": attempts}
+        config = Config(retries=retries, read_timeout=0.3, connect_timeout=2)
+        return ConnectionSettings(**{"endpoint_url": self.url, "config": config, **options})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """Run such a server on a free port."""
+    scripted = Server()
+    listening = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
+    scripted.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    yield scripted
+    listening.close()
+
+
+def reply(status: int, body: bytes, *, checksum: int | None = None, cut: int = 0) -> Answer:
+    """Answer with a body, without its last `cut` bytes."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        crc = crc32(body) if checksum is None else checksum
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nx-amz-crc32: {crc}\r\n\r\n"
+        writer.write(head.encode() + body[: len(body) - cut])
+        await writer.drain()
+        if cut:
+            raise ConnectionError
+
+    return answer
+
+
+def ok() -> Answer:
+    """An empty success."""
+    return reply(200, b"{}")
+
+
+def refuse(code: str, status: int = 400, **fields: Any) -> Answer:
+    """Answer as DynamoDB reports an error."""
+    error = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "no", **fields}
+    return reply(status, json.dumps(error).encode())
+
+
+async def drop(writer: asyncio.StreamWriter) -> None:
+    """Close the connection without an answer."""
+    raise ConnectionError
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    """Reset the connection."""
+    writer.transport.abort()
+    raise ConnectionError
+
+
+async def silence(writer: asyncio.StreamWriter) -> None:
+    """Answer too late."""
+    await asyncio.sleep(2)
+
+
+BROKEN = {
+    "server error": refuse("InternalServerError", 500),
+    "bad gateway": reply(502, b"<html>"),
+    "dropped": drop,
+    "reset": reset,
+    "too late": silence,
+    "cut": reply(200, b'{"Attributes": {}}', cut=5),
+    "not UTF-8": reply(200, b"\xff\xfe\xfd"),
+    "not JSON": reply(200, b"<html>welcome to our network</html>"),
+    "wrong checksum": reply(200, b'{"Attributes": {}}', checksum=1),
+}
+
+
+async def failure(connection: Connection, operation: str = "update_item", *, write: bool = True) -> Any:
+    """Return the error that a call ends with."""
+    try:
+        await connection.call(operation, UPDATE, write=write)
+    except (ChatHistoryError, ConditionFailed) as error:
+        return error
+    raise AssertionError("the call succeeded")
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
+async def test_without_an_answer_a_write_may_have_happened(server: Server, answer: Answer) -> None:
+    """No usable answer to a write: a `StorageError` whose outcome is unknown; of a read it is known."""
+    server.answers = [answer, answer]
+    connection = Connection(server.settings())
+    write, read = await failure(connection), await failure(connection, "get_item", write=False)
+    assert (type(write), write.outcome_unknown) == (StorageError, True)
+    assert (type(read), read.outcome_unknown) == (StorageError, False)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("first", BROKEN.values(), ids=BROKEN)
+async def test_a_resent_request_is_told_apart(server: Server, first: Answer) -> None:
+    """A condition that fails after a resend may have failed because the first transmission was applied."""
+    server.answers = [first, refuse("ConditionalCheckFailedException", Item={"SessionId": {"S": "s1"}})]
+    error = await failure(Connection(server.settings(attempts=2)))
+    if len(server.requests) == 2:
+        assert (type(error), error.retried, error.item) == (ConditionFailed, True, {"SessionId": {"S": "s1"}})
+    else:  # botocore does not resend after an answer that it cannot parse
+        assert (type(error), error.outcome_unknown) == (StorageError, True)
+
+
+async def test_a_failed_condition(server: Server) -> None:
+    """A condition that fails at once carries the item; a throttled attempt before it was surely not applied."""
+    server.answers = [refuse("ConditionalCheckFailedException")]
+    error = await failure(Connection(server.settings()))
+    assert (type(error), error.retried, error.item) == (ConditionFailed, False, None)
+    server.answers = [refuse("ThrottlingException"), refuse("ConditionalCheckFailedException")]
+    error = await failure(Connection(server.settings(attempts=2)))
+    assert (type(error), error.retried, len(server.requests)) == (ConditionFailed, False, 3)
+
+
+REFUSALS = {
+    "ResourceNotFoundException": TableNotFoundError,
+    "AccessDeniedException": AccessDeniedError,
+    "UnrecognizedClientException": AccessDeniedError,
+    "InvalidSignatureException": AccessDeniedError,
+    "ExpiredTokenException": AccessDeniedError,
+    "MissingAuthenticationTokenException": AccessDeniedError,
+    "ProvisionedThroughputExceededException": ThrottledError,
+    "ThrottlingException": ThrottledError,
+    "RequestLimitExceeded": ThrottledError,
+    "ItemCollectionSizeLimitExceededException": StorageError,
+    "ValidationException": StorageError,
+}
+
+
+@pytest.mark.parametrize(("code", "kind"), REFUSALS.items())
+async def test_refusals(server: Server, code: str, kind: type[StorageError]) -> None:
+    """What DynamoDB refuses did not happen; the error names the table and keeps code and cause."""
+    server.answers = [refuse(code)]
+    error = await failure(Connection(server.settings()))
+    assert (type(error), error.code, error.outcome_unknown) == (kind, code, False)
+    assert "'chats'" in str(error)
+    assert error.__cause__ is not None
+
+
+async def test_a_refusal_after_a_lost_answer(server: Server) -> None:
+    """Throttled on the resend: the first transmission may have been applied."""
+    server.answers = [drop, refuse("ThrottlingException")]
+    error = await failure(Connection(server.settings(attempts=2)))
+    assert (type(error), error.outcome_unknown) == (ThrottledError, True)
+
+
+async def test_the_resent_request_succeeds(server: Server) -> None:
+    """A damaged answer is asked for again."""
+    server.answers = [BROKEN["wrong checksum"], reply(200, b'{"Attributes": {"n": {"N": "1"}}}')]
+    response = await Connection(server.settings(attempts=2)).call("update_item", UPDATE, write=True)
+    assert response["Attributes"] == {"n": {"N": "1"}}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+async def test_what_never_arrived_did_not_happen(url: str) -> None:
+    """A refused connection or an unknown host leaves no doubt, even after retries."""
+    settings = Server().settings(attempts=2, endpoint_url=url)
+    error = await failure(Connection(settings))
+    assert (type(error), error.outcome_unknown) == (StorageError, False)
+
+
+async def test_batches_name_their_table(server: Server) -> None:
+    """A batch request names its table too."""
+    server.answers = [refuse("ResourceNotFoundException")]
+    with pytest.raises(TableNotFoundError, match="'chats'"):
+        await Connection(server.settings()).call("batch_get_item", {"RequestItems": {"chats": {"Keys": []}}})
+
+
+async def test_a_wrong_request_is_our_bug(server: Server) -> None:
+    """An error before anything is sent is not dressed up as a storage error."""
+    with pytest.raises(AttributeError):
+        await Connection(server.settings()).call("no_such_operation", {})
+    assert server.requests == []
+
+
+async def test_cancelling_passes_through(server: Server) -> None:
+    """A cancelled call is cancelled, not translated."""
+    server.answers = [silence]
+    task = asyncio.create_task(Connection(server.settings()).call("update_item", UPDATE, write=True))
+    await server.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_no_credentials(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials: `AccessDeniedError` that says what to set."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    error = await failure(Connection(server.settings()))
+    assert (type(error), error.outcome_unknown) == (AccessDeniedError, False)
+    assert "aws_session=" in str(error)
+
+
+async def test_no_region(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a region: `InvalidInputError` that names the parameter, at every call."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    connection = Connection(server.settings())
+    for _ in range(2):
+        error = await failure(connection)
+        assert type(error) is InvalidInputError
+        assert "region_name=" in str(error)
+
+
+async def test_an_impossible_endpoint() -> None:
+    """An endpoint that is no URL is named."""
+    with pytest.raises(InvalidInputError, match="'localhost:8000'"):
+        await Connection(ConnectionSettings("localhost:8000")).call("list_tables", {})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"endpoint_url": 8000}, {"endpoint_url": ""}, {"region_name": 1}, {"aws_session": "x"}, {"config": {}}]
+)
+def test_wrong_settings(wrong: dict[str, Any]) -> None:
+    """A setting of the wrong type is refused at construction, by name."""
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        ConnectionSettings(**wrong)
+
+
+def test_equal_settings() -> None:
+    """Configs are compared by their options, sessions by identity."""
+    session = boto3.Session(region_name="eu-west-1")
+    one = ConnectionSettings("http://x", "eu-west-1", session, Config(read_timeout=3))
+    assert one == ConnectionSettings("http://x", "eu-west-1", session, Config(read_timeout=3))
+    assert one != ConnectionSettings("http://x", "eu-west-1", session, Config(read_timeout=4))
+    assert one != ConnectionSettings("http://x", "eu-west-1", boto3.Session(), Config(read_timeout=3))
+
+
+async def test_our_config_and_the_callers(server: Server) -> None:
+    """The fixed user agent is sent; the caller's options win, also aiobotocore's own."""
+    await Connection(server.settings()).call("list_tables", {})
+    assert server.requests[-1]["user-agent"].startswith("langchain-dynamodb ")
+    config = AioConfig({"keepalive_timeout": 1.5}, user_agent="mine", max_pool_connections=3)
+    await Connection(server.settings(config=config)).call("list_tables", {})
+    assert server.requests[-1]["user-agent"].startswith("mine ")
+    merged = module._merged_config(config)
+    assert (merged.connector_args["keepalive_timeout"], merged.max_pool_connections) == (1.5, 3)
+    assert (merged.parameter_validation, merged.read_timeout) == (False, 10)
+
+
+class CountingSession(aioboto3.Session):
+    """Counts the clients it makes; the first `failures` cannot be made."""
+
+    made = failures = 0
+
+    def client(self, *arguments: Any, **options: Any) -> Any:
+        """Count and make a client."""
+        self.made += 1
+        if self.made <= self.failures:
+            raise OSError("out of files")
+        return super().client(*arguments, **options)
+
+
+async def test_one_client_for_a_thousand_first_calls(server: Server) -> None:
+    """Connections with equal settings share one client, however they begin."""
+    session = CountingSession()
+    settings = server.settings(aws_session=session)
+    first, last = Connection(settings), Connection(settings)
+    await asyncio.gather(
+        *(Connection(settings).call("list_tables", {}) for _ in range(998)),
+        *(connection.call("list_tables", {}) for connection in (first, last)),
+    )
+    assert session.made == 1
+    await first.aclose()
+    await last.call("list_tables", {})
+    assert session.made == 1
+
+
+async def test_the_last_holder_closes(server: Server) -> None:
+    """A closed connection is unusable; its client is gone when no other connection holds it."""
+    session = CountingSession()
+    settings = server.settings(aws_session=session)
+    one, two = Connection(settings), Connection(settings)
+    await one.call("list_tables", {})
+    await two.aclose()  # never used: holds nothing, ends nothing
+    await one.aclose()
+    await one.aclose()
+    for connection in (one, two):
+        with pytest.raises(RepositoryClosedError):
+            await connection.call("list_tables", {})
+    assert not [shared for (_, key), shared in module._clients.items() if key == settings]
+    await Connection(settings).call("list_tables", {})
+    assert session.made == 2
+
+
+async def test_dropped_connections_do_not_pile_up(server: Server) -> None:
+    """Settings nobody uses any more (an AWS session per request) cost a client only until the next one is made."""
+    for _ in range(5):
+        await Connection(server.settings(aws_session=CountingSession())).call("list_tables", {})
+        gc.collect()
+        loop = asyncio.get_running_loop()
+        assert sum(1 for place in module._clients if place[0] is loop) == 1
+
+
+async def test_a_failed_opening_is_tried_again(server: Server) -> None:
+    """The error of making a client reaches all who wait for it; the next call makes another."""
+    session = CountingSession()
+    session.failures = 1
+    connection = Connection(server.settings(aws_session=session))
+    results = await asyncio.gather(*(connection.call("list_tables", {}) for _ in range(3)), return_exceptions=True)
+    assert [str(result) for result in results] == ["out of files"] * 3
+    await connection.call("list_tables", {})
+    assert session.made == 2
+
+
+async def test_a_cancelled_first_call(server: Server) -> None:
+    """Cancelling the call that began to make the client does not disturb the others."""
+    connection = Connection(server.settings())
+    first, second = (asyncio.create_task(connection.call("list_tables", {})) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert first.cancelled()
+
+
+async def test_closed_during_a_call(server: Server) -> None:
+    """A call under way when its connection is closed ends with an error and opens nothing anew."""
+    server.answers = [silence]
+    connection = Connection(server.settings(attempts=3))
+    task = asyncio.create_task(connection.call("update_item", UPDATE, write=True))
+    await server.asked.wait()
+    await connection.aclose()
+    with pytest.raises(StorageError) as caught:
+        await task
+    assert caught.value.outcome_unknown
+    assert len(server.requests) == 1
+
+
+class Provider:
+    """A credential provider of a synchronous session, whose keys must be refreshed each time."""
+
+    METHOD = CANONICAL_NAME = "test"
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def refresh(self) -> dict[str, str]:
+        """Make new credentials, as a call to STS would."""
+        self.threads.append(threading.current_thread())
+        expiry = datetime.now(timezone.utc) + timedelta(seconds=30)
+        key = f"KEY{len(self.threads)}"
+        return {"access_key": key, "secret_key": "s", "token": "t", "expiry_time": expiry.isoformat()}
+
+    def load(self) -> RefreshableCredentials:
+        """Return refreshable credentials."""
+        return RefreshableCredentials.create_from_metadata(self.refresh(), self.refresh, self.METHOD)
+
+
+async def test_a_boto3_session(server: Server) -> None:
+    """Its region and credentials are used, and go on refreshing themselves, never on the event loop's thread."""
+    provider = Provider()
+    plain = botocore.session.get_session()
+    plain.get_component("credential_provider").insert_before("env", provider)
+    session = boto3.Session(botocore_session=plain, region_name="eu-central-1")
+    connection = Connection(server.settings(aws_session=session))
+    keys = []
+    for _ in range(2):
+        await connection.call("list_tables", {})
+        keys.append(server.requests[-1]["authorization"].partition("Credential=")[2].split("/")[0])
+    assert keys[0] != keys[1]
+    assert keys[1] == f"KEY{len(provider.threads)}"
+    assert "/eu-central-1/dynamodb/" in server.requests[-1]["authorization"]
+    assert threading.current_thread() not in provider.threads
+
+
+async def test_static_credentials_of_a_boto3_session(server: Server) -> None:
+    """Keys given to a boto3 session win over the environment's."""
+    session = boto3.Session("MINE", "secret", region_name="eu-central-1")
+    await Connection(server.settings(aws_session=session)).call("list_tables", {})
+    assert "Credential=MINE/" in server.requests[-1]["authorization"]

@@ -1,0 +1,252 @@
+"""Rules 2, 3 and 9: pages are cut without a gap, batches are all or nothing, messages may be large."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from conftest import RepositoryFactory
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, fill_tail, human, scan, watch
+
+from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb import writing as writing_module
+from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
+
+
+async def messages_of(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
+    """All messages of the session."""
+    chat = await repository.read(session)
+    assert chat is not None
+    return chat.messages
+
+
+class Paused:
+    """Holds the first such operation of a repository until told to go on: before it is sent, or after."""
+
+    def __init__(self, operation: str, *, after: bool = False) -> None:
+        self.operation = operation
+        self.after = after
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation != self.operation or self.reached.is_set():
+            return await proceed()
+        self.reached.set()
+        response = await proceed() if self.after else None
+        await self.go_on.wait()
+        return response if response is not None else await proceed()
+
+
+@pytest.mark.parametrize("winner", ["first", "second"])
+@pytest.mark.parametrize("size", [40, 160], ids=["tail cuts", "batches of one page"])
+async def test_two_cuts_of_the_same_version(make_repository: RepositoryFactory, winner: str, size: int) -> None:
+    """Both put their page before either commits: no committed page is overwritten, whoever goes on first."""
+    first, second = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    old = await fill_tail(first)
+    await second.read("s")
+    pauses = [Paused("put_item", after=True), Paused("put_item", after=True)]
+    tasks = []
+    batches = [[human(size), human(size)], [human(size), human(size)]]
+    for repository, pause, batch in zip((first, second), pauses, batches, strict=True):
+        watch(repository, Hooked, pause)
+        tasks.append(asyncio.create_task(repository.append("s", batch)))
+        await pause.reached.wait()
+        await asyncio.sleep(0.05)  # the page is put now
+    order = (0, 1) if winner == "first" else (1, 0)
+    for i in order:
+        pauses[i].go_on.set()
+        await tasks[i]
+    new = (await messages_of(make_repository()))[len(old) :]
+    assert new in ([*batches[0], *batches[1]], [*batches[1], *batches[0]])
+    assert (await messages_of(first))[: len(old)] == old
+
+
+async def test_a_late_page_of_a_lost_race_is_refused(make_repository: RepositoryFactory) -> None:
+    """The page put of a cut arrives once more, after later cuts committed that page number."""
+    late, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    expected = []
+    recorder: Recorder = watch(late, Recorder)
+    while not [request for operation, request in recorder.log if operation == "put_item"]:
+        expected.append(human(90))
+        await late.append("s", [expected[-1]])
+    put = next(request for operation, request in recorder.log if operation == "put_item")
+    older = {**put, "Item": {**put["Item"], "lc_cut": {"N": "1"}, "lc_data": {"B": b"wrong"}}}
+    older["ExpressionAttributeValues"] = {
+        k: {"N": "1"} if "N" in v else v for k, v in put["ExpressionAttributeValues"].items()
+    }
+    other_token = {**put, "Item": {**put["Item"], "lc_token": {"B": b"other"}, "lc_data": {"B": b"wrong"}}}
+    other_token["ExpressionAttributeValues"] = {
+        k: {"B": b"other"} if "B" in v else v for k, v in put["ExpressionAttributeValues"].items()
+    }
+    for request in (older, other_token):
+        with pytest.raises(Exception, match="condition"):
+            await recorder.inner.call("put_item", request, write=True)
+    assert await messages_of(other) == expected
+
+
+async def test_a_batch_is_invisible_until_it_is_whole(make_repository: RepositoryFactory) -> None:
+    """Readers see none of it while its pages are written, then all of it."""
+    writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    for session in ("new", "old"):
+        before = [] if session == "new" else [HumanMessage("a")]
+        if before:
+            await writer.append(session, before)
+        batch = [human(300) for _ in range(10)]
+        seen: list[list[BaseMessage]] = []
+
+        async def look(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+            seen.append(await messages_of(reader, session))  # noqa: B023 - it is only called within this round
+            return await proceed()
+
+        hooked: Hooked = watch(writer, Hooked, look)
+        await writer.append(session, batch)
+        writer._table.connection = hooked.inner
+        assert len(seen) > 5
+        assert seen == [before] * len(seen)
+        assert await messages_of(reader, session) == before + batch
+
+
+async def test_a_batch_is_not_starved_by_single_appends(make_repository: RepositoryFactory) -> None:
+    """Eight writers append without pause; the batch of 60 pages gets through, contiguous."""
+    repository = make_repository(sizes=SMALL)
+    await repository.append("s", [HumanMessage("a")])
+    done = asyncio.Event()
+    singles = 0
+
+    async def chatter() -> None:
+        nonlocal singles
+        mine = make_repository(sizes=SMALL)
+        while not done.is_set():
+            await mine.append("s", [human(80)])
+            singles += 1
+
+    tasks = [asyncio.create_task(chatter()) for _ in range(8)]
+    await asyncio.sleep(0.2)
+    batch = [human(400) for _ in range(60)]
+    await repository.append("s", batch)
+    done.set()
+    await asyncio.gather(*tasks)
+    found = await messages_of(repository)
+    start = found.index(batch[0])
+    assert found[start : start + 60] == batch
+    assert len(found) == 1 + 60 + singles
+
+
+async def test_appends_wait_for_a_lease_and_clean_up_after_it(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer died within its batch: the next append waits, gives up in time, and goes on once the lease ended."""
+    monkeypatch.setattr(writing_module, "PATIENCE_SECONDS", 0.3)
+    clock = Clock(monkeypatch)
+    dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await dying.append("s", [HumanMessage("a")])
+    watch(dying, Crashing, 5, True)
+    with pytest.raises(Crash):
+        await dying.append("s", [human(300) for _ in range(8)])
+    with pytest.raises(SessionBusyError, match="SessionId='s'"):
+        await other.append("s", [HumanMessage("b")])
+    assert await messages_of(other) == [HumanMessage("a")]
+    clock.advance(60)
+    await other.append("s", [HumanMessage("b")])
+    assert await messages_of(other) == [HumanMessage("a"), HumanMessage("b")]
+    assert len(await scan(other)) == 1
+
+
+async def test_the_owner_of_an_ended_lease_cannot_commit(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow writer, taken for dead and cleaned up after, starts over: once, whole, and nothing of others is lost."""
+    clock = Clock(monkeypatch)
+    slow, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await slow.append("s", [HumanMessage("a")])
+    pause = Paused("put_item")
+    watch(slow, Hooked, pause)
+    batch = [human(300) for _ in range(8)]
+    task = asyncio.create_task(slow.append("s", batch))
+    await pause.reached.wait()
+    await asyncio.sleep(0.1)
+    clock.advance(60)
+    await other.append("s", [HumanMessage("b")])
+    pause.go_on.set()
+    await task
+    assert await messages_of(other) == [HumanMessage("a"), HumanMessage("b"), *batch]
+    await other.delete("s")
+    assert await scan(other) == []
+
+
+async def test_a_failing_batch_takes_its_pages_back(make_repository: RepositoryFactory) -> None:
+    """An error on the way, known to have written nothing, leaves the session as it was at once."""
+    repository = make_repository(sizes=SMALL)
+    await repository.append("s", [HumanMessage("a")])
+    puts = 0
+
+    async def fail(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal puts
+        puts += operation == "put_item"
+        if operation == "put_item" and puts == 3:
+            raise StorageError("no")
+        return await proceed()
+
+    hooked: Hooked = watch(repository, Hooked, fail)
+    with pytest.raises(StorageError, match="no"):
+        await repository.append("s", [human(300) for _ in range(8)])
+    repository._table.connection = hooked.inner
+    assert await messages_of(repository) == [HumanMessage("a")]
+    assert len(await scan(repository)) == 1
+    await repository.append("s", [HumanMessage("b")])
+
+
+@pytest.mark.real_engine
+@pytest.mark.parametrize("size", [1, 1000, 100_000, 399_000, 500_000, 16 * 1024 * 1024 - 200])
+async def test_messages_of_any_size(make_repository: RepositoryFactory, size: int) -> None:
+    """From a byte to 16 MiB, alone and between others, cold and as windows."""
+    repository = make_repository()
+    large = human(size)
+    expected = [HumanMessage("before"), large, AIMessage("after")]
+    await repository.append("s", expected[:1])
+    await repository.append("s", expected[1:])
+    await repository.append("s", [HumanMessage("last")])
+    expected.append(HumanMessage("last"))
+    cold = make_repository()
+    for limit in (1, 2, 3, 4, 9):
+        chat = await cold.read("s", limit=limit)
+        assert chat is not None
+        assert chat.messages == expected[-limit:]
+    assert [message async for message in cold.iter_messages("s")] == expected
+    await cold.delete("s")
+    assert await scan(cold) == []
+
+
+async def test_too_large_a_message_is_refused_before_anything_is_sent(make_repository: RepositoryFactory) -> None:
+    """Above the bound: a typed error with size and limit."""
+    repository = make_repository(sizes=Sizes(message=1000))
+    meter: Meter = watch(repository, Meter)
+    for write in (repository.append, repository.replace):
+        with pytest.raises(MessageTooLargeError, match=r"messages\[1\]") as caught:
+            await write("s", [HumanMessage("a"), human(1001)])
+        assert caught.value.limit == 1000
+        assert caught.value.size > 1001
+    assert not meter.requests
+
+
+async def test_history_size_drops_whole_old_pages(make_repository: RepositoryFactory) -> None:
+    """What is stored stays bounded, the newest messages are all there, and dropped pages are deleted."""
+    repository = make_repository(sizes=SMALL)
+    sent = []
+    for _ in range(60):
+        sent.append(human(90))
+        await repository.append("s", [sent[-1]], history_size=10)
+    chat = await make_repository().read("s")
+    assert chat is not None
+    assert 10 <= chat.message_count <= 20
+    assert chat.messages == sent[-chat.message_count :]
+    assert len(chat.messages) == chat.message_count
+    assert len(await scan(repository)) <= 6
+    await repository.truncate("s", keep=3)
+    assert await messages_of(repository) == sent[-chat.message_count :][:3]
+    await repository.delete("s")
+    assert await scan(repository) == []
