@@ -25,7 +25,6 @@ from langchain_dynamodb.errors import (
 async def contents(repository: AsyncSessionRepository, session: str = "s") -> list[Any]:
     """Texts of the session's messages."""
     chat = await repository.read(session)
-    assert chat is not None
     return [message.content for message in chat.messages]
 
 

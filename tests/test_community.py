@@ -25,6 +25,7 @@ from community_support import (
     plain,
 )
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes, community, writing
+from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
     CorruptSessionError,
     IdempotencyError,
@@ -343,6 +344,32 @@ async def test_a_crash_during_the_conversion(
     assert at > 4  # the refused append, the lease, pages, the conversion, the append
 
 
+async def test_a_conversion_begun_between_our_look_and_ours(
+    make_repository: RepositoryFactory, incumbent: Incumbent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two conversions only one takes the lease, so that the pages of each are on record until it is done."""
+    monkeypatch.setattr(writing, "LEASE_SECONDS", -10.0)
+    incumbent.add_messages(bulk(8))
+    other = make_repository(sizes=SMALL)
+    watch(other, CrashingConnection, 2, False, "update_item")
+
+    class OtherIsFaster(WatchedConnection):
+        updates = 0
+
+        async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+            self.updates += operation == "update_item"
+            if operation == "update_item" and self.updates == 2:  # the lease; the first one is the refused append
+                with pytest.raises(Crash):
+                    await other.append("s", [HumanMessage("crashed")])
+            return await proceed()
+
+    sessions = make_repository(sizes=SMALL)
+    watch(sessions, OtherIsFaster)
+    await sessions.append("s", NEW)
+    assert (await read(make_repository())).messages == bulk(8) + NEW
+    assert orphans(await scan(make_repository())) == []
+
+
 async def test_under_a_lease_the_item_is_still_the_incumbents(
     make_repository: RepositoryFactory, incumbent: Incumbent
 ) -> None:
@@ -533,25 +560,39 @@ async def test_changes_in_the_community_format(make_repository: RepositoryFactor
     assert await scan(sessions) == []
 
 
-async def test_a_lost_response_in_the_community_format(make_repository: RepositoryFactory) -> None:
-    """An append that was carried out although we never heard of it is not repeated."""
+class LosesAResponse(WatchedConnection):
+    """The first update is applied, but its response gets lost: the call fails, or is sent again as botocore does."""
 
-    class LosesTheFirst(WatchedConnection):
-        lost = False
+    def __init__(self, inner: Any, resends: bool) -> None:
+        super().__init__(inner)
+        self.resends = resends
+        self.lost = False
 
-        async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-            response = await proceed()
-            if operation == "update_item" and not self.lost:
-                self.lost = True
-                raise StorageError("connection lost", outcome_unknown=True)
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        """Lose one."""
+        response = await proceed()
+        if operation != "update_item" or self.lost:
             return response
+        self.lost = True
+        if not self.resends:
+            raise StorageError("connection lost", outcome_unknown=True)
+        try:
+            return await proceed()
+        except ConditionFailed as failure:
+            raise ConditionFailed(failure.item, retried=True) from None
 
-    for history_size in (None, 5):
-        sessions = make_repository(item_format="community")
-        watch(sessions, LosesTheFirst)
-        session = f"{history_size}"
-        version = await sessions.append(session, NEW, history_size=history_size)
-        assert ((await read(sessions, session)).messages, (await read(sessions, session)).version) == (NEW, version)
+
+@pytest.mark.parametrize("resends", [False, True])
+@pytest.mark.parametrize("history_size", [None, 5])
+async def test_a_lost_response_in_the_community_format(
+    make_repository: RepositoryFactory, history_size: int | None, resends: bool
+) -> None:
+    """An append that was carried out although we never heard of it is not repeated."""
+    sessions = make_repository(item_format="community")
+    watch(sessions, LosesAResponse, resends)
+    version = await sessions.append("s", NEW, history_size=history_size)
+    chat = await read(sessions)
+    assert (chat.messages, chat.version) == (NEW, version)
 
 
 async def test_idempotency_keys_in_the_community_format(

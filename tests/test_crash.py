@@ -155,7 +155,6 @@ async def restore(repository: AsyncSessionRepository, items: list[Any]) -> None:
 async def state(repository: AsyncSessionRepository) -> list[Any]:
     """Messages and metadata in one list, to compare."""
     chat = await repository.read("s")
-    assert chat is not None
     return [*(message.content for message in chat.messages), *chat.metadata.items()]
 
 
@@ -168,7 +167,6 @@ async def survives(other: AsyncSessionRepository, clock: Clock, states: tuple[li
     clock.advance(60)  # past any lease
     await other.append("s", [HumanMessage("later")])
     chat = await other.read("s")
-    assert chat is not None
     assert [message.content for message in chat.messages] == [*texts, "later"]
     await other.delete("s")
     assert await scan(other) == []

@@ -16,12 +16,13 @@ DEMO = Path(__file__).parent.parent / "docs" / "examples" / "demo"
 def run_demo(*arguments: str, said: str = "") -> str:
     """Run the demo and return what it prints; it must end well and complain about nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPENAI_"))}
+    environment["PYTHONUTF8"] = "1"
     run = subprocess.run(
         [sys.executable, str(DEMO), *arguments],
         input=said,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, ""), run.stdout

@@ -44,7 +44,7 @@ class Example:
 
 def find_examples(page: Path) -> Iterator[Example]:
     """Yield the Python blocks of a page."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     code = ""
     fences = list(FENCE.finditer(text))
     for fence, following in zip(fences, [*fences[1:], None], strict=True):
@@ -88,7 +88,7 @@ def environment(docs_engine: Engine) -> Iterator[dict[str, str]]:
 def test_example(example: Example, environment: dict[str, str], tmp_path: Path) -> None:
     """A program of the documentation ends well, warns of nothing and prints what the page shows."""
     program = tmp_path / "test_example.py"
-    program.write_text(example.code)
+    program.write_text(example.code, encoding="utf-8")
     run = run_example(example.kind, program, environment)
     assert (run.returncode, DEPRECATED.sub("", run.stderr)) == (0, ""), run.stdout
     if example.kind != "pytest":
@@ -113,5 +113,5 @@ def test_readme_has_examples() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_links(page: Path) -> None:
     """Every relative link of a page leads to a file or folder."""
-    broken = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+    broken = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
     assert broken == []

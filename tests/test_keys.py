@@ -107,7 +107,7 @@ async def test_sessions_of_one_partition_keep_apart(
 ) -> None:
     """Sessions that share their partition key do not see each other's pages, and delete only their own."""
     sessions = make_repository(make_table("PK", "SK:N"), sizes=SMALL)
-    keys = [{"PK": "foo", "SK": 1}, {"PK": "foo", "SK": 2}]
+    keys: list[dict[str, Any]] = [{"PK": "foo", "SK": 1}, {"PK": "foo", "SK": 2}]
     for i in range(12):
         for key in keys:
             await sessions.append(key, turn(i + 100 * key["SK"]))
@@ -241,6 +241,7 @@ def test_equal_keys_are_equal() -> None:
     same = [{"a": "x", "b": 1}, {"b": Decimal("1.0"), "a": "x"}, {Name.PK: "x", "b": Decimal("10E-1")}]
     assert len({session_key(session, "unused") for session in same}) == 1
     assert session_key("x", "a") == session_key({"a": "x"}, "unused")
+    assert session_key({"a": "x", "b": Decimal("-0E+9")}, "a") == session_key({"a": "x", "b": 0}, "a")
     assert session_key({"a": b"x"}, "a") != session_key({"a": "x"}, "a")
 
 

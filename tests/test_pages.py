@@ -19,7 +19,6 @@ from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, St
 async def messages_of(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
     """All messages of the session."""
     chat = await repository.read(session)
-    assert chat is not None
     return chat.messages
 
 
@@ -214,7 +213,6 @@ async def test_messages_of_any_size(make_repository: RepositoryFactory, size: in
     cold = make_repository()
     for limit in (1, 2, 3, 4, 9):
         chat = await cold.read("s", limit=limit)
-        assert chat is not None
         assert chat.messages == expected[-limit:]
     assert [message async for message in cold.iter_messages("s")] == expected
     await cold.delete("s")
@@ -241,7 +239,6 @@ async def test_history_size_drops_whole_old_pages(make_repository: RepositoryFac
         sent.append(human(90))
         await repository.append("s", [sent[-1]], history_size=10)
     chat = await make_repository().read("s")
-    assert chat is not None
     assert 10 <= chat.message_count <= 20
     assert chat.messages == sent[-chat.message_count :]
     assert len(chat.messages) == chat.message_count

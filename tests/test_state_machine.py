@@ -140,6 +140,8 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
                 assert self.run(repository.read("s", unless_version=self.version)) is None
 
         def teardown(self) -> None:
+            table = {"TableName": self.repositories[0].table_name}
+            self.run(self.repositories[0]._connection.call("delete_table", table, write=True))
             for repository in self.repositories:
                 self.run(repository.aclose())
             self.run(self.loop.shutdown_asyncgens())

@@ -35,7 +35,12 @@ class CommunityWriter:
     clock: Callable[[], int]
 
     async def append(
-        self, key: SessionKey, messages: Sequence[BaseMessage], op: bytes, expected: int | None, history_size: int | None
+        self,
+        key: SessionKey,
+        messages: Sequence[BaseMessage],
+        op: bytes,
+        expected: int | None,
+        history_size: int | None,
     ) -> int:
         """Append atomically; with `history_size` the list is written back whole, as the incumbent does."""
         natives = as_natives(messages)
@@ -100,8 +105,8 @@ def as_natives(messages: Sequence[BaseMessage]) -> list[AttributeValue]:
 def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:
     if isinstance(state, SessionItem):
         raise ItemFormatError(
-            f"session {key} is stored in pages, which item_format='community' does not write: use the default format, or "
-            "read the messages, delete the session and append them again"
+            f"session {key} is stored in pages, which item_format='community' does not write: use the default format, "
+            "or read the messages, delete the session and append them again"
         )
     return state
 
@@ -116,8 +121,9 @@ def _check_size(key: SessionKey, natives: list[AttributeValue], item: CommunityI
     size = attribute_bytes({"L": natives}) + key.size + ops + ITEM_OVERHEAD
     if size > ITEM_BYTES:
         raise MessageTooLargeError(
-            f"the session would have {size} bytes, and DynamoDB's limit on an item is {ITEM_BYTES}: item_format='community' "
-            "keeps all messages in one item; use the default format, or bound the session by history_size",
+            f"the session would have {size} bytes, and DynamoDB's limit on an item is {ITEM_BYTES}: "
+            "item_format='community' keeps all messages in one item; use the default format, or bound the session by "
+            "history_size",
             size=size,
             limit=ITEM_BYTES,
         )

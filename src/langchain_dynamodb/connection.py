@@ -15,8 +15,8 @@ import os
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -113,6 +113,7 @@ class ConnectionSettings:
     region_name: str | None = None
     aws_session: boto3.session.Session | None = None
     config: Config | None = None
+    _key: tuple[object, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, kind, wanted in (
@@ -124,12 +125,9 @@ class ConnectionSettings:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, kind) and value):
                 raise InvalidInputError(f"{name} must be {wanted} or None, not {value!r}")
-
-    @cached_property
-    def _key(self) -> tuple[object, ...]:
         options = vars(self.config).items() if self.config is not None else ()
         shown = tuple(sorted((name, repr(value)) for name, value in options if not name.startswith("_")))
-        return self.endpoint_url, self.region_name, self.aws_session, shown
+        object.__setattr__(self, "_key", (self.endpoint_url, self.region_name, self.aws_session, shown))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ConnectionSettings) and self._key == other._key
@@ -177,34 +175,37 @@ class Connection:
         """
         self._closed = True
         running = asyncio.get_running_loop()
-        for (loop, settings), shared in list(_clients.items()):
+        for place, shared in list(_clients.items()):
             if self in shared.holders:
                 shared.holders.discard(self)
-                if loop is running and not shared.holders:
-                    _clients.pop((loop, settings), None)
+                if place[0] is running and not shared.holders:
                     await shared.close()
 
     def _join(self) -> _SharedClient:
-        loop = asyncio.get_running_loop()
-        shared = _clients.get((loop, self.settings))
+        place = asyncio.get_running_loop(), self.settings
+        shared = _clients.get(place)
         if shared is None or shared.closed:
-            _close_unused(loop)
-            shared = _clients[loop, self.settings] = _SharedClient(self.settings)
+            _close_unused(place[0])
+            shared = _clients[place] = _SharedClient(place)
         shared.holders.add(self)
         return shared
 
 
-class _SharedClient:
-    """One client on the loop that was running when this was made."""
+_Place = tuple[asyncio.AbstractEventLoop, ConnectionSettings]
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+
+class _SharedClient:
+    """One client, made on the running loop."""
+
+    def __init__(self, place: _Place) -> None:
         self.holders: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.closed = False
-        self._settings = settings
+        self._place = place
+        self._settings = place[1]
         self._pid = os.getpid()
         self._stack = contextlib.AsyncExitStack()
         self._lifetime = self._until_the_loop_ends()
-        self._opening = asyncio.get_running_loop().create_task(self._open())
+        self._opening = place[0].create_task(self._open())
         self._opening.add_done_callback(self._opened)
 
     async def ready(self) -> Any:
@@ -220,7 +221,7 @@ class _SharedClient:
         """Close the client, unless the loop's end is doing that."""
         if self.closed:
             return
-        self.closed = True
+        self._leave()
         if not self._opening.done():
             await asyncio.wait([self._opening])
         await self._stack.aclose()
@@ -245,18 +246,24 @@ class _SharedClient:
 
     def _opened(self, opening: asyncio.Task[Any]) -> None:
         # A failure is every waiting caller's to report (there may be none left); the next call tries anew.
-        self.closed = self.closed or opening.cancelled() or opening.exception() is not None
+        if opening.cancelled() or opening.exception() is not None:
+            self._leave()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            self.closed = True
+            self._leave()
             if os.getpid() == self._pid:  # else the sockets are the parent's
                 await self._stack.aclose()
 
+    def _leave(self) -> None:
+        self.closed = True
+        if _clients.get(self._place) is self:
+            del _clients[self._place]
 
-_clients: dict[tuple[asyncio.AbstractEventLoop, ConnectionSettings], _SharedClient] = {}
+
+_clients: dict[_Place, _SharedClient] = {}
 _closing: set[asyncio.Task[None]] = set()
 _inherited: list[object] = []
 
@@ -267,7 +274,7 @@ def _close_unused(running: asyncio.AbstractEventLoop) -> None:
         if place[0].is_closed():
             _clients.pop(place, None)
         elif place[0] is running and not shared.holders:
-            _clients.pop(place, None)
+            del _clients[place]
             task = running.create_task(shared.close())
             _closing.add(task)
             task.add_done_callback(_closing.discard)

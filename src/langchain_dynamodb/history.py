@@ -68,9 +68,17 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
                 f"kms_key_id={kms_key_id!r}: client-side encryption is not supported yet. Leave it out; to encrypt "
                 "with a key of your own, set it as the table's key (SSESpecification with KMSMasterKeyId)."
             )
-        settings = ConnectionSettings(endpoint_url, region_name, boto3_session, config)
+        if key is not None and not isinstance(key, Mapping):
+            raise InvalidInputError(
+                f"key={key!r:.80} must be the whole key of the item, such as {{'PK': 'a', 'SK': 'b'}}"
+            )
         names = primary_key_name, history_messages_key, ttl_key_name
-        repository = _repository(table_name, settings, names, ttl, item_format, sizes, skip_undecodable)
+        compared = None if config is None else ConnectionSettings(config=config)
+        options = (endpoint_url, region_name, boto3_session, compared, ttl, item_format, sizes, skip_undecodable)
+        try:
+            repository = _repository(table_name, *names, *options)
+        except TypeError:  # not hashable, so not usable: this says which
+            repository = _repository.__wrapped__(table_name, *names, *options)
         self._open(repository, key or session_id, history_size)
         self.session_id = session_id
         self.ttl = ttl
@@ -178,11 +186,16 @@ class _TurnMessages(list[BaseMessage]):
 _ending: ContextVar[_Begun | None] = ContextVar("langchain_dynamodb_ending", default=None)
 
 
-@lru_cache(maxsize=REPOSITORIES)
+@lru_cache(maxsize=REPOSITORIES, typed=True)
 def _repository(
     table_name: str,
-    settings: ConnectionSettings,
-    names: tuple[str, str, str],
+    primary_key_name: str,
+    history_messages_key: str,
+    ttl_key_name: str,
+    endpoint_url: str | None,
+    region_name: str | None,
+    aws_session: Any,
+    config: ConnectionSettings | None,  # which compares configs by their options
     ttl: int | None,
     item_format: ItemFormat,
     sizes: Sizes | None,
@@ -190,13 +203,13 @@ def _repository(
 ) -> AsyncSessionRepository:
     return AsyncSessionRepository(
         table_name,
-        endpoint_url=settings.endpoint_url,
-        region_name=settings.region_name,
-        aws_session=settings.aws_session,
-        config=settings.config,
-        primary_key_name=names[0],
-        history_messages_key=names[1],
-        ttl_key_name=names[2],
+        endpoint_url=endpoint_url,
+        region_name=region_name,
+        aws_session=aws_session,
+        config=config and config.config,
+        primary_key_name=primary_key_name,
+        history_messages_key=history_messages_key,
+        ttl_key_name=ttl_key_name,
         ttl=ttl,
         item_format=item_format,
         sizes=sizes,

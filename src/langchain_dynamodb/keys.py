@@ -86,8 +86,8 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
             raise InvalidInputError(f"key attribute name {short(name)} must be a text (UTF-8) that is not empty")
         if name in taken or name.startswith(RESERVED_PREFIX):
             raise InvalidInputError(
-                f"key attribute {short(name)} has the name of an attribute of ours: choose another history_messages_key "
-                f"or ttl_key_name, and no key that begins with {RESERVED_PREFIX!r}"
+                f"key attribute {short(name)} has the name of an attribute of ours: choose another "
+                f"history_messages_key or ttl_key_name, and no key that begins with {RESERVED_PREFIX!r}"
             )
     attributes = tuple((name, *_typed(name, session[name])) for name in sorted(session))
     suffixable = [i for i, (_, kind, _) in enumerate(attributes) if kind in "SB"]

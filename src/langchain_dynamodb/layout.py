@@ -31,6 +31,7 @@ TAIL_BYTES = "lc_tail_bytes"
 TAIL_OPS = "lc_tail_ops"
 PAGE_OPS = "lc_page_ops"
 INTENT = "lc_intent"
+CHANGE = "lc_change"
 CREATED = "lc_created"
 UPDATED = "lc_updated"
 PAGES_EXPIRE = "lc_pages_expire"
@@ -111,6 +112,8 @@ class SessionItem:
 
     Pages ``first_page .. pages - 1`` are the history before the tail. Pages below `first_page` are dropped; those from
     `floor` on may still exist. `reach` is the highest number that any unfinished write may have left behind.
+    `tail_ops` are the ids of the tail's appends, `page_ops` those of the last page's, `change` is that of the last
+    other change.
     Times are microseconds since the epoch, expiries seconds.
     """
 
@@ -131,6 +134,7 @@ class SessionItem:
     tail_ops: frozenset[bytes] = frozenset()
     page_ops: frozenset[bytes] = frozenset()
     intent: Intent | None = None
+    change: bytes | None = None
     expires: int | None = None
     pages_expire: int = 0
     metadata: AttributeValue | None = None
@@ -147,7 +151,7 @@ class SessionItem:
 
     def has_op(self, op: bytes) -> bool:
         """Whether this operation is among those remembered here."""
-        return op in self.tail_ops or op in self.page_ops
+        return op in self.tail_ops or op in self.page_ops or op == self.change
 
     def attributes(self, names: Names) -> Item:
         """All attributes but the key and the user's own."""
@@ -167,6 +171,8 @@ class SessionItem:
         item |= {n: {"BS": sorted(ops)} for n, ops in ((TAIL_OPS, self.tail_ops), (PAGE_OPS, self.page_ops)) if ops}
         if self.intent:
             item[INTENT] = self.intent.attribute()
+        if self.change is not None:
+            item[CHANGE] = {"B": self.change}
         if self.expires is not None:
             item[names.ttl] = number(self.expires)
         if self.metadata is not None:
@@ -286,6 +292,7 @@ def parse_item(raw: Item, names: Names, where: str) -> SessionItem | CommunityIt
         tail_ops=fields.ops(TAIL_OPS),
         page_ops=fields.ops(PAGE_OPS),
         intent=fields.intent(),
+        change=fields.binary(CHANGE) if CHANGE in raw else None,
         expires=expires,
         pages_expire=fields.integer(PAGES_EXPIRE, 0),
         metadata=fields.metadata(),

@@ -100,8 +100,11 @@ def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
 
 
 def lay_out_append(tail_lines: Sequence[bytes], wish: Append, room: int, sizes: Sizes) -> Layout:
-    """The old tail becomes a page; the new messages start the next tail, or join the page when they are too many."""
-    if wish.fits(None, room):
+    """The old tail becomes a page; the new messages start the next tail, or join the page when they are too many.
+
+    At least one page is cut in any case: that is what lets the ids of the last page go (see the fence).
+    """
+    if tail_lines and wish.fits(None, room):
         return Layout(paginate(tail_lines, sizes), (wish.entry,))
     return Layout(paginate([*tail_lines, *wish.lines], sizes), ())
 
@@ -206,18 +209,17 @@ def rewritten(item: SessionItem, layout: Layout, count: int, op: bytes, now: int
         reach=-1,
         count=count,
         trimmed=0,
+        change=op,
         tail=layout.tail,
         tail_start=0 if layout.tail else count,
-        tail_ops=frozenset({op}),
+        tail_ops=frozenset(),
         page_ops=frozenset(),
-        tail_bytes=_tail_bytes(layout.tail, {op}),
+        tail_bytes=_tail_bytes(layout.tail, frozenset()),
         pages_expire=(times.pages or 0) if layout.drafts else 0,
     )
 
 
-def converted(
-    base: SessionItem, layout: Layout, count: int, op: bytes, now: int, times: Expiries
-) -> SessionItem:
+def converted(base: SessionItem, layout: Layout, count: int, now: int, times: Expiries) -> SessionItem:
     """First state of a session in our format that was the incumbent's."""
     return replace(
         base,
@@ -230,23 +232,21 @@ def converted(
         count=count,
         tail=layout.tail,
         tail_start=0 if layout.tail else count,
-        tail_ops=frozenset({op}),
-        tail_bytes=_tail_bytes(layout.tail, {op}),
+        tail_bytes=_tail_bytes(layout.tail, frozenset()),
     )
 
 
 def tail_truncated(item: SessionItem, lines: Sequence[bytes], op: bytes, now: int, expires: int | None) -> SessionItem:
     """State after the end of the tail was cut off. The ids stay, so a resent append is still recognised."""
     tail = (codec.pack(lines),) if lines else ()
-    tail_ops = item.tail_ops | {op}
     return _next(
         item,
         now,
         expires,
+        change=op,
         count=item.tail_start + len(lines),
         tail=tail,
-        tail_ops=tail_ops,
-        tail_bytes=_tail_bytes(tail, tail_ops | item.page_ops),
+        tail_bytes=_tail_bytes(tail, item.tail_ops | item.page_ops),
     )
 
 
@@ -260,11 +260,9 @@ def released(item: SessionItem) -> SessionItem:
     return replace(item, version=item.version + 1, intent=None)
 
 
-def with_op(item: SessionItem, op: bytes, now: int, expires: int | None) -> SessionItem:
-    """State after a change that leaves the history alone, marked with its operation id."""
-    return _next(
-        item, now, expires, tail_ops=item.tail_ops | {op}, tail_bytes=item.tail_bytes + entry_cost(b"", [op]) - 4
-    )
+def changed(item: SessionItem, op: bytes, now: int, expires: int | None) -> SessionItem:
+    """State after a change that leaves the history alone."""
+    return _next(item, now, expires, change=op)
 
 
 def unborn(now: int) -> SessionItem:
@@ -278,7 +276,7 @@ def _next(item: SessionItem, now: int, expires: int | None, **changes: object) -
     return replace(item, **{**steady, "expires": stamp, **changes})  # type: ignore[arg-type]
 
 
-def _tail_bytes(tail: Sequence[bytes], ops: frozenset[bytes] | set[bytes]) -> int:
+def _tail_bytes(tail: Sequence[bytes], ops: frozenset[bytes]) -> int:
     return sum(entry_cost(entry, ()) for entry in tail) + sum(len(op) + 1 for op in ops)
 
 

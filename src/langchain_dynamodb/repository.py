@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ConfigDict, SerializeAsAny
@@ -157,6 +157,14 @@ class AsyncSessionRepository:
             return await self._community.append(key, messages, op, expected_version, history_size)
         wish = plan.Append(tuple(lines), codec.pack(lines), op, ops, history_size)
         return await self._writer.append(key, wish, expected_version)
+
+    @overload
+    async def read(self, session: Session, *, limit: int | None = None) -> ChatSession: ...
+
+    @overload
+    async def read(
+        self, session: Session, *, limit: int | None = None, unless_version: int | None
+    ) -> ChatSession | None: ...
 
     async def read(
         self, session: Session, *, limit: int | None = None, unless_version: int | None = None

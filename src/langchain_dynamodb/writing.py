@@ -342,7 +342,7 @@ class Writer:
             merged = {**(base.metadata or {"M": {}})["M"], **changes}
             metadata = {"M": {name: value for name, value in merged.items() if value is not None}}
             check_metadata(metadata, self.sizes)
-            new = plan.with_op(base, op, now, plan.expiries(now, self.ttl, item).session)
+            new = plan.changed(base, op, now, plan.expiries(now, self.ttl, item).session)
             return await self._swing(key, item, replace(new, created=base.created or now, metadata=metadata))
 
         return await self._change(key, expected, step)
@@ -418,7 +418,7 @@ class Writer:
         layout = plan.lay_out_all(lines, self.sizes.tail(key), self.sizes)
         base = SessionItem(version=now, generation=now, expires=item.expires)
         pages = plan.make_pages(layout.drafts, base, PageStart(0, 0, 0, times.pages), op)
-        new = plan.converted(base, layout, len(lines), op, now, times)
+        new = plan.converted(base, layout, len(lines), now, times)
         if not pages:
             return await self._from_community(key, item, new)
         held = replace(item, intent=self._intent(op, "convert", now, 0, layout.drafts))

@@ -1,0 +1,268 @@
+"""Rules 5 and 6: a read is one consistent snapshot, says what is missing, and fetches only what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from conftest import RepositoryFactory
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
+from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
+
+from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
+from langchain_dynamodb.messages import pack
+
+Raw = dict[str, Any]
+
+
+async def paged(repository: AsyncSessionRepository, messages: int = 30) -> list[BaseMessage]:
+    """A session of several pages."""
+    sent: list[BaseMessage] = []
+    for _ in range(messages):
+        sent.append(human(90))
+        await repository.append("s", sent[-1:])
+    assert remembered(repository).pages >= 4
+    return sent
+
+
+async def put(repository: AsyncSessionRepository, item: Raw) -> None:
+    """Store an item as it is."""
+    await repository._connection.call("put_item", {"TableName": repository.table_name, "Item": item}, write=True)
+
+
+async def stored_page(repository: AsyncSessionRepository, number: int) -> Raw:
+    """The stored page of session "s"."""
+    key = repository._key("s").page(remembered(repository).generation, number)
+    (item,) = [item for item in await scan(repository) if item["SessionId"] == key["SessionId"]]
+    return item
+
+
+@pytest.mark.parametrize("stale", ["older cut", "missing", "aborted batch"])
+async def test_stale_reads_of_pages_are_noticed(make_repository: RepositoryFactory, stale: str) -> None:
+    """An eventually consistent read returns an earlier state of pages: they are read again, strongly."""
+    repository = make_repository(sizes=SMALL)
+    sent = await paged(repository)
+    last = remembered(repository).pages - 1
+    pages = {number: await stored_page(repository, number) for number in (last - 1, last)}
+    stale_pages = [pages[last]] if stale != "aborted batch" else list(pages.values())
+    wrong = {
+        page["SessionId"]["S"]: {**page, "lc_cut": {"N": "5"}, "lc_previous": {"N": "5"}, "lc_data": {"B": pack([b"{}"])}}
+        for page in stale_pages
+    }
+    reads: list[bool] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> Raw:
+        response = await proceed()
+        if operation == "batch_get_item":
+            ((table, query),) = request["RequestItems"].items()
+            reads.append(query["ConsistentRead"])
+            if not query["ConsistentRead"]:
+                found = response["Responses"][table]
+                replaced = [wrong.get(item["SessionId"]["S"], item) for item in found]
+                if stale == "missing":
+                    replaced = [item for item in found if item["SessionId"]["S"] not in wrong]
+                response["Responses"][table] = replaced
+        return response
+
+    cold = make_repository(sizes=SMALL)
+    watch(cold, Hooked, hook)
+    chat = await cold.read("s")
+    assert chat.messages == sent
+    assert reads == [False, True]
+
+
+async def test_pages_are_read_at_half_price(make_repository: RepositoryFactory) -> None:
+    """Where nothing is stale no page is read strongly."""
+    repository = make_repository(sizes=SMALL)
+    sent = await paged(repository)
+    cold = make_repository()
+    consistent: list[bool] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> Raw:
+        if operation == "batch_get_item":
+            consistent.extend(query["ConsistentRead"] for query in request["RequestItems"].values())
+        return await proceed()
+
+    watch(cold, Hooked, hook)
+    chat = await cold.read("s")
+    assert (chat.messages, consistent) == (sent, [False])
+
+
+async def test_a_read_starts_over_when_the_session_is_rewritten_under_it(make_repository: RepositoryFactory) -> None:
+    """Between the session item and its pages comes a replace, or a delete: the new state is read, not a mixture."""
+    writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await paged(writer)
+    new = [human(300) for _ in range(6)]
+    changes = [lambda: writer.replace("s", new), lambda: writer.delete("s")]
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> Raw:
+        if operation == "batch_get_item" and changes:
+            await changes.pop(0)()
+        return await proceed()
+
+    watch(reader, Hooked, hook)
+    chat = await reader.read("s")
+    assert (chat.messages, chat.version) == ([], 0)
+
+
+async def test_iterating_over_a_session_that_is_rewritten(make_repository: RepositoryFactory) -> None:
+    """What was given out cannot be taken back: a typed error with both versions."""
+    writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await paged(writer, 150)
+    chat = await writer.read("s", limit=0)
+    iterator = reader.iter_messages("s")
+    await anext(iterator)
+    version = await writer.replace("s", [HumanMessage("new")])
+    with pytest.raises(VersionConflictError) as caught:
+        async for _ in iterator:
+            pass
+    assert (caught.value.expected, caught.value.actual) == (chat.version, version)
+
+
+async def test_a_missing_page_is_named(make_repository: RepositoryFactory) -> None:
+    """It never looks like a shorter session."""
+    repository = make_repository(sizes=SMALL)
+    await paged(repository)
+    key = repository._key("s").page(remembered(repository).generation, 1)
+    await repository._connection.call("delete_item", {"TableName": repository.table_name, "Key": key}, write=True)
+    cold = make_repository()
+    with pytest.raises(CorruptSessionError, match=r"is missing") as caught:
+        await cold.read("s")
+    assert key["SessionId"]["S"] in caught.value.item
+    with pytest.raises(CorruptSessionError, match=r"is missing"):
+        [message async for message in cold.iter_messages("s")]
+    chat = await cold.read("s", limit=3)  # a window that does not need it
+    assert chat is not None
+    assert len(chat.messages) == 3
+
+
+async def test_an_undecodable_page_is_named_or_skipped(make_repository: RepositoryFactory) -> None:
+    """The error names item and attribute; a repository that skips gives all other messages, and windows still count."""
+    repository = make_repository(sizes=SMALL)
+    sent = await paged(repository)
+    page = await stored_page(repository, 1)
+    first, count = int(page["lc_first"]["N"]), int(page["lc_messages"]["N"])
+    for broken in (b"", b"\x63nonsense", page["lc_data"]["B"][:-3], page["lc_data"]["B"] + b"x"):
+        await put(repository, {**page, "lc_data": {"B": broken}})
+        with pytest.raises(CorruptSessionError, match="lc_data") as caught:
+            await make_repository().read("s")
+        assert caught.value.attribute == "lc_data"
+        skipping = make_repository(skip_undecodable=True)
+        chat = await skipping.read("s")
+        assert chat.messages == sent[:first] + sent[first + count :]
+        window = await skipping.read("s", limit=len(sent) - first - count + 1)
+        assert window.messages == sent[first + count :]
+        assert [m async for m in skipping.iter_messages("s")] == chat.messages
+
+
+async def test_an_undecodable_entry_of_the_tail_is_named_or_skipped(make_repository: RepositoryFactory) -> None:
+    """The same for the session item itself."""
+    repository = make_repository()
+    await repository.append("s", [HumanMessage("a")])
+    await repository.append("s", [HumanMessage("b")])
+    (item,) = await scan(repository)
+    item["History"]["L"][0] = {"B": b"\x63nonsense"}
+    await put(repository, item)
+    with pytest.raises(CorruptSessionError, match=r"History\[0\]") as caught:
+        await make_repository().read("s")
+    assert caught.value.attribute == "History[0]"
+    chat = await make_repository(skip_undecodable=True).read("s")
+    assert chat.messages == [HumanMessage("b")]
+
+
+@pytest.mark.parametrize("attribute", ["lc_version", "lc_pages", "lc_count", "lc_tail_ops", "lc_intent", "History"])
+async def test_a_wrong_type_is_named(make_repository: RepositoryFactory, attribute: str) -> None:
+    """An attribute of the session item that someone overwrote."""
+    repository = make_repository()
+    await repository.append("s", [HumanMessage("a")])
+    (item,) = await scan(repository)
+    await put(repository, {**item, attribute: {"S": "wrong"}})
+    for method in (make_repository().read, repository.delete):
+        with pytest.raises(CorruptSessionError, match=attribute) as caught:
+            await method("s")
+        assert caught.value.attribute == attribute
+
+
+async def test_a_missing_table_is_no_empty_session(make_repository: RepositoryFactory) -> None:
+    """Read and append raise, naming the table and what to do."""
+    repository = make_repository("no-such-table")
+    for call in (repository.read("s"), repository.append("s", [HumanMessage("a")])):
+        with pytest.raises(TableNotFoundError, match="no-such-table"):
+            await call
+
+
+async def test_windows(make_repository: RepositoryFactory) -> None:
+    """The newest N over page boundaries, with no more requests than needed."""
+    writer = make_repository(sizes=SMALL)
+    sent = await paged(writer)
+    for limit in range(len(sent) + 3):
+        chat = await make_repository().read("s", limit=limit)
+        assert chat.messages == sent[len(sent) - min(limit, len(sent)) :]
+        assert chat.message_count == len(sent)
+    cold = make_repository()
+    meter: Meter = watch(cold, Meter)
+    await cold.read("s", limit=1)
+    assert dict(meter.requests) == {"get_item": 1}
+    await cold.read("s", limit=len(sent))
+    assert meter.requests["batch_get_item"] <= 2
+    await cold.read("s")
+    assert meter.requests["batch_get_item"] <= 2  # all pages are remembered
+
+
+async def test_a_window_never_begins_with_an_orphaned_tool_message(make_repository: RepositoryFactory) -> None:
+    """Model providers reject a tool message whose call was cut off; the whole history is left as it is."""
+    call = ToolCall(name="f", args={}, id="1")
+    messages = [
+        HumanMessage("q"),
+        AIMessage("", tool_calls=[call, ToolCall(name="g", args={}, id="2")]),
+        ToolMessage("r1", tool_call_id="1"),
+        ToolMessage("r2", tool_call_id="2"),
+        AIMessage("done"),
+    ]
+    repository = make_repository()
+    await repository.append("s", messages)
+    expected = {0: [], 1: messages[4:], 2: messages[4:], 3: messages[4:], 4: messages[1:], 5: messages, 6: messages}
+    for limit, window in expected.items():
+        chat = await repository.read("s", limit=limit)
+        assert chat.messages == window
+    await repository.replace("s", messages[2:])
+    whole = await repository.read("s")
+    assert whole.messages == messages[2:]
+
+
+async def test_conditional_reads(make_repository: RepositoryFactory) -> None:
+    """None while the session is at the version already known."""
+    writer, reader = make_repository(), make_repository()
+    assert await reader.read("s", unless_version=0) is None
+    version = await writer.append("s", [HumanMessage("a")])
+    assert await reader.read("s", unless_version=version) is None
+    chat = await reader.read("s", unless_version=version - 1)
+    assert chat is not None
+    assert (chat.version, chat.messages) == (version, [HumanMessage("a")])
+
+
+async def test_the_page_cache_is_bounded(make_repository: RepositoryFactory) -> None:
+    """Reading more than fits keeps no more than fits."""
+    repository = make_repository(sizes=Sizes(session_item=700, page=50_000))
+    await repository.replace("s", [human(90_000) for _ in range(400)])
+    chat = await repository.read("s")
+    assert len(chat.messages) == 400
+    assert 0 < repository._reader.cache.cost <= 16 << 20
+
+
+async def test_text_and_native_entries_in_the_tail_are_read(make_repository: RepositoryFactory) -> None:
+    """Other writers may have appended plain JSON text, or the incumbent's native maps."""
+    repository = make_repository(sizes=SMALL)
+    await repository.append("s", [HumanMessage("a")])
+    (item,) = await scan(repository)
+    native = {"type": {"S": "human"}, "data": {"M": {"content": {"S": "c"}}}}
+    item["History"]["L"] += [{"S": '{"type":"human","content":"b"}'}, {"M": native}]
+    item["lc_count"] = {"N": "3"}
+    await put(repository, item)
+    cold = make_repository(sizes=SMALL)
+    sent = await fill_tail(cold) + [human(100)]
+    await cold.append("s", sent[-1:])
+    chat = await make_repository().read("s")
+    assert chat.messages == [HumanMessage("a"), HumanMessage("b"), HumanMessage("c"), *sent]
