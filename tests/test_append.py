@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from conftest import RepositoryFactory
 from langchain_core.messages import AIMessage, HumanMessage
-from support import SMALL, Call, Hooked, Meter, Recorder, human, remembered, watch
 
+from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
@@ -20,6 +19,7 @@ from langchain_dynamodb.errors import (
     ThrottledError,
     VersionConflictError,
 )
+from support import SMALL, Call, Hooked, Meter, Recorder, human, remembered, watch
 
 
 async def contents(repository: AsyncSessionRepository, session: str = "s") -> list[Any]:
@@ -61,7 +61,9 @@ async def test_concurrent_appends_keep_every_message(make_repository: Repository
     assert sorted(zip(found[::2], found[1::2], strict=True)) == sorted((a.content, b.content) for a, b in batches)
 
 
-@pytest.mark.parametrize("later", ["one cut", "two cuts", "replace", "truncate", "truncate in the tail", "delete and anew"])
+@pytest.mark.parametrize(
+    "later", ["one cut", "two cuts", "replace", "truncate", "truncate in the tail", "delete and anew"]
+)
 @pytest.mark.parametrize("known", [True, False], ids=["session known", "session not known"])
 async def test_a_late_copy_of_an_append_is_refused(make_repository: RepositoryFactory, later: str, known: bool) -> None:
     """The request is delivered once more after the ids it left have gone from the session item."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from conftest import RepositoryFactory
 from corpus import turn
-from support import Meter, watch
-
 from langchain_dynamodb import AsyncSessionRepository
+from support import Meter, watch
 
 pytestmark = pytest.mark.dynamodb_local_only
 
@@ -32,8 +32,10 @@ async def test_a_thousand_turns_cost_the_same_all_along(make_repository: Reposit
         units.append(meter.write_units)
         requests.append(sum(meter.requests.values()))
     mean, early, late = sum(units) / TURNS, sum(units[100:200]) / 100, sum(units[900:]) / 100
-    print(f"\nwrite units a turn {mean:.2f} (101-200: {early:.2f}, 901-1000: {late:.2f}), "
-          f"requests a turn {sum(requests) / TURNS:.2f}")
+    print(
+        f"\nwrite units a turn {mean:.2f} (101-200: {early:.2f}, 901-1000: {late:.2f}), "
+        f"requests a turn {sum(requests) / TURNS:.2f}"
+    )
     assert mean <= 3.0
     assert sum(requests) / TURNS <= 1.2
     assert abs(early - late) <= 0.1 * early
@@ -56,5 +58,5 @@ async def test_a_thousand_turns_cost_the_same_all_along(make_repository: Reposit
     window = await cold.read("s", limit=20)
     print(f"window of 20: {meter.read_units} units, {sum(meter.requests.values())} requests")
     assert window is not None
-    assert window.messages == chat.messages[-len(window.messages):]
+    assert window.messages == chat.messages[-len(window.messages) :]
     assert meter.read_units <= 2.0

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from conftest import RepositoryFactory
 from langchain_core.messages import HumanMessage, messages_to_dict
-from support import SMALL, Clock, Crash, Crashing, Recorder, fill_tail, human, remembered, scan, watch
 
+from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.values import to_attribute
+from support import SMALL, Clock, Crash, Crashing, Recorder, fill_tail, human, remembered, scan, watch
 
 Step = Callable[[AsyncSessionRepository], Awaitable[Any]]
 BATCH = [human(300) for _ in range(8)]

@@ -47,7 +47,7 @@ def find_examples(page: Path) -> Iterator[Example]:
     text = page.read_text(encoding="utf-8")
     code = ""
     fences = list(FENCE.finditer(text))
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+    for fence, following in zip(fences, [*fences[1:], None], strict=False):
         language, kind, body = fence.groups()
         if language != "python":
             continue

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from conftest import RepositoryFactory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, fill_tail, human, scan, watch
 
+from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb import writing as writing_module
 from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
+from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, fill_tail, human, scan, watch
 
 
 async def messages_of(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:

@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+
 from conftest import RepositoryFactory, TestEngine
 from support import SMALL
 

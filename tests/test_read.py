@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from conftest import RepositoryFactory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
-from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
 
+from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
 from langchain_dynamodb.messages import pack
+from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
 
 Raw = dict[str, Any]
 
@@ -48,7 +48,12 @@ async def test_stale_reads_of_pages_are_noticed(make_repository: RepositoryFacto
     pages = {number: await stored_page(repository, number) for number in (last - 1, last)}
     stale_pages = [pages[last]] if stale != "aborted batch" else list(pages.values())
     wrong = {
-        page["SessionId"]["S"]: {**page, "lc_cut": {"N": "5"}, "lc_previous": {"N": "5"}, "lc_data": {"B": pack([b"{}"])}}
+        page["SessionId"]["S"]: {
+            **page,
+            "lc_cut": {"N": "5"},
+            "lc_previous": {"N": "5"},
+            "lc_data": {"B": pack([b"{}"])},
+        }
         for page in stale_pages
     }
     reads: list[bool] = []

@@ -8,15 +8,15 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from conftest import TestEngine
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from langchain_core.messages import BaseMessage
-from support import SMALL, Clock, human, scan
 
+from conftest import TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import VersionConflictError
+from support import SMALL, Clock, human, scan
 
 TTL = 1000
 WHO = st.sampled_from([0, 1])

@@ -6,12 +6,12 @@ import asyncio
 import time
 
 import pytest
-from conftest import RepositoryFactory
 from langchain_core.messages import HumanMessage
-from support import SMALL, Clock, Meter, fill_tail, human, remembered, scan, watch
 
+from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import InvalidInputError, VersionConflictError
+from support import SMALL, Clock, Meter, fill_tail, human, remembered, scan, watch
 
 DAY = 24 * 3600
 START = 1_800_000_000

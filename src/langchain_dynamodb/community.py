@@ -18,7 +18,7 @@ from .keys import SessionKey
 from .layout import CommunityItem, SessionItem
 from .table import Table
 from .values import AttributeValue, attribute_bytes, to_attribute
-from .writing import State, Writer, change, new_op
+from .writing import State, Writer, change, check_content, new_op
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
 ITEM_OVERHEAD = 300  # bytes kept for attribute names, TTL stamp and this write's operation id
@@ -39,6 +39,7 @@ class CommunityWriter:
         key: SessionKey,
         messages: Sequence[BaseMessage],
         op: bytes,
+        ops: frozenset[bytes],
         expected: int | None,
         history_size: int | None,
     ) -> int:
@@ -52,14 +53,20 @@ class CommunityWriter:
             kept = (item.natives + natives if item else natives)[-(history_size or 0) :]
             _check_size(key, kept, item)
             if history_size or expected == 0:
-                return await self._write(key, item or ABSENT, kept, op)
+                return await self._write(key, item or ABSENT, kept, ops)
             now = self.clock()
             expires = plan.expiries(now, self.ttl, None).session
             unchanged = item if expected else None
-            request = conditions.append_community(unchanged, {"L": natives}, op, self.table.names, now, expires)
+            request = conditions.append_community(unchanged, {"L": natives}, op, ops, self.table.names, now, expires)
             return _written(await self.table.update(key, request))
 
-        return await change(key, op, expected, self.writer.settled, step)
+        async def settled(key: SessionKey, op: bytes) -> State | None:
+            state = await self.writer.settled(key, op)
+            if isinstance(state, CommunityItem) and state.has_op(op):
+                check_content(key, ops, state.ops)
+            return state
+
+        return await change(key, op, expected, settled, step)
 
     async def replace(self, key: SessionKey, messages: Sequence[BaseMessage], expected: int | None) -> int:
         """Exchange the list."""
@@ -68,7 +75,7 @@ class CommunityWriter:
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = _not_paged(key, state)
-            return await self._write(key, item or ABSENT, natives, op) if item or natives else None
+            return await self._write(key, item or ABSENT, natives, frozenset([op])) if item or natives else None
 
         return await change(key, new_op(), expected, self.writer.settled, step)
 
@@ -79,17 +86,17 @@ class CommunityWriter:
             item = _not_paged(key, state)
             if item is None or keep >= len(item.natives):
                 return item
-            return await self._write(key, item, item.natives[:keep], op)
+            return await self._write(key, item, item.natives[:keep], frozenset([op]))
 
         return await change(key, new_op(), expected, self.writer.settled, step)
 
     async def _write(
-        self, key: SessionKey, old: CommunityItem, natives: list[AttributeValue], op: bytes
+        self, key: SessionKey, old: CommunityItem, natives: list[AttributeValue], ops: frozenset[bytes]
     ) -> CommunityItem:
         expires = plan.expiries(self.clock(), self.ttl, None).session
         stamp = old.expires if expires is None else expires
-        ops = old.ops if len(old.ops) < REMEMBERED else frozenset()
-        new = replace(old, history={"L": natives}, has_history=True, ops=ops | {op}, expires=stamp)
+        known = old.ops if len(old.ops) < REMEMBERED else frozenset()
+        new = replace(old, history={"L": natives}, has_history=True, ops=known | ops, expires=stamp)
         return _written(await self.table.update(key, conditions.from_community(old, new, self.table.names)))
 
 

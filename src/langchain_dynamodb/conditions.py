@@ -120,7 +120,13 @@ def from_community(old: CommunityItem, new: SessionItem | CommunityItem, names: 
 
 
 def append_community(
-    old: CommunityItem | None, natives: AttributeValue, op: bytes, names: Names, now: int, expires: int | None
+    old: CommunityItem | None,
+    natives: AttributeValue,
+    op: bytes,
+    ops: frozenset[bytes],
+    names: Names,
+    now: int,
+    expires: int | None,
 ) -> Expression:
     """UpdateItem that appends to the incumbent's list; with `old`, only if its list is still that one."""
     e = Expression()
@@ -128,7 +134,7 @@ def append_community(
     if expires is not None:
         e.set(names.ttl, number(expires))
     e.assign(names.history, f"list_append(if_not_exists({history}, {e.value({'L': []})}), {e.value(natives)})")
-    e.add(layout.TAIL_OPS, {"BS": [op]})
+    e.add(layout.TAIL_OPS, {"BS": sorted(ops)})
     e.require(f"attribute_not_exists({e.name(layout.VERSION)})")
     e.require(f"attribute_not_exists({e.name(layout.INTENT)})")
     e.require(f"NOT contains({e.name(layout.TAIL_OPS)}, {e.value({'B': op})})")

@@ -55,6 +55,12 @@ class SessionKey:
         key[name] = {"B": value + suffix.encode()} if isinstance(value, bytes) else {"S": value + suffix}
         return key
 
+    def page_id(self, page: Item) -> str | bytes:
+        """What tells a page of this session from the others: numbers need not come back in the same notation."""
+        name, kind, _ = self.attributes[self.suffixed]
+        value: str | bytes = page[name][kind]
+        return value
+
     def __str__(self) -> str:
         shown = {name: str(value) if kind == "N" else repr(value) for name, kind, value in self.attributes}
         return ", ".join(f"{name}={value}" for name, value in shown.items())
@@ -82,7 +88,7 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
             "and at most a sort key"
         )
     for name in session:
-        if not isinstance(name, str) or not name or not _is_utf8(name):
+        if not isinstance(name, str) or not name or not is_utf8(name):
             raise InvalidInputError(f"key attribute name {short(name)} must be a text (UTF-8) that is not empty")
         if name in taken or name.startswith(RESERVED_PREFIX):
             raise InvalidInputError(
@@ -103,7 +109,7 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
 def _typed(name: str, value: object) -> tuple[str, str | bytes]:
     """DynamoDB type and checked value of one key attribute."""
     if isinstance(value, str) and value:
-        if not _is_utf8(value):
+        if not is_utf8(value):
             raise InvalidInputError(
                 f"key attribute {name!r} is {short(value)}, which holds a lone surrogate: use an id that is UTF-8 text"
             )
@@ -120,7 +126,8 @@ def _typed(name: str, value: object) -> tuple[str, str | bytes]:
     )
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a text can be stored: DynamoDB takes no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

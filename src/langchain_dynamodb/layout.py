@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from . import messages as codec
 from .errors import CorruptSessionError, InvalidInputError
-from .keys import SessionKey
+from .keys import RESERVED_PREFIX, SessionKey, is_utf8
 from .values import AttributeValue, Item, attribute_bytes, from_attribute, number
 
 VERSION = "lc_version"
@@ -60,15 +60,21 @@ class Names(NamedTuple):
 def check_names(names: Names, primary_key_name: str) -> None:
     """Refuse attribute names that cannot be used; raises `InvalidInputError`."""
     for option, name in (("history_messages_key", names.history), ("ttl_key_name", names.ttl)):
-        if not isinstance(name, str) or not name or name.startswith("lc_") or name == primary_key_name:
+        if not _is_name(name) or name == primary_key_name:
             raise InvalidInputError(
                 f"{option}={name!r} must be a text that is not empty, does not start with 'lc_' (those attributes are "
                 f"ours) and is not the key attribute {primary_key_name!r}"
             )
-    if not isinstance(primary_key_name, str) or not primary_key_name:
-        raise InvalidInputError(f"primary_key_name={primary_key_name!r} must be a text that is not empty")
+    if not _is_name(primary_key_name):
+        raise InvalidInputError(
+            f"primary_key_name={primary_key_name!r} must be a text that is not empty and does not start with 'lc_'"
+        )
     if names.history == names.ttl:
         raise InvalidInputError(f"history_messages_key and ttl_key_name are both {names.ttl!r}: give them two names")
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name) and is_utf8(name) and not name.startswith(RESERVED_PREFIX)
 
 
 class Sizes(NamedTuple):
@@ -364,7 +370,9 @@ class _Fields:
 
     def _foreign(self, name: str, i: int, entry: AttributeValue) -> bytes:
         try:
-            line = entry["S"].encode() if "S" in entry else codec.encode_message(codec.from_native(from_attribute(entry)))
+            line = (
+                entry["S"].encode() if "S" in entry else codec.encode_message(codec.from_native(from_attribute(entry)))
+            )
             return codec.pack([line])
         except ValueError as error:
             raise corrupt(self.where, f"{name}[{i}]", str(error)) from error

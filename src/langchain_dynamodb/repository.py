@@ -23,7 +23,7 @@ from .layout import CommunityItem, Names, Sizes, check_names
 from .reading import Reader, Snapshot
 from .table import Table
 from .values import AttributeValue, from_attribute, to_attribute
-from .writing import Writer, check_expected, new_op
+from .writing import Writer, check_expected, check_metadata, new_op
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
@@ -123,7 +123,9 @@ class AsyncSessionRepository:
         keys = [self.primary_key_name]
         if sort_key_name is not None:
             if not isinstance(sort_key_name, str) or not sort_key_name or sort_key_name == self.primary_key_name:
-                raise InvalidInputError(f"sort_key_name={sort_key_name!r} must be a text, and not the partition key's name")
+                raise InvalidInputError(
+                    f"sort_key_name={sort_key_name!r} must be a text, and not the partition key's name"
+                )
             keys.append(sort_key_name)
         await self._table.create(keys, ttl=self._ttl is not None)
 
@@ -154,7 +156,7 @@ class AsyncSessionRepository:
         if not lines:
             return await self._version(key, expected_version)
         if self.item_format == "community":
-            return await self._community.append(key, messages, op, expected_version, history_size)
+            return await self._community.append(key, messages, op, ops, expected_version, history_size)
         wish = plan.Append(tuple(lines), codec.pack(lines), op, ops, history_size)
         return await self._writer.append(key, wish, expected_version)
 
@@ -218,6 +220,7 @@ class AsyncSessionRepository:
         key = self._key(session)
         check_count("expected_version", expected_version)
         changes = _metadata_changes(metadata)
+        check_metadata({"M": {name: value for name, value in changes.items() if value is not None}}, self._sizes)
         if self.item_format == "community":
             raise InvalidInputError("item_format='community' has no metadata: the incumbent's item has no place for it")
         return await self._writer.update_metadata(key, changes, expected_version)
@@ -235,7 +238,7 @@ class AsyncSessionRepository:
         return DynamoDBChatMessageHistory.over(self, session, history_size=history_size)
 
     def _key(self, session: Session) -> SessionKey:
-        return session_key(session, self.primary_key_name)
+        return session_key(session, self.primary_key_name, self._table.names)
 
     async def _version(self, key: SessionKey, expected: int | None) -> int:
         item = await self._reader.item(key)
@@ -278,13 +281,8 @@ def _operation(idempotency_key: str | None, lines: Sequence[bytes]) -> tuple[byt
 def _metadata_changes(metadata: object) -> dict[str, AttributeValue | None]:
     if not isinstance(metadata, Mapping):
         raise InvalidInputError(f"metadata {metadata!r:.80} must be a mapping of names to values")
-    for name in metadata:
-        if not isinstance(name, str) or not name:
-            raise InvalidInputError(f"metadata has the key {name!r}: use texts that are not empty")
-    return {
-        name: None if value is None else to_attribute(value, f"metadata[{name!r}]", depth=1)
-        for name, value in metadata.items()
-    }
+    stored = to_attribute(metadata, "metadata")["M"]
+    return {name: None if metadata[name] is None else value for name, value in stored.items()}
 
 
 def _chat_session(snapshot: Snapshot) -> ChatSession:

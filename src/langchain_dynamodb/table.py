@@ -85,16 +85,18 @@ class Table:
         found = await in_parallel(lambda chunk: self._get_chunk(key, generation, chunk, consistent), chunks)
         return {page.number: page for pages in found for page in pages}
 
-    async def _get_chunk(self, key: SessionKey, generation: int, numbers: Sequence[int], consistent: bool) -> list[Page]:
+    async def _get_chunk(
+        self, key: SessionKey, generation: int, numbers: Sequence[int], consistent: bool
+    ) -> list[Page]:
         """One BatchGetItem, and more while DynamoDB leaves keys unprocessed (16 MB a response)."""
-        by_key = {_identity(page_key): (n, page_key) for n in numbers for page_key in [key.page(generation, n)]}
-        pending = [page_key for _, page_key in by_key.values()]
+        by_id = {key.page_id(page_key): (n, page_key) for n in numbers for page_key in [key.page(generation, n)]}
+        pending = [page_key for _, page_key in by_id.values()]
         pages: list[Page] = []
         for pause in _pauses():
             request = {"RequestItems": {self.name: {"Keys": pending, "ConsistentRead": consistent}}}
             response = await self.connection.call("batch_get_item", request, write=False)
             for raw in response.get("Responses", {}).get(self.name, []):
-                number, page_key = by_key[_identity({name: raw[name] for name in key.item})]
+                number, page_key = by_id[key.page_id(raw)]
                 pages.append(layout.parse_page(raw, self.names, str(page_key), number))
             left = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if not left:
@@ -125,7 +127,8 @@ class Table:
         """Delete pages that an unfinished write left, unless a later cut has taken their number."""
         condition = conditions.delete_page(up_to).request()
         await in_parallel(
-            lambda n: self._conditional("delete_item", {"Key": key.page(generation, n), **condition}, key), list(numbers)
+            lambda n: self._conditional("delete_item", {"Key": key.page(generation, n), **condition}, key),
+            list(numbers),
         )
 
     async def refresh_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], expires: int) -> None:
@@ -275,10 +278,6 @@ def _pauses() -> Iterator[float]:
     raise ThrottledError(
         f"DynamoDB left a part of a batch undone {PATIENCE} times: the table's capacity is used up, try again later"
     )
-
-
-def _identity(key: Item) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, repr(value)) for name, value in key.items()))
 
 
 def _shown(schema: Sequence[dict[str, str]]) -> str:

@@ -111,7 +111,7 @@ class Writer:
                     if item and await self._is_done(key, item, wish, doubt):
                         return item
                     check_expected(key, item, expected)
-                if item and patience.attempt >= LEASE_AFTER and not wish.fits(item, self.sizes.tail(key)):
+                if item and patience.attempt >= LEASE_AFTER and not wish.fits(None, self.sizes.tail(key)):
                     item = await self._lease(key, item, wish.op)
                 return await self._append_to(key, item, wish, expected)
             except Refused as refused:
@@ -143,7 +143,7 @@ class Writer:
         with other messages.
         """
         if item.has_op(wish.op):
-            _check_content(key, wish, item.tail_ops | item.page_ops)
+            check_content(key, wish.ops, item.tail_ops | item.page_ops)
             return True
         return doubt.active and await self._in_pages(key, item, wish, doubt)
 
@@ -154,7 +154,7 @@ class Writer:
         pages = await self.table.get_pages(key, item.generation, numbers, consistent=True)
         for page in pages.values():
             if wish.op in page.ops:
-                _check_content(key, wish, page.ops)
+                check_content(key, wish.ops, page.ops)
                 return True
         if len(pages) < len(numbers):  # dropped since: by a rewrite or by history_size
             raise unknown_outcome(key)
@@ -354,10 +354,10 @@ class Writer:
         while True:
             item = await self.settled(key, b"")
             if item is None and in_doubt:
-                return
+                return None
             check_expected(key, item, expected)
             if item is None:
-                return
+                return None
             try:
                 if patience.attempt >= LEASE_AFTER and isinstance(item, SessionItem):
                     item = await self._lease(key, item, new_op())
@@ -414,22 +414,42 @@ class Writer:
         strict = replace(self.reader, skip_undecodable=False)  # what cannot be read must not be lost
         lines = codec.encode_messages(strict.natives(key, item))
         now, op = self.clock(), new_op()
-        times = plan.expiries(now, self.ttl, None)
-        layout = plan.lay_out_all(lines, self.sizes.tail(key), self.sizes)
         base = SessionItem(version=now, generation=now, expires=item.expires)
+        times = plan.expiries(now, self.ttl, base)
+        layout = plan.lay_out_all(lines, self.sizes.tail(key), self.sizes)
         pages = plan.make_pages(layout.drafts, base, PageStart(0, 0, 0, times.pages), op)
         new = plan.converted(base, layout, len(lines), now, times)
         if not pages:
             return await self._from_community(key, item, new)
-        held = replace(item, intent=self._intent(op, "convert", now, 0, layout.drafts))
-        await self._from_community(key, item, held)
+        intent = self._intent(op, "convert", now, 0, layout.drafts)
+        held = await self._announced(key, item, intent)
         try:
             await self.table.put_pages(key, now, pages)
             return await self._from_community(key, held, new)
         except (ChatHistoryError, Refused):
             with contextlib.suppress(ChatHistoryError, Refused):
-                await self._abandon(key, held)
+                await self._take_back(key, held, intent)
             raise
+
+    async def _announced(self, key: SessionKey, item: CommunityItem, intent: Intent) -> CommunityItem:
+        """Declare the conversion on the item, unless its 400 KB have no room for that: safety does not depend on it."""
+        try:
+            return await self._from_community(key, item, replace(item, intent=intent))
+        except StorageError as error:
+            if error.code != "ValidationException":
+                raise
+            return item
+
+    async def _take_back(self, key: SessionKey, held: CommunityItem, intent: Intent) -> None:
+        """Remove the pages of a conversion that did not come about, once it is certain that it cannot any more."""
+        now = await self.table.get(key)
+        if isinstance(now, SessionItem) and now.generation == intent.generation:
+            return  # it did
+        if isinstance(now, CommunityItem) and now.intent == intent:
+            await self._abandon(key, now)
+        elif held.intent or not isinstance(now, CommunityItem) or now.history != held.history:
+            numbers = range(intent.first, intent.last + 1)
+            await self.table.discard_pages(key, intent.generation, numbers, intent.generation)
 
     async def _from_community(self, key: SessionKey, old: CommunityItem, new: S) -> S:
         try:
@@ -576,7 +596,9 @@ class Patience:
         """Wait before the next attempt; the first retry comes at once."""
         self.attempt += 1
         if time.monotonic() > self._deadline:
-            raise SessionBusyError(f"could not {self.what} for {PATIENCE_SECONDS:.0f} s: others kept it busy; try again")
+            raise SessionBusyError(
+                f"could not {self.what} for {PATIENCE_SECONDS:.0f} s: others kept it busy; try again"
+            )
         pause = random.uniform(0, min(0.005 * 2**self.attempt, 0.5)) if self.attempt > 1 else 0.0
         await asyncio.sleep(max(pause, at_least))
 
@@ -615,8 +637,9 @@ def check_metadata(metadata: AttributeValue, sizes: Sizes) -> None:
         )
 
 
-def _check_content(key: SessionKey, wish: Append, ops: frozenset[bytes]) -> None:
-    if not wish.ops <= ops:
+def check_content(key: SessionKey, wanted: frozenset[bytes], stored: frozenset[bytes]) -> None:
+    """Raise `IdempotencyError` unless the ids of the content are stored along with that of its idempotency key."""
+    if not wanted <= stored:
         raise IdempotencyError(
             f"this idempotency key was used on session {key} for other messages: use a new key for new messages"
         )
