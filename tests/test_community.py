@@ -24,7 +24,7 @@ from community_support import (
     orphans,
     plain,
 )
-from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes, community, writing
+from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes, attempts, community, steps
 from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
     CorruptSessionError,
@@ -272,8 +272,8 @@ async def test_the_incumbent_writing_meanwhile_is_not_lost(
 
     It happens without waiting for our own lease: here nobody would outlive that.
     """
-    monkeypatch.setattr(writing, "LEASE_SECONDS", 1000.0)
-    monkeypatch.setattr(writing, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(steps, "LEASE_SECONDS", 1000.0)
+    monkeypatch.setattr(attempts, "PATIENCE_SECONDS", 3.0)
     incumbent.add_messages(bulk(8))
     sessions = make_repository(sizes=SMALL)
     await sessions.read("s")
@@ -330,7 +330,7 @@ async def test_a_crash_during_the_conversion(
         sessions = make_repository(sizes=SMALL)
         crashing = watch(sessions, CrashingConnection, at, applied)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(writing, "LEASE_SECONDS", -10.0)  # the crashed one's lease is over
+            patch.setattr(steps, "LEASE_SECONDS", -10.0)  # the crashed one's lease is over
             with contextlib.suppress(Crash):
                 await sessions.append(session, [HumanMessage("crashed")])
         seen = (await read(make_repository(), session)).messages
@@ -348,7 +348,7 @@ async def test_a_conversion_begun_between_our_look_and_ours(
     make_repository: RepositoryFactory, incumbent: Incumbent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two conversions only one takes the lease, so that the pages of each are on record until it is done."""
-    monkeypatch.setattr(writing, "LEASE_SECONDS", -10.0)
+    monkeypatch.setattr(steps, "LEASE_SECONDS", -10.0)
     incumbent.add_messages(bulk(8))
     other = make_repository(sizes=SMALL)
     watch(other, CrashingConnection, 2, False, "update_item")
@@ -389,7 +389,7 @@ async def test_deleting_under_the_lease_of_a_crashed_conversion(
     make_repository: RepositoryFactory, incumbent: Incumbent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`delete` removes the pages of a conversion that died half-way, too."""
-    monkeypatch.setattr(writing, "LEASE_SECONDS", -10.0)
+    monkeypatch.setattr(steps, "LEASE_SECONDS", -10.0)
     incumbent.add_messages(bulk(8))
     sessions = make_repository(sizes=SMALL)
     watch(sessions, CrashingConnection, 2, False, "update_item")

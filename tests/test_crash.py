@@ -1,4 +1,4 @@
-"""A writer dies at every one of its requests: the session is as before or as after, goes on, and can be deleted whole."""
+"""A writer dies at every one of its requests: the session is as before or as after, and can be deleted whole."""
 
 from __future__ import annotations
 

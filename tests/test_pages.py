@@ -10,8 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository, Sizes
-from langchain_dynamodb import writing as writing_module
+from langchain_dynamodb import AsyncSessionRepository, Sizes, attempts
 from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
 from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, fill_tail, human, scan, watch
 
@@ -139,7 +138,7 @@ async def test_appends_wait_for_a_lease_and_clean_up_after_it(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer died within its batch: the next append waits, gives up in time, and goes on once the lease ended."""
-    monkeypatch.setattr(writing_module, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(attempts, "PATIENCE_SECONDS", 0.3)
     clock = Clock(monkeypatch)
     dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await dying.append("s", [HumanMessage("a")])

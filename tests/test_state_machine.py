@@ -1,4 +1,4 @@
-"""The repository against a plain list: random interleavings from two repositories, with pages so small that they are cut all the time."""
+"""The repository against a plain list: random interleavings from two repositories, with pages cut all the time."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
         @rule(who=WHO, sizes=MESSAGES)
         def append_at_a_wrong_version(self, who: int, sizes: list[int]) -> None:
             wrong = self.version + 1
+            messages = [human(size) for size in sizes]
             with pytest.raises(VersionConflictError) as caught:
-                messages = [human(size) for size in sizes]
                 self.run(self.repositories[who].append("s", messages, expected_version=wrong))
             assert caught.value.actual == self.version
 

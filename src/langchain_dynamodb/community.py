@@ -6,19 +6,19 @@ the incumbent, which writes its whole list back, leaves our operation ids alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage
 
 from . import conditions, plan
 from . import messages as codec
+from .attempts import State, change, check_content, new_op
 from .errors import ItemFormatError, MessageTooLargeError
 from .keys import SessionKey
 from .layout import CommunityItem, SessionItem
-from .table import Table
+from .steps import Steps
 from .values import AttributeValue, attribute_bytes, to_attribute
-from .writing import State, Writer, change, check_content, new_op
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
 ITEM_OVERHEAD = 300  # bytes kept for attribute names, TTL stamp and this write's operation id
@@ -27,12 +27,10 @@ REMEMBERED = 256  # operation ids after which a write of the whole list forgets 
 
 @dataclass(frozen=True)
 class CommunityWriter:
-    """Append, replace, truncate and delete on items in the incumbent's format; `writer` settles what others left."""
+    """Append, replace, truncate and delete on items in the incumbent's format; `steps` settles what others left."""
 
-    table: Table
-    writer: Writer
+    steps: Steps
     ttl: int | None
-    clock: Callable[[], int]
 
     async def append(
         self,
@@ -54,14 +52,16 @@ class CommunityWriter:
             _check_size(key, kept, item)
             if history_size or expected == 0:
                 return await self._write(key, item or ABSENT, kept, ops)
-            now = self.clock()
+            now = self.steps.clock()
             expires = plan.expiries(now, self.ttl, None).session
             unchanged = item if expected else None
-            request = conditions.append_community(unchanged, {"L": natives}, op, ops, self.table.names, now, expires)
-            return _written(await self.table.update(key, request))
+            request = conditions.append_community(
+                unchanged, {"L": natives}, op, ops, self.steps.table.names, now, expires
+            )
+            return _written(await self.steps.table.update(key, request))
 
         async def settled(key: SessionKey, op: bytes) -> State | None:
-            state = await self.writer.settled(key, op)
+            state = await self.steps.settled(key, op)
             if isinstance(state, CommunityItem) and state.has_op(op):
                 check_content(key, ops, state.ops)
             return state
@@ -77,7 +77,7 @@ class CommunityWriter:
             item = _not_paged(key, state)
             return await self._write(key, item or ABSENT, natives, frozenset([op])) if item or natives else None
 
-        return await change(key, new_op(), expected, self.writer.settled, step)
+        return await change(key, new_op(), expected, self.steps.settled, step)
 
     async def truncate(self, key: SessionKey, keep: int, expected: int | None) -> int:
         """Keep the first `keep` messages."""
@@ -88,16 +88,16 @@ class CommunityWriter:
                 return item
             return await self._write(key, item, item.natives[:keep], frozenset([op]))
 
-        return await change(key, new_op(), expected, self.writer.settled, step)
+        return await change(key, new_op(), expected, self.steps.settled, step)
 
     async def _write(
         self, key: SessionKey, old: CommunityItem, natives: list[AttributeValue], ops: frozenset[bytes]
     ) -> CommunityItem:
-        expires = plan.expiries(self.clock(), self.ttl, None).session
+        expires = plan.expiries(self.steps.clock(), self.ttl, None).session
         stamp = old.expires if expires is None else expires
         known = old.ops if len(old.ops) < REMEMBERED else frozenset()
         new = replace(old, history={"L": natives}, has_history=True, ops=known | ops, expires=stamp)
-        return _written(await self.table.update(key, conditions.from_community(old, new, self.table.names)))
+        return _written(await self.steps.table.update(key, conditions.from_community(old, new, self.steps.table.names)))
 
 
 ABSENT = CommunityItem({"L": []}, has_history=False)

@@ -74,7 +74,10 @@ class ItemFormatError(ChatHistoryError):
 
 
 class CorruptSessionError(ChatHistoryError):
-    """What is stored cannot be read: `item` is the item's key, `attribute` the attribute (None: the item is missing)."""
+    """What is stored cannot be read.
+
+    `item` is the item's key, `attribute` the attribute (None: the item as a whole, or it is missing).
+    """
 
     def __init__(self, message: str, *, item: str, attribute: str | None = None) -> None:
         super().__init__(message)

@@ -10,12 +10,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from . import messages as codec
-from .errors import CorruptSessionError, InvalidInputError
+from .errors import InvalidInputError
 from .keys import RESERVED_PREFIX, SessionKey, is_utf8
-from .values import AttributeValue, Item, attribute_bytes, from_attribute, number
+from .values import AttributeValue, Item, number
 
 VERSION = "lc_version"
 GENERATION = "lc_generation"
@@ -78,14 +77,15 @@ def _is_name(name: object) -> bool:
 
 
 class Sizes(NamedTuple):
-    """Bounds in bytes; the defaults come from the measurements in docs/explanation.md.
+    """Bounds in bytes; the defaults come from the measurements in docs/storage.md.
 
-    `session_item`: the whole session item without metadata. `page`: a page of several messages. `item`: the data of one
-    page item, so that it stays under DynamoDB's 409,600. `message`: one encoded message. `metadata`: as DynamoDB counts.
+    `session_item`: the whole session item without metadata. `page`: a page of several messages. `item`: the data of
+    one page item, so that it stays under DynamoDB's 409,600. `message`: one encoded message. `metadata`: as DynamoDB
+    counts it.
     """
 
     session_item: int = 3072
-    page: int = 64 << 10
+    page: int = 16 << 10
     item: int = 380_000
     message: int = 16 << 20
     metadata: int = 2048
@@ -260,140 +260,3 @@ def is_expired(expires: int | None, now: int) -> bool:
 def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:
     """Bytes an entry and its operation ids add to the session item."""
     return len(entry) + 4 + sum(len(op) + 1 for op in ops)
-
-
-def corrupt(where: str, attribute: str | None, reason: str) -> CorruptSessionError:
-    """The error for something stored that cannot be read."""
-    part = f"attribute {attribute!r} of " if attribute else ""
-    return CorruptSessionError(f"{part}item {where}: {reason}", item=where, attribute=attribute)
-
-
-def parse_item(raw: Item, names: Names, where: str) -> SessionItem | CommunityItem:
-    """The typed value of a session item; raises `CorruptSessionError` naming the attribute that is wrong."""
-    fields = _Fields(raw, where)
-    if CUT in raw:
-        raise corrupt(where, CUT, "this is a page of a session, not a session")
-    expires = fields.integer(names.ttl, None)
-    if VERSION not in raw:
-        history = raw.get(names.history, {"L": []})
-        if not isinstance(history.get("L"), list):
-            raise corrupt(where, names.history, "not a list of messages")
-        return CommunityItem(history, names.history in raw, fields.ops(TAIL_OPS), fields.intent(), expires)
-    first_page = fields.integer(FIRST_PAGE, 0)
-    item = SessionItem(
-        version=fields.integer(VERSION),
-        generation=fields.integer(GENERATION),
-        created=fields.integer(CREATED, 0),
-        updated=fields.integer(UPDATED, 0),
-        pages=fields.integer(PAGES),
-        first_page=first_page,
-        floor=fields.integer(FLOOR, first_page),
-        reach=fields.integer(REACH, -1),
-        page_version=fields.integer(PAGE_VERSION, 0),
-        count=fields.integer(COUNT),
-        trimmed=fields.integer(TRIMMED, 0),
-        tail_start=fields.integer(TAIL_START, 0),
-        tail_bytes=fields.integer(TAIL_BYTES),
-        tail=fields.entries(names.history),
-        tail_ops=fields.ops(TAIL_OPS),
-        page_ops=fields.ops(PAGE_OPS),
-        intent=fields.intent(),
-        change=fields.binary(CHANGE) if CHANGE in raw else None,
-        expires=expires,
-        pages_expire=fields.integer(PAGES_EXPIRE, 0),
-        metadata=fields.metadata(),
-    )
-    if not (0 <= item.floor <= item.first_page <= item.pages and 0 <= item.trimmed <= item.tail_start <= item.count):
-        raise corrupt(where, None, "its page and message numbers contradict each other")
-    return item
-
-
-def parse_page(raw: Item, names: Names, where: str, page_number: int) -> Page:
-    """The typed value of a page; raises `CorruptSessionError`."""
-    fields = _Fields(raw, where)
-    page = Page(
-        number=page_number,
-        cut=fields.integer(CUT),
-        previous=fields.integer(PREVIOUS),
-        token=fields.binary(TOKEN),
-        first=fields.integer(FIRST),
-        messages=fields.integer(MESSAGES),
-        data=fields.binary(DATA),
-        parts=fields.integer(PARTS, 1),
-        ops=fields.ops(OPS),
-        expires=fields.integer(names.ttl, None),
-    )
-    if page.messages < 0 or page.first < 0 or not 1 <= page.parts <= page_number + 1:
-        raise corrupt(where, None, "its numbers contradict each other")
-    return page
-
-
-_REQUIRED: Any = object()
-
-
-class _Fields:
-    """Checked access to the attributes of one item."""
-
-    def __init__(self, raw: Item, where: str) -> None:
-        self.raw = raw
-        self.where = where
-
-    def integer(self, name: str, default: Any = _REQUIRED) -> Any:
-        value = self.raw.get(name)
-        if value is None and default is not _REQUIRED:
-            return default
-        try:
-            return int(value["N"])  # type: ignore[index]  # anything wrong with it is reported below
-        except (TypeError, KeyError, ValueError):
-            raise corrupt(self.where, name, "missing or not a whole number") from None
-
-    def binary(self, name: str) -> bytes:
-        value = self.raw.get(name, {}).get("B")
-        if not isinstance(value, bytes):
-            raise corrupt(self.where, name, "missing or not binary")
-        return value
-
-    def ops(self, name: str) -> frozenset[bytes]:
-        if name not in self.raw:
-            return frozenset()
-        value = self.raw[name].get("BS")
-        if not isinstance(value, list):
-            raise corrupt(self.where, name, "not a binary set")
-        return frozenset(value)
-
-    def entries(self, name: str) -> tuple[bytes, ...]:
-        """Tail entries; text (one line) and native maps of others are brought to our form."""
-        value = self.raw.get(name, {"L": []}).get("L")
-        if not isinstance(value, list):
-            raise corrupt(self.where, name, "not a list")
-        return tuple(entry["B"] if "B" in entry else self._foreign(name, i, entry) for i, entry in enumerate(value))
-
-    def _foreign(self, name: str, i: int, entry: AttributeValue) -> bytes:
-        try:
-            line = (
-                entry["S"].encode() if "S" in entry else codec.encode_message(codec.from_native(from_attribute(entry)))
-            )
-            return codec.pack([line])
-        except ValueError as error:
-            raise corrupt(self.where, f"{name}[{i}]", str(error)) from error
-
-    def intent(self) -> Intent | None:
-        if INTENT not in self.raw:
-            return None
-        try:
-            stored = self.raw[INTENT]["M"]
-            numbers = {name: int(stored[name]["N"]) for name in ("generation", "first", "last", "lease")}
-            return Intent(op=stored["op"]["B"], kind=stored["kind"]["S"], **numbers)
-        except (KeyError, TypeError, ValueError):
-            raise corrupt(self.where, INTENT, "not an intent") from None
-
-    def metadata(self) -> AttributeValue | None:
-        value = self.raw.get(METADATA)
-        if value is not None and not isinstance(value.get("M"), dict):
-            raise corrupt(self.where, METADATA, "not a map")
-        return value
-
-
-def metadata_size(metadata: AttributeValue) -> int:
-    """Bytes of the metadata attribute."""
-    return len(METADATA) + attribute_bytes(metadata)

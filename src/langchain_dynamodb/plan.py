@@ -1,6 +1,6 @@
 """Decisions of the storage protocol: from the state seen and the wish to the next state. No I/O.
 
-Every function here takes values and returns values; `writing` carries the results out on condition that the
+Every function here takes values and returns values; the writing modules carry the results out on condition that the
 state seen was still the current one.
 """
 
@@ -71,7 +71,7 @@ def check_size(lines: Sequence[bytes], sizes: Sizes) -> None:
 
 
 def paginate(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
-    """Pack lines into pages of at most `sizes.page` bytes; a longer message gets a page, or several parts, of its own."""
+    """Pack lines into pages of at most `sizes.page` bytes; a longer message gets a page, or several, of its own."""
     drafts: list[Draft] = []
     for group in _groups(lines, min(PAGE_INFLATED, 4 * sizes.page)):
         drafts += _pack(group, sizes)
@@ -281,7 +281,7 @@ def _tail_bytes(tail: Sequence[bytes], ops: frozenset[bytes]) -> int:
 
 
 def expiries(now: int, ttl: int | None, item: SessionItem | None) -> Expiries:
-    """TTL stamps for a write at `now`, rounded up. Pages outlive their session, which slides on without touching them."""
+    """TTL stamps for a write at `now`, rounded up. Pages outlive their session, which slides on without them."""
     if ttl is not None:
         seconds = math.ceil(now / MICROSECONDS)
         return Expiries(seconds + ttl, seconds + max(2 * ttl, ttl + THIRTY_DAYS))

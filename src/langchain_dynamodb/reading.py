@@ -16,7 +16,8 @@ from . import messages as codec
 from .cache import LRU
 from .errors import SessionBusyError, VersionConflictError
 from .keys import SessionKey
-from .layout import CommunityItem, Page, SessionItem, corrupt
+from .layout import CommunityItem, Page, SessionItem
+from .parsing import corrupt
 from .plan import drop_orphans
 from .table import Table
 from .values import from_attribute
@@ -206,7 +207,7 @@ class Reader:
                     parts = []
 
     def _unpack(self, data: bytes, where: str, attribute: str, messages: int | None) -> list[bytes]:
-        """Lines of a block. Where undecodable messages are skipped, they become empty lines, so that windows still count."""
+        """Lines of a block. Undecodable messages that are skipped become empty lines, so that windows still count."""
         try:
             return codec.unpack(data, layout.MAX_INFLATED)
         except codec.UndecodableError as error:
@@ -254,7 +255,8 @@ class Reader:
         now = await self.item(key)
         actual = now.version if now else 0
         return VersionConflictError(
-            f"session {key} was rewritten or deleted while it was read (version {item.version}, now {actual}): start again",
+            f"session {key} was rewritten or deleted while it was read (version {item.version}, now {actual}): "
+            "start again",
             expected=item.version,
             actual=actual,
         )

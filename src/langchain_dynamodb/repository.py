@@ -14,16 +14,20 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
 from . import messages as codec
 from . import plan
+from .appending import Appender
+from .attempts import check_expected, new_op
 from .cache import LRU
 from .community import CommunityWriter
 from .connection import Connection, ConnectionSettings
+from .converting import Converter
 from .errors import InvalidInputError
 from .keys import Session, SessionKey, session_key
-from .layout import CommunityItem, Names, Sizes, check_names
+from .layout import CommunityItem, Names, SessionItem, Sizes, check_names
 from .reading import Reader, Snapshot
+from .rewriting import Rewriter, check_metadata
+from .steps import Steps
 from .table import Table
 from .values import AttributeValue, from_attribute, to_attribute
-from .writing import Writer, check_expected, check_metadata, new_op
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
@@ -97,9 +101,13 @@ class AsyncSessionRepository:
         self._ttl = ttl
         self._connection = Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config))
         self._table = Table(self._connection, table_name, names)
-        self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), LRU(KNOWN_SESSIONS), clock, skip_undecodable)
-        self._writer = Writer(self._table, self._reader, self._sizes, ttl, clock)
-        self._community = CommunityWriter(self._table, self._writer, ttl, clock)
+        known = LRU[SessionItem](KNOWN_SESSIONS)
+        self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), known, clock, skip_undecodable)
+        steps = Steps(self._table, known, clock)
+        converter = Converter(steps, self._reader, self._sizes, ttl)
+        self._appender = Appender(steps, self._reader, converter, self._sizes, ttl)
+        self._rewriter = Rewriter(steps, self._reader, converter, self._sizes, ttl)
+        self._community = CommunityWriter(steps, ttl)
 
     async def __aenter__(self) -> AsyncSessionRepository:
         """Nothing to do: the first call opens."""
@@ -116,7 +124,9 @@ class AsyncSessionRepository:
         await self._connection.aclose()
 
     async def create_table(self, *, sort_key_name: str | None = None) -> None:
-        """Create the table (on-demand capacity, text keys) unless it exists, wait until it is active; enable TTL with `ttl`.
+        """Create the table (on-demand capacity, text keys) unless it exists, and wait until it is active.
+
+        With `ttl`, expiry is enabled on it.
 
         Raises `InvalidInputError` where the existing table has other keys or another TTL attribute.
         """
@@ -141,8 +151,8 @@ class AsyncSessionRepository:
         """Append all `messages` or none, and return the session's version.
 
         `expected_version` lets it happen only at that version (0: only if there is no such session). With an
-        `idempotency_key`, repeating the same append changes nothing as long as it is among the appends of the tail or the
-        newest page. `history_size` drops pages that lie wholly before the newest so many messages.
+        `idempotency_key`, repeating the same append changes nothing as long as it is among the appends of the tail or
+        of the last page. `history_size` drops pages that lie wholly before the newest so many messages.
 
         Raises `VersionConflictError`, `IdempotencyError`, `MessageTooLargeError`, `UnsupportedMessageError`,
         `SessionBusyError`, and `OutcomeUnknownError` where it cannot be told whether the messages were appended.
@@ -158,7 +168,7 @@ class AsyncSessionRepository:
         if self.item_format == "community":
             return await self._community.append(key, messages, op, ops, expected_version, history_size)
         wish = plan.Append(tuple(lines), codec.pack(lines), op, ops, history_size)
-        return await self._writer.append(key, wish, expected_version)
+        return await self._appender.append(key, wish, expected_version)
 
     @overload
     async def read(self, session: Session, *, limit: int | None = None) -> ChatSession: ...
@@ -200,14 +210,14 @@ class AsyncSessionRepository:
         plan.check_size(lines, self._sizes)
         if self.item_format == "community":
             return await self._community.replace(key, messages, expected_version)
-        return await self._writer.replace(key, lines, expected_version)
+        return await self._rewriter.replace(key, lines, expected_version)
 
     async def truncate(self, session: Session, *, keep: int, expected_version: int | None = None) -> int:
         """Keep the first `keep` messages, and return the session's version."""
         key = self._key(session)
         check_count("expected_version", expected_version)
         check_count("keep", keep, optional=False)
-        writer = self._community if self.item_format == "community" else self._writer
+        writer = self._community if self.item_format == "community" else self._rewriter
         return await writer.truncate(key, keep, expected_version)
 
     async def update_metadata(
@@ -223,13 +233,13 @@ class AsyncSessionRepository:
         check_metadata({"M": {name: value for name, value in changes.items() if value is not None}}, self._sizes)
         if self.item_format == "community":
             raise InvalidInputError("item_format='community' has no metadata: the incumbent's item has no place for it")
-        return await self._writer.update_metadata(key, changes, expected_version)
+        return await self._rewriter.update_metadata(key, changes, expected_version)
 
     async def delete(self, session: Session, *, expected_version: int | None = None) -> None:
         """Remove the session and all its items; nothing to do where there is none."""
         key = self._key(session)
         check_count("expected_version", expected_version)
-        await self._writer.delete(key, expected_version)
+        await self._rewriter.delete(key, expected_version)
 
     def history(self, session: Session, *, history_size: int | None = None) -> DynamoDBChatMessageHistory:
         """A LangChain chat message history over this repository."""

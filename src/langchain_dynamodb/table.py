@@ -7,12 +7,13 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from . import conditions, layout
+from . import conditions
 from .connection import ConditionFailed, Connection
 from .errors import InvalidInputError, StorageError, TableNotFoundError, ThrottledError
 from .expressions import Expression
 from .keys import SessionKey
 from .layout import CommunityItem, Names, Page, SessionItem
+from .parsing import parse_item, parse_page
 from .values import Item
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Table:
             response = await self.connection.call("batch_get_item", request, write=False)
             for raw in response.get("Responses", {}).get(self.name, []):
                 number, page_key = by_id[key.page_id(raw)]
-                pages.append(layout.parse_page(raw, self.names, str(page_key), number))
+                pages.append(parse_page(raw, self.names, str(page_key), number))
             left = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if not left:
                 break
@@ -245,7 +246,7 @@ class Table:
         )
 
     def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
-        return layout.parse_item(raw, self.names, str(key)) if raw else None
+        return parse_item(raw, self.names, str(key)) if raw else None
 
 
 _EXPLAIN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}

@@ -1,0 +1,217 @@
+"""Appends: one conditional update where nothing is in the way, else a page cut, else a batch under an intent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from . import conditions, plan
+from .attempts import Doubt, Patience, State, check_content, check_expected, unknown_outcome
+from .converting import Converter
+from .errors import ChatHistoryError, StorageError
+from .keys import SessionKey
+from .layout import TAIL_TOKEN, CommunityItem, Page, SessionItem, Sizes
+from .plan import Append, Layout
+from .reading import Reader
+from .steps import LEASE_AFTER, Steps
+from .table import Refused
+
+TRIM_PAGES = 8  # pages looked at together when old ones are dropped
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Appender:
+    """Rules 1 to 3: appends in our format."""
+
+    steps: Steps
+    reader: Reader
+    converter: Converter
+    sizes: Sizes
+    ttl: int | None
+
+    async def append(self, key: SessionKey, wish: Append, expected: int | None) -> int:
+        """Append all messages or none; returns the version. One request where nothing is in the way."""
+        doubt = Doubt()
+        try:
+            new = await self._append(key, wish, expected, doubt)
+        except StorageError as error:
+            if doubt.active:
+                raise unknown_outcome(key) from error
+            raise
+        await self._keep_pages_alive(key, new)
+        return new.version
+
+    async def _append(self, key: SessionKey, wish: Append, expected: int | None, doubt: Doubt) -> SessionItem:
+        """The state after the append, or the current one if an earlier attempt was applied."""
+        item: State | None = self._remembered(key, expected)
+        looked = False
+        if item is None and not wish.fits(None, self.sizes.tail(key)):
+            item, looked = await self.steps.settled(key, wish.op), True
+        patience = Patience(f"append to session {key}")
+        while True:
+            try:
+                if isinstance(item, CommunityItem):
+                    check_expected(key, item, expected)
+                    item = await self.converter.convert(key, item)
+                    expected = expected and item.version
+                elif looked:
+                    if item and await self._is_done(key, item, wish, doubt):
+                        return item
+                    check_expected(key, item, expected)
+                if item and patience.attempt >= LEASE_AFTER and not wish.fits(None, self.sizes.tail(key)):
+                    item = await self.steps.lease(key, item, wish.op)
+                return await self._append_to(key, item, wish, expected)
+            except Refused as refused:
+                if refused.retried:
+                    doubt.widen(item)
+                item = refused.current
+            except StorageError as error:
+                if not error.outcome_unknown:
+                    raise
+                doubt.widen(item)
+                item = None
+            looked = True
+            await patience.wait()
+            if not self.steps.is_settled(item):
+                item = await self.steps.settled(key, wish.op)
+            if doubt.active and doubt.generation is not None and not isinstance(item, SessionItem):
+                raise unknown_outcome(key)  # deleted meanwhile
+
+    def _remembered(self, key: SessionKey, expected: int | None) -> SessionItem | None:
+        """The state last seen, where it can serve as the base of an append without another look."""
+        item = self.steps.known.get(key)
+        usable = item and self.steps.is_settled(item) and expected in (None, item.version)
+        return item if usable else None
+
+    async def _is_done(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
+        """Whether an earlier attempt of this append was applied.
+
+        Raises `OutcomeUnknownError` where that can no longer be told, and `IdempotencyError` for a known key
+        with other messages.
+        """
+        if item.has_op(wish.op):
+            check_content(key, wish.ops, item.tail_ops | item.page_ops)
+            return True
+        return doubt.active and await self._in_pages(key, item, wish, doubt)
+
+    async def _in_pages(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
+        if doubt.generation not in (None, item.generation):
+            raise unknown_outcome(key)
+        numbers = range(doubt.lo, min(doubt.hi + 1, item.pages))
+        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
+        for page in pages.values():
+            if wish.op in page.ops:
+                check_content(key, wish.ops, page.ops)
+                return True
+        if len(pages) < len(numbers):  # dropped since: by a rewrite or by history_size
+            raise unknown_outcome(key)
+        doubt.settle_below(item.pages)
+        return False
+
+    async def _append_to(
+        self, key: SessionKey, item: SessionItem | None, wish: Append, expected: int | None
+    ) -> SessionItem:
+        """One attempt on the state seen; `Refused` when it was no longer the current one."""
+        room = self.sizes.tail(key)
+        leased = item is not None and item.intent is not None
+        if wish.fits(item, room) and not leased:
+            return await self._insert(key, item, wish, expected, room)
+        tail_lines = self.reader.tail_lines(key, item) if item else []
+        layout = plan.lay_out_append(tail_lines, wish, room, self.sizes)
+        async with self.steps.giving_back(key, item):
+            if item and len(layout.drafts) == 1:
+                return await self._cut(key, item, wish, layout)
+            return await self._batch(key, item, wish, layout)
+
+    async def _insert(
+        self, key: SessionKey, item: SessionItem | None, wish: Append, expected: int | None, room: int
+    ) -> SessionItem:
+        """Rule 1: one UpdateItem."""
+        now = self.steps.clock()
+        insert = conditions.Insert(
+            entry=wish.entry,
+            messages=len(wish.lines),
+            cost=wish.cost,
+            ops=wish.ops,
+            op=wish.op,
+            room=room - wish.cost,
+            now=now,
+            expires=plan.expiries(now, self.ttl, item).session,
+            generation=item.generation if item else None,
+            base=item.pages if item else 0,
+            expected=expected,
+        )
+        new = await self.steps.table.update(key, conditions.insert(insert, key, self.steps.table.names))
+        assert isinstance(new, SessionItem)  # the condition and the update see to it
+        self.steps.known.put(key, new)
+        return new
+
+    async def _cut(self, key: SessionKey, item: SessionItem, wish: Append, layout: Layout) -> SessionItem:
+        """Rule 2: put the page, then swing the session item."""
+        now = self.steps.clock()
+        times = plan.expiries(now, self.ttl, item)
+        token = TAIL_TOKEN if layout.tail else wish.op
+        (page,) = plan.make_pages(layout.drafts, item, plan.append_start(item, times.pages), token)
+        if not await self.steps.table.put_page(key, item.generation, page):
+            await self._bump(key, item)
+        await self.steps.table.delete_pages(key, item.generation, range(item.floor, item.first_page))
+        new = replace(plan.appended(item, layout, wish, now, times), floor=item.first_page)
+        if wish.history_size:
+            new = await self._trimmed(key, new, page, wish.history_size)
+        try:
+            return await self.steps.swing(key, item, new)
+        except Refused as refused:
+            if not (isinstance(refused.current, SessionItem) and refused.current.generation == item.generation):
+                # The session was deleted meanwhile: its deleter may have looked before our page arrived.
+                await self.steps.table.discard_pages(key, item.generation, [page.number], item.version)
+            raise
+
+    async def _batch(self, key: SessionKey, item: SessionItem | None, wish: Append, layout: Layout) -> SessionItem:
+        """Rule 3: declare an intent, put the pages, commit."""
+        now = self.steps.clock()
+        times = plan.expiries(now, self.ttl, item)
+        base = item or plan.unborn(now)
+
+        def pages(start: SessionItem) -> list[Page]:
+            return plan.make_pages(layout.drafts, start, plan.append_start(start, times.pages), wish.op)
+
+        def commit(start: SessionItem) -> SessionItem:
+            return plan.appended(start, layout, wish, now, times)
+
+        intent = self.steps.intent(wish.op, "append", base.generation, base.pages, layout.drafts)
+        return await self.steps.under_intent(key, item, intent, pages, commit)
+
+    async def _bump(self, key: SessionKey, item: SessionItem) -> None:
+        """A page of this number is there already: make the version newer, if nobody else has, and cut again."""
+        await self.steps.swing(key, item, replace(item, version=item.version + 1))
+        raise Refused(None, retried=False)
+
+    async def _trimmed(self, key: SessionKey, new: SessionItem, cut: Page, history_size: int) -> SessionItem:
+        """Drop the pages that lie wholly before the newest `history_size` messages; the next cut deletes them."""
+        bound = new.count - history_size
+        while new.first_page < new.pages:
+            numbers = range(new.first_page, min(new.first_page + TRIM_PAGES, cut.number))
+            pages = await self.steps.table.get_pages(key, new.generation, numbers, consistent=True)
+            pages[cut.number] = cut
+            before = new.first_page
+            while (page := pages.get(new.first_page)) and page.first + max(page.messages, 1) <= bound:
+                new = replace(new, first_page=page.number + 1, trimmed=page.first + page.messages)
+            if new.first_page - before < TRIM_PAGES:
+                break
+        return new
+
+    async def _keep_pages_alive(self, key: SessionKey, item: SessionItem) -> None:
+        """Rule 7: pages outlive the session item. A failure here is made good by the next append."""
+        now = self.steps.clock()
+        if not plan.needs_refresh(item, now, self.ttl):
+            return
+        expires = plan.expiries(now, self.ttl, item).pages
+        assert expires is not None  # there is a ttl
+        try:
+            numbers = range(item.first_page, item.pages)
+            await self.steps.table.refresh_pages(key, item.generation, numbers, expires)
+            await self.steps.patch(key, item, replace(item, pages_expire=expires))
+        except (ChatHistoryError, Refused) as error:
+            logger.warning("Could not extend the expiry of the pages of a session: %s", type(error).__name__)

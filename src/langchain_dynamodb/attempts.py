@@ -1,0 +1,136 @@
+"""Attempts at a conditional write: how long to go on, and what is open after one of unknown outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .errors import (
+    IdempotencyError,
+    OutcomeUnknownError,
+    SessionBusyError,
+    StorageError,
+    VersionConflictError,
+)
+from .keys import SessionKey
+from .layout import CommunityItem, SessionItem
+from .reading import Unproven
+from .table import Refused
+
+PATIENCE_SECONDS = 30.0  # how long a write waits for others before it gives up
+
+State: TypeAlias = SessionItem | CommunityItem
+Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]
+
+
+@dataclass
+class Doubt:
+    """What attempts of unknown outcome leave open: the pages in which their operation may turn up."""
+
+    active: bool = False
+    generation: int | None = None  # of the session they were meant for; None: there was none
+    lo: int = 0
+    hi: int = 0
+
+    def widen(self, item: State | None) -> None:
+        """An append on this state of the session may have been applied, or may yet be."""
+        seen = item if isinstance(item, SessionItem) else None
+        base = seen.pages if seen else 0
+        self.lo = min(self.lo, base) if self.active else base
+        self.hi = max(self.hi, base + 1)
+        self.generation = self.generation or (seen.generation if seen else None)
+        self.active = True
+
+    def settle_below(self, pages: int) -> None:
+        """Pages below are known not to hold it, and no late attempt can add it there."""
+        self.lo = max(self.lo, pages)
+        self.active = self.active and self.lo <= self.hi
+
+
+class Patience:
+    """Pauses between attempts, growing, with jitter; `SessionBusyError` when they add up to too much."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.attempt = 0
+        self._deadline = time.monotonic() + PATIENCE_SECONDS
+
+    async def wait(self, at_least: float = 0.0) -> None:
+        """Wait before the next attempt; the first retry comes at once."""
+        self.attempt += 1
+        if time.monotonic() > self._deadline:
+            raise SessionBusyError(
+                f"could not {self.what} for {PATIENCE_SECONDS:.0f} s: others kept it busy; try again"
+            )
+        pause = random.uniform(0, min(0.005 * 2**self.attempt, 0.5)) if self.attempt > 1 else 0.0
+        await asyncio.sleep(max(pause, at_least))
+
+
+async def change(
+    key: SessionKey,
+    op: bytes,
+    expected: int | None,
+    settled: Callable[[SessionKey, bytes], Awaitable[State | None]],
+    step: Step,
+) -> int:
+    """Look, take one step from what is there, start over when another was faster; returns the version."""
+    patience = Patience(f"change session {key}")
+    in_doubt = False
+    while True:
+        try:
+            item = await settled(key, op)
+            if item and item.has_op(op):
+                return item.version
+            if in_doubt and expected not in (None, item.version if item else 0):
+                raise unknown_outcome(key)
+            check_expected(key, item, expected)
+            new = await step(item, op, patience.attempt)
+            return new.version if new else 0
+        except Refused as refused:
+            in_doubt = in_doubt or refused.retried
+        except StorageError as error:
+            if not error.outcome_unknown:
+                if in_doubt:
+                    raise unknown_outcome(key) from error
+                raise
+            in_doubt = True
+        except Unproven:  # rewritten between our look and the read of its pages
+            pass
+        await patience.wait()
+
+
+def new_op() -> bytes:
+    """A fresh operation id."""
+    return os.urandom(8)
+
+
+def unknown_outcome(key: SessionKey) -> OutcomeUnknownError:
+    """The error where even a look at the session does not tell whether a write happened."""
+    return OutcomeUnknownError(
+        f"the write to session {key} may or may not have been applied, and it can no longer be told which: "
+        "read the session before you retry"
+    )
+
+
+def check_expected(key: SessionKey, item: SessionItem | CommunityItem | None, expected: int | None) -> None:
+    """Raise `VersionConflictError` unless the session is at the expected version."""
+    actual = item.version if item else 0
+    if expected not in (None, actual):
+        raise VersionConflictError(
+            f"session {key} is at version {actual}, not {expected}: read it again and decide anew",
+            expected=expected or 0,
+            actual=actual,
+        )
+
+
+def check_content(key: SessionKey, wanted: frozenset[bytes], stored: frozenset[bytes]) -> None:
+    """Raise `IdempotencyError` unless the ids of the content are stored along with that of its idempotency key."""
+    if not wanted <= stored:
+        raise IdempotencyError(
+            f"this idempotency key was used on session {key} for other messages: use a new key for new messages"
+        )

@@ -1,0 +1,143 @@
+"""Session items and pages from what DynamoDB returned, checked field by field. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import layout
+from . import messages as codec
+from .errors import CorruptSessionError
+from .layout import CommunityItem, Intent, Names, Page, SessionItem
+from .values import AttributeValue, Item, from_attribute
+
+
+def corrupt(where: str, attribute: str | None, reason: str) -> CorruptSessionError:
+    """The error for something stored that cannot be read."""
+    part = f"attribute {attribute!r} of " if attribute else ""
+    return CorruptSessionError(f"{part}item {where}: {reason}", item=where, attribute=attribute)
+
+
+def parse_item(raw: Item, names: Names, where: str) -> SessionItem | CommunityItem:
+    """The typed value of a session item; raises `CorruptSessionError` naming the attribute that is wrong."""
+    fields = _Fields(raw, where)
+    if layout.CUT in raw:
+        raise corrupt(where, layout.CUT, "this is a page of a session, not a session")
+    expires = fields.integer(names.ttl, None)
+    if layout.VERSION not in raw:
+        history = raw.get(names.history, {"L": []})
+        if not isinstance(history.get("L"), list):
+            raise corrupt(where, names.history, "not a list of messages")
+        return CommunityItem(history, names.history in raw, fields.ops(layout.TAIL_OPS), fields.intent(), expires)
+    first_page = fields.integer(layout.FIRST_PAGE, 0)
+    item = SessionItem(
+        version=fields.integer(layout.VERSION),
+        generation=fields.integer(layout.GENERATION),
+        created=fields.integer(layout.CREATED, 0),
+        updated=fields.integer(layout.UPDATED, 0),
+        pages=fields.integer(layout.PAGES),
+        first_page=first_page,
+        floor=fields.integer(layout.FLOOR, first_page),
+        reach=fields.integer(layout.REACH, -1),
+        page_version=fields.integer(layout.PAGE_VERSION, 0),
+        count=fields.integer(layout.COUNT),
+        trimmed=fields.integer(layout.TRIMMED, 0),
+        tail_start=fields.integer(layout.TAIL_START, 0),
+        tail_bytes=fields.integer(layout.TAIL_BYTES),
+        tail=fields.entries(names.history),
+        tail_ops=fields.ops(layout.TAIL_OPS),
+        page_ops=fields.ops(layout.PAGE_OPS),
+        intent=fields.intent(),
+        change=fields.binary(layout.CHANGE) if layout.CHANGE in raw else None,
+        expires=expires,
+        pages_expire=fields.integer(layout.PAGES_EXPIRE, 0),
+        metadata=fields.metadata(),
+    )
+    if not (0 <= item.floor <= item.first_page <= item.pages and 0 <= item.trimmed <= item.tail_start <= item.count):
+        raise corrupt(where, None, "its page and message numbers contradict each other")
+    return item
+
+
+def parse_page(raw: Item, names: Names, where: str, page_number: int) -> Page:
+    """The typed value of a page; raises `CorruptSessionError`."""
+    fields = _Fields(raw, where)
+    page = Page(
+        number=page_number,
+        cut=fields.integer(layout.CUT),
+        previous=fields.integer(layout.PREVIOUS),
+        token=fields.binary(layout.TOKEN),
+        first=fields.integer(layout.FIRST),
+        messages=fields.integer(layout.MESSAGES),
+        data=fields.binary(layout.DATA),
+        parts=fields.integer(layout.PARTS, 1),
+        ops=fields.ops(layout.OPS),
+        expires=fields.integer(names.ttl, None),
+    )
+    if page.messages < 0 or page.first < 0 or not 1 <= page.parts <= page_number + 1:
+        raise corrupt(where, None, "its numbers contradict each other")
+    return page
+
+
+_REQUIRED: Any = object()
+
+
+class _Fields:
+    """Checked access to the attributes of one item."""
+
+    def __init__(self, raw: Item, where: str) -> None:
+        self.raw = raw
+        self.where = where
+
+    def integer(self, name: str, default: Any = _REQUIRED) -> Any:
+        value = self.raw.get(name)
+        if value is None and default is not _REQUIRED:
+            return default
+        try:
+            return int(value["N"])  # type: ignore[index]  # anything wrong with it is reported below
+        except (TypeError, KeyError, ValueError):
+            raise corrupt(self.where, name, "missing or not a whole number") from None
+
+    def binary(self, name: str) -> bytes:
+        value = self.raw.get(name, {}).get("B")
+        if not isinstance(value, bytes):
+            raise corrupt(self.where, name, "missing or not binary")
+        return value
+
+    def ops(self, name: str) -> frozenset[bytes]:
+        if name not in self.raw:
+            return frozenset()
+        value = self.raw[name].get("BS")
+        if not isinstance(value, list):
+            raise corrupt(self.where, name, "not a binary set")
+        return frozenset(value)
+
+    def entries(self, name: str) -> tuple[bytes, ...]:
+        """Tail entries; text (one line) and native maps of others are brought to our form."""
+        value = self.raw.get(name, {"L": []}).get("L")
+        if not isinstance(value, list):
+            raise corrupt(self.where, name, "not a list")
+        return tuple(entry["B"] if "B" in entry else self._foreign(name, i, entry) for i, entry in enumerate(value))
+
+    def _foreign(self, name: str, i: int, entry: AttributeValue) -> bytes:
+        try:
+            line = (
+                entry["S"].encode() if "S" in entry else codec.encode_message(codec.from_native(from_attribute(entry)))
+            )
+            return codec.pack([line])
+        except ValueError as error:
+            raise corrupt(self.where, f"{name}[{i}]", str(error)) from error
+
+    def intent(self) -> Intent | None:
+        if layout.INTENT not in self.raw:
+            return None
+        try:
+            stored = self.raw[layout.INTENT]["M"]
+            numbers = {name: int(stored[name]["N"]) for name in ("generation", "first", "last", "lease")}
+            return Intent(op=stored["op"]["B"], kind=stored["kind"]["S"], **numbers)
+        except (KeyError, TypeError, ValueError):
+            raise corrupt(self.where, layout.INTENT, "not an intent") from None
+
+    def metadata(self) -> AttributeValue | None:
+        value = self.raw.get(layout.METADATA)
+        if value is not None and not isinstance(value.get("M"), dict):
+            raise corrupt(self.where, layout.METADATA, "not a map")
+        return value
