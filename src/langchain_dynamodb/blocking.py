@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from langchain_core.messages import BaseMessage
 
@@ -189,6 +189,12 @@ class SessionRepository:
                 history_size=history_size,
             )
         )
+
+    @overload
+    def read(self, session: Session, *, limit: int | None = None) -> ChatSession: ...
+
+    @overload
+    def read(self, session: Session, *, limit: int | None = None, unless_version: int | None) -> ChatSession | None: ...
 
     def read(
         self, session: Session, *, limit: int | None = None, unless_version: int | None = None

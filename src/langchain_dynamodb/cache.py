@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 V = TypeVar("V")
+_caches: WeakSet[LRU[Any]] = WeakSet()
 
 
 class LRU(Generic[V]):
@@ -18,6 +21,7 @@ class LRU(Generic[V]):
         self._entries: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
         self._cost = 0
         self._lock = Lock()
+        _caches.add(self)
 
     @property
     def cost(self) -> int:
@@ -53,3 +57,13 @@ class LRU(Generic[V]):
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._cost -= entry[1]
+
+
+def _renew_locks() -> None:
+    # Another thread of the parent may have held a lock at the moment of the fork; here nobody would release it.
+    for cache in list(_caches):
+        cache._lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

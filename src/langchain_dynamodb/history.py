@@ -93,8 +93,9 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
         BaseChatMessageHistory.__init__(self)
         self._open(repository, session, history_size)
         self.session_id = session if isinstance(session, str) else ""
-        self.ttl = repository._ttl
-        self.history_messages_key, self.ttl_key_name = repository._table.names
+        self.ttl = repository.ttl
+        self.ttl_key_name = repository.ttl_key_name
+        self.history_messages_key = repository.history_messages_key
         self.coerce_float_to_decimal = False
         return self
 
@@ -147,7 +148,7 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
 
     async def _read(self) -> list[BaseMessage]:
         chat = await self._repository.read(self.key, limit=self.history_size or None)
-        return list(chat.messages) if chat is not None else []
+        return list(chat.messages)
 
     def _in_turn(self) -> bool:
         """Whether this is called by the `RunnableWithMessageHistory` whose factory returned this very object."""

@@ -96,9 +96,11 @@ class AsyncSessionRepository:
         check_names(names, primary_key_name)
         self.table_name = table_name
         self.primary_key_name = primary_key_name
+        self.history_messages_key = history_messages_key
+        self.ttl = ttl
+        self.ttl_key_name = ttl_key_name
         self.item_format = item_format
         self._sizes = sizes or Sizes()
-        self._ttl = ttl
         self._connection = Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config))
         self._table = Table(self._connection, table_name, names)
         known = LRU[SessionItem](KNOWN_SESSIONS)
@@ -137,7 +139,7 @@ class AsyncSessionRepository:
                     f"sort_key_name={sort_key_name!r} must be a text, and not the partition key's name"
                 )
             keys.append(sort_key_name)
-        await self._table.create(keys, ttl=self._ttl is not None)
+        await self._table.create(keys, ttl=self.ttl is not None)
 
     async def append(
         self,

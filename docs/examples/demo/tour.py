@@ -63,7 +63,7 @@ class Tour:
         sessions = SessionRepository("SessionTable")
         for session_id in ("0", "bob", "team", "long"):
             earlier = sessions.read(session_id, limit=0)
-            if earlier and earlier.message_count:
+            if earlier.message_count:
                 text = f"goes on after {earlier.message_count:,} messages of an earlier run"
                 self._screen.result(text, f"session {session_id!r}")
 

@@ -1,0 +1,89 @@
+"""Never executed: mypy checks the public API as users write against it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import Any
+
+import boto3
+from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables.history import RunnableWithMessageHistory
+
+from langchain_dynamodb import (
+    AsyncSessionRepository,
+    ChatSession,
+    DynamoDBChatMessageHistory,
+    SessionRepository,
+    Sizes,
+    register_message_class,
+)
+from langchain_dynamodb.errors import ChatHistoryError, StorageError, ThrottledError, VersionConflictError
+
+
+async def the_async_repository() -> None:
+    """Keys are texts or mappings, a read is None only where it is asked to be."""
+    async with AsyncSessionRepository("T", ttl=60, sizes=Sizes(page=1000)) as sessions:
+        await sessions.create_table(sort_key_name="SK")
+        version: int = await sessions.append("s", [HumanMessage("a"), AIMessage("b")], idempotency_key="k")
+        chat: ChatSession = await sessions.read({"PK": "a", "SK": 1}, limit=3)
+        newer: ChatSession | None = await sessions.read("s", unless_version=version)
+        messages: list[BaseMessage] = chat.messages
+        moment: datetime | None = chat.updated_at
+        metadata: dict[str, Any] = chat.metadata
+        stream: AsyncIterator[BaseMessage] = sessions.iter_messages("s")
+        version = await sessions.replace("s", messages, expected_version=version)
+        version = await sessions.truncate("s", keep=2)
+        version = await sessions.update_metadata("s", {"title": "t", "old": None})
+        history: BaseChatMessageHistory = sessions.history("s", history_size=20)
+        await sessions.delete("s", expected_version=version)
+        await sessions.append("s", "text")  # type: ignore[arg-type]
+        await sessions.read(7)  # type: ignore[call-overload]
+        await sessions.read("s", 3)  # type: ignore[call-overload]
+        await sessions.truncate("s")  # type: ignore[call-arg]
+        print(newer, moment, metadata, stream, history)
+
+
+def the_sync_repository() -> None:
+    """The same without await."""
+    with SessionRepository("T", aws_session=boto3.Session(), item_format="community") as sessions:
+        version: int = sessions.append("s", [HumanMessage("a")], expected_version=0)
+        chat: ChatSession = sessions.read("s")
+        newer: ChatSession | None = sessions.read("s", unless_version=version)
+        stream: Iterator[BaseMessage] = sessions.iter_messages("s")
+        print(chat, newer, stream)
+    SessionRepository("T", item_format="other")  # type: ignore[arg-type]
+
+
+def the_adapter() -> RunnableWithMessageHistory:
+    """Positional arguments in the incumbent's order."""
+
+    def factory(session_id: str) -> BaseChatMessageHistory:
+        return DynamoDBChatMessageHistory(
+            "T", session_id, None, "SessionId", {"PK": "a"}, None, None, 60, "ttl", 10, "H"
+        )
+
+    def answer(messages: list[BaseMessage]) -> str:
+        return "hi"
+
+    return RunnableWithMessageHistory(RunnableLambda(answer), factory)
+
+
+def the_errors(error: ChatHistoryError) -> int:
+    """Errors carry what a caller acts on."""
+    if isinstance(error, VersionConflictError):
+        return error.actual - error.expected
+    if isinstance(error, ThrottledError):
+        storage: StorageError = error
+        return len(storage.code or "")
+    return 0
+
+
+class Note(HumanMessage):
+    """A message class of the user's own."""
+
+
+register_message_class(Note, "note")
+register_message_class(str)  # type: ignore[arg-type]
