@@ -196,6 +196,49 @@ async def test_throttled_means_not_written(make_repository: RepositoryFactory) -
         await writer.read("s")
 
 
+async def test_engines_that_do_not_return_the_item(make_repository: RepositoryFactory) -> None:
+    """Some leave the item out of a failed condition: it is read instead, and nothing committed is taken away."""
+    repositories = [make_repository(sizes=SMALL) for _ in range(3)]
+
+    async def forget(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        try:
+            return await proceed()
+        except ConditionFailed as failure:
+            raise ConditionFailed(None, retried=failure.retried) from None
+
+    for repository in repositories:
+        watch(repository, Hooked, forget)
+    messages = [human(60) for _ in range(45)]
+    await asyncio.gather(*(repositories[i % 3].append("s", [message]) for i, message in enumerate(messages)))
+    assert sorted(await contents(repositories[0])) == sorted(message.content for message in messages)
+
+
+@pytest.mark.parametrize("meanwhile", ["append", "other change", "delete"])
+async def test_a_change_of_unknown_outcome(make_repository: RepositoryFactory, meanwhile: str) -> None:
+    """A replace whose response was lost is not done twice: what was appended since would be lost."""
+    writer, other = make_repository(), make_repository()
+    await other.append("s", [HumanMessage("old")])
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "update_item":
+            await other.append("s", [HumanMessage("since")])
+            if meanwhile == "other change":
+                await other.update_metadata("s", {"title": "t"})
+            if meanwhile == "delete":
+                await other.delete("s")
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    watch(writer, Hooked, hook)
+    if meanwhile == "append":
+        await writer.replace("s", [HumanMessage("new")])
+    else:
+        with pytest.raises(OutcomeUnknownError):
+            await writer.replace("s", [HumanMessage("new")])
+    assert await contents(other) == ([] if meanwhile == "delete" else ["new", "since"])
+
+
 async def test_expected_version(sessions: AsyncSessionRepository) -> None:
     """An append at the version that was read; a stale one is told the actual version."""
     first = await sessions.append("s", [HumanMessage("a")], expected_version=0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from . import conditions, plan
 from .attempts import Doubt, Patience, State, check_content, check_expected, unknown_outcome
 from .converting import Converter
-from .errors import ChatHistoryError, StorageError
+from .errors import ChatHistoryError, CorruptSessionError, SessionBusyError, StorageError
 from .keys import SessionKey
 from .layout import TAIL_TOKEN, CommunityItem, Page, SessionItem, Sizes
 from .plan import Append, Layout
@@ -36,7 +36,7 @@ class Appender:
         doubt = Doubt()
         try:
             new = await self._append(key, wish, expected, doubt)
-        except StorageError as error:
+        except (StorageError, SessionBusyError, CorruptSessionError) as error:
             if doubt.active:
                 raise unknown_outcome(key) from error
             raise
@@ -46,11 +46,14 @@ class Appender:
     async def _append(self, key: SessionKey, wish: Append, expected: int | None, doubt: Doubt) -> SessionItem:
         """The state after the append, or the current one if an earlier attempt was applied."""
         item: State | None = self._remembered(key, expected)
-        looked = False
-        if item is None and not wish.fits(None, self.sizes.tail(key)):
-            item, looked = await self.steps.settled(key, wish.op), True
+        looked = item is None and not wish.fits(None, self.sizes.tail(key))  # a large one must know where it goes
         patience = Patience(f"append to session {key}")
         while True:
+            await patience.wait()
+            if looked and not self.steps.is_settled(item):
+                item = await self.steps.settled(key, wish.op)
+            if doubt.active and doubt.generation is not None and not isinstance(item, SessionItem):
+                raise unknown_outcome(key)  # deleted meanwhile
             try:
                 if isinstance(item, CommunityItem):
                     check_expected(key, item, expected)
@@ -73,11 +76,6 @@ class Appender:
                 doubt.widen(item)
                 item = None
             looked = True
-            await patience.wait()
-            if not self.steps.is_settled(item):
-                item = await self.steps.settled(key, wish.op)
-            if doubt.active and doubt.generation is not None and not isinstance(item, SessionItem):
-                raise unknown_outcome(key)  # deleted meanwhile
 
     def _remembered(self, key: SessionKey, expected: int | None) -> SessionItem | None:
         """The state last seen, where it can serve as the base of an append without another look."""
@@ -163,10 +161,12 @@ class Appender:
         try:
             return await self.steps.swing(key, item, new)
         except Refused as refused:
-            if not (isinstance(refused.current, SessionItem) and refused.current.generation == item.generation):
-                # The session was deleted meanwhile: its deleter may have looked before our page arrived.
+            # Not every engine returns the item; the page may be removed only where the session is surely gone.
+            current = refused.current or await self.steps.table.get(key)
+            if not (isinstance(current, SessionItem) and current.generation == item.generation):
+                # It was deleted meanwhile: its deleter may have looked before our page arrived.
                 await self.steps.table.discard_pages(key, item.generation, [page.number], item.version)
-            raise
+            raise Refused(current, refused.retried) from None
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, wish: Append, layout: Layout) -> SessionItem:
         """Rule 3: declare an intent, put the pages, commit."""

@@ -57,12 +57,14 @@ class Patience:
 
     def __init__(self, what: str) -> None:
         self.what = what
-        self.attempt = 0
+        self.attempt = -1
         self._deadline = time.monotonic() + PATIENCE_SECONDS
 
     async def wait(self, at_least: float = 0.0) -> None:
-        """Wait before the next attempt; the first retry comes at once."""
+        """Wait before the next attempt; the first and the second come at once."""
         self.attempt += 1
+        if self.attempt == 0:
+            return
         if time.monotonic() > self._deadline:
             raise SessionBusyError(
                 f"could not {self.what} for {PATIENCE_SECONDS:.0f} s: others kept it busy; try again"
@@ -78,30 +80,42 @@ async def change(
     settled: Callable[[SessionKey, bytes], Awaitable[State | None]],
     step: Step,
 ) -> int:
-    """Look, take one step from what is there, start over when another was faster; returns the version."""
+    """Look, take one step from what is there, start over when another was faster; returns the version.
+
+    Raises `OutcomeUnknownError` where an attempt of unknown outcome was followed by changes of others.
+    """
     patience = Patience(f"change session {key}")
     in_doubt = False
+    seen: object = None
     while True:
         try:
+            await patience.wait()
             item = await settled(key, op)
             if item and item.has_op(op):
                 return item.version
-            if in_doubt and expected not in (None, item.version if item else 0):
+            if in_doubt and _change_mark(item) != seen:
                 raise unknown_outcome(key)
+            seen = _change_mark(item)
             check_expected(key, item, expected)
             new = await step(item, op, patience.attempt)
             return new.version if new else 0
         except Refused as refused:
             in_doubt = in_doubt or refused.retried
-        except StorageError as error:
-            if not error.outcome_unknown:
+        except (StorageError, SessionBusyError) as error:
+            if not (isinstance(error, StorageError) and error.outcome_unknown):
                 if in_doubt:
                     raise unknown_outcome(key) from error
                 raise
             in_doubt = True
         except Unproven:  # rewritten between our look and the read of its pages
             pass
-        await patience.wait()
+
+
+def _change_mark(item: State | None) -> object:
+    """What stays the same as long as there are only appends."""
+    if isinstance(item, SessionItem):
+        return item.generation, item.change
+    return item is None
 
 
 def new_op() -> bytes:

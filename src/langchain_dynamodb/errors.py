@@ -19,6 +19,7 @@
         └── ThrottledError
 
 Each one says in its message what to do. An error other than `OutcomeUnknownError` means that the call changed nothing.
+The exception is a `delete` that fails half-way: the session may be hidden already; the next `delete` removes the rest.
 """
 
 from __future__ import annotations

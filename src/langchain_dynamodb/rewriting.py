@@ -75,6 +75,7 @@ class Rewriter:
         patience = Patience(f"delete session {key}")
         in_doubt = False
         while True:
+            await patience.wait()
             item = await self.steps.settled(key, b"")
             if item is None and in_doubt:
                 return None
@@ -91,7 +92,6 @@ class Rewriter:
                 if not error.outcome_unknown:
                     raise
                 in_doubt = True
-            await patience.wait()
 
     async def _change(self, key: SessionKey, expected: int | None, step: Change) -> int:
         """Take one step from a settled state in our format."""

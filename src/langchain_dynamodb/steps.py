@@ -119,6 +119,7 @@ class Steps:
         """
         patience = Patience(f"get hold of session {key}")
         while True:
+            await patience.wait(at_least=LEASE_POLL_SECONDS)
             item = await self.table.get(key)
             if item is None or self.is_settled(item):
                 return item
@@ -127,11 +128,8 @@ class Steps:
             with contextlib.suppress(Refused):  # somebody else settles it
                 if deleting or is_expired(item.expires, self.clock()):
                     await self.remove(key, item)
-                    continue
-                if intent and (intent.op == op or intent.lease <= self.clock()):
+                elif intent and (intent.op == op or intent.lease <= self.clock()):
                     await self.abandon(key, item)
-                    continue
-            await patience.wait(at_least=LEASE_POLL_SECONDS)
 
     async def abandon(self, key: SessionKey, item: SessionItem | CommunityItem) -> None:
         """Take over an unfinished write, so that its owner cannot commit any more, and remove its traces."""
