@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from langchain_dynamodb.errors import InvalidInputError, MessageTooLargeError, U
 from support import Call, WatchedConnection, watch
 
 Method = Callable[[AsyncSessionRepository, Any], Awaitable[object]]
+ADDRESS = re.compile(r" at 0x\w+")
 
 HI: list[BaseMessage] = [HumanMessage("hi!")]
 
@@ -52,6 +54,11 @@ BAD_SESSIONS: list[tuple[Any, str]] = [
 ]
 
 
+def label(value: Any) -> str:
+    """Name a parameter, the same in every process."""
+    return ADDRESS.sub("", repr(value))[:40]
+
+
 class NothingSent(WatchedConnection):
     """A DynamoDB that must not be called."""
 
@@ -78,7 +85,7 @@ def test_every_method_that_names_a_session_is_covered() -> None:
 
 
 @pytest.mark.parametrize("item_format", ["pages", "community"])
-@pytest.mark.parametrize(("session", "said"), BAD_SESSIONS, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("session", "said"), BAD_SESSIONS, ids=label)
 @pytest.mark.parametrize("method", ON_A_SESSION)
 async def test_bad_sessions(method: str, session: Any, said: str, item_format: str) -> None:
     """What cannot name a session is refused by each method."""
@@ -143,7 +150,7 @@ BAD_MESSAGES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("item_format", ["pages", "community"])
-@pytest.mark.parametrize(("messages", "said"), BAD_MESSAGES, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("messages", "said"), BAD_MESSAGES, ids=label)
 async def test_things_that_are_no_messages(messages: Any, said: str, item_format: str) -> None:
     """Only a sequence of messages is appended, or replaces what is there."""
     for method in (AsyncSessionRepository.append, AsyncSessionRepository.replace):
@@ -162,7 +169,7 @@ BAD_CONTENTS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("item_format", ["pages", "community"])
-@pytest.mark.parametrize(("value", "said"), BAD_CONTENTS, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("value", "said"), BAD_CONTENTS, ids=label)
 async def test_messages_that_cannot_be_stored_exactly(value: Any, said: str, item_format: str) -> None:
     """The message that holds something of no JSON type is named by its place."""
     messages = [*HI, HumanMessage("x", additional_kwargs={"deep": [value]})]
@@ -229,7 +236,7 @@ BAD_METADATA: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("metadata", "said"), BAD_METADATA, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("metadata", "said"), BAD_METADATA, ids=label)
 async def test_bad_metadata(metadata: Any, said: str) -> None:
     """Metadata is a mapping of texts to values of JSON types, 2 KB at most."""
     with pytest.raises(InvalidInputError, match=said):
@@ -272,7 +279,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "said"), BAD_OPTIONS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("options", "said"), BAD_OPTIONS, ids=label)
 def test_bad_options(options: dict[str, Any], said: str) -> None:
     """The constructor refuses what cannot be used, naming the option and its value."""
     with pytest.raises(InvalidInputError, match=said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,23 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes, attempts
+from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
-from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, fill_tail, human, scan, watch
+from support import (
+    SMALL,
+    Call,
+    Clock,
+    Crash,
+    Crashing,
+    Hooked,
+    Meter,
+    Recorder,
+    fill_tail,
+    human,
+    remembered,
+    scan,
+    watch,
+)
 
 
 async def messages_of(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
@@ -152,6 +168,31 @@ async def test_appends_wait_for_a_lease_and_clean_up_after_it(
     await other.append("s", [HumanMessage("b")])
     assert await messages_of(other) == [HumanMessage("a"), HumanMessage("b")]
     assert len(await scan(other)) == 1
+
+
+async def test_a_late_delete_of_an_abandoned_page_spares_a_committed_one(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cleaned up after a dead writer is delivered once more, when later cuts have taken those page numbers."""
+    clock = Clock(monkeypatch)
+    dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await dying.append("s", [HumanMessage("first")])
+    watch(dying, Crashing, 5, True)
+    with pytest.raises(Crash):
+        await dying.append("s", [human(300) for _ in range(8)])
+    clock.advance(60)
+    recorder: Recorder = watch(other, Recorder)
+    expected = [HumanMessage("first"), HumanMessage("a")]
+    await other.append("s", expected[1:])
+    deletes = [(operation, request) for operation, request in recorder.log if operation == "delete_item"]
+    while remembered(other).pages < 3:
+        expected.append(human(100))
+        await other.append("s", expected[-1:])
+    assert len(deletes) > 3
+    for operation, request in deletes:
+        with contextlib.suppress(ConditionFailed):
+            await recorder.inner.call(operation, request, write=True)
+    assert await messages_of(make_repository()) == expected
 
 
 async def test_the_owner_of_an_ended_lease_cannot_commit(
