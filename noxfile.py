@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nox
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -42,6 +43,10 @@ def find_pythons() -> list[str]:
 
 
 PYTHONS = find_pythons()
+# What the sessions on other dependencies leave out: it tests the tools around the package.
+WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "local", "architecture")]
+# Scripts in processes of their own; they depend on Python and botocore, not on how the package was installed.
+WITHOUT_PROCESSES = ["--ignore=tests/test_lifetimes.py"]
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
@@ -69,11 +74,16 @@ def uv_install(session: nox.Session, *arguments: str) -> None:
         session.run_install("uv", "pip", "install", *arguments)
 
 
+def run_pytest(session: nox.Session, *arguments: str) -> None:
+    """Run pytest in several processes, each with an engine of its own; ``-- -n 0`` runs it in one."""
+    session.run("pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadgroup", *arguments, *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
     session.install("-e", with_extras(session), *group("test"))
-    session.run("pytest", *session.posargs)
+    run_pytest(session, "--ignore=tests/test_docs.py")  # that is what the session docs runs
 
 
 @nox.session(python=PYTHONS[0])
@@ -88,16 +98,23 @@ def minimums(session: nox.Session) -> None:
     lowest = Path(session.create_tmp(), "lowest.txt")
     lowest.write_text("\n".join(pins))
     uv_install(session, "--constraint", str(lowest), *group("test"))
-    session.run("pytest", *session.posargs)
+    run_pytest(session, *WITHOUT_TOOLS)
 
 
 @nox.session
 def latest_botocore(session: nox.Session) -> None:
     """Run the tests with aioboto3 forced onto a newer aiobotocore than it pins, beside the newest langchain-aws."""
     override = Path(session.create_tmp(), "override.txt")
-    override.write_text("aiobotocore[boto3]>=3.10\n")
-    uv_install(session, "--override", str(override), with_extras(session), "langchain-aws>=1.1.1", *group("test"))
-    session.run("pytest", *session.posargs)
+    override.write_text("aiobotocore>=3.10\n")
+    newest = ["langchain-aws>=1.1.1", "boto3"]  # the override takes away the extra that brought boto3
+    uv_install(session, "--upgrade", "--override", str(override), with_extras(session), *newest, *group("test"))
+    names = ("aiobotocore", "aioboto3", "botocore", "boto3", "langchain-aws", "langchain-core")
+    program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
+    versions = str(session.run("python", "-c", program, *names, silent=True)).split()
+    session.log("newest versions: " + " ".join(versions))
+    if Version(versions[0].partition("==")[2]) < Version("3.10"):
+        session.error("the newer aiobotocore was not installed")
+    run_pytest(session, *WITHOUT_TOOLS)
 
 
 @nox.session
@@ -119,7 +136,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Execute the code of the README and of docs/."""
     session.install("-e", with_extras(session), *group("test"))
-    session.run("pytest", "tests/test_docs.py", *session.posargs)
+    run_pytest(session, "tests/test_docs.py")
 
 
 @nox.session
@@ -147,4 +164,4 @@ def package(session: nox.Session) -> None:
     if "site-packages" not in str(location):
         session.error(f"not the installed wheel: {location}")
     session.install(with_extras(session, str(wheel)), *group("test"))
-    session.run("pytest", *session.posargs)
+    run_pytest(session, *WITHOUT_TOOLS, *WITHOUT_PROCESSES)

@@ -10,9 +10,18 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, settings
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.local import ENGINES, Engine, run_engine
+
+# Fresh examples at every run; one that fails is shown with what repeats it. Deadlines would test the machine.
+# ``--hypothesis-profile thorough`` looks ten times as hard.
+settings.register_profile(
+    "default", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=1000)
+settings.load_profile("default")
 
 TableFactory = Callable[..., str]
 RepositoryFactory = Callable[..., AsyncSessionRepository]
@@ -47,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     engine = config.getoption("--engine")
     for item in items:
         if engine == "moto" and item.get_closest_marker("real_engine"):
-            item.add_marker(pytest.mark.skip(reason="moto cannot answer this: run with --engine dynamodb-local"))
+            item.add_marker(pytest.mark.skip(reason="for a real engine: --engine dynamodb-local"))
         if engine != "dynamodb-local" and item.get_closest_marker("dynamodb_local_only"):
             item.add_marker(pytest.mark.skip(reason="only DynamoDB Local answers this: --engine dynamodb-local"))
 

@@ -15,6 +15,7 @@ from support import SMALL, Clock, Crash, Crashing, Recorder, fill_tail, human, r
 
 Step = Callable[[AsyncSessionRepository], Awaitable[Any]]
 BATCH = [human(300) for _ in range(8)]
+ONE = [human(100)]
 LARGE = [HumanMessage("small"), human(4000)]
 
 
@@ -55,8 +56,8 @@ async def incumbents_item(repository: AsyncSessionRepository) -> None:
 
 
 def append_one(repository: AsyncSessionRepository) -> Awaitable[Any]:
-    """Append to the tail."""
-    return repository.append("s", [HumanMessage("new")])
+    """Append to the tail; where that is full, a page is cut."""
+    return repository.append("s", ONE)
 
 
 def append_many(repository: AsyncSessionRepository) -> Awaitable[Any]:
@@ -116,6 +117,17 @@ CASES = [
 ]
 
 
+# The test would see nothing if these did not write pages.
+PAGED = [
+    (prepare, operation)
+    for prepare, operation in CASES
+    if operation in (append_many, append_large, replace, truncate)
+    or (prepare is incumbents_item and operation is not delete)
+    or (prepare, operation) in [(full_tail, append_one), (soon_to_expire, append_one)]
+]
+
+
+@pytest.mark.real_engine
 @pytest.mark.parametrize(("prepare", "operation"), CASES, ids=lambda step: step.__name__)
 async def test_dying_at_every_request(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, prepare: Step, operation: Step
@@ -128,22 +140,24 @@ async def test_dying_at_every_request(
 
     whole = make()
     await prepare(whole)
-    items = await scan(whole)
+    items, prepared = await scan(whole), clock.now
     before = await state(whole)
     recorder: Recorder = watch(whole, Recorder)
     await operation(whole)
     steps = len(recorder.log)
+    assert ("put_item" in dict(recorder.log)) == ((prepare, operation) in PAGED)
     after = await state(whole)
     await whole.delete("s")
     for at in range(1, steps + 1):
-        for died_after in (False, True):
+        for died_after, goes_on in ((False, True), (True, True), (True, False)):
             dying = make()
+            clock.now = prepared
             await restore(dying, items)
             assert await state(dying) == before
             watch(dying, Crashing, at, died_after)
             with pytest.raises(Crash):
                 await operation(dying)
-            await survives(make(), clock, (before, after))
+            await survives(make(), clock, (before, after), goes_on)
 
 
 async def restore(repository: AsyncSessionRepository, items: list[Any]) -> None:
@@ -158,15 +172,18 @@ async def state(repository: AsyncSessionRepository) -> list[Any]:
     return [*(message.content for message in chat.messages), *chat.metadata.items()]
 
 
-async def survives(other: AsyncSessionRepository, clock: Clock, states: tuple[list[Any], list[Any]]) -> None:
-    """All before or all after, for a reader at once; then append and delete work, and nothing is left."""
+async def survives(
+    other: AsyncSessionRepository, clock: Clock, states: tuple[list[Any], list[Any]], goes_on: bool
+) -> None:
+    """All before or all after, for a reader at once; an append (if it goes on) and a delete work, nothing is left."""
     found = await state(other)
     assert found in states
     texts = [part for part in found if isinstance(part, str)]
     assert [message.content async for message in other.iter_messages("s")] == texts
     clock.advance(60)  # past any lease
-    await other.append("s", [HumanMessage("later")])
-    chat = await other.read("s")
-    assert [message.content for message in chat.messages] == [*texts, "later"]
+    if goes_on:
+        await other.append("s", [HumanMessage("later")])
+        chat = await other.read("s")
+        assert [message.content for message in chat.messages] == [*texts, "later"]
     await other.delete("s")
     assert await scan(other) == []

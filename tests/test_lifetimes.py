@@ -49,9 +49,7 @@ def script(engine: Any, table_name: str) -> Script:
     """Run a script on a fresh table, in development mode with warnings as errors; returns what it printed."""
 
     def run(source: str, *, code: int = 0) -> str:
-        # Under -X dev aiohttp refuses moto for sending a header twice.
-        options = ["-W", "error"] if engine.name == "moto" else ["-W", "error", "-X", "dev"]
-        command = [sys.executable, *options, "-c", PRELUDE + textwrap.dedent(source)]
+        command = [sys.executable, "-W", "error", "-X", "dev", "-c", PRELUDE + textwrap.dedent(source)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(
             [*command, table_name, engine.endpoint_url or ""],

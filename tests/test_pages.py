@@ -195,6 +195,33 @@ async def test_a_late_delete_of_an_abandoned_page_spares_a_committed_one(
     assert await messages_of(make_repository()) == expected
 
 
+async def test_a_page_that_arrives_after_the_clean_up_is_deleted_with_the_session(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The put of a dead writer arrives when its traces have been removed: delete still knows its number."""
+    clock = Clock(monkeypatch)
+    dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await dying.append("s", [HumanMessage("first")])
+    puts: list[Mapping[str, Any]] = []
+
+    async def die(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "put_item":
+            puts.append(request)
+            raise Crash
+        return await proceed()
+
+    hooked: Hooked = watch(dying, Hooked, die)
+    with pytest.raises(Crash):
+        await dying.append("s", [human(300) for _ in range(8)])
+    clock.advance(60)
+    await other.append("s", [HumanMessage("a")])
+    last = max(puts, key=lambda request: request["Item"]["SessionId"]["S"])
+    await hooked.inner.call("put_item", last, write=True)
+    assert await messages_of(other) == [HumanMessage("first"), HumanMessage("a")]
+    await other.delete("s")
+    assert await scan(other) == []
+
+
 async def test_the_owner_of_an_ended_lease_cannot_commit(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
