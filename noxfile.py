@@ -48,6 +48,9 @@ WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "
 # Scripts in processes of their own; they depend on Python and botocore, not on how the package was installed.
 WITHOUT_PROCESSES = ["--ignore=tests/test_lifetimes.py"]
 
+# The tests start Python many times; with this set (containers do) each start compiles every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True

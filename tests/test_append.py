@@ -262,6 +262,37 @@ async def test_expected_version_survives_a_lost_response(make_repository: Reposi
     assert await writer.append("s", [HumanMessage("b")], expected_version=version) == version + 1
 
 
+@pytest.mark.parametrize("change", ["append", "replace", "truncate", "update_metadata", "delete"])
+async def test_expected_version_holds_on_a_busy_session(make_repository: RepositoryFactory, change: str) -> None:
+    """After several attempts that never arrived somebody appends between our look and our write: a conflict."""
+    writer, other = make_repository(), make_repository()
+    version = await other.append("s", [HumanMessage("old")])
+    tries = 0
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal tries
+        if operation == "update_item":
+            tries += 1
+            if tries <= 3:
+                raise StorageError("timed out", outcome_unknown=True)
+            if tries == 4:
+                await other.append("s", [HumanMessage("acknowledged")])
+        return await proceed()
+
+    watch(writer, Hooked, hook)
+    calls = {
+        "append": lambda: writer.append("s", [human(9000)], expected_version=version),
+        "replace": lambda: writer.replace("s", [HumanMessage("new")], expected_version=version),
+        "truncate": lambda: writer.truncate("s", keep=0, expected_version=version),
+        "update_metadata": lambda: writer.update_metadata("s", {"a": 1}, expected_version=version),
+        "delete": lambda: writer.delete("s", expected_version=version),
+    }
+    with pytest.raises((VersionConflictError, OutcomeUnknownError)):
+        await calls[change]()
+    assert tries >= 4
+    assert await contents(other) == ["old", "acknowledged"]
+
+
 async def test_only_one_of_many_wins_an_expected_version(make_repository: RepositoryFactory) -> None:
     """Ten writers at the same version: one append, nine conflicts."""
     repositories = [make_repository() for _ in range(10)]
@@ -297,3 +328,98 @@ async def test_an_idempotency_key_is_honoured_over_a_cut(make_repository: Reposi
     assert (await contents(other)).count("a") == 1
     await other.append("s", [HumanMessage("a")], idempotency_key="another")
     assert (await contents(other)).count("a") == 2
+
+
+async def test_one_key_with_different_large_messages_at_once(make_repository: RepositoryFactory) -> None:
+    """Both cut a page of their own for the same version: the acknowledged one stays, the other is an error."""
+    first, second = make_repository(), make_repository()
+    await first.append("s", [HumanMessage("old")])
+    await second.read("s")
+    put = [asyncio.Event(), asyncio.Event()]
+    go_on = asyncio.Event()
+
+    def hook(i: int) -> Any:
+        async def pause(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+            response = await proceed() if operation == "put_item" else None
+            if operation == "put_item" and not put[i].is_set():
+                put[i].set()
+                await go_on.wait()
+            return response if response is not None else await proceed()
+
+        return pause
+
+    tasks = []
+    messages = [human(9000), human(9000)]
+    for i, repository in enumerate((first, second)):
+        watch(repository, Hooked, hook(i))
+        tasks.append(asyncio.create_task(repository.append("s", [messages[i]], idempotency_key="k")))
+        reached = asyncio.create_task(put[i].wait())
+        await asyncio.wait([tasks[-1], reached], return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+    go_on.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    winner = next(i for i, result in enumerate(results) if isinstance(result, int))
+    assert isinstance(results[1 - winner], IdempotencyError)
+    assert await contents(make_repository()) == ["old", messages[winner].content]
+
+
+async def test_a_key_is_recognised_in_the_page_of_a_large_append(make_repository: RepositoryFactory) -> None:
+    """The response was lost and two pages were cut since: the same messages, so no error, and stored once."""
+    writer, other = make_repository(), make_repository(sizes=SMALL)
+    await writer.append("s", [HumanMessage("old")])
+    large = human(9000)
+    lost = False
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal lost
+        response = await proceed()
+        if operation == "update_item" and not lost:
+            lost = True
+            await other.read("s")
+            start = remembered(other).pages
+            while remembered(other).pages < start + 2:
+                await other.append("s", [human(100)])
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    watch(writer, Hooked, hook)
+    await writer.append("s", [large], idempotency_key="k")
+    assert (await contents(other)).count(large.content) == 1
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_a_delete_whose_response_was_lost_spares_the_next_session(
+    make_repository: RepositoryFactory, guarded: bool
+) -> None:
+    """The session is gone; what somebody began since under its name is another one."""
+    writer, other = make_repository(), make_repository()
+    version = await writer.append("s", [HumanMessage("old")])
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "delete_item":
+            await other.append("s", [HumanMessage("new")])
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    watch(writer, Hooked, hook)
+    await writer.delete("s", expected_version=version if guarded else None)
+    assert await contents(other) == ["new"]
+
+
+@pytest.mark.parametrize("change", ["append", "replace"])
+async def test_closing_while_the_outcome_is_open(make_repository: RepositoryFactory, change: str) -> None:
+    """The response was lost, then the repository was closed: not an error that says that nothing was written."""
+    writer = make_repository()
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "update_item":
+            await writer.aclose()
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    watch(writer, Hooked, hook)
+    with pytest.raises(OutcomeUnknownError):
+        await getattr(writer, change)("s", [HumanMessage("a")])
+    assert await contents(make_repository()) == ["a"]

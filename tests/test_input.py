@@ -297,3 +297,21 @@ async def test_what_is_checked_is_an_invalid_input_and_a_value_error() -> None:
     """Callers that know nothing of this package can catch ValueError."""
     with pytest.raises(ValueError, match="limit=-1"):
         await unsent().read("s", limit=-1)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        Sizes(item=0),
+        Sizes(page=-1),
+        Sizes(item=500_000),
+        Sizes(message=100 << 20),
+        Sizes(page=1.5),  # type: ignore[arg-type]
+        {"page": 1},
+    ],
+    ids=repr,
+)
+def test_sizes_that_cannot_work(sizes: Any) -> None:
+    """They would fail at the first page, or store what cannot be read."""
+    with pytest.raises(InvalidInputError, match=r"[sS]izes"):
+        AsyncSessionRepository("T", sizes=sizes)

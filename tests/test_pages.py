@@ -110,17 +110,18 @@ async def test_a_batch_is_invisible_until_it_is_whole(make_repository: Repositor
         if before:
             await writer.append(session, before)
         batch = [human(300) for _ in range(10)]
-        seen: list[list[BaseMessage]] = []
+        seen: list[tuple[bool, list[BaseMessage]]] = []
 
         async def look(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-            seen.append(await messages_of(reader, session))  # noqa: B023 - it is only called within this round
+            chat = await reader.read(session)  # noqa: B023 - it is only called within this round
+            seen.append((chat.version > 0, chat.messages))  # noqa: B023
             return await proceed()
 
         hooked: Hooked = watch(writer, Hooked, look)
         await writer.append(session, batch)
         writer._table.connection = hooked.inner
         assert len(seen) > 5
-        assert seen == [before] * len(seen)
+        assert seen == [(bool(before), before)] * len(seen)
         assert await messages_of(reader, session) == before + batch
 
 
@@ -305,8 +306,10 @@ async def test_history_size_drops_whole_old_pages(make_repository: RepositoryFac
     for _ in range(60):
         sent.append(human(90))
         await repository.append("s", [sent[-1]], history_size=10)
+        chat = await repository.read("s", limit=10)
+        assert chat.messages == sent[-10:]
     chat = await make_repository().read("s")
-    assert 10 <= chat.message_count <= 20
+    assert chat.message_count <= 20
     assert chat.messages == sent[-chat.message_count :]
     assert len(chat.messages) == chat.message_count
     assert len(await scan(repository)) <= 6
@@ -314,3 +317,48 @@ async def test_history_size_drops_whole_old_pages(make_repository: RepositoryFac
     assert await messages_of(repository) == sent[-chat.message_count :][:3]
     await repository.delete("s")
     assert await scan(repository) == []
+
+
+async def test_history_size_with_turns_of_several_pages(make_repository: RepositoryFactory) -> None:
+    """Old pages go there too."""
+    repository = make_repository(sizes=SMALL)
+    sent = []
+    for _ in range(20):
+        sent += [human(700), human(700)]
+        await repository.append("s", sent[-2:], history_size=4)
+        assert (await repository.read("s", limit=4)).messages == sent[-4:]
+    assert len(await scan(repository)) <= 8
+
+
+@pytest.mark.parametrize("size", [100, 400], ids=["cut", "batch"])
+async def test_a_writer_whose_session_is_deleted_meanwhile_leaves_nothing(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Its pages arrive after the deleter has looked: it removes them itself, and then starts a new session."""
+    clock = Clock(monkeypatch)
+    slow, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await fill_tail(slow)
+    pause = Paused("put_item")
+    watch(slow, Hooked, pause)
+    batch = [human(size) for _ in range(1 if size == 100 else 5)]
+    task = asyncio.create_task(slow.append("s", batch))
+    await pause.reached.wait()
+    await asyncio.sleep(0.1)
+    clock.advance(60)
+    await other.delete("s")
+    pause.go_on.set()
+    await task
+    assert await messages_of(other) == batch
+    await other.delete("s")
+    assert await scan(other) == []
+
+
+async def test_a_window_over_a_message_of_many_parts(make_repository: RepositoryFactory) -> None:
+    """Its parts are fetched together, not one by one."""
+    repository = make_repository(sizes=SMALL)
+    sent = [human(90), human(20_000), human(90)]
+    await repository.append("s", sent)
+    cold = make_repository(sizes=SMALL)
+    meter: Meter = watch(cold, Meter)
+    assert (await cold.read("s", limit=2)).messages == sent[1:]
+    assert meter.requests["batch_get_item"] <= 3

@@ -138,6 +138,8 @@ async def test_a_missing_page_is_named(make_repository: RepositoryFactory) -> No
     assert key["SessionId"]["S"] in caught.value.item
     with pytest.raises(CorruptSessionError, match=r"is missing"):
         [message async for message in cold.iter_messages("s")]
+    with pytest.raises(CorruptSessionError, match=r"is missing"):
+        await cold.truncate("s", keep=2)
     chat = await cold.read("s", limit=3)  # a window that does not need it
     assert chat is not None
     assert len(chat.messages) == 3
@@ -175,6 +177,38 @@ async def test_an_undecodable_entry_of_the_tail_is_named_or_skipped(make_reposit
     assert caught.value.attribute == "History[0]"
     chat = await make_repository(skip_undecodable=True).read("s")
     assert chat.messages == [HumanMessage("b")]
+
+
+async def test_what_a_reader_skips_no_writer_loses(make_repository: RepositoryFactory) -> None:
+    """Skipping reads around an entry of a newer format; a page cut or a rewrite would drop it: an error."""
+    repository = make_repository(sizes=SMALL, skip_undecodable=True)
+    await repository.append("s", [HumanMessage("good")])
+    await repository.append("s", [HumanMessage("newer")])
+    (item,) = await scan(repository)
+    newer = b"\x02" + item["History"]["L"][1]["B"][1:]
+    item["History"]["L"][1] = {"B": newer}
+    await put(repository, item)
+    assert (await repository.read("s")).messages == [HumanMessage("good")]
+    with pytest.raises(CorruptSessionError, match=r"History\[1\]"):
+        await repository.append("s", [human(400)])
+    with pytest.raises(CorruptSessionError, match=r"History\[1\]"):
+        await repository.truncate("s", keep=1)
+    (item,) = await scan(repository)
+    assert {"B": newer} in item["History"]["L"]
+
+
+async def test_a_foreign_entry_that_cannot_be_read(make_repository: RepositoryFactory) -> None:
+    """An append beside it is an append; a read names it, or skips it."""
+    repository = make_repository()
+    await repository.append("s", [HumanMessage("a")])
+    (item,) = await scan(repository)
+    item["History"]["L"].append({"M": {"type": {"S": "unheard of"}, "data": {"M": {}}}})
+    await put(repository, item)
+    await repository.append("s", [HumanMessage("b")])
+    with pytest.raises(CorruptSessionError, match=r"History\[1\]"):
+        await repository.read("s")
+    skipping = make_repository(skip_undecodable=True)
+    assert (await skipping.read("s")).messages == [HumanMessage("a"), HumanMessage("b")]
 
 
 @pytest.mark.parametrize("attribute", ["lc_version", "lc_pages", "lc_count", "lc_tail_ops", "lc_intent", "History"])

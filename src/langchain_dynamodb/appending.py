@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from . import conditions, plan
 from .attempts import Doubt, Patience, State, check_content, check_expected, unknown_outcome
 from .converting import Converter
-from .errors import ChatHistoryError, CorruptSessionError, SessionBusyError, StorageError
+from .errors import ChatHistoryError, CorruptSessionError, RepositoryClosedError, SessionBusyError, StorageError
 from .keys import SessionKey
 from .layout import TAIL_TOKEN, CommunityItem, Page, SessionItem, Sizes
 from .plan import Append, Layout
@@ -36,7 +36,7 @@ class Appender:
         doubt = Doubt()
         try:
             new = await self._append(key, wish, expected, doubt)
-        except (StorageError, SessionBusyError, CorruptSessionError) as error:
+        except (StorageError, SessionBusyError, CorruptSessionError, RepositoryClosedError) as error:
             if doubt.active:
                 raise unknown_outcome(key) from error
             raise
@@ -51,20 +51,21 @@ class Appender:
         while True:
             await patience.wait()
             if looked and not self.steps.is_settled(item):
-                item = await self.steps.settled(key, wish.op)
+                item = await self.steps.settled(key, wish.call)
             if doubt.active and doubt.generation is not None and not isinstance(item, SessionItem):
                 raise unknown_outcome(key)  # deleted meanwhile
             try:
                 if isinstance(item, CommunityItem):
                     check_expected(key, item, expected)
                     item = await self.converter.convert(key, item)
-                    expected = expected and item.version
+                    expected = None if expected is None else item.version
                 elif looked:
                     if item and await self._is_done(key, item, wish, doubt):
                         return item
                     check_expected(key, item, expected)
-                if item and patience.attempt >= LEASE_AFTER and not wish.fits(None, self.sizes.tail(key)):
-                    item = await self.steps.lease(key, item, wish.op)
+                busy = expected is None and patience.attempt >= LEASE_AFTER
+                if item and busy and not wish.fits(None, self.sizes.tail(key)):
+                    item = await self.steps.lease(key, item, wish.call)
                 return await self._append_to(key, item, wish, expected)
             except Refused as refused:
                 if refused.retried:
@@ -150,23 +151,18 @@ class Appender:
         """Rule 2: put the page, then swing the session item."""
         now = self.steps.clock()
         times = plan.expiries(now, self.ttl, item)
-        token = TAIL_TOKEN if layout.tail else wish.op
-        (page,) = plan.make_pages(layout.drafts, item, plan.append_start(item, times.pages), token)
+        token, ops = (TAIL_TOKEN, frozenset[bytes]()) if layout.tail else (wish.token, wish.ops)
+        (page,) = plan.make_pages(layout.drafts, item, plan.append_start(item, times.pages), token, ops)
         if not await self.steps.table.put_page(key, item.generation, page):
             await self._bump(key, item)
         await self.steps.table.delete_pages(key, item.generation, range(item.floor, item.first_page))
-        new = replace(plan.appended(item, layout, wish, now, times), floor=item.first_page)
-        if wish.history_size:
-            new = await self._trimmed(key, new, page, wish.history_size)
+        kept = await self._without_old_pages(key, item, wish)
+        new = replace(plan.appended(kept, layout, wish, now, times), floor=item.first_page)
         try:
             return await self.steps.swing(key, item, new)
         except Refused as refused:
-            # Not every engine returns the item; the page may be removed only where the session is surely gone.
-            current = refused.current or await self.steps.table.get(key)
-            if not (isinstance(current, SessionItem) and current.generation == item.generation):
-                # It was deleted meanwhile: its deleter may have looked before our page arrived.
-                await self.steps.table.discard_pages(key, item.generation, [page.number], item.version)
-            raise Refused(current, refused.retried) from None
+            await self.steps.discard_if_gone(key, item, [page.number], refused)
+            raise
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, wish: Append, layout: Layout) -> SessionItem:
         """Rule 3: declare an intent, put the pages, commit."""
@@ -175,12 +171,15 @@ class Appender:
         base = item or plan.unborn(now)
 
         def pages(start: SessionItem) -> list[Page]:
-            return plan.make_pages(layout.drafts, start, plan.append_start(start, times.pages), wish.op)
+            return plan.make_pages(layout.drafts, start, plan.append_start(start, times.pages), wish.token, wish.ops)
+
+        kept = await self._without_old_pages(key, base, wish)
 
         def commit(start: SessionItem) -> SessionItem:
-            return plan.appended(start, layout, wish, now, times)
+            trimmed = replace(start, first_page=kept.first_page, trimmed=kept.trimmed)
+            return plan.appended(trimmed, layout, wish, now, times)
 
-        intent = self.steps.intent(wish.op, "append", base.generation, base.pages, layout.drafts)
+        intent = self.steps.intent(wish.call, "append", base.generation, base.pages, layout.drafts)
         return await self.steps.under_intent(key, item, intent, pages, commit)
 
     async def _bump(self, key: SessionKey, item: SessionItem) -> None:
@@ -188,19 +187,18 @@ class Appender:
         await self.steps.swing(key, item, replace(item, version=item.version + 1))
         raise Refused(None, retried=False)
 
-    async def _trimmed(self, key: SessionKey, new: SessionItem, cut: Page, history_size: int) -> SessionItem:
-        """Drop the pages that lie wholly before the newest `history_size` messages; the next cut deletes them."""
-        bound = new.count - history_size
-        while new.first_page < new.pages:
-            numbers = range(new.first_page, min(new.first_page + TRIM_PAGES, cut.number))
-            pages = await self.steps.table.get_pages(key, new.generation, numbers, consistent=True)
-            pages[cut.number] = cut
-            before = new.first_page
-            while (page := pages.get(new.first_page)) and page.first + max(page.messages, 1) <= bound:
-                new = replace(new, first_page=page.number + 1, trimmed=page.first + page.messages)
-            if new.first_page - before < TRIM_PAGES:
+    async def _without_old_pages(self, key: SessionKey, item: SessionItem, wish: Append) -> SessionItem:
+        """The state without the pages that lie wholly before the newest `history_size` messages after this append."""
+        bound = item.count + len(wish.lines) - (wish.history_size or 0)
+        while wish.history_size and item.first_page < item.pages:
+            before = item.first_page
+            numbers = range(before, min(before + TRIM_PAGES, item.pages))
+            pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
+            while (page := pages.get(item.first_page)) and page.first + max(page.messages, 1) <= bound:
+                item = replace(item, first_page=page.number + 1, trimmed=page.first + page.messages)
+            if item.first_page - before < TRIM_PAGES:
                 break
-        return new
+        return item
 
     async def _keep_pages_alive(self, key: SessionKey, item: SessionItem) -> None:
         """Rule 7: pages outlive the session item. A failure here is made good by the next append."""
@@ -213,5 +211,7 @@ class Appender:
             numbers = range(item.first_page, item.pages)
             await self.steps.table.refresh_pages(key, item.generation, numbers, expires)
             await self.steps.patch(key, item, replace(item, pages_expire=expires))
-        except (ChatHistoryError, Refused) as error:
+        except Refused:
+            pass  # a page was cut meanwhile; the next append does it
+        except ChatHistoryError as error:
             logger.warning("Could not extend the expiry of the pages of a session: %s", type(error).__name__)

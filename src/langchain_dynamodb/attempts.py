@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .errors import (
+    CorruptSessionError,
     IdempotencyError,
     OutcomeUnknownError,
+    RepositoryClosedError,
     SessionBusyError,
     StorageError,
     VersionConflictError,
@@ -63,7 +65,7 @@ class Patience:
     async def wait(self, at_least: float = 0.0) -> None:
         """Wait before the next attempt; the first and the second come at once."""
         self.attempt += 1
-        if self.attempt == 0:
+        if self.attempt == 0 and not at_least:
             return
         if time.monotonic() > self._deadline:
             raise SessionBusyError(
@@ -101,7 +103,7 @@ async def change(
             return new.version if new else 0
         except Refused as refused:
             in_doubt = in_doubt or refused.retried
-        except (StorageError, SessionBusyError) as error:
+        except (StorageError, SessionBusyError, CorruptSessionError, RepositoryClosedError) as error:
             if not (isinstance(error, StorageError) and error.outcome_unknown):
                 if in_doubt:
                     raise unknown_outcome(key) from error

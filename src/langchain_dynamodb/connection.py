@@ -416,7 +416,8 @@ def _fail(error: Exception, attempts: _Attempts, operation: str, request: Mappin
         raise error
     if isinstance(error, BotoCoreError) or attempts.sent:
         action = "".join(part.capitalize() for part in operation.split("_"))
-        told = f"{action} on table {_table(request)!r} got no usable answer: {type(error).__name__}: {error}"
+        told = f"{action} on table {_table(request)!r} got no usable answer: {type(error).__name__}: {error} "
+        told += "(Does DynamoDB answer at this region or endpoint_url?)"
         raise StorageError(told, outcome_unknown=unknown) from error
     raise error  # nothing was sent: the request itself is wrong
 
@@ -434,7 +435,7 @@ def _refusal(error: ClientError, retried: bool, unknown: bool, table: str | None
     if code == "ResourceNotFoundException":
         return TableNotFoundError(
             f"There is no table {table!r} in this account and region. Check table_name, region_name and "
-            "endpoint_url, or create it: `await sessions.create_table()`.",
+            "endpoint_url, or create it: `sessions.create_table()` of a (with `await`: Async)SessionRepository.",
             **facts,
         )
     if code in _DENIED:

@@ -28,20 +28,20 @@ class Converter:
 
     async def convert(self, key: SessionKey, item: CommunityItem) -> SessionItem:
         """Rule 4: bring an item of the incumbent into our format, if nobody changes it meanwhile."""
-        strict = replace(self.reader, skip_undecodable=False)  # what cannot be read must not be lost
-        lines = codec.encode_messages(strict.natives(key, item))
+        lines = codec.encode_messages(self.reader.natives(key, item))
         now, op = self.steps.clock(), new_op()
         base = SessionItem(version=now, generation=now, expires=item.expires)
         times = plan.expiries(now, self.ttl, base)
         layout = plan.lay_out_all(lines, self.sizes.tail(key), self.sizes)
         pages = plan.make_pages(layout.drafts, base, PageStart(0, 0, 0, times.pages), op)
-        new = plan.converted(base, layout, len(lines), now, times)
+        new = plan.converted(base, layout, len(lines), item.ops, now, times)
         if not pages:
             return await self.steps.from_community(key, item, new)
         intent = self.steps.intent(op, "convert", now, 0, layout.drafts)
         held = await self._announced(key, item, intent)
         try:
-            await self.steps.table.put_pages(key, now, pages)
+            if not await self.steps.table.put_pages(key, now, pages):
+                raise Refused(None, retried=False)
             return await self.steps.from_community(key, held, new)
         except (ChatHistoryError, Refused):
             with contextlib.suppress(ChatHistoryError, Refused):

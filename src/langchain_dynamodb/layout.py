@@ -47,6 +47,7 @@ DATA = "lc_data"
 
 TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
+MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
 
 
 class Names(NamedTuple):
@@ -95,12 +96,21 @@ class Sizes(NamedTuple):
         return max(self.session_item - key.size - 260, 256)
 
 
+def check_sizes(sizes: object) -> Sizes:
+    """Refuse sizes that cannot work; raises `InvalidInputError`."""
+    if not isinstance(sizes, Sizes) or not all(type(size) is int and size > 0 for size in sizes):
+        raise InvalidInputError(f"sizes={sizes!r} must be Sizes(...) of whole numbers from 1 on")
+    if sizes.item > MAX_ITEM_DATA or sizes.message > MAX_INFLATED:
+        raise InvalidInputError(f"{sizes!r}: item may be at most {MAX_ITEM_DATA}, message at most {MAX_INFLATED}")
+    return sizes
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A write of several steps under way: the pages it may write, and until when others leave it alone."""
 
     op: bytes
-    kind: str  # "append", "rewrite", "convert", "delete"
+    kind: str  # "append", "rewrite", "convert", "lease", "delete"
     generation: int
     first: int
     last: int
@@ -198,7 +208,9 @@ class CommunityItem:
 
     @property
     def version(self) -> int:
-        """A number that changes with the content; the incumbent writes none."""
+        """A number that changes with the content; the incumbent writes none. 0: no history here yet."""
+        if not self.has_history:
+            return 0
         text = json.dumps(self.history, sort_keys=True, default=repr).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") + 1
 

@@ -111,20 +111,14 @@ class _Fields:
         return frozenset(value)
 
     def entries(self, name: str) -> tuple[bytes, ...]:
-        """Tail entries; text (one line) and native maps of others are brought to our form."""
+        """Tail entries; text (one line) and native maps of others are brought to our form.
+
+        One that cannot be is empty, which no reader can decode either: the reader reports it, or skips it.
+        """
         value = self.raw.get(name, {"L": []}).get("L")
         if not isinstance(value, list):
             raise corrupt(self.where, name, "not a list")
-        return tuple(entry["B"] if "B" in entry else self._foreign(name, i, entry) for i, entry in enumerate(value))
-
-    def _foreign(self, name: str, i: int, entry: AttributeValue) -> bytes:
-        try:
-            line = (
-                entry["S"].encode() if "S" in entry else codec.encode_message(codec.from_native(from_attribute(entry)))
-            )
-            return codec.pack([line])
-        except ValueError as error:
-            raise corrupt(self.where, f"{name}[{i}]", str(error)) from error
+        return tuple(entry["B"] if "B" in entry else _foreign(entry) for entry in value)
 
     def intent(self) -> Intent | None:
         if layout.INTENT not in self.raw:
@@ -141,3 +135,12 @@ class _Fields:
         if value is not None and not isinstance(value.get("M"), dict):
             raise corrupt(self.where, layout.METADATA, "not a map")
         return value
+
+
+def _foreign(entry: AttributeValue) -> bytes:
+    try:
+        if "S" in entry:
+            return codec.pack([entry["S"].encode()])
+        return codec.pack([codec.encode_message(codec.from_native(from_attribute(entry)))])
+    except ValueError:
+        return b""

@@ -15,11 +15,12 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 from . import messages as codec
 from .errors import MessageTooLargeError
-from .layout import TAIL_TOKEN, Intent, Page, SessionItem, Sizes, entry_cost
+from .layout import Intent, Page, SessionItem, Sizes, entry_cost
 
 MICROSECONDS = 1_000_000
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
 THIRTY_DAYS = 30 * 24 * 3600
+CONVERTED_OPS = 32  # operation ids a converted item may bring along
 
 
 class Draft(NamedTuple):
@@ -36,9 +37,15 @@ class Append:
 
     lines: tuple[bytes, ...]
     entry: bytes
-    op: bytes  # identifies this append, or the caller's idempotency key
+    call: bytes  # identifies this very call: its intents are its own
+    op: bytes  # identifies this append: as `call`, or the caller's idempotency key
     ops: frozenset[bytes]  # remembered with it: `op`, and with a key also the hash of the content
     history_size: int | None = None
+
+    @property
+    def token(self) -> bytes:
+        """Marks pages with these very messages: another caller may use the same key with others."""
+        return b"".join(sorted(self.ops))
 
     @property
     def cost(self) -> int:
@@ -139,8 +146,10 @@ class PageStart(NamedTuple):
     expires: int | None
 
 
-def make_pages(drafts: Sequence[Draft], base: SessionItem, first: PageStart, token: bytes) -> list[Page]:
-    """Number and chain drafts as pages cut at `base`, whose tail they begin with."""
+def make_pages(
+    drafts: Sequence[Draft], base: SessionItem, first: PageStart, token: bytes, ops: frozenset[bytes] = frozenset()
+) -> list[Page]:
+    """Number and chain drafts as pages cut at `base`, whose tail they begin with; `ops` came on top of that."""
     pages = []
     previous, index = first.previous, first.message
     for number, draft in enumerate(drafts, first.number):
@@ -153,7 +162,7 @@ def make_pages(drafts: Sequence[Draft], base: SessionItem, first: PageStart, tok
             messages=draft.messages,
             data=draft.data,
             parts=draft.parts,
-            ops=base.tail_ops if token == TAIL_TOKEN else base.tail_ops | {token},
+            ops=base.tail_ops | ops,
             expires=first.expires,
         )
         pages.append(page)
@@ -219,8 +228,11 @@ def rewritten(item: SessionItem, layout: Layout, count: int, op: bytes, now: int
     )
 
 
-def converted(base: SessionItem, layout: Layout, count: int, now: int, times: Expiries) -> SessionItem:
-    """First state of a session in our format that was the incumbent's."""
+def converted(
+    base: SessionItem, layout: Layout, count: int, ops: frozenset[bytes], now: int, times: Expiries
+) -> SessionItem:
+    """First state of a session in our format that was the incumbent's; `ops` were remembered there."""
+    kept = ops if len(ops) <= CONVERTED_OPS else frozenset()
     return replace(
         base,
         created=now,
@@ -232,7 +244,8 @@ def converted(base: SessionItem, layout: Layout, count: int, now: int, times: Ex
         count=count,
         tail=layout.tail,
         tail_start=0 if layout.tail else count,
-        tail_bytes=_tail_bytes(layout.tail, frozenset()),
+        page_ops=kept,
+        tail_bytes=_tail_bytes(layout.tail, kept),
     )
 
 

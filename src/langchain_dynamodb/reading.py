@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -111,7 +112,12 @@ class Reader:
 
     async def lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
-        return await self._window(key, item, item.message_count) + self.tail_lines(key, item)
+        try:
+            return await self._window(key, item, item.message_count) + self.tail_lines(key, item)
+        except Unproven as error:
+            if await self._unchanged(key, error.item):
+                raise self._missing(key, error.item, error.number) from None
+            raise
 
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """The messages of the tail as lines."""
@@ -129,7 +135,7 @@ class Reader:
             messages = self.natives(key, item, limit)
         else:
             lines = self.tail_lines(key, item)
-            wanted = item.message_count if limit is None else limit
+            wanted = sys.maxsize if limit is None else limit
             if wanted > len(lines):
                 lines = await self._window(key, item, wanted - len(lines)) + lines
             messages = await self._decode(lines[max(0, len(lines) - wanted) :], str(key))
@@ -142,9 +148,10 @@ class Reader:
         while True:
             top, expected = (pages[0].page.number, pages[0].page.previous) if pages else (item.pages, item.page_version)
             missing = wanted - sum(loaded.page.messages for loaded in pages)
-            if top == item.first_page or (missing <= 0 and not _begins_inside_a_message(pages)):
+            if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
                 return self._inflate(key, item, pages)
-            bottom = max(item.first_page, top - max(1, math.ceil(missing / per_page)))
+            step = max(1, math.ceil(missing / per_page), _missing_parts(pages))
+            bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), expected) + pages
 
     async def _chain(self, key: SessionKey, item: SessionItem, numbers: range, expected: int) -> list[LoadedPage]:
@@ -180,7 +187,7 @@ class Reader:
         lines = self._unpack(data, where, layout.DATA, page.messages)
         if len(lines) != page.messages:
             raise corrupt(where, layout.MESSAGES, f"it holds {len(lines)} messages, not {page.messages}")
-        if page.parts == 1:
+        if page.parts == 1 and UNREADABLE not in lines:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
             self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
         return lines
@@ -269,10 +276,10 @@ class Reader:
 UNREADABLE = b""
 
 
-def _begins_inside_a_message(pages: Sequence[LoadedPage]) -> bool:
-    """Whether the first message of these pages begins in an earlier one."""
+def _missing_parts(pages: Sequence[LoadedPage]) -> int:
+    """In how many earlier pages the first message of these begins."""
     last_part = next((loaded.page for loaded in pages if loaded.page.messages), None)
-    return last_part is None or last_part.number - last_part.parts + 1 < pages[0].page.number
+    return max(0, pages[0].page.number - (last_part.number - last_part.parts + 1)) if last_part else 0
 
 
 def _first_break(found: Mapping[int, LoadedPage], numbers: range, expected: int) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -22,7 +23,7 @@ from .connection import Connection, ConnectionSettings
 from .converting import Converter
 from .errors import InvalidInputError
 from .keys import Session, SessionKey, session_key
-from .layout import CommunityItem, Names, SessionItem, Sizes, check_names
+from .layout import CommunityItem, Names, SessionItem, Sizes, check_names, check_sizes
 from .reading import Reader, Snapshot
 from .rewriting import Rewriter, check_metadata
 from .steps import Steps
@@ -85,7 +86,7 @@ class AsyncSessionRepository:
         `aws_session` is a boto3 or aioboto3 session, `config` a botocore ``Config`` merged over ours. `ttl` in seconds
         lets a session expire so long after its last change. ``item_format="community"`` keeps sessions readable by
         langchain_community, within its limits. `skip_undecodable` leaves out stored messages that cannot be read
-        instead of raising `CorruptSessionError`.
+        instead of raising `CorruptSessionError`; changes of a session still raise it, so that nothing is lost.
         """
         if not isinstance(table_name, str) or not table_name:
             raise InvalidInputError(f"table_name={table_name!r} must be a text that is not empty")
@@ -100,15 +101,16 @@ class AsyncSessionRepository:
         self.ttl = ttl
         self.ttl_key_name = ttl_key_name
         self.item_format = item_format
-        self._sizes = sizes or Sizes()
+        self._sizes = Sizes() if sizes is None else check_sizes(sizes)
         self._connection = Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config))
         self._table = Table(self._connection, table_name, names)
         known = LRU[SessionItem](KNOWN_SESSIONS)
         self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), known, clock, skip_undecodable)
         steps = Steps(self._table, known, clock)
-        converter = Converter(steps, self._reader, self._sizes, ttl)
-        self._appender = Appender(steps, self._reader, converter, self._sizes, ttl)
-        self._rewriter = Rewriter(steps, self._reader, converter, self._sizes, ttl)
+        strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
+        converter = Converter(steps, strict, self._sizes, ttl)
+        self._appender = Appender(steps, strict, converter, self._sizes, ttl)
+        self._rewriter = Rewriter(steps, strict, converter, self._sizes, ttl)
         self._community = CommunityWriter(steps, ttl)
 
     async def __aenter__(self) -> AsyncSessionRepository:
@@ -169,7 +171,7 @@ class AsyncSessionRepository:
             return await self._version(key, expected_version)
         if self.item_format == "community":
             return await self._community.append(key, messages, op, ops, expected_version, history_size)
-        wish = plan.Append(tuple(lines), codec.pack(lines), op, ops, history_size)
+        wish = plan.Append(tuple(lines), codec.pack(lines), new_op(), op, ops, history_size)
         return await self._appender.append(key, wish, expected_version)
 
     @overload

@@ -74,16 +74,20 @@ class Rewriter:
         """Mark the session, then remove its pages, then the item."""
         patience = Patience(f"delete session {key}")
         in_doubt = False
+        meant: int | None = None  # generation of the session this call is about
         while True:
             await patience.wait()
             item = await self.steps.settled(key, b"")
-            if item is None and in_doubt:
-                return None
+            generation = item.generation if isinstance(item, SessionItem) else None
+            if in_doubt and (item is None or generation != meant):
+                return None  # it is gone; what is there now is another one
             check_expected(key, item, expected)
             if item is None:
                 return None
+            meant = generation
             try:
-                if patience.attempt >= LEASE_AFTER and isinstance(item, SessionItem):
+                busy = expected is None and patience.attempt >= LEASE_AFTER
+                if busy and isinstance(item, SessionItem):
                     item = await self.steps.lease(key, item, new_op())
                 return await self.steps.remove(key, item)
             except Refused as refused:
@@ -99,7 +103,7 @@ class Rewriter:
         async def ours(item: State | None, op: bytes, attempt: int) -> SessionItem | None:
             if isinstance(item, CommunityItem):
                 return await step(await self.converter.convert(key, item), op)
-            if item is None or attempt < LEASE_AFTER:
+            if item is None or expected is not None or attempt < LEASE_AFTER:
                 return await step(item, op)
             held = await self.steps.lease(key, item, op)
             async with self.steps.giving_back(key, held):

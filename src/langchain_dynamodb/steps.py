@@ -79,10 +79,23 @@ class Steps:
         base = item or plan.unborn(intent.generation)
         start = await self.swing(key, item, plan.declared(base, intent, self.clock()))
         async with self.giving_back(key, start):
-            if not await self.table.put_pages(key, start.generation, pages(start)):
-                raise Refused(None, retried=False)
-            new = await self.swing(key, start, commit(start))
+            try:
+                if not await self.table.put_pages(key, start.generation, pages(start)):
+                    raise Refused(None, retried=False)
+                new = await self.swing(key, start, commit(start))
+            except Refused as refused:
+                await self.discard_if_gone(key, start, range(intent.first, intent.last + 1), refused)
+                raise
         return await self.sweep(key, new)
+
+    async def discard_if_gone(
+        self, key: SessionKey, item: SessionItem, numbers: Sequence[int], refused: Refused
+    ) -> None:
+        """Remove pages put for a session that was deleted meanwhile: its deleter may have been there before them."""
+        # Not every engine returns the item, and the pages may be removed only where the session is surely gone.
+        current = refused.current or await self.table.get(key)
+        if not (isinstance(current, SessionItem) and current.generation == item.generation):
+            await self.table.discard_pages(key, item.generation, numbers, item.version)
 
     def intent(self, op: bytes, kind: str, generation: int, first: int, drafts: Sequence[Draft]) -> Intent:
         """An intent to write these pages, with a lease that is long enough for them."""
@@ -119,7 +132,6 @@ class Steps:
         """
         patience = Patience(f"get hold of session {key}")
         while True:
-            await patience.wait(at_least=LEASE_POLL_SECONDS)
             item = await self.table.get(key)
             if item is None or self.is_settled(item):
                 return item
@@ -128,8 +140,11 @@ class Steps:
             with contextlib.suppress(Refused):  # somebody else settles it
                 if deleting or is_expired(item.expires, self.clock()):
                     await self.remove(key, item)
-                elif intent and (intent.op == op or intent.lease <= self.clock()):
+                    continue
+                if intent and (intent.op == op or intent.lease <= self.clock()):
                     await self.abandon(key, item)
+                    continue
+            await patience.wait(at_least=LEASE_POLL_SECONDS)
 
     async def abandon(self, key: SessionKey, item: SessionItem | CommunityItem) -> None:
         """Take over an unfinished write, so that its owner cannot commit any more, and remove its traces."""
