@@ -79,7 +79,7 @@ def uv_install(session: nox.Session, *arguments: str) -> None:
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
     """Run pytest in several processes, each with an engine of its own; ``-- -n 0`` runs it in one."""
-    session.run("pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadgroup", *arguments, *session.posargs)
+    session.run("pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal", *arguments, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-# The walk is taken once, so its tests stay in one process.
-pytestmark = pytest.mark.xdist_group("demo")
 DEMO = Path(__file__).parent.parent / "docs" / "examples" / "demo"
 
 

@@ -190,7 +190,7 @@ async def test_what_a_reader_skips_no_writer_loses(make_repository: RepositoryFa
     await put(repository, item)
     assert (await repository.read("s")).messages == [HumanMessage("good")]
     with pytest.raises(CorruptSessionError, match=r"History\[1\]"):
-        await repository.append("s", [human(400)])
+        await repository.append("s", [human(900)])
     with pytest.raises(CorruptSessionError, match=r"History\[1\]"):
         await repository.truncate("s", keep=1)
     (item,) = await scan(repository)
