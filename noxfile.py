@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"  # the Python that runs nox
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -30,22 +31,21 @@ def works(python: str) -> bool:
 def find_pythons() -> list[str]:
     """Return the supported versions that this machine has, pyenv's included, and the one that runs nox."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
     found = []
     for version in SUPPORTED:
         hidden = [python for python in pyenv.glob(f"versions/{version}.*/bin/python{version}") if works(str(python))]
         if hidden and not works(f"python{version}"):
             # Last on the path: only this version's own name is looked up there.
             os.environ["PATH"] += f"{os.pathsep}{hidden[0].parent}"
-        if hidden or version == running or works(f"python{version}"):
+        if hidden or version == RUNNING or works(f"python{version}"):
             found.append(version)
-    return found if running in SUPPORTED else [*found, running]
+    return found if RUNNING in SUPPORTED else [*found, RUNNING]
 
 
 PYTHONS = find_pythons()
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "local", "architecture")]
-# Scripts in processes of their own; they depend on Python and botocore, not on how the package was installed.
+# Scripts in processes of their own; they depend on Python and aiobotocore, not on how the package was installed.
 WITHOUT_PROCESSES = ["--ignore=tests/test_lifetimes.py"]
 
 # The tests start Python many times; with this set (containers do) each start compiles every module anew.
@@ -86,7 +86,9 @@ def run_pytest(session: nox.Session, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
     session.install("-e", with_extras(session), *group("test"))
-    run_pytest(session, "--ignore=tests/test_docs.py")  # that is what the session docs runs
+    # The session docs runs the documentation. The demo is slow, so only the Python that runs nox shows it.
+    demo_too = session.python == RUNNING
+    run_pytest(session, "--ignore=tests/test_docs.py", *([] if demo_too else ["--ignore=tests/test_demo.py"]))
 
 
 @nox.session(python=PYTHONS[0])
@@ -101,7 +103,7 @@ def minimums(session: nox.Session) -> None:
     lowest = Path(session.create_tmp(), "lowest.txt")
     lowest.write_text("\n".join(pins))
     uv_install(session, "--constraint", str(lowest), *group("test"))
-    run_pytest(session, *WITHOUT_TOOLS)
+    run_pytest(session, *WITHOUT_TOOLS, *WITHOUT_PROCESSES)
 
 
 @nox.session

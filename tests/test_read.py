@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.cache import LRU
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
 from langchain_dynamodb.messages import pack
 from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
@@ -284,11 +286,14 @@ async def test_conditional_reads(make_repository: RepositoryFactory) -> None:
 
 async def test_the_page_cache_is_bounded(make_repository: RepositoryFactory) -> None:
     """Reading more than fits keeps no more than fits."""
-    repository = make_repository(sizes=Sizes(session_item=700, page=50_000))
-    await repository.replace("s", [human(90_000) for _ in range(400)])
-    chat = await repository.read("s")
-    assert len(chat.messages) == 400
-    assert 0 < repository._reader.cache.cost <= 16 << 20
+    repository = make_repository(sizes=SMALL)
+    sent = await paged(repository)
+    for bound, kept in ((100_000, True), (3000, True), (100, False)):
+        reader = dataclasses.replace(repository._reader, cache=LRU(bound))
+        snapshot = await reader.snapshot(repository._key("s"), None, None)
+        assert snapshot is not None
+        assert snapshot.messages == sent
+        assert (0 < reader.cache.cost <= bound) == kept
 
 
 async def test_text_and_native_entries_in_the_tail_are_read(make_repository: RepositoryFactory) -> None:
