@@ -313,7 +313,8 @@ class CountingSession(aioboto3.Session):
 async def test_one_client_for_a_thousand_first_calls(server: Server) -> None:
     """Connections with equal settings share one client, however they begin."""
     session = CountingSession()
-    settings = server.settings(aws_session=session)
+    patient = Config(read_timeout=60, connect_timeout=60)  # the server shares this busy loop
+    settings = server.settings(aws_session=session, config=patient)
     first, last = Connection(settings), Connection(settings)
     await asyncio.gather(
         *(Connection(settings).call("list_tables", {}) for _ in range(998)),

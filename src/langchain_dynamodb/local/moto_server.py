@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -40,10 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(411)
             return
         environ = self._environ(self.rfile.read(int(length)))
-        started: list[Any] = []
-        with self.server.lock:
-            body = b"".join(self.server.application(environ, lambda *start: started.append(start)))
-        status, headers = started[-1][:2]
+        status, headers, body = self._answer(environ)
         self.send_response_only(int(status[:3]), status[4:])
         for name, value in headers:
             if name.lower() not in ("content-length", "connection"):
@@ -53,6 +51,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     do_GET = do_PUT = do_DELETE = do_HEAD = do_POST
+
+    def _answer(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Return status, headers and body; an error inside moto is printed and answered as AWS does its own."""
+        started: list[Any] = []
+        try:
+            with self.server.lock:
+                body = b"".join(self.server.application(environ, lambda *start: started.append(start)))
+        except Exception:
+            traceback.print_exc()
+            return "500 Internal Server Error", [("x-amzn-ErrorType", "InternalServerError")], b"{}"
+        return started[-1][0], started[-1][1], body
 
     def _environ(self, body: bytes) -> dict[str, Any]:
         """Return the request as WSGI has it."""
