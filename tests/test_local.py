@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import signal
 import socket
@@ -85,6 +86,23 @@ def test_concurrent_list_appends_are_all_kept(dynamodb: Any, table_name: str) ->
         list(pool.map(one, range(400)))
     item = dynamodb.get_item(TableName=table_name, Key=append["Key"])["Item"]
     assert sorted(int(value["N"]) for value in item["h"]["L"]) == list(range(400))
+
+
+def test_moto_answers_what_it_cannot_do() -> None:
+    """An error inside moto is an answer, not a closed connection, and the server goes on."""
+    with run_engine() as second:
+        connection = http.client.HTTPConnection(second.endpoint_url.removeprefix("http://"))
+        headers = {
+            "X-Amz-Target": "DynamoDB_20120810.GetItem",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/d/e",
+        }
+        answers = []
+        for body in (b"[]", b"[]"):
+            connection.request("POST", "/", body, headers)
+            answers.append(connection.getresponse())
+            answers[-1].read()
+        assert [answer.status for answer in answers] == [500, 500]
+        connection.close()
 
 
 def test_an_engine_listens_on_loopback_and_ends_with_its_block(engine_name: EngineName) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -42,14 +43,37 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
                 "A synchronous method was called on the thread of SessionRepository's own event loop, where it would "
                 "wait for itself: use AsyncSessionRepository's methods with await here."
             )
-        future = asyncio.run_coroutine_threadsafe(coroutine, background.loop)
     except BaseException:
         coroutine.close()
         raise
+    loop, done = background.loop, concurrent.futures.Future[T]()
+    task: asyncio.Task[T] | None = None
+
+    def start() -> None:
+        nonlocal task
+        task = loop.create_task(coroutine)
+        task.add_done_callback(finish)
+
+    def finish(task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            done.cancel()
+        elif (error := task.exception()) is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(task.result())
+
+    def abandon() -> None:
+        if task is None:
+            coroutine.close()
+        else:
+            task.cancel()
+
+    # Not run_coroutine_threadsafe: an interrupt inside it leaves open whether the coroutine was handed over.
     try:
-        return future.result()
+        loop.call_soon_threadsafe(start)
+        return done.result()
     except BaseException:
-        future.cancel()
+        loop.call_soon_threadsafe(abandon)  # comes after `start`, if that was handed over at all
         raise
 
 
