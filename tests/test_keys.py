@@ -13,9 +13,9 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
-from langchain_dynamodb.errors import InvalidInputError
+from langchain_dynamodb.errors import AccessDeniedError, InvalidInputError, StorageError, ThrottledError
 from langchain_dynamodb.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, SUFFIX_BYTES, session_key
-from support import scan
+from support import Call, Hooked, Recorder, scan, watch
 
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory
@@ -122,16 +122,20 @@ async def test_sessions_of_one_partition_keep_apart(
         ("PK", "SK", "s"),
         ("PK", "SK", {"PK": "p"}),
         ("PK", None, {"PK": "p", "SK": "s"}),
-        pytest.param("PK", "SK:N", {"PK": "p", "SK": "1"}, marks=pytest.mark.real_engine),
-        pytest.param("PK", None, {"PK": b"p"}, marks=pytest.mark.real_engine),
+        ("PK", "SK:N", {"PK": "p", "SK": "1"}),
+        ("PK", None, {"PK": b"p"}),
         ("PK", None, {"pk": "p"}),
     ],
 )
 async def test_a_key_that_does_not_fit_the_table(
     make_repository: RepositoryFactory, make_table: TableFactory, hash_key: str, range_key: str | None, session: Any
 ) -> None:
-    """Every call with a key without the table's attributes says which key was given and which attributes it needs."""
+    """Every call with a key without the table's attributes says which key was given and which attributes it needs.
+
+    Nothing but the look at the table is sent for a whole key; DynamoDB itself refuses a session id.
+    """
     sessions = make_repository(make_table(hash_key, range_key), sizes=SMALL)
+    recorder: Recorder = watch(sessions, Recorder)
     hi: list[BaseMessage] = [HumanMessage("hi!")]
     given = repr(next(iter(session.values() if isinstance(session, Mapping) else [session])))
     wanted = rf"{given}.* key attributes are PK \(S\)" + (rf", SK \({range_key[3:] or 'S'}\)" if range_key else ":")
@@ -150,7 +154,45 @@ async def test_a_key_that_does_not_fit_the_table(
     for call in calls:
         with pytest.raises(InvalidInputError, match=wanted):
             await call()
+    sent = {operation for operation, _ in recorder.log}
+    assert (sent == {"describe_table"}) == isinstance(session, Mapping)
     assert await scan(sessions) == []
+
+
+async def test_the_table_is_looked_at_once(make_repository: RepositoryFactory, composite_table_name: str) -> None:
+    """One look at the table for all whole keys of a process that fit; none for session ids."""
+    recorders: list[Recorder] = []
+    for session_id in ("1", "2"):
+        sessions = make_repository(composite_table_name)
+        recorders.append(watch(sessions, Recorder))
+        await sessions.append({"PK": "p", "SK": session_id}, turn(1))
+        assert await messages(sessions, {"SK": session_id, "PK": "p"}) == turn(1)
+    assert [operation for recorder in recorders for operation, _ in recorder.log].count("describe_table") == 1
+    sessions = make_repository()
+    recorder: Recorder = watch(sessions, Recorder)
+    await sessions.append("s", turn(1))
+    await sessions.history("s").aadd_messages(turn(2))
+    assert "describe_table" not in dict(recorder.log)
+
+
+@pytest.mark.parametrize("kind", [AccessDeniedError, ThrottledError])
+async def test_who_may_not_look_at_the_table(
+    make_repository: RepositoryFactory, composite_table_name: str, kind: type[StorageError]
+) -> None:
+    """Without the right to look at the table all works, and DynamoDB's own refusal of a wrong key is passed on."""
+
+    async def refused(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "describe_table":
+            raise kind("not now")
+        return await proceed()
+
+    sessions = make_repository(composite_table_name)
+    watch(sessions, Hooked, refused)
+    await sessions.append({"PK": "p", "SK": "1"}, turn(1))
+    assert await messages(sessions, {"PK": "p", "SK": "1"}) == turn(1)
+    with pytest.raises(StorageError) as caught:
+        await sessions.append({"PK": "p"}, turn(1))
+    assert caught.value.code == "ValidationException"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
         check_count("history_size", history_size)
         session_key(session, repository.primary_key_name)
         self._repository = repository
+        self._session = session if isinstance(session, str) else dict(session)
         self.key = {repository.primary_key_name: session} if isinstance(session, str) else dict(session)
         self.history_size = history_size
 
@@ -136,7 +137,7 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
             if not messages:
                 return
             messages = [whole_message(message) for message in messages]
-        await self._repository.append(self.key, messages, history_size=self.history_size or None)
+        await self._repository.append(self._session, messages, history_size=self.history_size or None)
 
     def clear(self) -> None:
         """Delete the session."""
@@ -144,10 +145,10 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
 
     async def aclear(self) -> None:
         """Delete the session."""
-        await self._repository.delete(self.key)
+        await self._repository.delete(self._session)
 
     async def _read(self) -> list[BaseMessage]:
-        chat = await self._repository.read(self.key, limit=self.history_size or None)
+        chat = await self._repository.read(self._session, limit=self.history_size or None)
         return list(chat.messages)
 
     def _in_turn(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import TypeAlias
 
@@ -31,16 +31,23 @@ class SessionKey:
     """A checked session key: (name, type, value) of each key attribute, sorted by name.
 
     Sorted, so that every client derives the same page keys whatever order its mapping has. `suffixed` is the
-    index of the attribute that takes the page suffix: the last one that is text or binary.
+    index of the attribute that takes the page suffix: the last one that is text or binary. `whole` tells that the
+    caller named the attributes too, who may have forgotten one.
     """
 
     attributes: tuple[tuple[str, str, str | bytes], ...]
     suffixed: int
+    whole: bool = field(default=False, compare=False)
 
     @property
     def item(self) -> Item:
         """Key of the session item, as DynamoDB takes it."""
         return {name: {kind: value} for name, kind, value in self.attributes}
+
+    @property
+    def shape(self) -> frozenset[tuple[str, str]]:
+        """(name, type) of each key attribute."""
+        return frozenset((name, kind) for name, kind, _ in self.attributes)
 
     @property
     def size(self) -> int:
@@ -75,6 +82,7 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
 
     No key attribute may have one of the `taken` names, which are those of the history and the TTL attribute.
     """
+    whole = isinstance(session, Mapping)
     if isinstance(session, str):
         session = {primary_key_name: session}
     elif not isinstance(session, Mapping):
@@ -103,7 +111,7 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
             "from a text or binary key attribute; use a table with at least one"
         )
     _check_length(attributes, suffixable[-1])
-    return SessionKey(attributes, suffixable[-1])
+    return SessionKey(attributes, suffixable[-1], whole)
 
 
 def _typed(name: str, value: object) -> tuple[str, str | bytes]:

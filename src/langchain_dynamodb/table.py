@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from . import conditions
+from .cache import LRU
 from .connection import ConditionFailed, Connection
-from .errors import InvalidInputError, StorageError, TableNotFoundError, ThrottledError
+from .errors import AccessDeniedError, InvalidInputError, StorageError, TableNotFoundError, ThrottledError
 from .expressions import Expression
 from .keys import SessionKey
 from .layout import CommunityItem, Names, Page, SessionItem
@@ -222,6 +224,8 @@ class Table:
     async def _call(
         self, operation: str, request: dict[str, Any], key: SessionKey, *, write: bool = False
     ) -> dict[str, Any]:
+        if key.whole:
+            await self._check_shape(key)
         try:
             return await self.connection.call(operation, {"TableName": self.name, **request}, write=write)
         except StorageError as error:
@@ -229,15 +233,28 @@ class Table:
                 raise InvalidInputError(wrong) from error
             raise
 
+    async def _check_shape(self, key: SessionKey) -> None:
+        """Raise `InvalidInputError` unless the key has the table's attributes; asks DynamoDB once per process."""
+        place = self.connection.settings, self.name, key.shape
+        if _fitting.get(place):
+            return
+        with contextlib.suppress(AccessDeniedError, ThrottledError):  # may not look: DynamoDB refuses what is wrong
+            if wrong := await self._misfit(key):
+                raise InvalidInputError(wrong)
+        _fitting.put(place, True)
+
     async def _key_problem(self, key: SessionKey) -> str | None:
         """What is wrong with the key, when the engine refused a request; None where it is not the key."""
-        try:
-            description = (await self.describe())["Table"]
-        except StorageError:  # not allowed to look: the engine's own words must do
-            return None
+        with contextlib.suppress(StorageError):  # not allowed to look: the engine's own words must do
+            return await self._misfit(key)
+        return None
+
+    async def _misfit(self, key: SessionKey) -> str | None:
+        """How the key differs from the table's; None where it fits."""
+        description = (await self.describe())["Table"]
         types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
         schema = {k["AttributeName"]: types[k["AttributeName"]] for k in description["KeySchema"]}
-        if schema == {name: kind for name, kind, _ in key.attributes}:
+        if schema.items() == key.shape:
             return None
         wanted = ", ".join(f"{name} ({kind})" for name, kind in schema.items())
         return (
@@ -248,6 +265,9 @@ class Table:
     def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
         return parse_item(raw, self.names, str(key)) if raw else None
 
+
+_fitting = LRU[bool](256)
+"""Shapes of keys that were compared with their table's: (connection settings, table name, shape)."""
 
 _EXPLAIN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
