@@ -45,8 +45,8 @@ def find_pythons() -> list[str]:
 PYTHONS = find_pythons()
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "local", "architecture")]
-# Scripts in processes of their own; they depend on Python and aiobotocore, not on how the package was installed.
-WITHOUT_PROCESSES = ["--ignore=tests/test_lifetimes.py"]
+# Further runs: fewer random examples, and without what is slow and would be the same.
+ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
 
 # The tests start Python many times; with this set (containers do) each start compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -86,9 +86,8 @@ def run_pytest(session: nox.Session, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
     session.install("-e", with_extras(session), *group("test"))
-    # The session docs runs the documentation. The demo is slow, so only the Python that runs nox shows it.
-    demo_too = session.python == RUNNING
-    run_pytest(session, "--ignore=tests/test_docs.py", *([] if demo_too else ["--ignore=tests/test_demo.py"]))
+    # The session docs runs the documentation.
+    run_pytest(session, "--ignore=tests/test_docs.py", *([] if session.python == RUNNING else ONCE_MORE))
 
 
 @nox.session(python=PYTHONS[0])
@@ -103,7 +102,7 @@ def minimums(session: nox.Session) -> None:
     lowest = Path(session.create_tmp(), "lowest.txt")
     lowest.write_text("\n".join(pins))
     uv_install(session, "--constraint", str(lowest), *group("test"))
-    run_pytest(session, *WITHOUT_TOOLS, *WITHOUT_PROCESSES)
+    run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)
 
 
 @nox.session
@@ -119,7 +118,7 @@ def latest_botocore(session: nox.Session) -> None:
     session.log("newest versions: " + " ".join(versions))
     if Version(versions[0].partition("==")[2]) < Version("3.10"):
         session.error("the newer aiobotocore was not installed")
-    run_pytest(session, *WITHOUT_TOOLS)
+    run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)
 
 
 @nox.session
@@ -169,4 +168,4 @@ def package(session: nox.Session) -> None:
     if "site-packages" not in str(location):
         session.error(f"not the installed wheel: {location}")
     session.install(with_extras(session, str(wheel)), *group("test"))
-    run_pytest(session, *WITHOUT_TOOLS, *WITHOUT_PROCESSES)
+    run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)

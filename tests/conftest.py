@@ -22,6 +22,7 @@ from langchain_dynamodb.local import ENGINES, Engine, run_engine
 settings.register_profile(
     "default", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=1000)
 settings.load_profile("default")
 
@@ -55,9 +56,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what the chosen engine cannot answer."""
+    """Skip what the chosen engine cannot answer, and mark what asks one."""
     engine = config.getoption("--engine")
     for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker("engine")
         if engine == "moto" and item.get_closest_marker("real_engine"):
             item.add_marker(pytest.mark.skip(reason="for a real engine: --engine dynamodb-local"))
         if engine != "dynamodb-local" and item.get_closest_marker("dynamodb_local_only"):

@@ -107,11 +107,13 @@ def own_imports(module: str) -> set[str]:
     return found
 
 
+@pytest.mark.once
 def test_every_module_has_its_place() -> None:
     """A module that is not in ORDER would escape the other tests."""
     assert sorted(modules()) == sorted(ORDER)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("module", ORDER)
 def test_imports_go_down(module: str) -> None:
     """No module imports one of a higher layer."""
@@ -120,6 +122,7 @@ def test_imports_go_down(module: str) -> None:
     assert own_imports(module) - below - allowed == set()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("library", ONLY)
 def test_a_library_that_may_change_is_imported_in_one_place(library: str) -> None:
     """Only the listed modules know the library; moving it elsewhere is a decision, made in ONLY."""
@@ -130,6 +133,7 @@ def test_a_library_that_may_change_is_imported_in_one_place(library: str) -> Non
     assert users <= ONLY[library]
 
 
+@pytest.mark.once
 def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     """Importing the package loads neither the adapter, whose base class langchain-core 2.0 removes, nor an engine."""
     program = "import sys, langchain_dynamodb; print(*sorted(sys.modules))"

@@ -41,6 +41,7 @@ def tour() -> str:
     return run_demo()
 
 
+@pytest.mark.once
 def test_it_walks_through_the_page(tour: str) -> None:
     """All steps are taken, in order, and the chain remembers."""
     assert re.findall(r"^\d+", tour, re.MULTILINE) == [str(number) for number in range(1, 12)]
@@ -48,6 +49,7 @@ def test_it_walks_through_the_page(tour: str) -> None:
     assert "['Hello Bob!', 'Your name is Bob.']" in tour
 
 
+@pytest.mark.once
 def test_it_loses_nothing_where_the_incumbent_does(tour: str) -> None:
     """Both libraries are run for real: only ours keeps all 20 messages."""
     kept = results(tour, "Let 20 writers write at once")
@@ -55,6 +57,7 @@ def test_it_loses_nothing_where_the_incumbent_does(tour: str) -> None:
     assert kept["langchain_community"] != kept["langchain-dynamodb"]
 
 
+@pytest.mark.once
 def test_it_goes_beyond_400_kb(tour: str) -> None:
     """What is stored is larger than an item can be, and is read, appended to and windowed."""
     grown = results(tour, "Grow a session")
@@ -70,6 +73,7 @@ def test_it_goes_beyond_400_kb(tour: str) -> None:
     }
 
 
+@pytest.mark.once
 def test_moto_prints_no_costs(tour: str) -> None:
     """What moto reports of capacity is made up."""
     assert "units" not in tour
@@ -88,6 +92,7 @@ def test_dynamodb_local_prints_costs_and_goes_on(tmp_path: Path) -> None:
         assert int(theirs) > 300
 
 
+@pytest.mark.once
 def test_chat_through_a_pipe() -> None:
     """Lines are answered with what was said before in mind, until the input ends; blank ones are skipped."""
     output = run_demo("--chat", said="I'm Ann\n\nwhat is my name?")
@@ -96,6 +101,7 @@ def test_chat_through_a_pipe() -> None:
     assert "The table holds 4 messages of session 'chat'." in output
 
 
+@pytest.mark.once
 def test_chat_without_input() -> None:
     """Nothing is said, nothing is stored, nothing goes wrong."""
     assert "The table holds 0 messages" in run_demo("--chat")

@@ -96,6 +96,7 @@ def test_a_runner(script: Script) -> None:
     assert printed == "['one']\nclosed\n"
 
 
+@pytest.mark.once
 def test_a_loop_driven_by_hand(script: Script) -> None:
     """Whoever drives a loop by hand shuts its generators down before closing it."""
     printed = script("""
@@ -110,6 +111,7 @@ def test_a_loop_driven_by_hand(script: Script) -> None:
     assert printed == "['one', 'two']\n"
 
 
+@pytest.mark.once
 def test_dead_loops_are_forgotten(script: Script) -> None:
     """Neither ended loops nor loops closed without a word keep their clients alive."""
     printed = script("""
@@ -139,6 +141,7 @@ def test_dead_loops_are_forgotten(script: Script) -> None:
     assert printed == "1 [None, None, None]\n0\n"
 
 
+@pytest.mark.once
 def test_loops_in_threads(script: Script) -> None:
     """One repository on four loops in four threads at once, never closed."""
     printed = script("""
@@ -156,6 +159,7 @@ def test_loops_in_threads(script: Script) -> None:
     assert printed == f"{sorted(name + str(i) for name in 'abcd' for i in range(5))}\n"
 
 
+@pytest.mark.once
 def test_closing_from_another_loop(script: Script) -> None:
     """`aclose` on one loop lets go everywhere; the other loop's client ends with that loop."""
     printed = script("""
@@ -181,6 +185,7 @@ def test_closing_from_another_loop(script: Script) -> None:
     assert printed == "closed here too\n['one']\n"
 
 
+@pytest.mark.once
 def test_generators_left_open(script: Script) -> None:
     """A reading generator and a context manager that the loop's end closes do not disturb each other."""
     printed = script("""
@@ -210,6 +215,7 @@ def test_plain_script(script: Script) -> None:
     assert printed == "['hi!', 'whats up?'] ['hi!', 'whats up?']\n"
 
 
+@pytest.mark.once
 def test_unused(script: Script) -> None:
     """What is made and never used starts no thread and opens nothing."""
     printed = script("""
@@ -220,6 +226,7 @@ def test_unused(script: Script) -> None:
     assert printed == "1 0\n"
 
 
+@pytest.mark.once
 def test_sixteen_threads(script: Script) -> None:
     """Sixteen threads share one repository, and one background thread."""
     printed = script("""
@@ -237,6 +244,7 @@ def test_sixteen_threads(script: Script) -> None:
     assert printed == "1\n80 80\n"
 
 
+@pytest.mark.once
 def test_inside_a_running_loop(script: Script) -> None:
     """Synchronous calls under a running event loop, as in a notebook, beside asynchronous ones."""
     printed = script("""
@@ -249,6 +257,7 @@ def test_inside_a_running_loop(script: Script) -> None:
     assert printed == "(['one', 'two'], ['one', 'two'])\n"
 
 
+@pytest.mark.once
 def test_on_its_own_loop(script: Script) -> None:
     """A synchronous call from the background loop itself is an error, not a deadlock."""
     printed = script("""
@@ -264,6 +273,7 @@ def test_on_its_own_loop(script: Script) -> None:
     assert printed == "True\n"
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)"])
 def test_fork(script: Script, end: str) -> None:
@@ -307,6 +317,7 @@ def test_fork_inside_a_running_loop(script: Script) -> None:
     assert printed == "['parent', 'child', 'parent again']\n"
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_fork_again_and_again(script: Script) -> None:
     """A child of a child, while threads of the parent are in the middle of calls."""
@@ -364,6 +375,7 @@ def test_keyboard_interrupt(script: Script) -> None:
     assert printed == "True\n['hi!']\n"
 
 
+@pytest.mark.once
 def test_exit_in_the_middle_of_a_call(script: Script) -> None:
     """The interpreter exits while a daemon thread waits for a call: no complaint."""
     script("""
@@ -387,6 +399,7 @@ def test_exit_in_the_middle_of_a_call(script: Script) -> None:
     """)
 
 
+@pytest.mark.once
 def test_an_iterator_left_open(script: Script) -> None:
     """A synchronous iterator dropped in the middle, or alive at exit, leaves nothing behind."""
     printed = script("""
@@ -402,6 +415,7 @@ def test_an_iterator_left_open(script: Script) -> None:
     assert printed == "['0', '1', '2', '3', '4']\n0 1\n"
 
 
+@pytest.mark.once
 def test_an_uncaught_error(script: Script) -> None:
     """`sys.exit` under open repositories of both kinds ends cleanly too."""
     script(

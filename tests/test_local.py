@@ -70,6 +70,7 @@ def write_program(path: Path, text: str) -> Path:
 # --- Serving ---
 
 
+@pytest.mark.once
 def test_concurrent_list_appends_are_all_kept(dynamodb: Any, table_name: str) -> None:
     """400 appends to one list by 16 threads lose none."""
     append = {
@@ -88,6 +89,7 @@ def test_concurrent_list_appends_are_all_kept(dynamodb: Any, table_name: str) ->
     assert sorted(int(value["N"]) for value in item["h"]["L"]) == list(range(400))
 
 
+@pytest.mark.once
 def test_moto_answers_what_it_cannot_do() -> None:
     """An error inside moto is an answer, not a closed connection, and the server goes on."""
     with run_engine() as second:
@@ -116,6 +118,7 @@ def test_an_engine_listens_on_loopback_and_ends_with_its_block(engine_name: Engi
     assert falls_silent(port)
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("forks", ["alone", "forks"])
 def test_an_engine_ends_when_its_user_is_killed(engine_name: EngineName, forks: str) -> None:
@@ -135,6 +138,7 @@ def test_an_engine_ends_when_its_user_is_killed(engine_name: EngineName, forks: 
         keeper.stdout.close()
 
 
+@pytest.mark.once
 def test_an_engine_ends_when_its_supervisor_was_killed(
     engine_name: EngineName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +367,7 @@ def test_app(langchain_dynamodb_environment):
 """
 
 
+@pytest.mark.once
 def test_the_plugin_serves_an_application_that_knows_nothing_of_it(tmp_path: Path) -> None:
     """In a project that only has our package installed, one fixture sends its DynamoDB client to the engine."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -212,7 +212,7 @@ def test_blocks_hold_their_lines_at_exactly_their_size(messages: list[BaseMessag
 
 
 @given(any_message(), st.data())
-@settings(SETTINGS, max_examples=300)
+@settings(SETTINGS, max_examples=3 * settings.default.max_examples)
 def test_damaged_lines_give_a_message_or_the_one_error(message: BaseMessage, data: st.DataObject) -> None:
     """Nothing else escapes; what is read can be written again."""
     line = bytearray(encode_message(message))
