@@ -110,7 +110,7 @@ class Stopping(WatchedConnection):
         self.after = after
         self.calls = self.under_way = 0
         self.reached = self.over = False
-        self.stopped = asyncio.Event()
+        self.stopped, self.resumed = asyncio.Event(), asyncio.Event()
 
     async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
         self.calls += 1
@@ -131,6 +131,11 @@ class Stopping(WatchedConnection):
         """Let calls that come from now on pass."""
         self.over = True
 
+    def resume(self) -> None:
+        """Let all pass, those that were held back too."""
+        self.over = True
+        self.resumed.set()
+
     async def _reached(self) -> None:
         self.reached = True
         self._look()
@@ -142,8 +147,8 @@ class Stopping(WatchedConnection):
             self.stopped.set()
 
     async def stop(self) -> None:
-        """What the call does that must not go on."""
-        await asyncio.Event().wait()
+        """What a call does that was held back."""
+        await self.resumed.wait()
 
 
 class Crashing(Stopping):
