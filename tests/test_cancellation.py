@@ -17,8 +17,19 @@ from langchain_core.messages import HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, attempts
 from langchain_dynamodb import connection as connection_module
-from langchain_dynamodb.connection import Connection
-from scenarios import BATCH, Step, append_many, delete, full_tail, is_leased, replace, state
+from langchain_dynamodb.connection import ConditionFailed, Connection
+from scenarios import (
+    BATCH,
+    Step,
+    append_many,
+    append_one,
+    delete,
+    full_tail,
+    incumbents_item,
+    is_leased,
+    replace,
+    state,
+)
 from support import SMALL, Call, Clock, Hooked, Recorder, Stopping, WatchedConnection, noise, scan, watch
 
 POOL = 4
@@ -251,6 +262,35 @@ async def test_pages_under_way(
     assert await state(make_repository()) == [*before, "later"]
     await repository.delete("s")
     assert await scan(repository) == []
+
+
+@pytest.mark.parametrize(("prepare", "operation"), [(full_tail, append_many), (incumbents_item, append_one)])
+async def test_commit_that_arrives_late(make_repository: RepositoryFactory, prepare: Step, operation: Step) -> None:
+    """The last request of a cancelled write comes when the task has ended: it is refused, nothing turns up later."""
+    repository = make_repository(sizes=SMALL)
+    await prepare(repository)
+    before = await state(repository)
+    held: list[Call] = []
+    seen: list[str] = []
+    reached = asyncio.Event()
+
+    async def hook(name: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if name == "update_item" and "put_item" in seen and not held:
+            held.append(proceed)
+            reached.set()
+            await asyncio.Event().wait()
+        seen.append(name)
+        return await proceed()
+
+    watch(repository, Hooked, hook)
+    task = asyncio.ensure_future(operation(repository))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ConditionFailed):
+        await held[0]()
+    assert await state(repository) == before
 
 
 async def hanging_clean_up(repository: AsyncSessionRepository) -> tuple[asyncio.Future[Any], asyncio.Event]:

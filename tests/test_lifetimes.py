@@ -436,7 +436,7 @@ def test_multiprocessing_fork(script: Script) -> None:
 
 
 def test_interrupt_during_a_batch(script: Script) -> None:
-    """An interrupt in the middle of a write of several pages: nothing of it is there, and the next call need not wait."""
+    """An interrupt in the middle of a write of several pages: nothing of it is there, the next call need not wait."""
     printed = script("""
         import signal, time
         from support import SMALL, Stopping, watch
