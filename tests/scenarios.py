@@ -174,9 +174,10 @@ class Case(NamedTuple):
     prepare: Step
     operation: Step
     writes: str
+    busy: bool = False  # on a session so busy that a change takes a lease first
 
     def __str__(self) -> str:
-        return f"{self.prepare.__name__}-{self.operation.__name__}"
+        return f"{self.prepare.__name__}-{self.operation.__name__}{'-busy' * self.busy}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -219,6 +220,10 @@ CASES = [
     Case(half_born, append_one, "delete update"),
     Case(half_converted, append_one, "delete put update"),
     Case(half_deleted, append_one, "delete drop update"),
+    Case(full_tail, append_many, "put update", busy=True),
+    Case(full_tail, truncate, "drop put update", busy=True),
+    Case(full_tail, name, "update", busy=True),
+    Case(full_tail, delete, "delete drop update", busy=True),
 ]
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
 

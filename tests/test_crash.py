@@ -11,19 +11,26 @@ import functools
 import pytest
 
 from conftest import RepositoryFactory
+from langchain_dynamodb import appending, rewriting
 from scenarios import CASES, Case, is_leased, record, start, survives
 from support import Clock, Crash, Crashing, Stopping, scan, watch
 
 pytestmark = pytest.mark.real_engine
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, case: Case) -> Clock:
+    """The test's clock, and leases at once where the case is about a busy session."""
+    if case.busy:
+        monkeypatch.setattr(appending, "LEASE_AFTER", 0)
+        monkeypatch.setattr(rewriting, "LEASE_AFTER", 0)
+    return Clock(monkeypatch)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_dying_at_every_request(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, case: Case
-) -> None:
+async def test_dying_at_every_request(make_repository: RepositoryFactory, clock: Clock, case: Case) -> None:
     """Nothing is sent any more, and what was under way arrives."""
-    clock = Clock(monkeypatch)
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     done: list[bool] = []
@@ -43,11 +50,8 @@ async def test_dying_at_every_request(
 
 @pytest.mark.once
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_cancelled_at_every_request(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, case: Case
-) -> None:
+async def test_cancelled_at_every_request(make_repository: RepositoryFactory, clock: Clock, case: Case) -> None:
     """As death, but nobody has to wait for a lease."""
-    clock = Clock(monkeypatch)
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     done: list[bool] = []
