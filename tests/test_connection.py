@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -341,6 +342,18 @@ async def test_the_last_holder_closes(server: Server) -> None:
     assert not [shared for (_, key), shared in module._clients.items() if key == settings]
     await Connection(settings).call("list_tables", {})
     assert session.made == 2
+
+
+async def test_a_closed_client_is_let_go(server: Server) -> None:
+    """Timers of the event loop keep the context of finished calls for some seconds; that must not keep the client."""
+    due_before = asyncio.get_running_loop().call_later(30, asyncio.Event().set)  # else cancelled ones go at once
+    connection = Connection(server.settings(config=Config(read_timeout=60)))
+    await connection.call("list_tables", {})
+    client = weakref.ref(await connection._join().ready())
+    await connection.aclose()
+    gc.collect()
+    assert client() is None
+    due_before.cancel()
 
 
 async def test_dropped_connections_do_not_pile_up(server: Server) -> None:

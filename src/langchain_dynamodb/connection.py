@@ -366,7 +366,8 @@ class _Attempts:
     __slots__ = ("client", "corrupt", "ended", "maybe_applied", "sent")
 
     def __init__(self, client: _SharedClient) -> None:
-        self.client = client
+        # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
+        self.client = weakref.ref(client)
         self.sent = self.ended = 0
         self.maybe_applied = self.corrupt = False
 
@@ -381,7 +382,8 @@ _current: ContextVar[_Attempts] = ContextVar("langchain_dynamodb_attempts")
 
 def _attempt_begins(**_: object) -> None:
     attempts = _current.get()
-    if attempts.client.closed:  # aiobotocore would open a session here that nobody closes
+    client = attempts.client()
+    if client is None or client.closed:  # aiobotocore would open a session here that nobody closes
         raise RepositoryClosedError("The repository or the event loop was closed during this call.")
     attempts.sent += 1
 
