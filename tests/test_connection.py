@@ -298,6 +298,23 @@ async def test_our_config_and_the_callers(server: Server) -> None:
     assert (merged.parameter_validation, merged.read_timeout) == (False, 10)
 
 
+def test_retries_are_merged() -> None:
+    """A caller who sets the number of attempts keeps our retry mode; one who sets the mode gets it."""
+    assert module._merged_config(None).retries == {"mode": "standard"}
+    given = Config(retries={"total_max_attempts": 8})
+    assert module._merged_config(given).retries == {"mode": "standard", "total_max_attempts": 8}
+    assert module._merged_config(Config(retries={"mode": "adaptive"})).retries == {"mode": "adaptive"}
+
+
+async def test_settings_of_the_environment_do_not_stay(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK adds what the environment says to its configuration; ours, shared by all clients, stays as it is."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    server.answers = [drop, drop]
+    assert (await failure(Connection(server.settings(config=Config(read_timeout=2))))).outcome_unknown
+    assert len(server.requests) == 1
+    assert module._DEFAULTS["retries"] == {"mode": "standard"}
+
+
 class CountingSession(aioboto3.Session):
     """Counts the clients it makes; the first `failures` cannot be made."""
 

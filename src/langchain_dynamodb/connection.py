@@ -291,13 +291,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def _merged_config(config: Config | None) -> AioConfig:
-    merged = AioConfig(**_DEFAULTS)
-    if config is None:
-        return merged
-    merged = merged.merge(config)
+    given = config or Config()
+    # Merged one by one: a caller who sets only the number of attempts would get botocore's oldest mode, which repeats
+    # DynamoDB's calls without jitter. And a copy, since botocore writes into it.
+    retries = {**_DEFAULTS["retries"], **(given.retries or {})}
+    merged = AioConfig(**_DEFAULTS).merge(given).merge(Config(retries=retries))
     for name in ("connector_args", "http_session_cls"):  # AioConfig's own, which its merge drops
-        if hasattr(config, name):
-            setattr(merged, name, getattr(config, name))
+        if hasattr(given, name):
+            setattr(merged, name, getattr(given, name))
     return merged
 
 
