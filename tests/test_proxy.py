@@ -93,12 +93,13 @@ async def test_a_write(client: Client, fault: Fault, outcome: dict[str, Any]) ->
     """What the client is told, and whether the write was applied."""
     told: dict[str, Any] = {}
     try:
-        await client.add(fault)
+        await client.add(fault, 1.0)
     except StorageError as error:
         told = {"kind": type(error), "code": error.code, "unknown": error.outcome_unknown}
     expected = {"code": None, "unknown": False, **outcome} if "kind" in outcome else outcome
     assert told == {name: value for name, value in expected.items() if name != "happens"}
-    await asyncio.sleep(0.1 if fault is Fault.REFUSED else 0)
+    if fault is Fault.REFUSED:
+        await client.proxy.settle()
     assert await client.count() == ("1" if outcome["happens"] == APPLIED else None)
     await client.proxy.settle()
     assert await client.count() == (None if outcome["happens"] == NEVER else "1")
