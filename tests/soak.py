@@ -58,10 +58,10 @@ class Allowance(NamedTuple):
 # A leak of one object, file, thread or task for each call (or for each hundredth) is far above.
 ALLOWED = {
     "memory": Allowance(4 << 20, 256),
-    "blocks": Allowance(1500, 0.2),
+    "blocks": Allowance(2500, 0.2),
     "objects": Allowance(400, 0.1),
-    "files": Allowance(4),
-    "threads": Allowance(2),
+    "files": Allowance(8),
+    "threads": Allowance(4),
     "tasks": Allowance(0),
     "clients": Allowance(0),
 }
