@@ -294,7 +294,7 @@ def _merged_config(config: Config | None) -> AioConfig:
     given = config or Config()
     # Merged one by one: a caller who sets only the number of attempts would get botocore's oldest mode, which repeats
     # DynamoDB's calls without jitter. And a copy, since botocore writes into it.
-    retries = {**_DEFAULTS["retries"], **(given.retries or {})}
+    retries: Any = {**_DEFAULTS["retries"], **(getattr(given, "retries", None) or {})}
     merged = AioConfig(**_DEFAULTS).merge(given).merge(Config(retries=retries))
     for name in ("connector_args", "http_session_cls"):  # AioConfig's own, which its merge drops
         if hasattr(given, name):
