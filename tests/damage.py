@@ -143,12 +143,14 @@ async def fill(repository: AsyncSessionRepository, turns: int = 9) -> None:
 
 
 async def tail(make: RepositoryFactory) -> AsyncSessionRepository:
+    """No pages yet."""
     repository = make(sizes=SMALL)
     await fill(repository, 2)
     return repository
 
 
 async def pages(make: RepositoryFactory) -> AsyncSessionRepository:
+    """Pages, metadata, a stamp, and a tail."""
     repository = make(sizes=SMALL, ttl=TTL)
     await fill(repository)
     await repository.update_metadata("s", {"title": "t", "tags": ["a", 1]})
@@ -157,6 +159,7 @@ async def pages(make: RepositoryFactory) -> AsyncSessionRepository:
 
 
 async def parts(make: RepositoryFactory) -> AsyncSessionRepository:
+    """A message cut over several pages."""
     repository = make(sizes=SMALL)
     await repository.append("s", [human(10), human(3000), human(20)])
     await repository.append("s", [human(30)])
@@ -164,6 +167,7 @@ async def parts(make: RepositoryFactory) -> AsyncSessionRepository:
 
 
 async def rewritten(make: RepositoryFactory) -> AsyncSessionRepository:
+    """A rewritten history of which old pages were dropped."""
     repository = make(sizes=SMALL)
     await fill(repository)
     await repository.truncate("s", keep=7)
@@ -174,6 +178,7 @@ async def rewritten(make: RepositoryFactory) -> AsyncSessionRepository:
 
 
 async def intent(make: RepositoryFactory) -> AsyncSessionRepository:
+    """A batch whose writer died."""
     repository = make(sizes=SMALL)
     await fill(repository, 5)
     await crash(repository, 3, lambda: repository.append("s", [human(400) for _ in range(4)]))
@@ -181,12 +186,14 @@ async def intent(make: RepositoryFactory) -> AsyncSessionRepository:
 
 
 async def unborn(make: RepositoryFactory) -> AsyncSessionRepository:
+    """The same, in a session that is not there yet."""
     repository = make(sizes=SMALL)
     await crash(repository, 3, lambda: repository.append("s", [human(400) for _ in range(4)]))
     return repository
 
 
 async def deleting(make: RepositoryFactory) -> AsyncSessionRepository:
+    """A delete that died after its mark."""
     repository = make(sizes=SMALL)
     await fill(repository, 5)
     await crash(repository, 2, lambda: repository.delete("s"))
@@ -194,12 +201,14 @@ async def deleting(make: RepositoryFactory) -> AsyncSessionRepository:
 
 
 async def community(make: RepositoryFactory) -> AsyncSessionRepository:
+    """The format of langchain_community, written by us."""
     repository = make(item_format="community", ttl=TTL)
     await fill(repository, 2)
     return repository
 
 
 async def converting(make: RepositoryFactory) -> AsyncSessionRepository:
+    """A conversion of that which died."""
     repository = make(sizes=SMALL)
     await fill(make(item_format="community"), 6)
     await crash(repository, 3, lambda: repository.append("s", [human(90)]))

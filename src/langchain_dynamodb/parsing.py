@@ -141,9 +141,9 @@ class _Fields:
 
         One that cannot be is empty, which no reader can decode either: the reader reports it, or skips it.
         """
-        value = self.raw.get(name, {"L": []}).get("L")
+        value = self.raw.get(name, {}).get("L")
         if not isinstance(value, list):
-            raise corrupt(self.where, name, "not a list")
+            raise corrupt(self.where, name, "missing or not a list")
         return tuple(entry["B"] if "B" in entry else _foreign(entry) for entry in value)
 
     def intent(self) -> Intent | None:
