@@ -105,6 +105,9 @@ async def main(url: str, what: str) -> None:
     await history.aadd_messages([HumanMessage("d")])
     await history.aclear()
     watcher.deactivate()
+    cleaner = AsyncSessionRepository(table, endpoint_url=url, aws_session=session)
+    await cleaner._connection.call("delete_table", {"TableName": table}, write=True)
+    await cleaner.aclose()
     print(*sorted(found), sep="\n")
 
 
