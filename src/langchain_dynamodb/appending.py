@@ -10,7 +10,8 @@ from .attempts import Doubt, Patience, State, check_content, check_expected, unk
 from .converting import Converter
 from .errors import ChatHistoryError, CorruptSessionError, RepositoryClosedError, SessionBusyError, StorageError
 from .keys import SessionKey
-from .layout import TAIL_TOKEN, CommunityItem, Page, SessionItem, Sizes
+from .layout import FIRST, TAIL_TOKEN, CommunityItem, Page, SessionItem, Sizes
+from .parsing import corrupt
 from .plan import Append, Layout
 from .reading import Reader
 from .steps import LEASE_AFTER, Steps
@@ -195,7 +196,10 @@ class Appender:
             numbers = range(before, min(before + TRIM_PAGES, item.pages))
             pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
             while (page := pages.get(item.first_page)) and page.first + max(page.messages, 1) <= bound:
-                item = replace(item, first_page=page.number + 1, trimmed=page.first + page.messages)
+                end, following = page.first + page.messages, pages.get(page.number + 1)
+                if page.first != item.trimmed or end > item.tail_start or (following and following.first != end):
+                    raise corrupt(str(key.page(item.generation, page.number)), FIRST, "not where the session says")
+                item = replace(item, first_page=page.number + 1, trimmed=end)
             if item.first_page - before < TRIM_PAGES:
                 break
         return item
@@ -208,6 +212,7 @@ class Appender:
         expires = plan.expiries(now, self.ttl, item).pages
         assert expires is not None  # there is a ttl
         try:
+            await self.steps.table.check_pages(key, item)
             numbers = range(item.first_page, item.pages)
             await self.steps.table.refresh_pages(key, item.generation, numbers, expires)
             await self.steps.patch(key, item, replace(item, pages_expire=expires))

@@ -13,6 +13,7 @@ from langchain_dynamodb._dictionary import DICTIONARY_1
 _FORMAT_1 = b"\x01"
 _HEADER_BYTES = 5
 _WINDOW_BITS = -15
+MAX_LINES = 1 << 20  # of a block: a list of lines takes far more memory than the text it was split from
 
 
 class UndecodableError(ValueError):
@@ -54,6 +55,8 @@ def unpack(block: bytes, max_bytes: int) -> list[bytes]:
         raise UndecodableError("damaged block: cut short" if not inflater.eof else "damaged block: data after its end")
     if zlib.crc32(text).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
         raise UndecodableError("damaged block: wrong checksum")
+    if text.count(b"\n") >= MAX_LINES:
+        raise UndecodableError(f"block of more than {MAX_LINES} lines")
     return text.split(b"\n") if text else []
 
 

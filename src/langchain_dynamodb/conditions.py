@@ -77,6 +77,8 @@ def _insertable(e: Expression, wish: Insert, key: SessionKey, names: Names) -> s
         conditions.append(f"{e.name(layout.PAGES)} <= {e.value(number(wish.base + 1))}")
     if wish.generation is not None:
         conditions.append(f"{e.name(layout.GENERATION)} = {e.value(number(wish.generation))}")
+    else:  # both are there: a damaged item must not get new ones, or its pages would be lost
+        conditions.append(f"{e.name(layout.GENERATION)} <= {e.name(layout.VERSION)}")
     live = " AND ".join(conditions)
     may_be_absent = wish.generation is None and wish.expected is None
     return f"({_absent(e, key)} OR ({live}))" if may_be_absent else live

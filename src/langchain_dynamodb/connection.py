@@ -304,6 +304,7 @@ def _merged_config(config: Config | None) -> AioConfig:
 
 async def _aio_session(settings: ConnectionSettings) -> tuple[aioboto3.Session, str | None]:
     if isinstance(settings.aws_session, aioboto3.Session):
+        await asyncio.to_thread(_read_config_files, settings.aws_session)
         return settings.aws_session, settings.region_name
     return await asyncio.to_thread(_new_session, settings.aws_session, settings.region_name)
 
@@ -313,9 +314,12 @@ def _new_session(given: boto3.session.Session | None, region: str | None) -> tup
     botocore_session = get_session()
     botocore_session.register_component("data_loader", _service_descriptions())
     if given is None:
-        return aioboto3.Session(botocore_session=botocore_session), region
+        session = aioboto3.Session(botocore_session=botocore_session)
+        _read_config_files(session)
+        return session, region
     profile = None if given.profile_name == "default" else given.profile_name
     session = aioboto3.Session(botocore_session=botocore_session, profile_name=profile)
+    _read_config_files(session)
     credentials = given.get_credentials()
     if credentials is not None:
         providers = botocore_session.get_component("credential_provider").providers
@@ -323,13 +327,19 @@ def _new_session(given: boto3.session.Session | None, region: str | None) -> tup
     return session, region or given.region_name
 
 
+def _read_config_files(session: boto3.session.Session) -> None:
+    """Let botocore read ``~/.aws`` here and now: it remembers what is there."""
+    with contextlib.suppress(BotoCoreError):  # told by whoever needs something that is there
+        _ = session.available_profiles
+
+
 @cache
 def _service_descriptions() -> Loader:
     """Read, once per process and off the event loop, the files that a client is made from (50 to 200 ms)."""
     loader: Loader = get_session().get_component("data_loader")
     with contextlib.suppress(DataNotFoundError):
-        loader.load_service_model("dynamodb", "service-2")
-        loader.load_service_model("dynamodb", "endpoint-rule-set-1")
+        for kind in ("service-2", "endpoint-rule-set-1"):
+            loader.load_service_model("dynamodb", kind, api_version=None)  # cached by its arguments, as botocore's call
         for name in ("partitions", "endpoints", "sdk-default-configuration", "_retry"):
             loader.load_data(name)
     return loader

@@ -19,6 +19,8 @@ PARTITION_KEY_BYTES = 2048  # DynamoDB's limit on a partition key value
 SORT_KEY_BYTES = 1024  # and on a sort key value
 RESERVED_PREFIX = "lc_"  # of the names of our own attributes
 SUFFIX_BYTES = len("~lc~") + 14 + len("~") + 8
+GENERATIONS = 1 << 56  # what 14 hexadecimal digits hold: microseconds up to the year 4253
+PAGE_NUMBERS = 1 << 32  # and 8
 
 # Session keys that end like this are refused, so no session can ever be named like a page of another one.
 _RESERVED = re.compile(r"~lc~[0-9a-f]{14}~[0-9a-f]{8}\Z")
@@ -56,6 +58,9 @@ class SessionKey:
 
     def page(self, generation: int, number: int) -> Item:
         """Key of page `number` of the session's `generation`."""
+        if not (0 <= generation < GENERATIONS and 0 <= number < PAGE_NUMBERS):
+            # One digit more would make it a key that a session may have.
+            raise InvalidInputError(f"page {number} of generation {generation} has no key: is the clock right?")
         suffix = f"~lc~{generation:014x}~{number:08x}"
         name, _, value = self.attributes[self.suffixed]
         key = self.item

@@ -48,6 +48,10 @@ DATA = "lc_data"
 TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
 MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
+# Data deflates a thousandfold at most, so such a tail stays below MAX_INFLATED.
+MAX_SESSION_ITEM = 65_000  # bytes
+MAX_WRITE_PAGES = 1 << 17  # pages of one write
+MAX_LEFT_PAGES = 1 << 20  # page numbers that unfinished writes may have used beyond the committed ones
 
 
 class Names(NamedTuple):
@@ -102,6 +106,8 @@ def check_sizes(sizes: object) -> Sizes:
         raise InvalidInputError(f"sizes={sizes!r} must be Sizes(...) of whole numbers from 1 on")
     if sizes.item > MAX_ITEM_DATA or sizes.message > MAX_INFLATED:
         raise InvalidInputError(f"{sizes!r}: item may be at most {MAX_ITEM_DATA}, message at most {MAX_INFLATED}")
+    if sizes.session_item > MAX_SESSION_ITEM:
+        raise InvalidInputError(f"{sizes!r}: session_item may be at most {MAX_SESSION_ITEM}: each append pays for it")
     return sizes
 
 

@@ -19,7 +19,7 @@ from .errors import SessionBusyError, VersionConflictError
 from .keys import SessionKey
 from .layout import CommunityItem, Page, SessionItem
 from .parsing import corrupt
-from .plan import drop_orphans
+from .plan import PAGE_INFLATED, drop_orphans
 from .table import Table
 from .values import from_attribute
 
@@ -27,6 +27,7 @@ ATTEMPTS = 10  # times a read starts over while the session is rewritten under i
 ITER_PAGES = 16  # pages `iter_messages` holds at a time
 SLICE = 256  # messages decoded before other tasks of the event loop get their turn
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
+WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
 
 class Snapshot(NamedTuple):
@@ -41,6 +42,14 @@ class LoadedPage(NamedTuple):
 
     page: Page
     lines: list[bytes] | None = None
+
+
+class Chunk(NamedTuple):
+    """Messages as lines, and where they are stored: in a page, or else in an entry of the tail."""
+
+    page: int | None
+    entry: int
+    lines: list[bytes]
 
 
 class Unproven(Exception):
@@ -107,25 +116,42 @@ class Reader:
                 async for batch in batches:
                     for message in batch:
                         yield message
-            tail = await self._decode(self.tail_lines(key, item), str(key))
+            tail = await self._decode(key, item, self._tail(key, item))
         for message in tail:
             yield message
 
     async def lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
         try:
-            return await self._window(key, item, item.message_count) + self.tail_lines(key, item)
+            pages = await self._window(key, item, item.message_count)
         except Unproven as error:
             if await self._unchanged(key, error.item):
                 raise self._missing(key, error.item, error.number) from None
             raise
+        return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
 
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """The messages of the tail as lines."""
-        lines: list[bytes] = []
+        return [line for chunk in self._tail(key, item) for line in chunk.lines]
+
+    def _tail(self, key: SessionKey, item: SessionItem) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        room = layout.MAX_INFLATED
         for i, entry in enumerate(item.tail):
-            lines += self._unpack(entry, str(key), f"{self.table.names.history}[{i}]", None)
-        return lines
+            lines = self._unpack(entry, str(key), self._entry(i), 1, room)
+            room -= sum(map(len, lines))
+            chunks.append(Chunk(None, i, lines))
+        self._check_count(key, item, chunks)
+        return chunks
+
+    def _check_count(self, key: SessionKey, item: SessionItem, tail: Sequence[Chunk]) -> None:
+        counted, found = item.count - item.tail_start, _count(tail)
+        skipped = sum(chunk.lines == [UNREADABLE] for chunk in tail)  # each stands for one message or more
+        if found != counted if not skipped else found - skipped > counted:
+            raise corrupt(str(key), layout.COUNT, f"{counted} messages are counted in the tail, which holds {found}")
+
+    def _entry(self, index: int) -> str:
+        return f"{self.table.names.history}[{index}]"
 
     async def _messages(
         self, key: SessionKey, item: SessionItem | CommunityItem, limit: int | None
@@ -135,57 +161,60 @@ class Reader:
         if isinstance(item, CommunityItem):
             messages = self.natives(key, item, limit)
         else:
-            lines = self.tail_lines(key, item)
+            chunks = self._tail(key, item)
             wanted = sys.maxsize if limit is None else limit
-            if wanted > len(lines):
-                lines = await self._window(key, item, wanted - len(lines)) + lines
-            messages = await self._decode(lines[max(0, len(lines) - wanted) :], str(key))
+            if wanted > (found := _count(chunks)):
+                chunks = await self._window(key, item, wanted - found) + chunks
+            messages = await self._decode(key, item, _newest(chunks, wanted))
         return messages if limit is None else drop_orphans(messages)
 
-    async def _window(self, key: SessionKey, item: SessionItem, wanted: int) -> list[bytes]:
+    async def _window(self, key: SessionKey, item: SessionItem, wanted: int) -> list[Chunk]:
         """The messages of the newest pages that hold at least `wanted` (or all there are), verified, oldest first."""
         pages: list[LoadedPage] = []
         per_page = max(1, (item.tail_start - item.trimmed) // max(1, item.pages - item.first_page))
         while True:
-            top, expected = (pages[0].page.number, pages[0].page.previous) if pages else (item.pages, item.page_version)
+            top = pages[0].page.number if pages else item.pages
             missing = wanted - sum(loaded.page.messages for loaded in pages)
             if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
                 return self._inflate(key, item, pages)
-            step = max(1, math.ceil(missing / per_page), _missing_parts(pages))
+            step = min(WINDOW_PAGES, max(1, math.ceil(missing / per_page), _missing_parts(pages)))
             bottom = max(item.first_page, top - step)
-            pages = await self._chain(key, item, range(bottom, top), expected) + pages
+            pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages
 
-    async def _chain(self, key: SessionKey, item: SessionItem, numbers: range, expected: int) -> list[LoadedPage]:
-        """Committed pages, proved backwards by their versions from the `expected` one of the last."""
+    async def _chain(
+        self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
+    ) -> list[LoadedPage]:
+        """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
         found = {n: page for n in numbers if (page := self.cache.get((key, item.generation, n)))}
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
             read = await self.table.get_pages(key, item.generation, wanted, consistent=consistent)
             found |= {n: LoadedPage(page) for n, page in read.items()}
-            broken = _first_break(found, numbers, expected)
+            broken = _first_break(found, item, numbers, successor)
             if broken is None:
                 return [found[n] for n in numbers]
             lost = broken
         raise Unproven(item, lost)
 
-    def _inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[bytes]:
-        """The messages of pages as lines, in order; raises `CorruptSessionError`."""
-        lines: list[bytes] = []
+    def _inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
+        """The messages of pages, in order; raises `CorruptSessionError`."""
+        chunks: list[Chunk] = []
         parts: list[bytes] = []
-        for page, known in pages:
-            if known is None:
+        for page, lines in pages:
+            if lines is None:
                 parts.append(page.data)
-            if page.messages == 0:
-                continue
-            if known is None:
-                known = self._page_lines(key, item, page, b"".join(parts))
-            parts = []
-            lines += known
-        return lines
+            if page.messages:
+                chunks.append(Chunk(page.number, 0, lines or self._page_lines(key, item, page, parts)))
+                parts = []
+        return chunks
 
-    def _page_lines(self, key: SessionKey, item: SessionItem, page: Page, data: bytes) -> list[bytes]:
+    def _page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> list[bytes]:
         """Inflate one page (with the parts before it) and remember it."""
         where = str(key.page(item.generation, page.number))
-        lines = self._unpack(data, where, layout.DATA, page.messages)
+        if len(parts) != page.parts:
+            raise corrupt(where, layout.PARTS, f"its message has {len(parts)} parts, not {page.parts}")
+        # A page of several messages is never cut larger, so it need not be believed to be.
+        most = layout.MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
+        lines = self._unpack(b"".join(parts), where, layout.DATA, page.messages, most)
         if len(lines) != page.messages:
             raise corrupt(where, layout.MESSAGES, f"it holds {len(lines)} messages, not {page.messages}")
         if page.parts == 1 and UNREADABLE not in lines:
@@ -201,42 +230,50 @@ class Reader:
             pages = await self.table.get_pages(key, item.generation, numbers, consistent=True)
             for number in numbers:
                 page = pages.get(number)
-                last = number == item.pages - 1
-                if (
-                    page is None
-                    or (previous and page.previous != previous.cut)
-                    or (last and page.cut != item.page_version)
-                ):
+                if page is None or not _follows(item, previous, page):
                     raise await self._gone(key, item, number)
                 previous = page
                 parts.append(page.data)
                 if page.messages:
-                    yield await self._decode(self._page_lines(key, item, page, b"".join(parts)), str(key))
+                    lines = self._page_lines(key, item, page, parts)
+                    yield await self._decode(key, item, [Chunk(number, 0, lines)])
                     parts = []
+                elif sum(map(len, parts)) > layout.MAX_INFLATED:
+                    where = str(key.page(item.generation, number))
+                    raise corrupt(where, layout.MESSAGES, "more parts than a message can have")
 
-    def _unpack(self, data: bytes, where: str, attribute: str, messages: int | None) -> list[bytes]:
+    def _unpack(self, data: bytes, where: str, attribute: str, messages: int, most: int) -> list[bytes]:
         """Lines of a block. Undecodable messages that are skipped become empty lines, so that windows still count."""
         try:
-            return codec.unpack(data, layout.MAX_INFLATED)
+            return codec.unpack(data, most)
         except codec.UndecodableError as error:
             if self.skip_undecodable:
-                return [UNREADABLE] * (1 if messages is None else messages)
+                return [UNREADABLE] * messages
             raise corrupt(where, attribute, str(error)) from error
 
-    async def _decode(self, lines: Sequence[bytes], where: str) -> list[BaseMessage]:
-        """Messages of lines, in slices between which other tasks of the event loop run."""
+    async def _decode(self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk]) -> list[BaseMessage]:
+        """The messages, in slices between which other tasks of the event loop run."""
         messages: list[BaseMessage] = []
-        for start in range(0, len(lines), SLICE):
-            part = lines[start : start + SLICE]
-            try:
-                messages += codec.decode_lines(part)
-            except codec.UndecodableError as error:
-                if not self.skip_undecodable:
-                    raise corrupt(where, self.table.names.history, str(error)) from error
-                messages += _decodable(part)
-            if len(lines) > start + SLICE:
-                await asyncio.sleep(0)
+        decoded = 0
+        for chunk in chunks:
+            for start in range(0, len(chunk.lines), SLICE):
+                if decoded >= SLICE:
+                    decoded = 0
+                    await asyncio.sleep(0)
+                part = chunk.lines[start : start + SLICE]
+                decoded += len(part)
+                try:
+                    messages += codec.decode_lines(part)
+                except codec.UndecodableError as error:
+                    if not self.skip_undecodable:
+                        raise self._undecodable(key, item, chunk, error) from error
+                    messages += _decodable(part)
         return messages
+
+    def _undecodable(self, key: SessionKey, item: SessionItem, chunk: Chunk, error: Exception) -> Exception:
+        if chunk.page is None:
+            return corrupt(str(key), self._entry(chunk.entry), str(error))
+        return corrupt(str(key.page(item.generation, chunk.page)), layout.DATA, str(error))
 
     def natives(self, key: SessionKey, item: CommunityItem, newest: int | None = None) -> list[BaseMessage]:
         """The newest messages of an item in the incumbent's format (None: all)."""
@@ -247,7 +284,7 @@ class Reader:
                 messages.append(codec.from_native(from_attribute(entry)))
             except ValueError as error:
                 if not self.skip_undecodable:
-                    raise corrupt(str(key), f"{self.table.names.history}[{i}]", str(error)) from error
+                    raise corrupt(str(key), self._entry(i), str(error)) from error
         return messages
 
     async def _unchanged(self, key: SessionKey, item: SessionItem) -> bool:
@@ -283,14 +320,43 @@ def _missing_parts(pages: Sequence[LoadedPage]) -> int:
     return max(0, pages[0].page.number - (last_part.number - last_part.parts + 1)) if last_part else 0
 
 
-def _first_break(found: Mapping[int, LoadedPage], numbers: range, expected: int) -> int | None:
+def _first_break(
+    found: Mapping[int, LoadedPage], item: SessionItem, numbers: range, successor: Page | None
+) -> int | None:
     """Number of the newest page that is missing or not the one its successor names."""
     for number in reversed(numbers):
         loaded = found.get(number)
-        if loaded is None or loaded.page.cut != expected:
+        if loaded is None or not _precedes(item, loaded.page, successor):
             return number
-        expected = loaded.page.previous
+        successor = loaded.page
     return None
+
+
+def _precedes(item: SessionItem, page: Page, successor: Page | None) -> bool:
+    """Whether `page` ends where its successor (None: the tail) begins, and was cut at the version that one names."""
+    cut, first = (successor.previous, successor.first) if successor else (item.page_version, item.tail_start)
+    begins = page.number != item.first_page or page.first == item.trimmed
+    return begins and page.cut == cut and page.first + page.messages == first
+
+
+def _follows(item: SessionItem, previous: Page | None, page: Page) -> bool:
+    """The same on the way forward; `previous` is None before the first page."""
+    last = page.number < item.pages - 1 or _precedes(item, page, None)
+    return last and (_precedes(item, previous, page) if previous else page.first == item.trimmed)
+
+
+def _count(chunks: Iterable[Chunk]) -> int:
+    return sum(len(chunk.lines) for chunk in chunks)
+
+
+def _newest(chunks: Sequence[Chunk], wanted: int) -> list[Chunk]:
+    """The last `wanted` messages."""
+    newest: list[Chunk] = []
+    for chunk in reversed(chunks):
+        lines = chunk.lines[max(0, len(chunk.lines) - wanted) :]
+        wanted -= len(lines)
+        newest.append(chunk._replace(lines=lines))
+    return newest[::-1]
 
 
 def _decodable(lines: Iterable[bytes]) -> list[BaseMessage]:

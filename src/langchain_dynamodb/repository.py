@@ -24,7 +24,8 @@ from .connection import Connection, ConnectionSettings
 from .converting import Converter
 from .errors import InvalidInputError
 from .keys import Session, SessionKey, session_key
-from .layout import CommunityItem, Names, SessionItem, Sizes, check_names, check_sizes
+from .layout import METADATA, CommunityItem, Names, SessionItem, Sizes, check_names, check_sizes
+from .parsing import corrupt
 from .reading import Reader, Snapshot
 from .rewriting import Rewriter, check_metadata
 from .steps import Steps
@@ -195,7 +196,7 @@ class AsyncSessionRepository:
         check_count("limit", limit)
         check_count("unless_version", unless_version)
         snapshot = await self._reader.snapshot(key, limit, unless_version)
-        return None if snapshot is None else _chat_session(snapshot)
+        return None if snapshot is None else _chat_session(key, snapshot)
 
     async def iter_messages(self, session: Session) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, with a few pages in memory at a time.
@@ -301,7 +302,7 @@ def _metadata_changes(metadata: object) -> dict[str, AttributeValue | None]:
     return {name: None if metadata[name] is None else value for name, value in stored.items()}
 
 
-def _chat_session(snapshot: Snapshot) -> ChatSession:
+def _chat_session(key: SessionKey, snapshot: Snapshot) -> ChatSession:
     item, messages = snapshot
     if item is None:
         return ChatSession(version=0, messages=[], message_count=0)
@@ -319,8 +320,15 @@ def _chat_session(snapshot: Snapshot) -> ChatSession:
         created_at=_moment(item.created / plan.MICROSECONDS),
         updated_at=_moment(item.updated / plan.MICROSECONDS),
         expires_at=_moment(item.expires),
-        metadata=from_attribute(item.metadata) if item.metadata else {},
+        metadata=_metadata(key, item),
     )
+
+
+def _metadata(key: SessionKey, item: SessionItem) -> dict[str, Any]:
+    try:
+        return from_attribute(item.metadata) if item.metadata else {}
+    except ValueError as error:
+        raise corrupt(str(key), METADATA, str(error)) from error
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -118,6 +118,8 @@ class Rewriter:
     async def _rewrite(
         self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes
     ) -> SessionItem:
+        if item:  # whose pages are deleted afterwards
+            await self.steps.table.check_pages(key, item)
         now = self.steps.clock()
         times = plan.expiries(now, self.ttl, item)
         base = item or plan.unborn(now)

@@ -11,9 +11,9 @@ from typing import TypeVar
 from . import conditions, plan
 from .attempts import Patience, State, last_words, new_op
 from .cache import LRU
-from .errors import ChatHistoryError
+from .errors import ChatHistoryError, InvalidInputError
 from .keys import SessionKey
-from .layout import CommunityItem, Intent, Page, SessionItem, is_expired
+from .layout import MAX_WRITE_PAGES, CommunityItem, Intent, Page, SessionItem, is_expired
 from .plan import Draft
 from .table import Refused, Table
 
@@ -101,6 +101,11 @@ class Steps:
 
     def intent(self, op: bytes, kind: str, generation: int, first: int, drafts: Sequence[Draft]) -> Intent:
         """An intent to write these pages, with a lease that is long enough for them."""
+        if len(drafts) > MAX_WRITE_PAGES:
+            raise InvalidInputError(
+                f"these messages need {len(drafts)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
+                "append them in several calls, or use larger Sizes(page=..., item=...)"
+            )
         lease = LEASE_SECONDS + LEASE_PER_MEGABYTE * sum(len(draft.data) for draft in drafts) / 1e6
         return Intent(op, kind, generation, first, first + len(drafts) - 1, self.clock() + int(lease * 1e6))
 
@@ -195,6 +200,7 @@ class Steps:
                 return await self.abandon(key, item)
             return await self.table.delete(key, conditions.delete_item(item, self.table.names))
         if not (item.intent and item.intent.kind == "delete"):
+            await self.table.check_pages(key, item)
             mark = Intent(new_op(), "delete", item.generation, item.floor, item.pages, self.clock())
             item = await self.swing(key, item, replace(item, version=item.version + 1, intent=mark))
         # One more than are committed: a cut may have stopped half-way.

@@ -11,11 +11,19 @@ from typing import Any, TypeVar
 from . import conditions
 from .cache import LRU
 from .connection import ConditionFailed, Connection
-from .errors import AccessDeniedError, InvalidInputError, StorageError, TableNotFoundError, ThrottledError
+from .errors import (
+    AccessDeniedError,
+    CorruptSessionError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    StorageError,
+    TableNotFoundError,
+    ThrottledError,
+)
 from .expressions import Expression
 from .keys import SessionKey
-from .layout import CommunityItem, Names, Page, SessionItem
-from .parsing import parse_item, parse_page
+from .layout import PAGES, CommunityItem, Names, Page, SessionItem
+from .parsing import corrupt, parse_item, parse_page
 from .values import Item
 
 T = TypeVar("T")
@@ -26,6 +34,7 @@ GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
 WRITE_BATCH = 25  # and in one BatchWriteItem
 POLL_SECONDS = 0.2
 CREATE_POLLS = 1500  # five minutes; a new table takes some seconds
+MANY_PAGES = 10_000
 PATIENCE = 12  # times a batch may come back partly undone
 
 
@@ -55,13 +64,24 @@ class Table:
         return self._parsed(response.get("Item"), key)
 
     async def update(self, key: SessionKey, expression: Expression) -> SessionItem | CommunityItem | None:
-        """A conditional UpdateItem; returns the new item. Raises `Refused`."""
+        """A conditional UpdateItem; returns the new item.
+
+        Raises `Refused`, and `CorruptSessionError` where the item is so damaged that it cannot be updated.
+        """
         request = {"Key": key.item, "ReturnValues": "ALL_NEW", **_EXPLAIN, **expression.request()}
         try:
             response = await self._call("update_item", request, key, write=True)
         except ConditionFailed as failure:
             raise Refused(self._parsed(failure.item, key), failure.retried) from None
-        return self._parsed(response["Attributes"], key)
+        except StorageError as error:
+            if error.code == "ValidationException":  # an attribute of the wrong type, say
+                await self.get(key)
+            raise
+        try:
+            return self._parsed(response["Attributes"], key)
+        except CorruptSessionError as error:
+            told = f"the write to session {key} was applied, but the session can no longer be read: {error}"
+            raise OutcomeUnknownError(told) from error
 
     async def delete(self, key: SessionKey, expression: Expression) -> None:
         """A conditional DeleteItem of the session item. Raises `Refused`."""
@@ -133,6 +153,13 @@ class Table:
             lambda n: self._conditional("delete_item", {"Key": key.page(generation, n), **condition}, key),
             list(numbers),
         )
+
+    async def check_pages(self, key: SessionKey, item: SessionItem) -> None:
+        """Raise `CorruptSessionError` where a large number of pages is wrong: going through it might never end."""
+        if item.pages - item.first_page > MANY_PAGES:
+            last = item.pages - 1
+            if not await self.get_pages(key, item.generation, [last], consistent=True):
+                raise corrupt(str(key), PAGES, f"page {last}, which would be the last one, is missing")
 
     async def refresh_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], expires: int) -> None:
         """Give the pages a new TTL stamp."""

@@ -127,7 +127,10 @@ def _digits(value: int, path: str) -> str:
 
 
 def _from_number(text: str) -> int | float:
-    whole = Decimal(text)
+    try:
+        whole = Decimal(text)
+    except ArithmeticError:
+        raise ValueError("not a number") from None
     # Written by us an integer has at most 38 digits: a longer one was a float.
     if whole.adjusted() < NUMBER_DIGITS and whole == whole.to_integral_value():
         return int(whole)
