@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="moto (default); dynamodb-local (fetches AWS's own engine once); aws (your account, costs money)",
     )
     group.addoption("--endpoint-url", help="an engine that is running already, instead of starting one")
+    group.addoption("--seed", type=int, help="of the first chaos round, to repeat one that failed (default: any)")
+    group.addoption("--rounds", type=int, default=8, help="chaos rounds of each kind (default: 8)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -151,6 +154,19 @@ def composite_table_name(make_table: TableFactory) -> str:
     return make_table("PK", "SK")
 
 
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What a randomised test begins with; fresh each time unless given."""
+    given: int | None = request.config.getoption("--seed")
+    return random.SystemRandom().randrange(1_000_000) if given is None else given
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How many rounds of chaos to play."""
+    return int(request.config.getoption("--rounds"))
+
+
 # --- Fixtures that make repositories (they use what the package builds on all this) ---
 
 
@@ -160,7 +176,7 @@ async def make_repository(engine: TestEngine, table_name: str) -> AsyncIterator[
     made: list[AsyncSessionRepository] = []
 
     def make(table: str = table_name, **options: Any) -> AsyncSessionRepository:
-        made.append(AsyncSessionRepository(table, endpoint_url=engine.endpoint_url, **options))
+        made.append(AsyncSessionRepository(table, **{"endpoint_url": engine.endpoint_url, **options}))
         return made[-1]
 
     yield make

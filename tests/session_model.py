@@ -76,9 +76,21 @@ def wrote(change: Change, version: int | None, expected: int | None = None) -> S
     return step
 
 
+def perhaps(change: Change, expected: int | None = None) -> Step:
+    """A change of which nobody was told; where it would change nothing that can be seen, it need not be tried."""
+    told = wrote(change, None, expected)
+
+    def step(state: State) -> State | None:
+        after = told(state)
+        return after if after is not None and after.tags != state.tags else None
+
+    return step
+
+
 def revived(change: Change) -> Step:
     """A copy of a request that was sent when no session was known arrives after the session was deleted."""
-    return lambda state: state.written(change(None)) if state.tags is None else None
+    told = perhaps(change)
+    return lambda state: told(state) if state.tags is None else None
 
 
 def append(tags: Tags) -> Change:

@@ -1,0 +1,109 @@
+"""Many clients and every fault at once: what they saw can be explained, nothing is lost, doubled or left behind.
+
+A round that fails shows its seed: ``pytest tests/test_chaos.py --engine dynamodb-local --seed <seed>`` begins with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+from botocore.config import Config
+
+import chaos
+from chaos import Client, History
+from conftest import RepositoryFactory, TestEngine
+from faults import Fault, Plan, Script
+from langchain_dynamodb import steps
+from proxy import Proxy
+from support import SMALL, scan
+
+CLIENTS = 5
+OPERATIONS = 14  # of each client
+AT_ONCE = 4  # rounds: most of their time is waiting
+KINDS = {"appending": chaos.APPENDING, "rewriting": chaos.REWRITING, "deleting": chaos.DELETING}
+# Without rewriting and deleting, whatever was committed stays.
+ONLY_REWRITING = {"read looked whether the session was rewritten"}
+
+
+def config(client: int) -> Config:
+    """An impatient client with a pool of its own."""
+    retries = {"mode": "standard", "total_max_attempts": 1 + client % 3}
+    return Config(user_agent=f"client {client}", read_timeout=0.4, connect_timeout=1, retries=retries)
+
+
+class Round:
+    """Five clients and one session."""
+
+    def __init__(self, engine: TestEngine, make_repository: RepositoryFactory, kind: str, seed: int) -> None:
+        self.kind = kind
+        self.seed = seed
+        self.history = History(f"s{seed}", deletes=kind == "deleting")
+        self.proxy = Proxy(str(engine.endpoint_url), Plan(seed), slow_seconds=0.6)
+        self.make_repository = make_repository
+
+    async def play(self) -> None:
+        """Play it; raises what is wrong."""
+        try:
+            async with self.proxy:
+                await self._play()
+        except Exception as error:
+            raise AssertionError(f"{self.kind}, --seed {self.seed}: {type(error).__name__}: {error}") from error
+
+    async def _play(self) -> None:
+        clients = []
+        for i in range(CLIENTS):
+            repository = self.make_repository(endpoint_url=self.proxy.url, config=config(i), sizes=SMALL)
+            clients.append(Client(chr(ord("a") + i), repository, self.seed, self.history))
+        await asyncio.gather(*(client.run(KINDS[self.kind], OPERATIONS) for client in clients))
+        self.proxy.plan = Script()
+        await self.proxy.settle()
+        await self._finish(clients)
+
+    async def _finish(self, clients: list[Client]) -> None:
+        """No faults any more: all agree, the session goes on, and can be deleted whole."""
+        for client in clients:
+            await client.read()
+            await client.iterate()
+        await clients[0].append()
+        await clients[1].read()
+        self.history.check()
+        repository = clients[0].repository
+        if self.kind == "appending":
+            self.history.check_appends(chaos.tags_of((await repository.read(self.history.session)).messages))
+        await repository.delete(self.history.session)
+        ids = [item["SessionId"]["S"] for item in await scan(repository)]
+        left = [name for name in ids if name.partition("~")[0] == self.history.session]
+        if self.kind == "appending":
+            assert left == []
+        self.history.outcomes["items left"] += len(left)
+        assert self.history.session not in left
+
+
+@pytest.mark.once
+@pytest.mark.real_engine
+@pytest.mark.parametrize("kind", KINDS)
+async def test_chaos(
+    engine: TestEngine,
+    make_repository: RepositoryFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    seed: int,
+    rounds: int,
+) -> None:
+    """Everything fails now and then while five clients append, rewrite, delete and read one session."""
+    monkeypatch.setattr(steps, "LEASE_SECONDS", 0.3)
+    taken = chaos.count_paths(monkeypatch)
+    faults: Counter[Fault] = Counter()
+    outcomes: Counter[str] = Counter()
+    for start in range(0, rounds, AT_ONCE):
+        batch = [Round(engine, make_repository, kind, seed + i) for i in range(start, min(start + AT_ONCE, rounds))]
+        await asyncio.gather(*(played.play() for played in batch))
+        for played in batch:
+            faults += played.proxy.faults
+            outcomes += played.history.outcomes
+    print(f"\n{kind} from --seed {seed}", dict(taken), {f.name: n for f, n in faults.items()}, dict(outcomes), sep="\n")
+    assert [fault for fault in Fault if not faults[fault]] == []
+    possible = taken.keys() - (ONLY_REWRITING if kind == "appending" else set())
+    assert [path for path in possible if not taken[path]] == []
