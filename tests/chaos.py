@@ -67,15 +67,15 @@ class History:
         """A write began."""
         self._sent.append((name, begin, change, tags))
 
-    def saw(self, name: str, begin: int, step: Step, version: int | None = None) -> None:
-        """A read ended now."""
+    def saw(self, name: str, begin: int, step: Step, version: int | None = None, tags: Tags = ()) -> None:
+        """A read ended now, or a write that told no more than a version."""
+        for tag in tags:
+            self._seen[tag] = min(version or self.latest, self._seen.get(tag, version or self.latest))
         self.latest = max(self.latest, version or 0)
         self.operations.append(Operation(name, begin, step, self.tick(), (version or self.latest) + 0.5))
 
     def snapshot(self, version: int, tags: Tags) -> None:
         """All messages at a version: the same for whoever reads it."""
-        for tag in tags:
-            self._seen[tag] = min(version, self._seen.get(tag, version))
         assert self._contents.setdefault(version, tags) == tags, f"version {version} has two contents"
 
     def wrote(self, name: str, begin: int, change: Change, version: int | None, expected: int | None) -> None:
@@ -196,7 +196,7 @@ class Client:
             tags = tags_of(chat.messages)
             self.history.snapshot(chat.version, tags)
             step = model.read(chat.version, tags, count=chat.message_count)
-            self.history.saw(f"{self.name} read {chat.version}: {' '.join(tags)}", begin, step, chat.version)
+            self.history.saw(f"{self.name} read {chat.version}: {' '.join(tags)}", begin, step, chat.version, tags)
             self.version = chat.version
 
     async def window(self) -> None:
@@ -208,7 +208,7 @@ class Client:
         if chat is not None:
             tags = tags_of(chat.messages)
             step = model.read(chat.version, tags, limit, chat.message_count)
-            self.history.saw(f"{self.name} window {chat.version}: {' '.join(tags)}", begin, step, chat.version)
+            self.history.saw(f"{self.name} window {chat.version}: {' '.join(tags)}", begin, step, chat.version, tags)
             self.version = chat.version
 
     async def iterate(self) -> None:
@@ -221,7 +221,7 @@ class Client:
         messages = await self._told("iterate", collected())
         if messages is not None:
             tags = tags_of(messages)
-            self.history.saw(f"{self.name} iterated {' '.join(tags)}", begin, model.iterated(tags))
+            self.history.saw(f"{self.name} iterated {' '.join(tags)}", begin, model.iterated(tags), tags=tags)
 
     def _batch(self, sizes: Sequence[int]) -> list[BaseMessage]:
         self.batches += 1

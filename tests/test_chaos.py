@@ -21,10 +21,12 @@ from support import SMALL, scan
 
 CLIENTS = 5
 OPERATIONS = 14  # of each client
-AT_ONCE = 4  # rounds: most of their time is waiting
+AT_ONCE = 6  # rounds: most of their time is waiting
 KINDS = {"appending": chaos.APPENDING, "rewriting": chaos.REWRITING, "deleting": chaos.DELETING}
-# Without rewriting and deleting, whatever was committed stays.
-ONLY_REWRITING = {"read looked whether the session was rewritten"}
+RARE = {  # paths that the others hardly ever take
+    "read looked whether the session was rewritten": "rewriting",
+    "cut met another's page": "appending",
+}
 
 
 def config(client: int) -> Config:
@@ -97,13 +99,20 @@ async def test_chaos(
     taken = chaos.count_paths(monkeypatch)
     faults: Counter[Fault] = Counter()
     outcomes: Counter[str] = Counter()
-    for start in range(0, rounds, AT_ONCE):
-        batch = [Round(engine, make_repository, kind, seed + i) for i in range(start, min(start + AT_ONCE, rounds))]
-        await asyncio.gather(*(played.play() for played in batch))
-        for played in batch:
-            faults += played.proxy.faults
-            outcomes += played.history.outcomes
-    print(f"\n{kind} from --seed {seed}", dict(taken), {f.name: n for f, n in faults.items()}, dict(outcomes), sep="\n")
-    assert [fault for fault in Fault if not faults[fault]] == []
-    possible = taken.keys() - (ONLY_REWRITING if kind == "appending" else set())
-    assert [path for path in possible if not taken[path]] == []
+    played = 0
+    while played < rounds or (played < 4 * rounds and missed(kind, faults, taken)):
+        batch = [Round(engine, make_repository, kind, seed + played + i) for i in range(min(rounds, AT_ONCE))]
+        await asyncio.gather(*(one.play() for one in batch))
+        played += len(batch)
+        for one in batch:
+            faults += one.proxy.faults
+            outcomes += one.history.outcomes
+    print(f"\n{kind} from --seed {seed}, {played} rounds", {f.name: n for f, n in faults.items()}, sep="\n")
+    print(dict(taken), dict(outcomes), sep="\n")
+    assert missed(kind, faults, taken) == []
+
+
+def missed(kind: str, faults: Counter[Fault], taken: Counter[str]) -> list[str]:
+    """What did not come up, so that the rounds say nothing about it."""
+    paths = [path for path, count in taken.items() if not count and RARE.get(path, kind) == kind]
+    return [fault.name for fault in Fault if not faults[fault]] + paths
