@@ -32,7 +32,7 @@ RARE = {  # paths that the others hardly ever take
 def config(client: int) -> Config:
     """An impatient client with a pool of its own."""
     retries = {"mode": "standard", "total_max_attempts": 1 + client % 3}
-    return Config(user_agent=f"client {client}", read_timeout=0.4, connect_timeout=1, retries=retries)
+    return Config(user_agent=f"client {client}", read_timeout=0.5, connect_timeout=1, retries=retries)
 
 
 class Round:
@@ -42,7 +42,7 @@ class Round:
         self.kind = kind
         self.seed = seed
         self.history = History(f"s{seed}", deletes=kind == "deleting")
-        self.proxy = Proxy(str(engine.endpoint_url), Plan(seed), slow_seconds=0.6)
+        self.proxy = Proxy(str(engine.endpoint_url), Plan(seed), slow_seconds=0.8)
         self.make_repository = make_repository
 
     async def play(self) -> None:
@@ -68,10 +68,11 @@ class Round:
         for client in clients:
             await client.read()
             await client.iterate()
-        await clients[0].append()
-        await clients[1].read()
+        repository = self.make_repository(sizes=SMALL)
+        patient = Client("z", repository, self.seed, self.history)
+        await patient.append()
+        await patient.read()
         self.history.check()
-        repository = clients[0].repository
         if self.kind == "appending":
             self.history.check_appends(chaos.tags_of((await repository.read(self.history.session)).messages))
         await repository.delete(self.history.session)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -17,14 +17,14 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Request, Script, Strike
-from langchain_dynamodb import AsyncSessionRepository, steps
+from langchain_dynamodb import AsyncSessionRepository, appending, steps
 from langchain_dynamodb.errors import ChatHistoryError, IdempotencyError
 from proxy import Proxy
-from support import SMALL, fill_tail, human, noise, remembered
+from support import SMALL, Call, Hooked, fill_tail, human, noise, remembered, watch
 
 Shape = Callable[[AsyncSessionRepository, str], Awaitable[list[BaseMessage]]]
 FAULTS = [fault for fault in Fault if fault not in (Fault.STALE, Fault.UNPROCESSED)]  # an append meets no such request
-IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=0.3)
+IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=1)
 
 
 async def into_no_session(repository: AsyncSessionRepository, session: str) -> list[BaseMessage]:
@@ -107,7 +107,7 @@ async def test_a_retry_after_every_fault(
         return plan.left <= 0
 
     async def at_every_request(fault: Fault) -> None:
-        async with Proxy(str(engine.endpoint_url), Script(), slow_seconds=0.4) as proxy:
+        async with Proxy(str(engine.endpoint_url), Script(), slow_seconds=1.3) as proxy:
             writer = make_repository(endpoint_url=proxy.url, config=IMPATIENT, sizes=SMALL)
             position = 1
             while await at(position, fault, proxy, writer):
@@ -259,3 +259,27 @@ async def test_keys_and_other_changes(make_repository: RepositoryFactory, change
     before = await writer.read("s")
     version = await writer.append("s", [HumanMessage("a")], idempotency_key="k")
     assert (version == before.version) == honoured
+
+
+async def test_a_key_used_by_two_while_one_takes_the_lease(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's append comes between the look at a busy session and the lease, which asks for no version."""
+    monkeypatch.setattr(appending, "LEASE_AFTER", 0)
+    first, second = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    messages = await of_several_pages(first, "s")
+    leased = False
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal leased
+        if not leased and operation == "update_item" and "'lease'" in repr(request):
+            leased = True
+            monkeypatch.setattr(appending, "LEASE_AFTER", 3)
+            await second.append("s", messages, idempotency_key="k")
+        return await proceed()
+
+    watch(first, Hooked, hook)
+    await first.append("s", messages, idempotency_key="k")
+    assert leased
+    await once(second, "s", messages)
+    assert remembered(second).intent is None

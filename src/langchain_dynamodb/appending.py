@@ -65,7 +65,7 @@ class Appender:
                     check_expected(key, item, expected)
                 busy = expected is None and patience.attempt >= LEASE_AFTER
                 if item and busy and not wish.fits(None, self.sizes.tail(key)):
-                    item = await self.steps.lease(key, item, wish.call)
+                    item = await self.steps.lease(key, item, wish.call, wish.op)
                 return await self._append_to(key, item, wish, expected)
             except Refused as refused:
                 if refused.retried:
