@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -55,6 +56,8 @@ class History:
         self.latest = 0  # version that anybody was told
         self._seen: dict[str, int] = {}  # messages, and the least version they were read at
         self._contents: dict[int, Tags] = {}
+        self._orders: set[Tags] = set()  # contents as seen
+        self._batches: dict[str, str] = {}  # writes, and the batches they wrote
         self._unknown: list[tuple[str, int, Step, Tags]] = []
         self._sent: list[tuple[str, int, Change, Tags]] = []
         self._ticks = itertools.count(1)
@@ -65,10 +68,13 @@ class History:
 
     def sent(self, name: str, begin: int, change: Change, tags: Tags) -> None:
         """A write began."""
+        if tags:
+            self._batches[name] = batch_of(tags[0])
         self._sent.append((name, begin, change, tags))
 
     def saw(self, name: str, begin: int, step: Step, version: int | None = None, tags: Tags = ()) -> None:
         """A read ended now, or a write that told no more than a version."""
+        self._orders.add(tags)
         for tag in tags:
             self._seen[tag] = min(version or self.latest, self._seen.get(tag, version or self.latest))
         self.latest = max(self.latest, version or 0)
@@ -93,7 +99,8 @@ class History:
 
     def check(self) -> None:
         """Raise unless all that was seen can have happened one after the other."""
-        history = list(self.operations)
+        hints = self._hints()
+        history = [_hinted(o, hints.get(self._batches.get(o.name.partition(" ->")[0], ""))) for o in self.operations]
         for name, begin, step, tags in self._unknown:
             kind = None if tags else name.partition(" ")[2]
             hint = min((self._seen.get(tag, float("inf")) for tag in tags), default=float("inf"))
@@ -110,6 +117,21 @@ class History:
             shown = [f"{o.begin}-{o.end} {o.name}" for o in sorted(history, key=lambda o: o.begin)]
             raise type(error)("\n".join([str(error), "history:", *shown])) from None
 
+    def _hints(self) -> dict[str, float]:
+        """For each batch the version by which it must have been there: it comes before those seen after it."""
+        hints: dict[str, float] = {}
+        for tag, version in self._seen.items():
+            hints[batch_of(tag)] = min(version, hints.get(batch_of(tag), version))
+        for operation in self.operations:
+            batch = self._batches.get(operation.name.partition(" ->")[0])
+            if batch in hints:
+                hints[batch] = min(hints[batch], operation.hint)
+        for tags in sorted(self._orders, key=len, reverse=True):
+            batches = list(dict.fromkeys(map(batch_of, tags)))
+            for earlier, later in zip(batches[-2::-1], batches[:0:-1], strict=True):
+                hints[earlier] = min(hints[earlier], hints[later] - 0.001)
+        return hints
+
     def check_appends(self, tags: Tags) -> None:
         """Where there were only appends: acknowledged ones are there once, all others at most once, none in part."""
         assert len(set(tags)) == len(tags)
@@ -119,6 +141,17 @@ class History:
             batch: batch for batch in there
         }
         assert sum(map(len, there)) == len(tags)
+
+
+def batch_of(tag: str) -> str:
+    """The batch that a message is of."""
+    return tag.partition(".")[0]
+
+
+def _hinted(operation: Operation, hint: float | None) -> Operation:
+    """A write with a better hint; what it was told keeps its own."""
+    told = hint is None or " told " in operation.name
+    return operation if told else replace(operation, hint=min(operation.hint, hint))
 
 
 class Client:

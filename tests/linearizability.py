@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SEARCHED = 300_000  # partial orders; histories that need more are told apart from wrong ones
+SEARCHED = 100_000  # partial orders; histories that need more are told apart from wrong ones
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from chaos import Client, History
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Plan, Script
 from langchain_dynamodb import steps
+from linearizability import Undecided
 from proxy import Proxy
 from support import SMALL, scan
 
@@ -72,7 +73,12 @@ class Round:
         patient = Client("z", repository, self.seed, self.history)
         await patient.append()
         await patient.read()
-        self.history.check()
+        try:
+            self.history.check()
+        except Undecided:  # deletes of unknown outcome leave too many possibilities; the others are never so many
+            if self.kind != "deleting":
+                raise
+            self.history.outcomes["undecided"] += 1
         if self.kind == "appending":
             self.history.check_appends(chaos.tags_of((await repository.read(self.history.session)).messages))
         await repository.delete(self.history.session)
@@ -111,6 +117,7 @@ async def test_chaos(
     print(f"\n{kind} from --seed {seed}, {played} rounds", {f.name: n for f, n in faults.items()}, sep="\n")
     print(dict(taken), dict(outcomes), sep="\n")
     assert missed(kind, faults, taken) == []
+    assert outcomes["undecided"] <= played // 3
 
 
 def missed(kind: str, faults: Counter[Fault], taken: Counter[str]) -> list[str]:
