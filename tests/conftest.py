@@ -55,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--endpoint-url", help="an engine that is running already, instead of starting one")
     group.addoption("--seed", type=int, help="of the first chaos round, to repeat one that failed (default: any)")
+    group.addoption("--rounds", type=int, default=6, help="chaos rounds of each kind (default: 6)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -163,6 +164,12 @@ def seed(request: pytest.FixtureRequest) -> int:
     return random.SystemRandom().randrange(1_000_000) if given is None else given
 
 
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How many rounds of chaos to play."""
+    return int(request.config.getoption("--rounds"))
+
+
 # --- Fixtures that make repositories (they use what the package builds on all this) ---
 
 
@@ -172,7 +179,7 @@ async def make_repository(engine: TestEngine, table_name: str) -> AsyncIterator[
     made: list[AsyncSessionRepository] = []
 
     def make(table: str = table_name, **options: Any) -> AsyncSessionRepository:
-        made.append(AsyncSessionRepository(table, endpoint_url=engine.endpoint_url, **options))
+        made.append(AsyncSessionRepository(table, **{"endpoint_url": engine.endpoint_url, **options}))
         return made[-1]
 
     yield make

@@ -78,10 +78,13 @@ class Script:
 
 ANYTHING = {fault: 4 for fault in Fault if fault not in (Fault.NONE, Fault.STALE, Fault.UNPROCESSED)}
 ANYTHING |= {Fault.REFUSED: 1, Fault.SLOW: 1}  # they hold up more than the one request
+OF_BATCHES = {**ANYTHING, Fault.UNPROCESSED: 20, Fault.DELAYED: 20}
 
 
 class Plan:
     """Lets a share `rate` of the requests fail; of eventually consistent reads the share `stale` sees the past.
+
+    Of batches, which are fewer, twice as many fail.
 
     Each client's n-th request meets what the seed says, whatever the other clients do meanwhile.
     """
@@ -98,8 +101,8 @@ class Plan:
         strikes, amount, kind = chance.random(), chance.random(), chance.random()
         if request.is_eventual and strikes < self.stale:
             return Strike(Fault.STALE, amount)
-        if strikes > 1 - self.rate:
-            return Strike(_weighted(kind, ANYTHING | ({Fault.UNPROCESSED: 20} if request.is_batch else {})), amount)
+        if strikes > 1 - self.rate * (1 + request.is_batch):
+            return Strike(_weighted(kind, OF_BATCHES if request.is_batch else ANYTHING), amount)
         return Strike(Fault.NONE, amount)
 
 

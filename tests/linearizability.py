@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SEARCHED = 300_000  # partial orders; histories that need more are told apart from wrong ones
+SEARCHED = 100_000  # partial orders; histories that need more are told apart from wrong ones
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Operation:
     step: Callable[[Any], Any]
     end: float = math.inf
     hint: float = math.inf
+    kind: str | None = None
 
 
 class NotLinearizable(AssertionError):
@@ -63,27 +64,33 @@ def linearize(operations: Sequence[Operation], initial: Any) -> list[Operation]:
             continue
         seen.add((order.done, order.state))
         if len(seen) > SEARCHED:
-            raise Undecided(f"{len(history)} operations, {SEARCHED} partial orders")
+            raise Undecided(f"gave up after {SEARCHED} partial orders; so far {_told(history, longest)}")
         longest = max(longest, order, key=lambda o: o.length)
         for i in _next(history, order.done):
             state = history[i].step(order.state)
             if state is not None:
                 open_ends.append(_Order(order.done | 1 << i, order.length + 1, state, order, i))
-    stuck = [history[i].name for i in _next(history, longest.done)]
-    told = [operation.name for operation in _operations(history, longest)]
-    raise NotLinearizable(f"after {told}\nnone of {stuck}\ncan follow in the state {longest.state}")
+    raise NotLinearizable(_told(history, longest))
+
+
+def _told(history: Sequence[Operation], order: _Order) -> str:
+    done = "\n".join(operation.name for operation in _operations(history, order))
+    stuck = "\n".join(history[i].name for i in _next(history, order.done))
+    return f"in this order:\n{done}\nnone of these\n{stuck}\ncan follow in the state {order.state}"
 
 
 def _next(history: Sequence[Operation], done: int) -> Iterator[int]:
     """Operations that nothing left ended before; the likeliest last: it is tried first."""
     left = []
     earliest_end = math.inf
+    kinds: set[str | None] = set()
     for i, operation in enumerate(history):
         if operation.begin > earliest_end:
             break
-        if not done >> i & 1:
+        if not done >> i & 1 and operation.kind not in kinds:
             left.append(i)
             earliest_end = min(earliest_end, operation.end)
+            kinds |= {operation.kind} - {None}
     possible = [i for i in left if history[i].begin < earliest_end]
     yield from sorted(possible, key=lambda i: (-history[i].hint, -history[i].end))
 

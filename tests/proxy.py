@@ -8,7 +8,7 @@ import random
 import socket
 import struct
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
@@ -105,27 +105,26 @@ class Proxy:
         self.applied: list[tuple[Request, int]] = []
         """What was forwarded, and the status it was answered with, in the order of the answers."""
         self._late: set[asyncio.Task[Any]] = set()
-        self._writers: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
-        self._refusals = 0
+        self._serving: set[asyncio.Task[Any]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._listening: socket.socket | None = None
 
     async def __aenter__(self) -> Proxy:
         # Bound, never listening: it keeps the port ours while connections are refused.
-        self._port = socket.socket()
-        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._port.bind((LOOPBACK, 0))
+        self._port = _bound(0)
         self._session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
-        await self._listen()
+        self._listen()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.settle()
-        self._server.close()
-        serving = [task for task in self._writers.values() if task]
-        for task in serving:
+        self._stop_listening()
+        for task in self._serving:
             task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)  # sockets are closed in the next round of the loop
         await self._session.close()
         self._port.close()
 
@@ -139,13 +138,38 @@ class Proxy:
         while self._late:
             await asyncio.gather(*self._late)
 
-    async def _listen(self) -> None:
-        port = self._port.getsockname()[1]
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, port, reuse_port=True)
+    def _listen(self) -> None:
+        self._listening = _bound(self._port.getsockname()[1])
+        self._listening.listen(128)
+        asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _stop_listening(self) -> None:
+        # Not by an asyncio server: one that is closed while it accepts a connection leaks that.
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+
+    def _accept(self) -> None:
+        assert self._listening is not None
+        try:
+            connection, _ = self._listening.accept()
+        except OSError:  # gone again
+            return
+        _keep(self._serving, self._serve(connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
         """Answer the requests of one connection."""
-        self._writers[writer] = asyncio.current_task()
+        connection.setblocking(False)
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection)
+        except BaseException:
+            connection.close()
+            raise
+        await self._answer_all(reader, writer)
+
+    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             while True:
                 message = await _received(reader)
@@ -157,7 +181,7 @@ class Proxy:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client went away, or the test has ended
         finally:
-            del self._writers[writer]
+            self._writers.discard(writer)
             writer.close()
 
     async def _answer(self, message: Message, writer: asyncio.StreamWriter) -> bytes | None:
@@ -212,28 +236,20 @@ class Proxy:
             await asyncio.sleep(after)
             await self._forward(message)
 
-        task = asyncio.get_running_loop().create_task(forward())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        _keep(self._late, forward())
 
     async def _refuse(self, amount: float) -> None:
         """Stop listening for a moment and end all connections, this one too."""
-        self._refusals += 1
-        if self._refusals == 1:
-            self._server.close()
-            self._deliver_listening(amount * REFUSAL_SECONDS)
+
+        async def listen_again() -> None:
+            await asyncio.sleep(amount * REFUSAL_SECONDS)
+            self._listen()
+
+        if self._listening is not None:
+            self._stop_listening()
+            _keep(self._late, listen_again())
         for writer in list(self._writers):
             _reset(writer)
-
-    def _deliver_listening(self, after: float) -> None:
-        async def listen() -> None:
-            await asyncio.sleep(after)
-            self._refusals = 0
-            await self._listen()
-
-        task = asyncio.get_running_loop().create_task(listen())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
 
     async def _stale(self, message: Message, amount: float) -> bytes:
         """The right answer, with some items as they were before."""
@@ -275,6 +291,21 @@ class Proxy:
             body = json.loads(answer.body)
         body["UnprocessedKeys" if reads else "UnprocessedItems"] = left
         return Answer(200, json.dumps(body).encode()).encoded()
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setblocking(False)
+    bound.bind((LOOPBACK, port))
+    return bound
+
+
+def _keep(tasks: set[asyncio.Task[Any]], work: Coroutine[Any, Any, None]) -> None:
+    """Start a task and hold it until it is done."""
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def _received(reader: asyncio.StreamReader) -> Message:

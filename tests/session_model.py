@@ -17,20 +17,28 @@ UNCHANGED: Tags = ("unchanged",)
 
 
 class State(NamedTuple):
-    """`tags` None: there is no session."""
+    """`tags` None: there is no session. `changed` is the least version that the last change can have had."""
 
     tags: Tags | None = None
     version: int = 0
+    changed: int = 0
 
     def written(self, tags: Tags | None) -> State:
         """After a change of whatever version."""
-        return State(tags, self.version + 1)
+        return State(tags, self.version + 1, self.version + 1)
+
+    def unchanged_since(self, version: int) -> State | None:
+        """What a write that is guarded by this version builds on; its own inner steps may have been seen already."""
+        if version == 0:
+            return self if self.tags is None else None
+        held = self.tags is not None and version >= self.changed
+        return self._replace(version=max(version, self.version)) if held else None
 
     def seen_at(self, version: int) -> State | None:
         """Nothing but its version is learnt; 0: there is none."""
         if version == 0:
             return self if self.tags is None else None
-        return State(self.tags, version) if self.tags is not None and version >= self.version else None
+        return self._replace(version=version) if self.tags is not None and version >= self.version else None
 
 
 Step = Callable[[State], "State | None"]
@@ -64,7 +72,7 @@ def wrote(change: Change, version: int | None, expected: int | None = None) -> S
     """A change that ended at `version` (None: nobody was told), allowed only at the version `expected`."""
 
     def step(state: State) -> State | None:
-        before = state if expected is None else state.seen_at(expected)
+        before = state if expected is None else state.unchanged_since(expected)
         if before is None:
             return None
         tags = change(before.tags)
@@ -76,9 +84,21 @@ def wrote(change: Change, version: int | None, expected: int | None = None) -> S
     return step
 
 
+def perhaps(change: Change, expected: int | None = None) -> Step:
+    """A change of which nobody was told; where it would change nothing that can be seen, it need not be tried."""
+    told = wrote(change, None, expected)
+
+    def step(state: State) -> State | None:
+        after = told(state)
+        return after if after is not None and after.tags != state.tags else None
+
+    return step
+
+
 def revived(change: Change) -> Step:
     """A copy of a request that was sent when no session was known arrives after the session was deleted."""
-    return lambda state: state.written(change(None)) if state.tags is None else None
+    told = perhaps(change)
+    return lambda state: told(state) if state.tags is None else None
 
 
 def append(tags: Tags) -> Change:

@@ -126,12 +126,20 @@ def follow(*steps: Step) -> State | None:
 
 
 append_a, append_b = model.wrote(model.append(A), 10), model.wrote(model.append(B), 12)
+METADATA = model.wrote(model.update_metadata, 12)
 SESSIONS: dict[str, list[Step]] = {
     "appends": [append_a, append_b, model.read(12, A + B, count=3)],
     "a write not told": [append_a, model.wrote(model.append(B), None), model.read(12, A + B)],
     "inner steps": [append_a, model.read(11, A), append_b, model.read(13, A + B)],
     "windows": [append_a, append_b, model.read(12, B[1:], 1, 3), model.read(12, (), 0, 3), model.read(12, A + B, 9, 3)],
     "guarded": [append_a, model.wrote(model.append(B), 12, 11), model.read(12, A + B)],
+    "guarded, inner steps seen": [
+        append_a,
+        model.read(10, A),
+        model.read(11, A),
+        model.wrote(model.append(B), 12, 10),
+        model.read(12, A + B),
+    ],
     "guarded, none there": [model.wrote(model.append(A), 9, 0), model.read(9, A)],
     "replaced": [append_a, model.wrote(model.replace(B), 11), model.read(11, B)],
     "emptied": [append_a, model.wrote(model.replace(()), 11), model.read(11, ()), append_b],
@@ -153,7 +161,8 @@ WRONG_SESSIONS: dict[str, list[Step]] = {
     "write at a version seen": [append_a, model.read(12, A), append_b],
     "wrong count": [append_a, model.read(12, A, count=2)],
     "wrong window": [append_a, append_b, model.read(12, B[:1], 1, 3)],
-    "guard passed": [append_a, model.read(11, A), model.wrote(model.append(B), 12, 10)],
+    "guard passed": [append_a, model.read(11, A), append_b, model.wrote(model.append(B), 13, 11)],
+    "guard passed by metadata": [append_a, model.read(11, A), METADATA, model.wrote(model.append(B), 13, 11)],
     "guard none, one there": [append_a, model.wrote(model.append(B), 12, 0)],
     "not truncated": [append_b, model.wrote(model.truncate(1), 13), model.read(13, B)],
     "still there": [append_a, model.wrote(model.delete, None), model.read(11, A)],

@@ -46,7 +46,7 @@ class Appender:
 
     async def _append(self, key: SessionKey, wish: Append, expected: int | None, doubt: Doubt) -> SessionItem:
         """The state after the append, or the current one if an earlier attempt was applied."""
-        item: State | None = self._remembered(key, expected)
+        item: State | None = self._remembered(key, wish, expected)
         looked = item is None and not wish.fits(None, self.sizes.tail(key))  # a large one must know where it goes
         patience = Patience(f"append to session {key}")
         while True:
@@ -66,7 +66,7 @@ class Appender:
                     check_expected(key, item, expected)
                 busy = expected is None and patience.attempt >= LEASE_AFTER
                 if item and busy and not wish.fits(None, self.sizes.tail(key)):
-                    item = await self.steps.lease(key, item, wish.call)
+                    item = await self.steps.lease(key, item, wish.call, wish.op)
                 return await self._append_to(key, item, wish, expected)
             except Refused as refused:
                 if refused.retried:
@@ -79,11 +79,15 @@ class Appender:
                 item = None
             looked = True
 
-    def _remembered(self, key: SessionKey, expected: int | None) -> SessionItem | None:
-        """The state last seen, where it can serve as the base of an append without another look."""
+    def _remembered(self, key: SessionKey, wish: Append, expected: int | None) -> SessionItem | None:
+        """The state last seen, where it can serve as the base of an append without another look.
+
+        One that holds the append already (the caller repeats an idempotency key) cannot: of the ids, only the condition
+        of an insert takes notice, not that of a page cut.
+        """
         item = self.steps.known.get(key)
         usable = item and self.steps.is_settled(item) and expected in (None, item.version)
-        return item if usable else None
+        return item if item and usable and not item.has_op(wish.op) else None
 
     async def _is_done(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
         """Whether an earlier attempt of this append was applied.

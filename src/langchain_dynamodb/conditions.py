@@ -95,8 +95,11 @@ def swing(old: SessionItem | None, new: SessionItem, key: SessionKey, names: Nam
     return e
 
 
-def lease(old: SessionItem, intent: Intent, names: Names, now: int) -> Expression:
-    """UpdateItem that takes the lease on a session whatever its version: others append without pause."""
+def lease(old: SessionItem, intent: Intent, names: Names, now: int, op: bytes | None = None) -> Expression:
+    """UpdateItem that takes the lease on a session whatever its version: others append without pause.
+
+    With the `op` of an append: only where it has not taken place since `old` was seen, by the fence as in `insert`.
+    """
     e = Expression()
     version, held = e.name(layout.VERSION), e.name(layout.INTENT)
     e.assign(layout.VERSION, f"{version} + {e.value(number(1))}")
@@ -104,6 +107,10 @@ def lease(old: SessionItem, intent: Intent, names: Names, now: int) -> Expressio
     e.require(f"{e.name(layout.GENERATION)} = {e.value(number(old.generation))}")
     e.require(f"(attribute_not_exists({held}) OR {held}.{e.name('op')} = {e.value({'B': intent.op})})")
     e.require(_unexpired(e, names, now))
+    if op is not None:
+        for attribute in (layout.TAIL_OPS, layout.PAGE_OPS):
+            e.require(f"NOT contains({e.name(attribute)}, {e.value({'B': op})})")
+        e.require(f"{e.name(layout.PAGES)} <= {e.value(number(old.pages + 1))}")
     return e
 
 

@@ -109,10 +109,13 @@ class Steps:
         lease = LEASE_SECONDS + LEASE_PER_MEGABYTE * sum(len(draft.data) for draft in drafts) / 1e6
         return Intent(op, kind, generation, first, first + len(drafts) - 1, self.clock() + int(lease * 1e6))
 
-    async def lease(self, key: SessionKey, item: SessionItem, op: bytes) -> SessionItem:
-        """Keep other writers off a busy session; returns its state, with our intent on it."""
-        intent = self.intent(op, "lease", item.generation, item.pages, ())
-        request = conditions.lease(item, intent, self.table.names, self.clock())
+    async def lease(self, key: SessionKey, item: SessionItem, call: bytes, op: bytes | None = None) -> SessionItem:
+        """Keep other writers off a busy session; returns its state, with our intent on it.
+
+        `op` is that of an append, which others may have carried out meanwhile: `Refused` then.
+        """
+        intent = self.intent(call, "lease", item.generation, item.pages, ())
+        request = conditions.lease(item, intent, self.table.names, self.clock(), op)
         async with self.unless_cancelled(key, intent):
             held = await self.table.update(key, request)
         assert isinstance(held, SessionItem)  # the condition saw to it
