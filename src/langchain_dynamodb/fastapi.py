@@ -226,9 +226,9 @@ def _tags(request: Request, header: str) -> EntityTags | None:
         raise ProblemError(Problem(400, "malformed_header", str(error))) from None
 
 
-def not_modified(version: int) -> Response:
-    """Answer 304: the client's copy is still the session."""
-    return Response(status_code=304, headers={"ETag": etag(version)})
+def not_modified(version: int | None) -> Response:
+    """Answer 304: the client's copy, which is of this version, is still the session."""
+    return Response(status_code=304, headers={} if version is None else {"ETag": etag(version)})
 
 
 class ProblemError(HTTPException):
