@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -616,8 +616,9 @@ def test_openapi(open_sessions: Open) -> None:
     }  # fmt: skip
 
 
-def test_without_fastapi() -> None:
+def test_without_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the extra to install."""
-    program = "import sys; sys.modules['fastapi'] = None; import langchain_dynamodb.fastapi"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert 'needs fastapi: pip install "langchain-dynamodb[fastapi]"' in run.stderr
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    monkeypatch.delitem(sys.modules, "langchain_dynamodb.fastapi")
+    with pytest.raises(ModuleNotFoundError, match=r'needs fastapi: pip install "langchain-dynamodb\[fastapi\]"'):
+        importlib.import_module("langchain_dynamodb.fastapi")
