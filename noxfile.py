@@ -1,7 +1,7 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but the demo.
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but the demo and the long run (soak).
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
-What follows ``--`` goes to pytest (or to the demo): ``nox -s tests -- --engine dynamodb-local``.
+What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.
 """
 
 from __future__ import annotations
@@ -119,6 +119,13 @@ def latest_botocore(session: nox.Session) -> None:
     if Version(versions[0].partition("==")[2]) < Version("3.10"):
         session.error("the newer aiobotocore was not installed")
     run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run mixed traffic for three minutes and see that nothing grows; ``-- --seconds 3600`` takes longer."""
+    session.install("-e", with_extras(session), *group("test"))
+    session.run("python", "-W", "error", "tests/soak.py", *session.posargs)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="moto (default); dynamodb-local (fetches AWS's own engine once); aws (your account, costs money)",
     )
     group.addoption("--endpoint-url", help="an engine that is running already, instead of starting one")
+    group.addoption("--seed", type=int, help="of the first chaos round, to repeat one that failed (default: any)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -152,6 +154,13 @@ def table_name(make_table: TableFactory) -> str:
 def composite_table_name(make_table: TableFactory) -> str:
     """A fresh table with the keys ``PK`` and ``SK``."""
     return make_table("PK", "SK")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What a randomised test begins with; fresh each time unless given."""
+    given: int | None = request.config.getoption("--seed")
+    return random.SystemRandom().randrange(1_000_000) if given is None else given
 
 
 # --- Fixtures that make repositories (they use what the package builds on all this) ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections import Counter
@@ -97,23 +98,64 @@ class Crash(BaseException):
     """The process died here. A BaseException, so that no clean-up of the code under test can run into it by chance."""
 
 
-class Crashing(WatchedConnection):
-    """Dies before or after the n-th call; every later call dies too."""
+class Stopping(WatchedConnection):
+    """Holds the n-th call back before it is sent, or its response: what happens then is the test's.
+
+    `stopped` is set once no other call is under way. Calls that come later are not sent; after `proceed` all are.
+    """
 
     def __init__(self, inner: Connection, at: int, after: bool) -> None:
         super().__init__(inner)
         self.at = at
         self.after = after
-        self.calls = 0
+        self.calls = self.under_way = 0
+        self.reached = self.over = False
+        self.stopped, self.resumed = asyncio.Event(), asyncio.Event()
 
     async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
         self.calls += 1
-        if self.calls > self.at or (self.calls == self.at and not self.after):
-            raise Crash
-        response = await proceed()
-        if self.calls == self.at:
-            raise Crash
+        mine = self.calls
+        if not self.over and (mine > self.at or (mine == self.at and not self.after)):
+            await self._reached()
+        self.under_way += 1
+        try:
+            response = await proceed()
+        finally:
+            self.under_way -= 1
+            self._look()
+        if mine == self.at and not self.over:
+            await self._reached()
         return response
+
+    def proceed(self) -> None:
+        """Let calls that come from now on pass."""
+        self.over = True
+
+    def resume(self) -> None:
+        """Let all pass, those that were held back too."""
+        self.over = True
+        self.resumed.set()
+
+    async def _reached(self) -> None:
+        self.reached = True
+        self._look()
+        await self.stopped.wait()
+        await self.stop()
+
+    def _look(self) -> None:
+        if self.reached and self.under_way == 0:
+            self.stopped.set()
+
+    async def stop(self) -> None:
+        """What a call does that was held back."""
+        await self.resumed.wait()
+
+
+class Crashing(Stopping):
+    """Dies before or after the n-th call; every later call dies too."""
+
+    async def stop(self) -> None:
+        raise Crash
 
 
 class Hooked(WatchedConnection):

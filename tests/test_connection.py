@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -297,6 +298,23 @@ async def test_our_config_and_the_callers(server: Server) -> None:
     assert (merged.parameter_validation, merged.read_timeout) == (False, 10)
 
 
+def test_retries_are_merged() -> None:
+    """A caller who sets the number of attempts keeps our retry mode; one who sets the mode gets it."""
+    assert module._merged_config(None).retries == {"mode": "standard"}
+    given = Config(retries={"total_max_attempts": 8})
+    assert module._merged_config(given).retries == {"mode": "standard", "total_max_attempts": 8}
+    assert module._merged_config(Config(retries={"mode": "adaptive"})).retries == {"mode": "adaptive"}
+
+
+async def test_settings_of_the_environment_do_not_stay(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK adds what the environment says to its configuration; ours, shared by all clients, stays as it is."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    server.answers = [drop, drop]
+    assert (await failure(Connection(server.settings(config=Config(read_timeout=2))))).outcome_unknown
+    assert len(server.requests) == 1
+    assert module._DEFAULTS["retries"] == {"mode": "standard"}
+
+
 class CountingSession(aioboto3.Session):
     """Counts the clients it makes; the first `failures` cannot be made."""
 
@@ -341,6 +359,18 @@ async def test_the_last_holder_closes(server: Server) -> None:
     assert not [shared for (_, key), shared in module._clients.items() if key == settings]
     await Connection(settings).call("list_tables", {})
     assert session.made == 2
+
+
+async def test_a_closed_client_is_let_go(server: Server) -> None:
+    """Timers of the event loop keep the context of finished calls for some seconds; that must not keep the client."""
+    due_before = asyncio.get_running_loop().call_later(30, asyncio.Event().set)  # else cancelled ones go at once
+    connection = Connection(server.settings(config=Config(read_timeout=60)))
+    await connection.call("list_tables", {})
+    client = weakref.ref(await connection._join().ready())
+    await connection.aclose()
+    gc.collect()
+    assert client() is None
+    due_before.cancel()
 
 
 async def test_dropped_connections_do_not_pile_up(server: Server) -> None:

@@ -447,3 +447,28 @@ def test_multiprocessing_fork(script: Script) -> None:
         print([c.exitcode for c in children], sorted(told(repository)))
     """)
     assert printed == "[0, 0, 0] ['child 0', 'child 1', 'child 2', 'parent']\n"
+
+
+def test_interrupt_during_a_batch(script: Script) -> None:
+    """An interrupt in the middle of a write of several pages: nothing of it is there, the next call need not wait."""
+    printed = script("""
+        import signal, time
+        from support import SMALL, Stopping, watch
+        repository = make(SessionRepository, sizes=SMALL)
+        repository.append("s", [HumanMessage("before")])
+        stopping = watch(repository._repository, Stopping, 2, False)
+        def interrupt():
+            while not stopping.stopped.is_set():
+                time.sleep(0.01)
+            stopping.proceed()
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            repository.append("s", [HumanMessage(os.urandom(300).hex()) for _ in range(8)])
+        except KeyboardInterrupt:
+            print("interrupted")
+        calls = stopping.calls
+        repository.append("s", [HumanMessage("after")])
+        print(told(repository, "s"), stopping.calls - calls < 40)
+    """)
+    assert printed == "interrupted\n['before', 'after'] True\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .errors import (
     CorruptSessionError,
@@ -25,6 +26,7 @@ from .reading import Unproven
 from .table import Refused
 
 PATIENCE_SECONDS = 30.0  # how long a write waits for others before it gives up
+LAST_WORDS_SECONDS = 1.0  # how long a cancelled task may go on, to tidy up
 
 State: TypeAlias = SessionItem | CommunityItem
 Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]
@@ -111,6 +113,25 @@ async def change(
             in_doubt = True
         except Unproven:  # rewritten between our look and the read of its pages
             pass
+
+
+async def last_words(work: Coroutine[Any, Any, None]) -> None:
+    """Do what a cancelled task still has to do, within bounds; another cancellation leaves it to itself.
+
+    `work` deals with its own errors.
+    """
+    task = asyncio.create_task(_bounded(work))
+    _speaking.add(task)
+    task.add_done_callback(_speaking.discard)
+    await asyncio.shield(task)
+
+
+async def _bounded(work: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(work, LAST_WORDS_SECONDS)
+
+
+_speaking: set[asyncio.Task[None]] = set()  # an event loop keeps no task alive
 
 
 def _change_mark(item: State | None) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from . import layout
@@ -101,6 +102,16 @@ def lease(old: SessionItem, intent: Intent, names: Names, now: int) -> Expressio
     e.require(f"{e.name(layout.GENERATION)} = {e.value(number(old.generation))}")
     e.require(f"(attribute_not_exists({held}) OR {held}.{e.name('op')} = {e.value({'B': intent.op})})")
     e.require(_unexpired(e, names, now))
+    return e
+
+
+def end_lease(old: Intent, names: Names, *, versioned: bool) -> Expression:
+    """UpdateItem that lets anybody take over this very intent at once; what it announced can be committed no more."""
+    e = Expression()
+    if versioned:  # an item of the incumbent has no version: its commit is on condition of the intent itself
+        e.assign(layout.VERSION, f"{e.name(layout.VERSION)} + {e.value(number(1))}")
+    e.set(layout.INTENT, replace(old, lease=0).attribute())
+    e.require(f"{e.name(layout.INTENT)} = {e.value(old.attribute())}")
     return e
 
 

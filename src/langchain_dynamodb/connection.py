@@ -292,13 +292,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def _merged_config(config: Config | None) -> AioConfig:
-    merged = AioConfig(**_DEFAULTS)
-    if config is None:
-        return merged
-    merged = merged.merge(config)
+    given = config or Config()
+    # Merged one by one: a caller who sets only the number of attempts would get botocore's oldest mode, which repeats
+    # DynamoDB's calls without jitter. And a copy, since botocore writes into it.
+    retries: Any = {**_DEFAULTS["retries"], **(getattr(given, "retries", None) or {})}
+    merged = AioConfig(**_DEFAULTS).merge(given).merge(Config(retries=retries))
     for name in ("connector_args", "http_session_cls"):  # AioConfig's own, which its merge drops
-        if hasattr(config, name):
-            setattr(merged, name, getattr(config, name))
+        if hasattr(given, name):
+            setattr(merged, name, getattr(given, name))
     return merged
 
 
@@ -367,7 +368,8 @@ class _Attempts:
     __slots__ = ("client", "corrupt", "ended", "maybe_applied", "sent")
 
     def __init__(self, client: _SharedClient) -> None:
-        self.client = client
+        # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
+        self.client = weakref.ref(client)
         self.sent = self.ended = 0
         self.maybe_applied = self.corrupt = False
 
@@ -382,7 +384,8 @@ _current: ContextVar[_Attempts] = ContextVar("langchain_dynamodb_attempts")
 
 def _attempt_begins(**_: object) -> None:
     attempts = _current.get()
-    if attempts.client.closed:  # aiobotocore would open a session here that nobody closes
+    client = attempts.client()
+    if client is None or client.closed:  # aiobotocore would open a session here that nobody closes
         raise RepositoryClosedError("The repository or the event loop was closed during this call.")
     attempts.sent += 1
 

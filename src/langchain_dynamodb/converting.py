@@ -38,15 +38,16 @@ class Converter:
         if not pages:
             return await self.steps.from_community(key, item, new)
         intent = self.steps.intent(op, "convert", now, 0, layout.drafts)
-        held = await self._announced(key, item, intent)
-        try:
-            if not await self.steps.table.put_pages(key, now, pages):
-                raise Refused(None, retried=False)
-            return await self.steps.from_community(key, held, new)
-        except (ChatHistoryError, Refused):
-            with contextlib.suppress(ChatHistoryError, Refused):
-                await self._take_back(key, held, intent)
-            raise
+        async with self.steps.unless_cancelled(key, intent, versioned=False):
+            held = await self._announced(key, item, intent)
+            try:
+                if not await self.steps.table.put_pages(key, now, pages):
+                    raise Refused(None, retried=False)
+                return await self.steps.from_community(key, held, new)
+            except (ChatHistoryError, Refused):
+                with contextlib.suppress(ChatHistoryError, Refused):
+                    await self._take_back(key, held, intent)
+                raise
 
     async def _announced(self, key: SessionKey, item: CommunityItem, intent: Intent) -> CommunityItem:
         """Declare the conversion on the item, unless its 400 KB have no room for that: safety does not depend on it."""

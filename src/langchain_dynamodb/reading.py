@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -92,7 +92,7 @@ class Reader:
             return Snapshot(item, messages)
         raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
 
-    async def iterate(self, key: SessionKey) -> AsyncIterator[BaseMessage]:
+    async def iterate(self, key: SessionKey) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, a few pages in memory at a time.
 
         Pages are read strongly: going forward, there is no committed version yet to verify them by.
@@ -103,9 +103,10 @@ class Reader:
         if isinstance(item, CommunityItem):
             tail = self.natives(key, item)
         else:
-            async for batch in self._iterate_pages(key, item):
-                for message in batch:
-                    yield message
+            async with contextlib.aclosing(self._iterate_pages(key, item)) as batches:
+                async for batch in batches:
+                    for message in batch:
+                        yield message
             tail = await self._decode(self.tail_lines(key, item), str(key))
         for message in tail:
             yield message
@@ -192,7 +193,7 @@ class Reader:
             self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
         return lines
 
-    async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncIterator[list[BaseMessage]]:
+    async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
         previous: Page | None = None
         parts: list[bytes] = []
         for start in range(item.first_page, item.pages, ITER_PAGES):

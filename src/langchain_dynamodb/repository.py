@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
@@ -196,13 +197,14 @@ class AsyncSessionRepository:
         snapshot = await self._reader.snapshot(key, limit, unless_version)
         return None if snapshot is None else _chat_session(snapshot)
 
-    async def iter_messages(self, session: Session) -> AsyncIterator[BaseMessage]:
+    async def iter_messages(self, session: Session) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, with a few pages in memory at a time.
 
         Raises `VersionConflictError` when the history is rewritten or deleted meanwhile, and `CorruptSessionError`.
         """
-        async for message in self._reader.iterate(self._key(session)):
-            yield message
+        async with contextlib.aclosing(self._reader.iterate(self._key(session))) as messages:
+            async for message in messages:
+                yield message
 
     async def replace(
         self, session: Session, messages: Sequence[BaseMessage], *, expected_version: int | None = None

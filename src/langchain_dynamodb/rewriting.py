@@ -87,9 +87,11 @@ class Rewriter:
             meant = generation
             try:
                 busy = expected is None and patience.attempt >= LEASE_AFTER
-                if busy and isinstance(item, SessionItem):
-                    item = await self.steps.lease(key, item, new_op())
-                return await self.steps.remove(key, item)
+                if not (busy and isinstance(item, SessionItem)):
+                    return await self.steps.remove(key, item)
+                held = await self.steps.lease(key, item, new_op())
+                async with self.steps.giving_back(key, held):
+                    return await self.steps.remove(key, held)
             except Refused as refused:
                 in_doubt = in_doubt or refused.retried
             except StorageError as error:

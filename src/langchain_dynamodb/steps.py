@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from . import conditions, plan
-from .attempts import Patience, State, new_op
+from .attempts import Patience, State, last_words, new_op
 from .cache import LRU
 from .errors import ChatHistoryError
 from .keys import SessionKey
@@ -77,7 +78,8 @@ class Steps:
     ) -> SessionItem:
         """Declare what may be written, put the pages, commit."""
         base = item or plan.unborn(intent.generation)
-        start = await self.swing(key, item, plan.declared(base, intent, self.clock()))
+        async with self.unless_cancelled(key, intent):
+            start = await self.swing(key, item, plan.declared(base, intent, self.clock()))
         async with self.giving_back(key, start):
             try:
                 if not await self.table.put_pages(key, start.generation, pages(start)):
@@ -106,20 +108,40 @@ class Steps:
         """Keep other writers off a busy session; returns its state, with our intent on it."""
         intent = self.intent(op, "lease", item.generation, item.pages, ())
         request = conditions.lease(item, intent, self.table.names, self.clock())
-        held = await self.table.update(key, request)
+        async with self.unless_cancelled(key, intent):
+            held = await self.table.update(key, request)
         assert isinstance(held, SessionItem)  # the condition saw to it
         return held
 
     @contextlib.asynccontextmanager
     async def giving_back(self, key: SessionKey, item: SessionItem | None) -> AsyncIterator[None]:
         """Where a write fails that holds an intent, take it back at once, as far as DynamoDB can be reached."""
+        if not (item and item.intent):
+            yield
+            return
+        try:
+            async with self.unless_cancelled(key, item.intent):
+                yield
+        except (ChatHistoryError, Refused):
+            with contextlib.suppress(ChatHistoryError, Refused):
+                await self.abandon(key, item)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def unless_cancelled(self, key: SessionKey, intent: Intent, *, versioned: bool = True) -> AsyncIterator[None]:
+        """Where the task that declares or holds this intent is cancelled, end its lease: others need not wait for it.
+
+        One request. The pages are left to whoever meets the intent: some may be on their way still.
+        """
         try:
             yield
-        except (ChatHistoryError, Refused):
-            if item and item.intent:
-                with contextlib.suppress(ChatHistoryError, Refused):
-                    await self.abandon(key, item)
+        except asyncio.CancelledError:
+            await last_words(self._end_lease(key, intent, versioned))
             raise
+
+    async def _end_lease(self, key: SessionKey, intent: Intent, versioned: bool) -> None:
+        with contextlib.suppress(ChatHistoryError, Refused):
+            await self.table.update(key, conditions.end_lease(intent, self.table.names, versioned=versioned))
 
     def is_settled(self, item: SessionItem | CommunityItem | None) -> bool:
         """Whether writes can build on this item as it is. None may also mean that the engine did not say."""
@@ -152,17 +174,18 @@ class Steps:
         assert intent is not None
         mine = replace(intent, op=new_op(), lease=self.clock() + int(LEASE_SECONDS * 1e6))
         numbers = range(intent.first, intent.last + 1)
-        if isinstance(item, CommunityItem):
-            held = await self.from_community(key, item, replace(item, intent=mine))
-            await self.table.discard_pages(key, intent.generation, numbers, intent.generation)
-            await self.from_community(key, held, replace(held, intent=None))
-            return
-        taken = await self.swing(key, item, replace(item, version=item.version + 1, intent=mine))
-        await self.table.discard_pages(key, item.generation, numbers, taken.version)
-        if taken.created:
-            await self.swing(key, taken, plan.released(taken))
-        else:
-            await self.table.delete(key, conditions.delete_item(taken, self.table.names))
+        async with self.unless_cancelled(key, mine, versioned=isinstance(item, SessionItem)):
+            if isinstance(item, CommunityItem):
+                held = await self.from_community(key, item, replace(item, intent=mine))
+                await self.table.discard_pages(key, intent.generation, numbers, intent.generation)
+                await self.from_community(key, held, replace(held, intent=None))
+                return
+            taken = await self.swing(key, item, replace(item, version=item.version + 1, intent=mine))
+            await self.table.discard_pages(key, item.generation, numbers, taken.version)
+            if taken.created:
+                await self.swing(key, taken, plan.released(taken))
+            else:
+                await self.table.delete(key, conditions.delete_item(taken, self.table.names))
 
     async def remove(self, key: SessionKey, item: SessionItem | CommunityItem) -> None:
         """Remove all items of a session, beginning (unless that was done before) with a mark that hides it."""
