@@ -571,6 +571,19 @@ def test_invalid_input_end_to_end(client: TestClient) -> None:
     assert (answer.status_code, "at most 2021 fit" in answer.json()["detail"]) == (422, True)
 
 
+def test_wrong_settings_are_the_servers_fault(open_sessions: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that the table does not have and a missing region are not blamed on the client's input."""
+    with TestClient(application(open_sessions, tenants)) as client:
+        misfit = client.get("/partition/x", headers={"X-User": "alice"})
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with TestClient(application(open_sessions)) as client:
+        nowhere = client.get("/chats/x")
+    assert [(answer.status_code, answer.json()["code"]) for answer in (misfit, nowhere)] == 2 * [
+        (500, "internal_error")
+    ]
+
+
 def test_other_errors_are_left_alone() -> None:
     """The handlers take errors of this package only."""
     with pytest.raises(KeyError):
