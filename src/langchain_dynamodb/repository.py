@@ -134,7 +134,7 @@ class AsyncSessionRepository:
 
         With `ttl`, expiry is enabled on it.
 
-        Raises `InvalidInputError` where the existing table has other keys or another TTL attribute.
+        Raises `SettingsError` where the existing table has other keys or another TTL attribute.
         """
         keys = [self.primary_key_name]
         if sort_key_name is not None:

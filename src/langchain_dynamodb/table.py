@@ -14,8 +14,8 @@ from .connection import ConditionFailed, Connection
 from .errors import (
     AccessDeniedError,
     CorruptSessionError,
-    InvalidInputError,
     OutcomeUnknownError,
+    SettingsError,
     StorageError,
     TableNotFoundError,
     ThrottledError,
@@ -178,12 +178,12 @@ class Table:
     async def create(self, key_names: Sequence[str], ttl: bool) -> None:
         """Create the table on demand capacity with text keys, wait until it is active; nothing to do where it is.
 
-        Raises `InvalidInputError` where a table of that name has other keys.
+        Raises `SettingsError` where a table of that name has other keys.
         """
         schema = [{"AttributeName": n, "KeyType": kind} for n, kind in zip(key_names, ("HASH", "RANGE"), strict=False)]
         description = await self._until_active(schema)
         if description["KeySchema"] != schema:
-            raise InvalidInputError(
+            raise SettingsError(
                 f"table {self.name!r} exists with the keys {_shown(description['KeySchema'])}, not {_shown(schema)}: "
                 "name those, or choose another table name"
             )
@@ -236,13 +236,13 @@ class Table:
                 raise
 
     async def _expires_items(self) -> bool:
-        """Whether TTL is on; raises `InvalidInputError` where it is on by another attribute."""
+        """Whether TTL is on; raises `SettingsError` where it is on by another attribute."""
         description = await self.connection.call("describe_time_to_live", {"TableName": self.name}, write=False)
         current = description.get("TimeToLiveDescription", {})
         if current.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
             return False
         if current.get("AttributeName", self.names.ttl) != self.names.ttl:
-            raise InvalidInputError(
+            raise SettingsError(
                 f"table {self.name!r} expires items by attribute {current['AttributeName']!r}, "
                 f"not {self.names.ttl!r}: set ttl_key_name to it"
             )
@@ -257,17 +257,17 @@ class Table:
             return await self.connection.call(operation, {"TableName": self.name, **request}, write=write)
         except StorageError as error:
             if error.code == "ValidationException" and (wrong := await self._key_problem(key)):
-                raise InvalidInputError(wrong) from error
+                raise SettingsError(wrong) from error
             raise
 
     async def _check_shape(self, key: SessionKey) -> None:
-        """Raise `InvalidInputError` unless the key has the table's attributes; asks DynamoDB once per process."""
+        """Raise `SettingsError` unless the key has the table's attributes; asks DynamoDB once per process."""
         place = self.connection.settings, self.name, key.shape
         if _fitting.get(place):
             return
         with contextlib.suppress(AccessDeniedError, ThrottledError):  # may not look: DynamoDB refuses what is wrong
             if wrong := await self._misfit(key):
-                raise InvalidInputError(wrong)
+                raise SettingsError(wrong)
         _fitting.put(place, True)
 
     async def _key_problem(self, key: SessionKey) -> str | None:

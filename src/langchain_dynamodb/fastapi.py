@@ -1,0 +1,313 @@
+"""Sessions in a FastAPI application: a lifespan, dependencies, preconditions by ETag, errors as answers.
+
+Needs the extra ``fastapi``. How to use it: docs/howto/fastapi.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import quote
+
+try:
+    from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response, WebSocket
+    from fastapi.requests import HTTPConnection
+    from fastapi.responses import JSONResponse
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f'langchain_dynamodb.fastapi needs {error.name}: pip install "langchain-dynamodb[fastapi]"', name=error.name
+    ) from error
+
+from .blocking import SessionRepository
+from .errors import ChatHistoryError, InvalidInputError, SettingsError
+from .etags import EntityTags, Preconditions, etag, parse_tags
+from .exact import short
+from .history import DynamoDBChatMessageHistory
+from .keys import Session, is_utf8
+from .problems import MEDIA_TYPE, Problem, problem, version_conflict
+from .repository import AsyncSessionRepository
+
+__all__ = [
+    "PROBLEM_RESPONSES",
+    "ExpectedVersion",
+    "History",
+    "KnownVersion",
+    "SessionDependencies",
+    "SessionKey",
+    "Sessions",
+    "SyncSessions",
+    "composite_key",
+    "etag",
+    "install_error_handlers",
+    "not_modified",
+    "session_lifespan",
+    "tenant_key",
+]
+
+OpenRepository: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncSessionRepository]]
+TenantKey: TypeAlias = Callable[[str, str], Session]
+
+_log = logging.getLogger(__name__)
+
+
+def session_lifespan(
+    **repositories: OpenRepository,
+) -> Callable[[Any], AbstractAsyncContextManager[dict[str, AsyncSessionRepository]]]:
+    """Make a lifespan that opens a repository in each worker and closes it when the worker ends.
+
+    Each keyword is the name of a repository (the dependencies of this module look for ``sessions``) and what makes it:
+    ``FastAPI(lifespan=session_lifespan(sessions=lambda: AsyncSessionRepository("SessionTable")))``. Within a lifespan
+    of your own, ``async with session_lifespan(...)(app) as state`` and yield the state with what is yours.
+    """
+    for name, open_repository in repositories.items():
+        if not callable(open_repository):
+            raise InvalidInputError(
+                f"{name}={short(open_repository)} must be what makes a repository, since each worker opens its own: "
+                f'session_lifespan({name}=lambda: AsyncSessionRepository("SessionTable"))'
+            )
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[dict[str, AsyncSessionRepository]]:
+        async with AsyncExitStack() as stack:
+            yield {name: await stack.enter_async_context(make()) for name, make in repositories.items()}
+
+    return lifespan
+
+
+def tenant_key(tenant: str, session_id: str) -> str:
+    """One key attribute from tenant and session id: the tenant, percent-encoded, then ``/`` and the id.
+
+    No two pairs share a key, since an encoded tenant holds no slash.
+    """
+    return f"{quote(tenant, safe=':@')}/{session_id}"
+
+
+def composite_key(
+    partition_key_name: str, sort_key_name: str, *, partition_prefix: str = "", sort_prefix: str = ""
+) -> TenantKey:
+    """Make keys for a table with two key attributes: the tenant is the partition, the session id the sort key."""
+
+    def key(tenant: str, session_id: str) -> Session:
+        return {partition_key_name: partition_prefix + tenant, sort_key_name: sort_prefix + session_id}
+
+    return key
+
+
+class SessionDependencies:
+    """Dependencies for one repository and one way to name sessions; those of the module are for the plain case.
+
+    `state` is the repository's name in `session_lifespan`. `session_id` says where the id comes from: a ``Path(...)``
+    (by default the path parameter ``session_id``), ``Header(alias="X-Session-Id")``, ``Cookie(...)``, or a
+    ``Depends(...)`` on a function of your own. `tenant` is a dependency that returns whose session it is (a text that
+    is not empty; for nobody it raises ``HTTPException(401)``); `key` makes the session's key from tenant and id, and
+    must not make one key from two pairs (default: `tenant_key`). `history_size` is that of the histories.
+
+    Attributes, each for ``Annotated[..., Depends(...)]``: `sessions`, `sync_sessions`, `key` (the session's, for the
+    methods of a repository), `history`, `expected_version` and `known_version`.
+    """
+
+    def __init__(
+        self,
+        state: str = "sessions",
+        *,
+        session_id: Any = None,
+        tenant: Callable[..., Any] | None = None,
+        key: TenantKey | None = None,
+        history_size: int | None = None,
+    ) -> None:
+        if key is not None and tenant is None:
+            raise InvalidInputError("key= makes keys from tenant and session id: give tenant= too, or leave it out")
+
+        async def sessions(connection: HTTPConnection) -> AsyncSessionRepository:
+            return _repository(connection, state)
+
+        async def sync_sessions(connection: HTTPConnection) -> SessionRepository:
+            return SessionRepository.over(_repository(connection, state))
+
+        self.sessions = sessions
+        self.sync_sessions = sync_sessions
+        source = Path(description="Id of the chat session") if session_id is None else session_id
+        self.key = _plain_key(source) if tenant is None else _tenant_key(source, tenant, key or tenant_key)
+        self.history = _history(sessions, self.key, history_size)
+        self.expected_version = _expected_version(sessions, self.key)
+        self.known_version = _known_version(sessions, self.key)
+
+
+def _repository(connection: HTTPConnection, name: str) -> AsyncSessionRepository:
+    repository = getattr(connection.state, name, None)
+    if not isinstance(repository, AsyncSessionRepository):
+        raise SettingsError(
+            f"request.state holds no repository {name!r}: give FastAPI lifespan=session_lifespan({name}=...), or yield "
+            "its state from your own lifespan. A TestClient runs the lifespan only within a with block."
+        )
+    return repository
+
+
+def _plain_key(source: Any) -> Callable[..., Any]:
+    async def key(session_id: str = source) -> Session:
+        return session_id
+
+    return key
+
+
+def _tenant_key(source: Any, whose: Callable[..., Any], make: TenantKey) -> Callable[..., Any]:
+    async def key(session_id: str = source, tenant: Any = Depends(whose)) -> Session:
+        if not isinstance(tenant, str) or not tenant or not is_utf8(tenant):
+            raise SettingsError(
+                f"the tenant dependency returned {short(tenant)}: it must return a text that is not empty, or raise "
+                "HTTPException(401) where nobody is logged in"
+            )
+        if not session_id or not is_utf8(session_id):
+            raise InvalidInputError(f"session id {short(session_id)} must be a text (UTF-8) that is not empty")
+        return make(tenant, session_id)
+
+    return key
+
+
+def _history(sessions: Callable[..., Any], key: Callable[..., Any], history_size: int | None) -> Callable[..., Any]:
+    async def history(
+        repository: AsyncSessionRepository = Depends(sessions), session: Any = Depends(key)
+    ) -> DynamoDBChatMessageHistory:
+        return repository.history(session, history_size=history_size)
+
+    return history
+
+
+_IF_MATCH = "Change the session only if its ETag is (one of) these; `*`: only if it exists"
+_UNLESS_EXISTS = "`*`: only if there is no such session"
+_IF_NONE_MATCH = "ETags of what you have; answered with 304 while the session is still that"
+
+
+def _expected_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    async def expected_version(
+        request: Request,
+        repository: AsyncSessionRepository = Depends(sessions),
+        session: Any = Depends(key),
+        if_match: str | None = Header(default=None, alias="If-Match", description=_IF_MATCH),
+        if_none_match: str | None = Header(default=None, alias="If-None-Match", description=_UNLESS_EXISTS),
+    ) -> int | None:
+        conditions = Preconditions(_tags(request, "If-Match"), _tags(request, "If-None-Match"))
+        if conditions == Preconditions(None, None):
+            return None
+        if conditions.version is not None:
+            return conditions.version
+        version = (await repository.read(session, limit=0)).version
+        if not conditions.hold(version):
+            raise ProblemError(version_conflict(version, status=412))
+        return version
+
+    return expected_version
+
+
+def _known_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    async def known_version(
+        request: Request,
+        repository: AsyncSessionRepository = Depends(sessions),
+        session: Any = Depends(key),
+        if_none_match: str | None = Header(default=None, alias="If-None-Match", description=_IF_NONE_MATCH),
+    ) -> int | None:
+        tags = _tags(request, "If-None-Match") or EntityTags()
+        known = tags.strong | tags.weak
+        if len(known) <= 1 and not tags.anything:
+            return next(iter(known), None)
+        version = (await repository.read(session, limit=0)).version
+        return version if tags.match(version, weakly=True) else None
+
+    return known_version
+
+
+def _tags(request: Request, header: str) -> EntityTags | None:
+    try:
+        return parse_tags(header, request.headers.getlist(header))
+    except ValueError as error:
+        raise ProblemError(Problem(400, "malformed_header", str(error))) from None
+
+
+def not_modified(version: int | None) -> Response:
+    """Answer 304: the client's copy, which is of this version, is still the session."""
+    return Response(status_code=304, headers={} if version is None else {"ETag": etag(version)})
+
+
+class ProblemError(HTTPException):
+    """What the dependencies answer a request with; FastAPI knows it without the handlers below too."""
+
+    def __init__(self, told: Problem) -> None:
+        super().__init__(told.status, told.detail, dict(told.headers))
+        self.problem = told
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer errors of this package with their status and a problem document (docs/howto/fastapi.md has the table).
+
+    Those that are the server's own go to the log ``langchain_dynamodb.fastapi``, and no detail of them to the client.
+    """
+    app.add_exception_handler(ChatHistoryError, _answer)
+    app.add_exception_handler(ProblemError, _answer)
+
+
+async def _answer(connection: Any, error: Exception) -> Any:  # of a request or of a WebSocket
+    if isinstance(error, ProblemError):
+        told = error.problem
+    else:
+        assert isinstance(error, ChatHistoryError)
+        told = problem(error, conditional=_is_conditional_change(connection))
+    if told.status >= 500:
+        where = f"{connection.scope['type']} {connection.url.path}"
+        _log.log(logging.ERROR if told.status == 500 else logging.WARNING, "%s failed", where, exc_info=error)
+    if isinstance(connection, WebSocket):
+        with contextlib.suppress(RuntimeError):  # closed already
+            await connection.close(1013 if told.status == 503 else 1011, told.code)
+        return None
+    return JSONResponse(told.document, told.status, dict(told.headers), MEDIA_TYPE)
+
+
+def _is_conditional_change(connection: HTTPConnection) -> bool:
+    changes = connection.scope.get("method") not in ("GET", "HEAD")
+    return changes and ("if-match" in connection.headers or "if-none-match" in connection.headers)
+
+
+_DOCUMENT = {
+    "type": "object",
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "current_version": {"type": "integer"},
+    },
+    "required": ["title", "status", "detail", "code"],
+}
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _DOCUMENT}}}
+    for status, description in {
+        409: "The session is at another version",
+        412: "The session does not meet If-Match or If-None-Match",
+        413: "A message is too large",
+        503: "Busy or throttled: try again",
+    }.items()
+}
+"""For ``FastAPI(responses=PROBLEM_RESPONSES)``, so that the OpenAPI document tells of them."""
+
+_plain = SessionDependencies()
+
+Sessions = Annotated[AsyncSessionRepository, Depends(_plain.sessions)]
+"""The repository ``sessions`` of `session_lifespan`."""
+
+SyncSessions = Annotated[SessionRepository, Depends(_plain.sync_sessions)]
+"""The same for endpoints made with ``def``, which run in threads: its methods wait."""
+
+SessionKey = Annotated[Session, Depends(_plain.key)]
+"""The key of the session that the path parameter ``session_id`` names."""
+
+History = Annotated[DynamoDBChatMessageHistory, Depends(_plain.history)]
+"""The LangChain history of that session, for endpoints of both kinds."""
+
+ExpectedVersion = Annotated[int | None, Depends(_plain.expected_version)]
+"""The version at which ``If-Match`` or ``If-None-Match`` allow a change of that session; None: at any."""
+
+KnownVersion = Annotated[int | None, Depends(_plain.known_version)]
+"""The version of that session which ``If-None-Match`` says the client has; None: it has none that counts."""

@@ -1,0 +1,644 @@
+"""FastAPI: lifespan, dependencies, tenants, preconditions, errors as answers. Requests go through the whole stack."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import itertools
+import logging
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Path, Query, Request, Response, WebSocket
+from fastapi.testclient import TestClient
+from langchain_core.messages import HumanMessage
+
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, errors
+from langchain_dynamodb.fastapi import (
+    PROBLEM_RESPONSES,
+    ExpectedVersion,
+    History,
+    KnownVersion,
+    SessionDependencies,
+    SessionKey,
+    Sessions,
+    SyncSessions,
+    composite_key,
+    etag,
+    install_error_handlers,
+    not_modified,
+    session_lifespan,
+    tenant_key,
+)
+from langchain_dynamodb.problems import problem
+from support import SMALL, Call, Hooked, Recorder, watch
+
+HOW_TO = FilePath(__file__).parent.parent / "docs/howto/fastapi.md"
+Open = Callable[..., Any]
+chats = APIRouter()
+
+
+@chats.get("/chats/{session_id}")
+async def show(key: SessionKey, sessions: Sessions, known: KnownVersion, response: Response) -> Any:
+    """Read, unless the client has it."""
+    chat = await sessions.read(key, unless_version=known)
+    if chat is None:
+        return not_modified(known)
+    response.headers["ETag"] = etag(chat.version)
+    return [message.text for message in chat.messages]
+
+
+@chats.post("/chats/{session_id}")
+async def say(text: str, key: SessionKey, sessions: Sessions, expected: ExpectedVersion, response: Response) -> None:
+    """Append under the client's conditions."""
+    version = await sessions.append(key, [HumanMessage(text)], expected_version=expected)
+    response.headers["ETag"] = etag(version)
+
+
+@chats.post("/history/{session_id}")
+async def say_to_history(text: str, history: History) -> list[str]:
+    """Append by the adapter."""
+    await history.aadd_messages([HumanMessage(text)])
+    return [message.text for message in await history.aget_messages()]
+
+
+@chats.post("/sync/{session_id}")
+def say_in_a_thread(text: str, key: SessionKey, sessions: SyncSessions, history: History) -> list[str]:
+    """Both facades in a thread."""
+    sessions.append(key, [HumanMessage(text)])
+    return [message.text for message in history.messages]
+
+
+@chats.post("/own/{session_id}")
+async def say_at(version: int, key: SessionKey, sessions: Sessions) -> None:
+    """A condition of the application's own."""
+    await sessions.append(key, [HumanMessage("own")], expected_version=version)
+
+
+@chats.get("/alive")
+async def alive() -> str:
+    """Answer if the loop is free."""
+    return "yes"
+
+
+@pytest.fixture
+def open_sessions(engine: Any, table_name: str) -> Open:
+    """What makes repositories on a fresh table."""
+    return partial(AsyncSessionRepository, table_name, endpoint_url=engine.endpoint_url)
+
+
+def application(open_repository: Open, router: APIRouter = chats) -> FastAPI:
+    """An application with everything installed."""
+    app = FastAPI(lifespan=session_lifespan(sessions=open_repository))
+    app.include_router(router)
+    install_error_handlers(app)
+    return app
+
+
+@pytest.fixture
+def client(open_sessions: Open) -> Iterator[TestClient]:
+    """Speak to the application above."""
+    with TestClient(application(open_sessions)) as client:
+        yield client
+
+
+# --- Lifespan ---
+
+
+def test_one_repository_per_worker(open_sessions: Open) -> None:
+    """A worker opens one for all its requests and closes it; the next worker of the same application has its own."""
+    opened = []
+
+    def make() -> AsyncSessionRepository:
+        opened.append(open_sessions())
+        return opened[-1]
+
+    app = application(make)
+    assert opened == []
+    for worker in (1, 2):
+        with TestClient(app) as client:
+            assert [client.post("/history/s", params={"text": "hi"}).status_code for _ in range(3)] == [200] * 3
+        assert len(opened) == worker
+    assert [repository._connection._closed for repository in opened] == [True, True]
+
+
+def test_several_repositories_in_a_lifespan_of_ones_own(open_sessions: Open) -> None:
+    """Each has its name in the state, beside what the application yields itself."""
+    lifespan = session_lifespan(sessions=open_sessions, notes=lambda: open_sessions(history_messages_key="Notes"))
+    notes = SessionDependencies("notes")
+
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        async with lifespan(app) as state:
+            await state["notes"].append("s", [HumanMessage("noted")])
+            yield {**state, "mine": "mine"}
+
+    app = FastAPI(lifespan=own)
+
+    def where(request: Request, first: Sessions, second: AsyncSessionRepository = Depends(notes.sessions)) -> list[str]:
+        return [request.state.mine, first.history_messages_key, second.history_messages_key]
+
+    app.get("/where")(where)
+    with TestClient(app) as client:
+        assert client.get("/where").json() == ["mine", "History", "Notes"]
+
+
+def test_an_opener_may_prepare(engine: Any, table_name: str) -> None:
+    """What makes a repository may be a context manager of one's own, for what has to happen first."""
+    steps = []
+
+    @asynccontextmanager
+    async def prepared() -> AsyncIterator[AsyncSessionRepository]:
+        async with AsyncSessionRepository(table_name, endpoint_url=engine.endpoint_url) as sessions:
+            await sessions.create_table()
+            steps.append("ready")
+            yield sessions
+            steps.append("ending")
+
+    with TestClient(application(prepared)) as client:
+        assert client.post("/history/s", params={"text": "hi"}).json() == ["hi"]
+        assert steps == ["ready"]
+    assert steps == ["ready", "ending"]
+
+
+def test_without_the_lifespan() -> None:
+    """Where no lifespan ran, the error names what is missing."""
+    app = FastAPI()
+    app.include_router(chats)
+    with pytest.raises(errors.SettingsError, match=r"no repository 'sessions'.*session_lifespan\(sessions="):
+        TestClient(app).get("/chats/s")
+
+
+def test_a_repository_is_no_opener(open_sessions: Open) -> None:
+    """One repository for several workers, or closed and used again, is refused when the application is made."""
+    with pytest.raises(errors.InvalidInputError, match=r"session_lifespan\(sessions=lambda"):
+        session_lifespan(sessions=open_sessions())  # type: ignore[arg-type]
+
+
+# --- Dependencies ---
+
+
+def test_history_and_repository_are_one(client: TestClient) -> None:
+    """What the adapter stores the repository reads, and the other way round."""
+    client.post("/chats/s", params={"text": "one"})
+    assert client.post("/history/s", params={"text": "two"}).json() == ["one", "two"]
+    assert client.post("/sync/s", params={"text": "three"}).json() == ["one", "two", "three"]
+    assert client.get("/chats/s").json() == ["one", "two", "three"]
+    assert client.get("/chats/other").json() == []
+
+
+SOURCES = {
+    "/by-path/s1": (Path(alias="chat"), {}, {}),
+    "/by-header/x": (Header(alias="X-Session-Id"), {"X-Session-Id": "s1"}, {}),
+    "/by-cookie/x": (Cookie(alias="sid"), {"Cookie": "sid=s1"}, {}),
+    "/by-query/x": (Query(alias="sid"), {}, {"sid": "s1"}),
+    "/by-own/x": (Depends(lambda: "s1"), {}, {}),
+    "/by-whole-key/x": (Depends(lambda: {"SessionId": "s1"}), {}, {}),
+}
+
+
+@pytest.mark.parametrize("address", SOURCES)
+def test_where_the_id_comes_from(address: str, open_sessions: Open) -> None:
+    """Path, header, cookie, query or a function of the application's own; the history has the size asked for."""
+    source, headers, params = SOURCES[address]
+    own = SessionDependencies(session_id=source, history_size=2)
+    router = APIRouter()
+
+    async def read(
+        history: DynamoDBChatMessageHistory = Depends(own.history), key: Any = Depends(own.key)
+    ) -> tuple[Any, int | None]:
+        return history.key["SessionId"], history.history_size
+
+    router.get(address.rpartition("/")[0] + "/{chat}")(read)
+    with TestClient(application(open_sessions, router)) as client:
+        assert client.get(address, headers=headers, params=params).json() == ["s1", 2]
+
+
+def test_sync_endpoints_share_one_thread_and_leave_the_loop_free(open_sessions: Open) -> None:
+    """However many requests of `def` endpoints wait for DynamoDB: the loop goes on, in one thread beside it."""
+    waiting = [threading.Event() for _ in range(4)]
+    release = threading.Event()
+
+    async def hold(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "update_item" and (free := next((event for event in waiting if not event.is_set()), None)):
+            free.set()
+            await asyncio.to_thread(release.wait)
+        return await proceed()
+
+    def make() -> AsyncSessionRepository:
+        repository = open_sessions()
+        watch(repository, Hooked, hold)
+        return repository
+
+    with TestClient(application(make)) as client, ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(client.post, f"/sync/{i}", params={"text": "hi"}) for i in range(4)]
+        assert [event.wait(30) for event in waiting] == [True] * 4
+        assert client.get("/alive").json() == "yes"
+        assert [thread.name for thread in threading.enumerate()].count("langchain-dynamodb") == 1
+        release.set()
+        assert [answer.result().json() for answer in answers] == [["hi"]] * 4
+
+
+# --- Tenants ---
+
+TOKENS = ("a", "/", "%", "%2F", "#")
+TEXTS = sorted({"".join(tokens) for length in (1, 2, 3) for tokens in itertools.product(TOKENS, repeat=length)})
+
+
+@pytest.mark.parametrize("key", [tenant_key, composite_key("PK", "SK", partition_prefix="a/", sort_prefix="b#")])
+def test_no_two_sessions_share_a_key(key: Any) -> None:
+    """Whatever tenants and ids consist of, separators and encoded separators included, two pairs have two keys."""
+    pairs = list(itertools.product(TEXTS, TEXTS))
+    assert len({str(key(*pair)) for pair in pairs}) == len(pairs)
+
+
+def test_keys() -> None:
+    """What the keys are: others (IAM policies, scripts) rely on it."""
+    assert tenant_key("eu-west-1:a/b@c.d*", "e/f") == "eu-west-1:a%2Fb@c.d%2A/e/f"
+    prefixed = composite_key("PK", "SK", partition_prefix="USER#", sort_prefix="CHAT#")
+    assert prefixed("alice", "first") == {"PK": "USER#alice", "SK": "CHAT#first"}
+    assert composite_key("PK", "SK")("alice", "first") == {"PK": "alice", "SK": "first"}
+
+
+def user(x_user: Annotated[str | None, Header()] = None) -> Any:
+    """Who is logged in, as the tests say it."""
+    return x_user
+
+
+PER_USER = SessionDependencies(tenant=user)
+IN_PARTITIONS = SessionDependencies(tenant=user, key=composite_key("PK", "SK"))
+BY_HEADER = SessionDependencies(tenant=user, session_id=Header(alias="X-Session-Id"))
+tenants = APIRouter()
+
+
+def add_tenant_routes(path: str, dependencies: SessionDependencies) -> None:
+    """Append and read by each kind of dependencies."""
+
+    @tenants.post(path, name=path)
+    async def post(text: str, history: Any = Depends(dependencies.history)) -> None:
+        await history.aadd_messages([HumanMessage(text)])
+
+    @tenants.get(path)
+    def read(key: Any = Depends(dependencies.key), sessions: Any = Depends(dependencies.sync_sessions)) -> Any:
+        return [message.text for message in sessions.read(key).messages]
+
+
+add_tenant_routes("/user/{session_id:path}", PER_USER)
+add_tenant_routes("/partition/{session_id:path}", IN_PARTITIONS)
+add_tenant_routes("/header", BY_HEADER)
+IDS = ["x", "x/x", "bob/x", "../bob/x"]
+
+
+@pytest.mark.parametrize("kind", ["user", "partition", "header"])
+def test_no_user_reaches_anothers_session(
+    kind: str, open_sessions: Open, composite_table_name: str, engine: Any
+) -> None:
+    """Each user has sessions of all these ids; every one holds what that user said, and nothing else."""
+    if kind == "partition":
+        open_sessions = partial(AsyncSessionRepository, composite_table_name, endpoint_url=engine.endpoint_url)
+    said = {(who, name): f"{who} in {name}" for who in ("alice", "bob", "bob/x") for name in IDS}
+
+    def target(who: str, name: str) -> dict[str, Any]:
+        if kind == "header":
+            return {"url": "/header", "headers": {"X-User": who, "X-Session-Id": name}}
+        return {"url": f"/{kind}/" + name.replace("..", "%2E%2E"), "headers": {"X-User": who}}
+
+    with TestClient(application(open_sessions, tenants)) as client:
+        for pair, text in said.items():
+            assert client.post(**target(*pair), params={"text": text}).status_code == 200
+        assert {pair: client.get(**target(*pair)).json() for pair in said} == {pair: [said[pair]] for pair in said}
+
+
+@pytest.mark.parametrize("tenant", [None, "", 7, b"alice", "\ud800"], ids=ascii)
+def test_nobody_shares_a_tenant(tenant: Any, open_sessions: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """A tenant dependency that returns no text is a fault of the server, not a tenant of all who are not logged in."""
+    app = application(open_sessions, tenants)
+    app.dependency_overrides[user] = lambda: tenant
+    with TestClient(app) as client:
+        answer = client.get("/user/x")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "HTTPException(401)" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["user/", "header"])
+def test_an_empty_id_is_refused(kind: str, open_sessions: Open) -> None:
+    """It would otherwise be the id of one more session."""
+    with TestClient(application(open_sessions, tenants)) as client:
+        answer = client.get(f"/{kind}", headers={"X-User": "alice", "X-Session-Id": ""})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+def test_a_key_without_a_tenant_is_refused() -> None:
+    """It would never be used."""
+    with pytest.raises(errors.InvalidInputError, match="tenant="):
+        SessionDependencies(key=composite_key("PK", "SK"))
+
+
+# --- ETag, If-None-Match, If-Match ---
+
+
+def test_a_known_version_is_not_read_again(open_sessions: Open) -> None:
+    """304 by one look at the session item, whatever its pages hold; 200 and the new ETag once it has changed."""
+    log: list[tuple[str, Mapping[str, Any]]] = []
+
+    def make() -> AsyncSessionRepository:
+        repository = open_sessions(sizes=SMALL)
+        log_of = watch(repository, Recorder)
+        log_of.log = log
+        return repository
+
+    texts = [f"{i} " + "word " * 40 for i in range(12)]
+    with TestClient(application(make)) as client:
+        for text in texts:
+            client.post("/chats/s", params={"text": text})
+        first = client.get("/chats/s")
+        assert first.json() == texts
+        log.clear()
+        again = client.get("/chats/s", headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+        assert [operation for operation, _ in log] == ["get_item"]
+        added = client.post("/chats/s", params={"text": "more"})
+        changed = client.get("/chats/s", headers={"If-None-Match": first.headers["ETag"]})
+        assert (changed.status_code, changed.headers["ETag"]) == (200, added.headers["ETag"])
+        assert changed.json() == [*texts, "more"]
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("{now}", 304),
+        ("W/{now}", 304),
+        ('"1", {now}', 304),
+        ('"1", W/{now}', 304),
+        ("*", 304),
+        ('"1"', 200),
+        ('"1", "2"', 200),
+        ('"of-another-server"', 200),
+        ('"0"', 200),
+        ("1", 400),
+        ("{now}, *", 400),
+    ],
+)
+def test_if_none_match_on_a_read(client: TestClient, header: str, status: int) -> None:
+    """Lists and weak tags count; one that is malformed is told."""
+    now = client.post("/chats/s", params={"text": "hi"}).headers["ETag"]
+    answer = client.get("/chats/s", headers={"If-None-Match": header.format(now=now)})
+    assert answer.status_code == status
+    if status == 400:
+        assert (answer.json()["code"], "double quotes" in answer.json()["detail"]) == ("malformed_header", True)
+
+
+def test_an_absent_session_has_a_tag_too(client: TestClient) -> None:
+    """Version 0: known to be absent is 304, and `*` does not match it."""
+    assert client.get("/chats/s").headers["ETag"] == '"0"'
+    assert client.get("/chats/s", headers={"If-None-Match": '"0"'}).status_code == 304
+    assert client.get("/chats/s", headers={"If-None-Match": "*"}).status_code == 200
+    assert client.get("/chats/s", headers={"If-None-Match": '"0", "1"'}).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("headers", "absent", "present"),
+    [
+        ({}, 200, 200),
+        ({"If-Match": "{now}"}, 200, 200),
+        ({"If-Match": '"1"'}, 412, 412),
+        ({"If-Match": '"1", {now}'}, 200, 200),
+        ({"If-Match": '"1", "2"'}, 412, 412),
+        ({"If-Match": "W/{now}"}, 412, 412),
+        ({"If-Match": '"of-another-server"'}, 412, 412),
+        ({"If-Match": "*"}, 412, 200),
+        ({"If-None-Match": "*"}, 200, 412),
+        ({"If-None-Match": "{now}"}, 412, 412),
+        ({"If-None-Match": '"1"'}, 200, 200),
+        ({"If-Match": "*", "If-None-Match": '"1"'}, 412, 200),
+        ({"If-Match": "*", "If-None-Match": "{now}"}, 412, 412),
+        ({"If-Match": "now"}, 400, 400),
+        ({"If-None-Match": "W/"}, 400, 400),
+    ],
+)
+def test_conditions_of_a_change(client: TestClient, headers: dict[str, str], absent: int, present: int) -> None:
+    """A change happens exactly under its conditions, on a session that is absent (version 0) and on one that is not."""
+    client.post("/chats/present", params={"text": "hi"})
+    for name, status in (("absent", absent), ("present", present)):
+        before = client.get(f"/chats/{name}")
+        now = before.headers["ETag"]
+        sent = {header: value.format(now=now) for header, value in headers.items()}
+        answer = client.post(f"/chats/{name}", params={"text": "more"}, headers=sent)
+        after = client.get(f"/chats/{name}")
+        assert answer.status_code == status
+        assert after.json() == before.json() + (["more"] if status == 200 else [])
+        assert status == 400 or answer.headers["ETag"] == after.headers["ETag"]
+        if status == 412:
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert (answer.json()["code"], etag(answer.json()["current_version"])) == ("version_conflict", now)
+
+
+def test_a_condition_holds_when_the_change_happens(open_sessions: Open) -> None:
+    """Where a look was needed, a change by another writer between it and the append is a conflict, not overlooked."""
+
+    async def hold(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "get_item":
+            await open_sessions().append("s", [HumanMessage("meanwhile")])
+        return response
+
+    def make() -> AsyncSessionRepository:
+        repository = open_sessions()
+        watch(repository, Hooked, hold)
+        return repository
+
+    with TestClient(application(open_sessions)) as client:
+        client.post("/chats/s", params={"text": "hi"})
+    with TestClient(application(make)) as client:
+        assert client.post("/chats/s", params={"text": "late"}, headers={"If-Match": "*"}).status_code == 412
+    with TestClient(application(open_sessions)) as client:
+        assert "late" not in client.get("/chats/s").json()
+
+
+def test_conflict(client: TestClient) -> None:
+    """The application's own condition fails with 409, one of the request's headers with 412; both tell the version."""
+    current = client.post("/chats/s", params={"text": "hi"}).headers["ETag"]
+    for headers, status, title in (({}, 409, "Conflict"), ({"If-Match": '"1"'}, 412, "Precondition Failed")):
+        path, params = ("own", {"version": "1"}) if status == 409 else ("chats", {"text": "me too"})
+        answer = client.post(f"/{path}/s", params=params, headers=headers)
+        assert (answer.status_code, answer.headers["ETag"]) == (status, current)
+        assert answer.json() == {
+            "title": title,
+            "status": status,
+            "detail": "The session has changed since you read it: read it again, then repeat the change.",
+            "code": "version_conflict",
+            "current_version": int(current.strip('"')),
+            "expected_version": 1,
+        }
+
+
+def test_a_read_is_no_failed_precondition() -> None:
+    """A conflict of `iter_messages` in a GET with If-None-Match is 409: the client's tag is not to blame."""
+    assert raised(errors.VersionConflictError("x", expected=1, actual=2), {"If-None-Match": '"1"'}).status_code == 409
+
+
+def test_preconditions_without_the_error_handlers(open_sessions: Open) -> None:
+    """Where no handlers are installed, FastAPI's own answer has the same status, text and ETag."""
+    app = FastAPI(lifespan=session_lifespan(sessions=open_sessions))
+    app.include_router(chats)
+    with TestClient(app) as client:
+        answer = client.post("/chats/s", params={"text": "hi"}, headers={"If-Match": "*"})
+        assert (answer.status_code, answer.headers["ETag"]) == (412, '"0"')
+        assert answer.json() == {"detail": "There is no such session (any more)."}
+
+
+# --- Errors ---
+
+SECRET = "arn:aws:dynamodb:eu-west-1:123456789012:table/Sessions"
+ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
+    (errors.VersionConflictError(SECRET, expected=1, actual=2), 409, "version_conflict"),
+    (errors.MessageTooLargeError(SECRET, size=20, limit=10), 413, "message_too_large"),
+    (errors.UnsupportedMessageError("messages[0] is a set", path="messages[0]"), 422, "unsupported_message"),
+    (errors.InvalidInputError("limit=-1 must be"), 422, "invalid_input"),
+    (errors.IdempotencyError(SECRET), 422, "idempotency_key_reused"),
+    (errors.ThrottledError(SECRET, code="ThrottlingException"), 503, "throttled"),
+    (errors.SessionBusyError(SECRET), 503, "session_busy"),
+    (errors.StorageError(SECRET), 503, "storage_unavailable"),
+    (errors.StorageError(SECRET, code="InternalServerError"), 503, "storage_unavailable"),
+    (errors.OutcomeUnknownError(SECRET), 500, "outcome_unknown"),
+    (errors.StorageError(SECRET, code="ValidationException"), 500, "internal_error"),
+    (errors.TableNotFoundError(SECRET, code="ResourceNotFoundException"), 500, "internal_error"),
+    (errors.AccessDeniedError(SECRET), 500, "internal_error"),
+    (errors.CorruptSessionError(SECRET, item=SECRET, attribute="History"), 500, "internal_error"),
+    (errors.ItemFormatError(SECRET), 500, "internal_error"),
+    (errors.RepositoryClosedError(SECRET), 500, "internal_error"),
+    (errors.SettingsError(SECRET), 500, "internal_error"),
+    (errors.ChatHistoryError(SECRET), 500, "internal_error"),
+]
+
+
+def raised(error: Exception, headers: dict[str, str] | None = None) -> Any:
+    """What a client gets when an endpoint raises this."""
+    app = FastAPI()
+    install_error_handlers(app)
+
+    @app.get("/fail")
+    async def fail() -> None:
+        raise error
+
+    return TestClient(app).get("/fail", headers=headers)
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ERRORS, ids=[f"{type(e[0]).__name__}-{e[2]}" for e in ERRORS])
+def test_errors_become_answers(
+    error: errors.ChatHistoryError, status: int, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Status, code, a text that says what to do and nothing of the server's own; the server's faults are logged."""
+    answer = raised(error)
+    body = answer.json()
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert SECRET not in answer.text
+    assert body["detail"].endswith((".", "again.", "set", "must be"))
+    assert answer.headers.get("Retry-After") == ("1" if status == 503 else None)
+    logged = [record for record in caplog.records if record.name == "langchain_dynamodb.fastapi"]
+    assert [record.levelno for record in logged] == {500: [logging.ERROR], 503: [logging.WARNING]}.get(status, [])
+    assert [record.exc_info[1] for record in logged if record.exc_info] == [error] * len(logged)
+
+
+def test_answers_carry_what_a_client_acts_on() -> None:
+    """Sizes, and the path within the messages."""
+    told = {error[2]: problem(error[0]).document for error in ERRORS}
+    assert (told["message_too_large"]["size"], told["message_too_large"]["limit"]) == (20, 10)
+    assert told["unsupported_message"]["path"] == "messages[0]"
+
+
+def test_every_error_is_decided_on_and_documented() -> None:
+    """A new class of error needs a line in the table above, and each line there one in the how-to page."""
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__}
+    assert {type(error) for error, _, _ in ERRORS} == kinds
+    page = HOW_TO.read_text(encoding="utf-8")
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in page.splitlines() if "|" in line]
+    shown = {(row[0], row[1]) for row in rows if row[0][:1].isdigit()}
+    assert shown >= {(str(status), code) for _, status, code in ERRORS}
+
+
+def test_invalid_input_end_to_end(client: TestClient) -> None:
+    """What the repository refuses is told with its own text."""
+    answer = client.get("/chats/" + "x" * 3000)
+    assert (answer.status_code, "at most 2021 fit" in answer.json()["detail"]) == (422, True)
+
+
+def test_wrong_settings_are_the_servers_fault(open_sessions: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that the table does not have and a missing region are not blamed on the client's input."""
+    with TestClient(application(open_sessions, tenants)) as client:
+        misfit = client.get("/partition/x", headers={"X-User": "alice"})
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with TestClient(application(open_sessions)) as client:
+        nowhere = client.get("/chats/x")
+    assert [(answer.status_code, answer.json()["code"]) for answer in (misfit, nowhere)] == 2 * [
+        (500, "internal_error")
+    ]
+
+
+def test_other_errors_are_left_alone() -> None:
+    """The handlers take errors of this package only."""
+    with pytest.raises(KeyError):
+        raised(KeyError("x"))
+
+
+def test_a_web_socket_is_closed(open_sessions: Open) -> None:
+    """Dependencies work there too, and an error closes it with a code instead of leaving the client waiting."""
+    app = application(open_sessions)
+
+    @app.websocket("/live/{session_id}")
+    async def live(websocket: WebSocket, history: Any = Depends(SessionDependencies().history)) -> None:  # noqa: B008
+        await websocket.accept()
+        await history.aadd_messages([HumanMessage("hi")])
+        await websocket.send_json([message.text for message in await history.aget_messages()])
+        raise errors.SessionBusyError("x")
+
+    with TestClient(app) as client, client.websocket_connect("/live/s") as websocket:
+        assert websocket.receive_json() == ["hi"]
+        assert websocket.receive() == {"type": "websocket.close", "code": 1013, "reason": "session_busy"}
+
+
+# --- OpenAPI, imports ---
+
+
+def test_openapi(open_sessions: Open) -> None:
+    """The schema has the parameters that a client sends, described, and none of the server's own."""
+    app = application(open_sessions)
+    app.get("/documented/{session_id}", responses=PROBLEM_RESPONSES)(show)
+    app.post("/by-header")(lambda key=Depends(BY_HEADER.key): None)  # type: ignore[misc]
+    paths = app.openapi()["paths"]
+
+    def parameters(path: str, method: str) -> set[tuple[str, str, bool, bool]]:
+        found = paths[path][method]["parameters"]
+        return {(p["name"], p["in"], p["required"], bool(p.get("description"))) for p in found}
+
+    session_id = ("session_id", "path", True, True)
+    none_match = ("If-None-Match", "header", False, True)
+    assert parameters("/chats/{session_id}", "get") == {session_id, none_match}
+    text = ("text", "query", True, False)
+    match = ("If-Match", "header", False, True)
+    assert parameters("/chats/{session_id}", "post") == {session_id, text, none_match, match}
+    assert parameters("/by-header", "post") == {
+        ("X-Session-Id", "header", True, False),
+        ("x-user", "header", False, False),
+    }
+    answers = paths["/documented/{session_id}"]["get"]["responses"]
+    assert {status for status in answers if "application/problem+json" in answers[status].get("content", {})} == {
+        "409", "412", "413", "503"
+    }  # fmt: skip
+
+
+def test_without_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the extra to install."""
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    monkeypatch.delitem(sys.modules, "langchain_dynamodb.fastapi")
+    with pytest.raises(ModuleNotFoundError, match=r'needs fastapi: pip install "langchain-dynamodb\[fastapi\]"'):
+        importlib.import_module("langchain_dynamodb.fastapi")
