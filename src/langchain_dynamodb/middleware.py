@@ -28,8 +28,8 @@ try:
     from typing_extensions import NotRequired, TypedDict
 except ImportError as error:
     raise ImportError(
-        "langchain_dynamodb.middleware needs langchain 1.1 and langgraph 1.0.10 or newer. "
-        'Install them: pip install "langchain-dynamodb[langchain]"'
+        "langchain_dynamodb.middleware needs langchain 1.2.15 or newer. "
+        'Install it: pip install "langchain-dynamodb[langchain]"'
     ) from error
 
 LOOK_BACK = 100  # messages looked through, besides the run's own, when others wrote meanwhile
