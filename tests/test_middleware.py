@@ -1,0 +1,619 @@
+"""The history middleware in agents of LangChain 1: each message is stored once, whatever the run goes through."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage
+
+pytest.importorskip("langchain.agents.middleware", reason="the extra langchain is not installed")
+
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    HumanInTheLoopMiddleware,
+    SummarizationMiddleware,
+    hook_config,
+)
+from langchain_core.language_models import FakeListChatModel
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from agent_support import STYLES, Agent, call, stored
+from langchain_dynamodb import AsyncSessionRepository, SessionRepository
+from langchain_dynamodb.errors import InvalidInputError, OutcomeUnknownError, StorageError, VersionConflictError
+from langchain_dynamodb.middleware import LOOK_BACK, DynamoDBHistoryMiddleware
+from support import Hooked, Recorder, watch
+
+# There LangGraph cannot hand its configuration to what an asynchronous step calls: neither interrupts nor tokens work.
+ASYNC_PARTS = pytest.mark.skipif(sys.version_info < (3, 11), reason="LangGraph needs Python 3.11 for this with asyncio")
+
+TOOL_RUN = [call("double", "c1", number=2), call("double", "c2", number=4), "it is 8"]
+TOOL_TURN = [
+    "human: 2 times 4",
+    "ai: calling double",
+    "tool: 4",
+    "ai: calling double",
+    "tool: 8",
+    "ai: it is 8",
+]
+
+
+# --- A run ---
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_run_loads_the_session_and_appends_what_it_added(sessions: AsyncSessionRepository, style: str) -> None:
+    """Tool calls and their results are stored in order, in one append."""
+    version = await sessions.append("s", [HumanMessage("hi"), AIMessage("hello")])
+    agent = Agent(sessions, TOOL_RUN)
+    recorder = watch(sessions, Recorder)
+    await agent.run("2 times 4", style=style)
+    assert agent.asked[0] == ["hi", "hello", "2 times 4"]
+    assert agent.asked[2] == ["hi", "hello", "2 times 4", "calling double", "4", "calling double", "8"]
+    assert [operation for operation, _ in recorder.log] == ["get_item", "update_item"]
+    assert await stored(sessions) == ["human: hi", "ai: hello", *TOOL_TURN]
+    assert (await sessions.read("s")).version == version + 1
+
+
+@pytest.mark.parametrize("style", ["stream", pytest.param("astream", marks=ASYNC_PARTS)])
+async def test_streams_of_messages_do_not_repeat_the_history(sessions: AsyncSessionRepository, style: str) -> None:
+    """The user is shown the answer word by word, and nothing that was said before."""
+    await sessions.append("s", [HumanMessage("hi"), AIMessage("hello")])
+    parts = await Agent(sessions, ["good bye friend"]).run("bye", style=style, stream_mode="messages")
+    assert [message.text for message, _ in parts if message.text] == ["good", " bye", " friend"]
+    assert await stored(sessions) == ["human: hi", "ai: hello", "human: bye", "ai: good bye friend"]
+
+
+async def test_several_runs_of_one_agent(sessions: AsyncSessionRepository) -> None:
+    """Each run goes on where the one before it ended; the result holds the history too."""
+    agent = Agent(sessions, ["one", "two", "three"])
+    await agent.run("1")
+    await agent.run("2", "other")
+    result = await agent.run("3")
+    assert agent.asked == [["1"], ["2"], ["1", "one", "3"]]
+    assert [message.text for message in result["messages"]] == ["1", "one", "3", "three"]
+    assert sorted(result) == ["messages"]
+
+
+async def test_the_sync_facade_serves_as_well(engine: Any, table_name: str) -> None:
+    """Users without asyncio pass their SessionRepository."""
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url) as sessions:
+        agent = Agent(sessions, ["hello"])  # type: ignore[arg-type]
+        agent.graph.invoke({"messages": [("human", "hi")]}, {"configurable": {"session_id": "s"}})
+        assert [message.text for message in sessions.read("s").messages] == ["hi", "hello"]
+
+
+async def test_the_format_of_langchain_community(make_repository: Any) -> None:
+    """Agents can share sessions with applications that are not converted yet."""
+    sessions = make_repository(item_format="community")
+    agent = Agent(sessions, ["one", "two"])
+    await agent.run("1")
+    await agent.run("2")
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two"]
+
+
+async def test_structured_output(sessions: AsyncSessionRepository) -> None:
+    """A structured answer is a tool call and its result; both are stored."""
+
+    @dataclass
+    class Answer:
+        """An answer."""
+
+        number: int
+
+    agent = Agent(sessions, [call("Answer", number=8)], response_format=Answer)
+    assert (await agent.run("2 times 4"))["structured_response"] == Answer(8)
+    assert [line.partition(":")[0] for line in await stored(sessions)] == ["human", "ai", "tool"]
+
+
+# --- Runs at once ---
+
+
+async def test_concurrent_runs_on_one_middleware(sessions: AsyncSessionRepository) -> None:
+    """Runs on different sessions know nothing of each other; they all wait in a tool for the last one."""
+    runs = 8
+    all_here = asyncio.Event()
+    waiting: list[str] = []
+
+    async def meet(name: str) -> str:
+        """Wait for the others."""
+        waiting.append(name)
+        if len(waiting) == runs:
+            all_here.set()
+        await asyncio.wait_for(all_here.wait(), 60)
+        return name
+
+    script: list[Any] = [call("meet", name="n") for _ in range(runs)] + ["done"] * runs
+    agent = Agent(sessions, script, tools=[meet])
+    await asyncio.gather(*(agent.run(f"hi {i}", f"s{i}") for i in range(runs)))
+    for i in range(runs):
+        assert await stored(sessions, f"s{i}") == [f"human: hi {i}", "ai: calling meet", "tool: n", "ai: done"]
+
+
+async def test_concurrent_runs_on_one_session(sessions: AsyncSessionRepository) -> None:
+    """Nothing is lost, and each turn stays together."""
+    agent = Agent(sessions, ["answer"] * 6)
+    await asyncio.gather(*(agent.run(f"hi {i}") for i in range(6)))
+    lines = await stored(sessions)
+    assert sorted(lines[::2]) == [f"human: hi {i}" for i in range(6)]
+    assert lines[1::2] == ["ai: answer"] * 6
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_if_unchanged(sessions: AsyncSessionRepository, style: str) -> None:
+    """On request a run that began on an older state stores nothing, and its caller learns of it."""
+    agent = Agent(sessions, ["one", call("interfere"), "two", "three"], tools=[_interfering(sessions)])
+    agent.middleware._if_unchanged = True
+    await agent.run("1", style=style)
+    with pytest.raises(VersionConflictError):
+        await agent.run("2", style=style)
+    await agent.run("3", style=style)
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: interfering", "human: 3", "ai: three"]
+
+
+async def test_others_may_append_during_a_run(sessions: AsyncSessionRepository) -> None:
+    """Without that request the run is stored after what others wrote."""
+    agent = Agent(sessions, [call("interfere"), "two"], tools=[_interfering(sessions)])
+    await agent.run("1")
+    assert await stored(sessions) == [
+        "human: interfering",
+        "human: 1",
+        "ai: calling interfere",
+        "tool: done",
+        "ai: two",
+    ]
+
+
+def _interfering(sessions: AsyncSessionRepository) -> Any:
+    def interfere() -> str:
+        """Append from elsewhere."""
+        with SessionRepository(sessions.table_name, endpoint_url=sessions._connection.settings.endpoint_url) as other:
+            other.append("s", [HumanMessage("interfering")])
+        return "done"
+
+    return interfere
+
+
+# --- Failures ---
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_failed_write_reaches_the_caller(sessions: AsyncSessionRepository, style: str) -> None:
+    """RunnableWithMessageHistory would log it and go on as if nothing had happened."""
+    watch(sessions, Hooked, Failing("update_item"))
+    with pytest.raises(StorageError, match="failed for the test"):
+        await Agent(sessions, ["hello"]).run("hi", style=style)
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_a_failed_read_reaches_the_caller(sessions: AsyncSessionRepository, style: str) -> None:
+    """An agent must not answer as if there were no history."""
+    watch(sessions, Hooked, Failing("get_item"))
+    agent = Agent(sessions, ["hello"])
+    with pytest.raises(StorageError, match="failed for the test"):
+        await agent.run("hi", style=style)
+    assert agent.asked == []
+
+
+@pytest.mark.parametrize("script", [[RuntimeError("no model")], [call("fail"), "unreachable"]])
+async def test_a_failed_run_stores_nothing(sessions: AsyncSessionRepository, script: list[Any]) -> None:
+    """Neither the question nor the half of an answer."""
+    with pytest.raises(RuntimeError):
+        await Agent(sessions, script).run("hi")
+    assert await stored(sessions) == []
+
+
+class Failing:
+    """A hook that makes one operation fail, before or after it is done, until it is healed."""
+
+    def __init__(self, operation: str, *, after: bool = False) -> None:
+        self.operation = operation
+        self.after = after
+        self.broken = True
+
+    async def __call__(self, operation: str, request: Mapping[str, Any], proceed: Any) -> dict[str, Any]:
+        if not self.broken or operation != self.operation:
+            return await proceed()
+        if self.after:
+            await proceed()
+            self.operation = "get_item"  # and now nobody can look
+        raise StorageError("failed for the test", outcome_unknown=self.after)
+
+
+# --- Beside a checkpointer ---
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_beside_a_checkpointer(sessions: AsyncSessionRepository, style: str) -> None:
+    """The messages of the thread are in the session already: the model sees them once, they are stored once."""
+    await sessions.append("s", [HumanMessage("hi"), AIMessage("hello")])  # without ids
+    agent = Agent(sessions, ["one", "two", *TOOL_RUN], checkpointer=InMemorySaver())
+    for text in ("1", "2", "2 times 4"):
+        await agent.run(text, style=style)
+    assert agent.asked[1] == ["hi", "hello", "1", "one", "2"]
+    before = ["human: hi", "ai: hello", "human: 1", "ai: one", "human: 2", "ai: two"]
+    assert await stored(sessions) == [*before, *TOOL_TURN]
+
+
+async def test_a_thread_that_is_up_to_date_reads_one_item(sessions: AsyncSessionRepository) -> None:
+    """And it changes nothing in the thread's messages."""
+    agent = Agent(sessions, ["one", "two", "three"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    await agent.run("2")
+    updates = await agent.run("3", style="astream", stream_mode="updates")
+    assert "messages" not in updates[0]["DynamoDBHistoryMiddleware.before_agent"]
+
+
+async def test_what_others_wrote_reaches_the_thread(sessions: AsyncSessionRepository) -> None:
+    """The session takes the place of the thread's messages: after appends of others, and after a rewrite."""
+    agent = Agent(sessions, ["one", "two", "three"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    await sessions.append("s", [HumanMessage("elsewhere"), AIMessage("there")])
+    await agent.run("2")
+    await sessions.truncate("s", keep=2)
+    await agent.run("3")
+    assert agent.asked[1:] == [["1", "one", "elsewhere", "there", "2"], ["1", "one", "3"]]
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 3", "ai: three"]
+
+
+async def test_an_answer_that_was_exchanged_reaches_the_thread(sessions: AsyncSessionRepository) -> None:
+    """As many messages as before, but another last one."""
+    agent = Agent(sessions, ["one", "two"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    await sessions.truncate("s", keep=1)
+    await sessions.append("s", [AIMessage("better", id="b")])
+    await agent.run("2")
+    assert agent.asked[1] == ["1", "better", "2"]
+
+
+async def test_what_others_wrote_during_a_run_reaches_the_thread_with_the_next(
+    sessions: AsyncSessionRepository,
+) -> None:
+    """A run that was stored after others' messages has not seen them."""
+    script = [call("interfere"), "one", "two"]
+    agent = Agent(sessions, script, tools=[_interfering(sessions)], checkpointer=InMemorySaver())
+    await agent.run("1")
+    await agent.run("2")
+    assert agent.asked[2] == ["interfering", "1", "calling interfere", "done", "one", "2"]
+
+
+async def test_metadata_does_not_disturb_a_thread(sessions: AsyncSessionRepository) -> None:
+    """A new title changes the version, but no message."""
+    agent = Agent(sessions, ["one", "two"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    await sessions.update_metadata("s", {"title": "t"})
+    updates = await agent.run("2", style="astream", stream_mode="updates")
+    assert "messages" not in updates[0]["DynamoDBHistoryMiddleware.before_agent"]
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two"]
+
+
+async def test_a_thread_that_changes_its_session(sessions: AsyncSessionRepository) -> None:
+    """Nothing of one session gets into another, not even what a failed run left."""
+    agent = Agent(sessions, ["one", RuntimeError("no"), "three"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    with pytest.raises(RuntimeError):
+        await agent.run("secret")
+    await agent.run("3", "other")
+    assert agent.asked[2] == ["3"]
+    assert await stored(sessions, "other") == ["human: 3", "ai: three"]
+
+
+async def test_a_failed_run_that_goes_on_is_stored_once(sessions: AsyncSessionRepository) -> None:
+    """The checkpointer keeps what the run had; it is stored when the run ends."""
+    agent = Agent(sessions, [call("double", number=2), RuntimeError("no"), "it is 4"], checkpointer=InMemorySaver())
+    with pytest.raises(RuntimeError):
+        await agent.run("2 times 2")
+    assert await stored(sessions) == []
+    await agent.graph.ainvoke(None, {"configurable": {"session_id": "s", "thread_id": "t"}})
+    assert await stored(sessions) == ["human: 2 times 2", "ai: calling double", "tool: 4", "ai: it is 4"]
+
+
+async def test_a_failed_run_that_is_followed_by_another(sessions: AsyncSessionRepository) -> None:
+    """The thread still holds the question without an answer, so the session gets it too."""
+    agent = Agent(sessions, ["one", RuntimeError("no"), "three", "four"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    with pytest.raises(RuntimeError):
+        await agent.run("2")
+    await agent.run("3")
+    await agent.run("4")
+    assert agent.asked[3] == ["1", "one", "2", "3", "three", "4"]
+    assert [line.partition(" ")[2] for line in await stored(sessions)] == [*agent.asked[3], "four"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not stored", "stored, response lost"])
+async def test_a_failed_append_is_repeated_exactly(sessions: AsyncSessionRepository, after: bool) -> None:
+    """Resuming the graph repeats the append alone, and stores each message once."""
+    agent = Agent(sessions, ["one"], checkpointer=InMemorySaver())
+    failing = Failing("update_item", after=after)
+    watch(sessions, Hooked, failing)
+    with pytest.raises(OutcomeUnknownError if after else StorageError):
+        await agent.run("1")
+    failing.broken = False
+    await agent.graph.ainvoke(None, {"configurable": {"session_id": "s", "thread_id": "t"}})
+    assert await stored(sessions) == ["human: 1", "ai: one"]
+    assert len(agent.asked) == 1
+
+
+async def test_a_repeated_append_does_not_bring_back_what_was_removed(sessions: AsyncSessionRepository) -> None:
+    """Its idempotency key says that it was done, even where the messages are gone."""
+    agent = Agent(sessions, ["one"], checkpointer=InMemorySaver())
+    await sessions.append("s", [HumanMessage("hi")])
+    failing = Failing("update_item", after=True)
+    watch(sessions, Hooked, failing)
+    with pytest.raises(OutcomeUnknownError):
+        await agent.run("1")
+    failing.broken = False
+    await sessions.truncate("s", keep=1)
+    await agent.graph.ainvoke(None, {"configurable": {"session_id": "s", "thread_id": "t"}})
+    assert await stored(sessions) == ["human: hi"]
+
+
+@pytest.mark.parametrize("others", [0, LOOK_BACK + 10], ids=["at once", "after many others"])
+async def test_going_back_to_a_checkpoint_stores_no_message_twice(
+    sessions: AsyncSessionRepository, others: int
+) -> None:
+    """Another answer to a question that is stored already: only the answer is new."""
+    agent = Agent(sessions, ["one", "another one"], checkpointer=InMemorySaver())
+    await agent.run("1")
+    if others:
+        await sessions.append("s", [HumanMessage(str(i)) for i in range(others)])
+    config = {"configurable": {"session_id": "s", "thread_id": "t"}}
+    checkpoints = [state async for state in agent.graph.aget_state_history(config)]
+    before_model = next(state for state in checkpoints if state.next == ("model",))
+    await agent.graph.ainvoke(None, before_model.config)
+    lines = await stored(sessions)
+    assert [lines[0], lines[1], lines[-1], len(lines)] == ["human: 1", "ai: one", "ai: another one", 3 + others]
+
+
+@pytest.mark.parametrize("style", ["invoke", pytest.param("ainvoke", marks=ASYNC_PARTS)])
+async def test_an_interrupted_run_is_stored_when_it_ends(sessions: AsyncSessionRepository, style: str) -> None:
+    """With what came of the human's decision."""
+    human = HumanInTheLoopMiddleware({"double": {"allowed_decisions": ["approve", "edit", "reject"]}})
+    agent = Agent(sessions, [call("double", number=2), "it is 10"], after=[human], checkpointer=InMemorySaver())
+    await agent.run("2 times 2", style=style)
+    assert await stored(sessions) == []
+    edited = {"type": "edit", "edited_action": {"name": "double", "args": {"number": 5}}}
+    await agent.run(Command(resume={"decisions": [edited]}), style=style)
+    lines = await stored(sessions)
+    assert [*lines[:2], lines[2].endswith("10"), *lines[3:]] == [
+        "human: 2 times 2",
+        "ai: calling double",
+        True,
+        "ai: it is 10",
+    ]
+
+
+# --- Beside other middleware ---
+
+
+@pytest.mark.parametrize("checkpointer", [False, True])
+async def test_summarisation_neither_shortens_nor_repeats_the_history(
+    sessions: AsyncSessionRepository, checkpointer: bool
+) -> None:
+    """The agent works with a summary; the session keeps every message, and no summary."""
+    await sessions.append("s", [HumanMessage("hi"), AIMessage("hello")])
+    summarize = SummarizationMiddleware(
+        FakeListChatModel(responses=["a summary"]), trigger=("messages", 4), keep=("messages", 1)
+    )
+    options = {"checkpointer": InMemorySaver()} if checkpointer else {}
+    agent = Agent(sessions, [*TOOL_RUN, "fine"], after=[summarize], **options)
+    await agent.run("2 times 4")
+    assert any("a summary" in text for text in agent.asked[2])
+    await agent.run("thanks")
+    assert await stored(sessions) == ["human: hi", "ai: hello", *TOOL_TURN, "human: thanks", "ai: fine"]
+
+
+class Trim(AgentMiddleware[Any, Any]):
+    """Keeps only the last message, before or after each call of the model."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self.when = when
+
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        """Trim."""
+        return self._trim(state) if self.when == "before" else None
+
+    def after_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        """Trim."""
+        return self._trim(state) if self.when == "after" else None
+
+    def _trim(self, state: Any) -> dict[str, Any]:
+        return {"messages": [RemoveMessage(id=message.id) for message in state["messages"][:-1]]}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_messages_that_others_remove_stay_stored(sessions: AsyncSessionRepository, when: str) -> None:
+    """What is removed from the agent's state was said all the same."""
+    agent = Agent(sessions, [*TOOL_RUN, "fine"], after=[Trim(when)])
+    await agent.run("2 times 4")
+    await agent.run("thanks")
+    assert await stored(sessions) == [*TOOL_TURN, "human: thanks", "ai: fine"]
+
+
+class Redact(AgentMiddleware[Any, Any]):
+    """Exchanges the last message, under its id."""
+
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any]:
+        """Redact."""
+        message = state["messages"][-1]
+        return {"messages": [message.model_copy(update={"content": message.text.replace("secret", "***")})]}
+
+
+async def test_a_redacted_message_is_stored_redacted(sessions: AsyncSessionRepository) -> None:
+    """The last form of a message counts."""
+    await Agent(sessions, ["fine"], after=[Redact()]).run("a secret")
+    assert await stored(sessions) == ["human: a ***", "ai: fine"]
+
+
+class Block(AgentMiddleware[Any, Any]):
+    """Ends the run before the model is asked."""
+
+    @hook_config(can_jump_to=["end"])
+    def before_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+        """Block."""
+        return {"messages": [AIMessage("blocked")], "jump_to": "end"}
+
+
+async def test_a_run_that_jumps_to_its_end(sessions: AsyncSessionRepository) -> None:
+    """It is stored as it is."""
+    await Agent(sessions, [], after=[Block()]).run("hi")
+    assert await stored(sessions) == ["human: hi", "ai: blocked"]
+
+
+async def test_a_run_that_ends_before_the_history_is_loaded(sessions: AsyncSessionRepository) -> None:
+    """Middleware that stands before this one, and refuses a run, keeps it out of the history."""
+    await Agent(sessions, [], before=[Block()]).run("hi")
+    assert await stored(sessions) == []
+
+
+class Again(AgentMiddleware[Any, Any]):
+    """Sends the agent back to the model once."""
+
+    @hook_config(can_jump_to=["model"])
+    def after_agent(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        """Jump."""
+        if state["messages"][-1].text != "once":
+            return None
+        return {"messages": [HumanMessage("again")], "jump_to": "model"}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_a_run_that_jumps_back_to_the_model(sessions: AsyncSessionRepository, place: str) -> None:
+    """Each message is stored once, even where the jump comes after the append."""
+    placed: Any = {place: [Again()]}
+    await Agent(sessions, ["once", "twice"], **placed).run("hi")
+    assert await stored(sessions) == ["human: hi", "ai: once", "human: again", "ai: twice"]
+
+
+# --- Messages that come again ---
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+async def test_a_caller_that_sends_the_whole_conversation(sessions: AsyncSessionRepository, limit: int | None) -> None:
+    """Messages are recognised by their ids, also those before the window."""
+    conversation: list[BaseMessage] = [HumanMessage("1", id="h1"), AIMessage("one", id="a1")]
+    conversation += [HumanMessage("2", id="h2"), AIMessage("two", id="a2")]
+    await sessions.append("s", conversation)
+    agent = Agent(sessions, ["three"], options={"limit": limit})
+    await agent.run({"messages": [*conversation, HumanMessage("3", id="h3")]})
+    assert agent.asked == [["1", "one", "2", "two", "3"] if limit is None else ["2", "two", "3"]]
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two", "human: 3", "ai: three"]
+
+
+async def test_a_thread_that_is_older_than_the_middleware(sessions: AsyncSessionRepository) -> None:
+    """Its messages become the beginning of a new session."""
+    checkpointer = InMemorySaver()
+    agent = Agent(sessions, ["one", "two"], checkpointer=checkpointer)
+    config = {"configurable": {"session_id": "s", "thread_id": "t"}}
+    await agent.graph.aupdate_state(config, {"messages": [HumanMessage("old"), AIMessage("very")]}, as_node="model")
+    await agent.run("1")
+    assert await stored(sessions) == ["human: old", "ai: very", "human: 1", "ai: one"]
+
+
+# --- Windows ---
+
+
+async def test_a_window(sessions: AsyncSessionRepository) -> None:
+    """The agent gets the newest messages, without a tool's result whose call is outside; all of them stay stored."""
+    agent = Agent(sessions, [*TOOL_RUN, "fine"], options={"limit": 2})
+    await agent.run("2 times 4")
+    await agent.run("thanks")
+    assert agent.asked[3] == ["it is 8", "thanks"]
+    assert await stored(sessions) == [*TOOL_TURN, "human: thanks", "ai: fine"]
+
+
+async def test_the_checkpointer_remembers_and_the_session_records(sessions: AsyncSessionRepository) -> None:
+    """With limit=0 the thread is left alone, whatever happens to the session."""
+    agent = Agent(sessions, ["one", "two", "three"], options={"limit": 0}, checkpointer=InMemorySaver())
+    await sessions.append("s", [HumanMessage("hi")])
+    await agent.run("1")
+    await sessions.append("s", [HumanMessage("elsewhere")])
+    await agent.run("2")
+    await agent.run({"messages": []})
+    assert agent.asked == [["1"], ["1", "one", "2"], ["1", "one", "2", "two"]]
+    lines = ["human: hi", "human: 1", "ai: one", "human: elsewhere", "human: 2", "ai: two", "ai: three"]
+    assert await stored(sessions) == lines
+
+
+# --- Which session ---
+
+
+@dataclass
+class Context:
+    """A run's context, as applications declare it."""
+
+    session_id: str
+
+
+@pytest.mark.parametrize("context", [Context("from context"), {"session_id": "from context"}])
+async def test_the_session_of_the_context(sessions: AsyncSessionRepository, context: Any) -> None:
+    """The context names it, or else the configuration."""
+    agent = Agent(sessions, ["one"], context_schema=Context if isinstance(context, Context) else dict)
+    await agent.run("1", context=context)
+    assert await stored(sessions, "from context") == ["human: 1", "ai: one"]
+
+
+async def test_the_session_of_another_entry(sessions: AsyncSessionRepository) -> None:
+    """The thread's id can serve as the session's."""
+    agent = Agent(sessions, ["one"], options={"session": "thread_id"}, checkpointer=InMemorySaver())
+    await agent.run("1", thread="t7")
+    assert await stored(sessions, "t7") == ["human: 1", "ai: one"]
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_the_session_of_a_function(make_repository: Any, composite_table_name: str, style: str) -> None:
+    """A function may give a whole key, also beside a checkpointer."""
+    sessions = make_repository(composite_table_name, primary_key_name="PK")
+
+    def find(runtime: Any, config: Any) -> dict[str, str]:
+        return {"PK": runtime.context["user"], "SK": config["configurable"]["session_id"]}
+
+    agent = Agent(
+        sessions, ["one", "two"], options={"session": find}, context_schema=dict, checkpointer=InMemorySaver()
+    )
+    for text in ("1", "2"):
+        await agent.run(text, "chat", style=style, context={"user": "ann"})
+    lines = ["human: 1", "ai: one", "human: 2", "ai: two"]
+    assert await stored(sessions, {"PK": "ann", "SK": "chat"}) == lines
+
+
+@pytest.mark.parametrize(("session", "said"), [("missing", "context={'missing': ...}"), (lambda *_: None, "None")])
+async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session: Any, said: str) -> None:
+    """The message says how to name one."""
+    agent = Agent(sessions, ["one"], options={"session": session})
+    with pytest.raises(InvalidInputError) as raised:
+        await agent.run("1")
+    assert said in str(raised.value)
+    assert agent.asked == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit": -1}, "limit=-1"),
+        ({"session": ""}, "session=''"),
+        ({"session": 7}, "session=7"),
+        ({"sessions": "SessionTable"}, "sessions='SessionTable'"),
+    ],
+)
+def test_arguments_that_cannot_be_used(options: dict[str, Any], said: str) -> None:
+    """They are refused when the middleware is made."""
+    arguments = {"sessions": AsyncSessionRepository("T"), **options}
+    with pytest.raises(InvalidInputError) as raised:
+        DynamoDBHistoryMiddleware(**arguments)
+    assert said in str(raised.value)
+
+
+@pytest.mark.once
+def test_without_langchain() -> None:
+    """The error names the extra to install."""
+    program = "import sys; sys.modules['langchain'] = None; import langchain_dynamodb.middleware"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert 'pip install "langchain-dynamodb[langchain]"' in run.stderr.splitlines()[-1]
