@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from . import layout
@@ -210,18 +211,22 @@ def _change(before: Item, after: Item) -> Expression:
     return e
 
 
-def listed(e: Expression, names: Names, now: int, *, history: bool) -> str:
+def listed(e: Expression, names: Names, now: int, *, keys: Collection[str], history: bool) -> str:
     """What readers see as a session: no page, nothing unborn, being deleted or expired, and nobody else's items.
 
-    `history` tells whether the items carry it, by which those of the incumbent are known.
+    `keys` are those of the table or index, which a filter may not mention and every item has. `history` tells whether
+    the items carry it, by which those of the incumbent are known.
     """
     intent, kind = e.name(layout.INTENT), e.name("kind")
-    session = f"attribute_exists({e.name(layout.CREATED)})"
-    if history:
-        theirs = f"attribute_not_exists({e.name(layout.VERSION)}) AND attribute_exists({e.name(names.history)})"
-        session = f"({session} OR ({theirs}))"
     kept = f"(attribute_not_exists({intent}) OR {intent}.{kind} <> {e.value({'S': 'delete'})})"
-    return f"{session} AND {kept} AND {_unexpired(e, names, now)}"
+    conditions = [kept, _unexpired(e, names, now)]
+    if layout.CREATED not in keys:
+        session = f"attribute_exists({e.name(layout.CREATED)})"
+        if history:
+            theirs = f"attribute_not_exists({e.name(layout.VERSION)}) AND attribute_exists({e.name(names.history)})"
+            session = f"({session} OR ({theirs}))"
+        conditions.append(session)
+    return " AND ".join(conditions)
 
 
 def _set_own(e: Expression, own: Changes) -> None:

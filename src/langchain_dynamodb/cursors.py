@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 
 from .errors import InvalidCursorError
 from .exact import short
-from .values import Item
+from .values import Item, is_storable
 
 _MAX_LENGTH = 16_384  # characters; the keys of a table and an index have at most 6 KB
 _SUM_BYTES = 9
@@ -23,9 +23,9 @@ _SUM_BYTES = 9
 
 def write_cursor(place: Item, scope: bytes) -> str:
     """The cursor of a listing's item with these key attributes; `scope` identifies the listing."""
-    stored = {name: [kind, _as_text(kind, value)] for name, av in place.items() for kind, value in av.items()}
+    stored = {name: [kind, _as_text(value)] for name, av in place.items() for kind, value in av.items()}
     text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-    return base64.urlsafe_b64encode(_checksum(text, scope) + text).decode().rstrip("=")
+    return _encoded(_checksum(text, scope) + text)
 
 
 def read_cursor(cursor: object, scope: bytes, types: Mapping[str, str]) -> Item:
@@ -39,7 +39,7 @@ def read_cursor(cursor: object, scope: bytes, types: Mapping[str, str]) -> Item:
     try:
         data = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         text = data[_SUM_BYTES:]
-        if data[:_SUM_BYTES] != _checksum(text, scope):
+        if data[:_SUM_BYTES] != _checksum(text, scope) or _encoded(data) != cursor:
             raise wrong
         place = {name: {kind: _from_text(kind, value)} for name, (kind, value) in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError, InvalidOperation):
@@ -49,17 +49,21 @@ def read_cursor(cursor: object, scope: bytes, types: Mapping[str, str]) -> Item:
     return place
 
 
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
 def _checksum(text: bytes, scope: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=_SUM_BYTES, key=hashlib.blake2b(scope, digest_size=32).digest()).digest()
 
 
-def _as_text(kind: str, value: str | bytes) -> str:
+def _as_text(value: str | bytes) -> str:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-def _from_text(kind: str, value: str) -> str | bytes:
-    if kind == "B":
-        return base64.b64decode(value, validate=True)
-    if kind not in ("S", "N") or not value or (kind == "N" and not Decimal(value).is_finite()):
+def _from_text(kind: str, value: object) -> str | bytes:
+    if kind not in ("S", "N", "B") or not isinstance(value, str) or not value:
         raise ValueError(kind)
-    return str(value)
+    if kind == "N" and not is_storable(Decimal(value)):
+        raise ValueError(value)
+    return base64.b64decode(value, validate=True) if kind == "B" else value

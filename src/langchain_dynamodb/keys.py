@@ -153,17 +153,15 @@ def is_utf8(text: str) -> bool:
 
 
 def after_pages(place: Item, types: Collection[str], backwards: bool) -> Item:
-    """Where a query of a partition that has come to `place` goes on: behind the pages of that session, at no cost.
+    """Where a query of a partition that has come to `place` goes on: past the other pages of that session, unread.
 
     `types` are the attributes beside the partition's. Elsewhere than among pages it is `place` itself.
     """
     for name in types:
         ((kind, value),) = place[name].items()
         text = value.decode("latin-1") if kind == "B" else value
-        found = _RESERVED.search(text) if kind != "N" else None
-        if found:
-            # Hexadecimal digits come between "" and "~".
-            edge = text[: found.start()] + "~lc~" + ("" if backwards else "~")
+        if kind != "N" and _RESERVED.search(text):
+            edge = text[:-8] + ("00000000" if backwards else "ffffffff")
             return {**place, name: {kind: edge.encode("latin-1") if kind == "B" else edge}}
     return place
 

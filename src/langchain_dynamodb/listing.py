@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from . import conditions
+from . import conditions, layout
 from .attributes import check_own_name, to_python
 from .cursors import read_cursor, write_cursor
 from .errors import AccessDeniedError, CorruptSessionError, InvalidInputError
@@ -140,12 +140,17 @@ class Lister:
         """The index, if it can serve summaries; raises `InvalidInputError`."""
         index = schema.indexes.get(name)
         if index is None:
-            known = ", ".join(map(repr, schema.indexes)) or "none"
+            known = ", ".join(map(repr, sorted(schema.indexes))) or "none"
             raise InvalidInputError(
                 f"table {self.table.name!r} has no index {name!r} (it has {known}): "
                 "declare it with create_table(indexes=[Index(...)])"
             )
         needed = summary_names(self.table.names) - {*index.keys, *schema.keys}
+        if wrong := {self.table.names.ttl, layout.VERSION} & index.keys.keys():
+            raise InvalidInputError(
+                f"index {name!r} has the key {min(wrong)!r}, by which no sessions can be listed: "
+                "declare another one with create_table(indexes=[Index(...)])"
+            )
         if index.carried is not None and (lacking := sorted(needed - index.carried)):
             raise InvalidInputError(
                 f"index {name!r} does not carry {', '.join(lacking)}, of which summaries are made: "
@@ -166,10 +171,10 @@ class Lister:
                 )
             own &= held
         read = sorted({*schema.keys, *(index.keys if index else ()), *summary_names(names), *own})
-        now = self.clock()
+        keys = schema.keys if index is None else index.keys
         history = carried is None or names.history in carried
         return {
-            "FilterExpression": conditions.listed(e, names, now, history=history),
+            "FilterExpression": conditions.listed(e, names, self.clock(), keys=keys, history=history),
             "ProjectionExpression": ", ".join(e.name(name) for name in read),
             **e.request(),
         }
