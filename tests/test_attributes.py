@@ -306,6 +306,8 @@ async def test_who_may_not_look_at_the_table(make_repository: RepositoryFactory,
     with pytest.raises(InvalidInputError, match=r"allow dynamodb:DescribeTable, or .* pass the others as attributes="):
         await sessions.append({**KEY, "user": "u1"}, [human()])
     await sessions.append(KEY, [human()], attributes={"user": "u1"})
+    with pytest.raises(StorageError, match=r"ValidationException.*Allow dynamodb:DescribeTable .* into attributes="):
+        await sessions.append({"PK": "p", "user": "u1"}, [human()])
     with pytest.raises(InvalidInputError, match="allow dynamodb:DescribeTable"):  # also now
         await sessions.append({**KEY, "user": "u1"}, [human()])
     assert await own(sessions, KEY) == {"user": "u1"}

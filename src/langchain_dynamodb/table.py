@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 from . import conditions
 from .cache import LRU
 from .connection import ConditionFailed, Connection
-from .errors import InvalidInputError, StorageError, TableNotFoundError, ThrottledError
+from .errors import AccessDeniedError, InvalidInputError, StorageError, TableNotFoundError, ThrottledError
 from .expressions import Expression
 from .keys import SessionKey
 from .layout import CommunityItem, Names, Page, SessionItem
@@ -222,7 +221,7 @@ class Table:
         try:
             return await self.connection.call(operation, {"TableName": self.name, **request}, write=write)
         except StorageError as error:
-            if error.code == "ValidationException" and (wrong := await self._key_problem(key)):
+            if error.code == "ValidationException" and (wrong := await self._key_problem(key, error)):
                 raise InvalidInputError(wrong) from error
             raise
 
@@ -241,15 +240,24 @@ class Table:
         _schemas.put((self.connection.settings, self.name), Schema())
         return Schema()
 
-    async def _key_problem(self, key: SessionKey) -> str | None:
+    async def _key_problem(self, key: SessionKey, refusal: StorageError) -> str | None:
         """What is wrong with the key, when the engine refused a request; None where it is not the key."""
-        with contextlib.suppress(StorageError):  # not allowed to look: the engine's own words must do
+        try:
             schema = await self.schema(lambda known: False)
             if schema.keys.items() != key.shape:
                 return (
                     f"key {key} does not fit table {self.name!r}, whose key attributes are {schema.described}: "
                     "name the session by all of them, with values of those types"
                 )
+        except AccessDeniedError:  # the engine's own words must do
+            raise StorageError(
+                f"{refusal} (Allow dynamodb:DescribeTable to be told whether key {key} fits the table; what is no key "
+                "attribute of the table goes into attributes=.)",
+                code=refusal.code,
+                outcome_unknown=refusal.outcome_unknown,
+            ) from refusal
+        except StorageError:
+            pass
         return None
 
     def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
