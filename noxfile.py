@@ -44,7 +44,9 @@ def find_pythons() -> list[str]:
 
 PYTHONS = find_pythons()
 # What the sessions on other dependencies leave out: it tests the tools around the package.
-WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "local", "architecture")]
+WITHOUT_TOOLS = [
+    f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "local", "architecture", "chat_app", "chat_browser")
+]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
 
@@ -159,6 +161,22 @@ def demo(session: nox.Session) -> None:
     """Show what the package does; ``-- --engine dynamodb-local`` and ``-- --chat`` show more."""
     session.install("-e", with_extras(session), *group("demo"))
     session.run("python", "docs/examples/demo", *session.posargs)
+
+
+@nox.session
+def chat(session: nox.Session) -> None:
+    """Serve the chat application; ``-- --port 8080``, ``-- --model openai:gpt-4o-mini`` and ``-- --table T`` as wished."""
+    session.install("-e", with_extras(session), *group("chat"))
+    if any("--model" in argument for argument in session.posargs):
+        session.install(*group("agents"))  # init_chat_model; the provider's package is the user's choice
+    session.run("python", "docs/examples/chat/serve.py", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test the chat application in Chromium, if one is installed (Debian: ``apt-get install chromium``)."""
+    session.install("-e", with_extras(session), *group("browser"))
+    session.run("pytest", "tests/test_chat_browser.py", *session.posargs)
 
 
 @nox.session

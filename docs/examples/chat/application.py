@@ -1,0 +1,256 @@
+"""The web application: its addresses, and what they do with the sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import aioboto3
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from answers import STOPPED, Answer, AnswerResponse
+from langchain_dynamodb import AsyncSessionRepository, Index
+from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
+from langchain_dynamodb.fastapi import (
+    SessionDependencies,
+    Sessions,
+    composite_key,
+    etag,
+    install_error_handlers,
+    not_modified,
+    session_lifespan,
+)
+from langchain_dynamodb.keys import Session
+from models import SCRIPTED, choose_model
+from users import current_user, welcome
+
+PAGE = Path(__file__).parent / "page"
+NEWEST = Index("newest", hash_key="PK")  # a user's chats by their last change; it holds no pages and no messages
+LISTED = 30  # chats at a time
+CONTEXT = 40  # messages that the model sees
+SYSTEM = SystemMessage("You are a helpful assistant. You answer in plain text.")
+NO_TITLE = "Untitled chat"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the workers are told, by environment variables."""
+
+    table: str = "ChatTable"
+    endpoint_url: str = ""
+    """Of the embedded engine; empty: AWS, with the usual credentials and region."""
+    model: str = SCRIPTED
+
+    @classmethod
+    def read(cls) -> Settings:
+        """Return those in the environment."""
+        return cls(**{name: os.environ.get(f"CHAT_{name.upper()}", value) for name, value in asdict(cls()).items()})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that say this."""
+        return {f"CHAT_{name.upper()}": value for name, value in asdict(self).items()}
+
+    def open_sessions(self) -> AsyncSessionRepository:
+        """Make the repository; nothing is sent yet."""
+        if not self.endpoint_url:
+            return AsyncSessionRepository(self.table, primary_key_name="PK")
+        local = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1")
+        return AsyncSessionRepository(
+            self.table, primary_key_name="PK", endpoint_url=self.endpoint_url, aws_session=local
+        )
+
+
+async def create_table(sessions: AsyncSessionRepository) -> None:
+    """Create the table (or add the index), unless it is there: the user is the partition, the chat the sort key."""
+    await sessions.create_table(sort_key_name="SK", indexes=[NEWEST])
+
+
+# --- What the endpoints are given: only sessions of the user who is asking ---
+
+SessionId = PathParameter(pattern=r"^[A-Za-z0-9-]{1,64}$")
+own = SessionDependencies(session_id=SessionId, tenant=current_user, key=composite_key("PK", "SK"))
+Key = Annotated[Session, Depends(own.key)]
+Known = Annotated[int | None, Depends(own.known_version)]
+User = Annotated[str, Depends(current_user)]
+
+
+async def required(expected: Annotated[int | None, Depends(own.expected_version)]) -> int:
+    """Refuse changes by a browser that does not say which state it knows."""
+    if expected is None:
+        raise HTTPException(428, "Say in If-Match which version of the chat this is about.")
+    return expected
+
+
+Expected = Annotated[int, Depends(required)]
+
+
+class Title(BaseModel):
+    """A new title."""
+
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
+class Turn(BaseModel):
+    """A question; `keep`: it takes the place of the message with that index and of all that came after."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+    keep: int | None = Field(default=None, ge=0)
+
+
+chats = APIRouter(prefix="/api/chats")
+
+
+@chats.get("")
+async def list_chats(user: User, sessions: Sessions, cursor: str | None = None) -> dict[str, Any]:
+    """The user's chats, the one changed last first."""
+    listing = sessions.list(index=NEWEST.name, partition=user, limit=LISTED, cursor=cursor)
+    try:
+        found = [chat async for chat in listing]
+    except InvalidCursorError:
+        raise HTTPException(400, "That is no place in this list: load it from its beginning.") from None
+    shown = [
+        {
+            "id": chat.session["SK"] if isinstance(chat.session, dict) else chat.session,
+            "title": chat.metadata.get("title", NO_TITLE),
+            "version": chat.version,
+            "updated_at": chat.updated_at,
+        }
+        for chat in found
+    ]
+    return {"chats": shown, "next": found[-1].cursor if len(found) == LISTED else None}
+
+
+@chats.get("/{session_id}")
+async def show(
+    key: Key, sessions: Sessions, known: Known, response: Response, limit: Annotated[int, Query(ge=1, le=5000)] = 100
+) -> Any:
+    """The chat with its newest messages."""
+    chat = await sessions.read(key, limit=limit, unless_version=known)
+    if chat is None:
+        return not_modified(known)
+    if not chat.version:
+        raise HTTPException(404, "There is no such chat (any more).")
+    response.headers["ETag"] = etag(chat.version)
+    first = chat.message_count - len(chat.messages)
+    messages = [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
+    return {"title": chat.metadata.get("title", NO_TITLE), "version": chat.version, "messages": messages}
+
+
+def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
+    """What the page needs to know of a message."""
+    stopped = isinstance(message, AIMessage) and bool(message.response_metadata.get(STOPPED))
+    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped}
+
+
+@chats.patch("/{session_id}")
+async def rename(new: Title, key: Key, sessions: Sessions, expected: Expected) -> dict[str, int]:
+    """Rename the chat, if it is as the browser knows it."""
+    return {"version": await sessions.update_metadata(key, {"title": new.title}, expected_version=expected)}
+
+
+@chats.delete("/{session_id}", status_code=204)
+async def delete(key: Key, sessions: Sessions, expected: Expected) -> None:
+    """Delete the chat, if it is as the browser knows it."""
+    await sessions.delete(key, expected_version=expected)
+
+
+@chats.post("/{session_id}/turns")
+async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expected: Expected) -> AnswerResponse:
+    """Store the question, then stream the answer and store it too.
+
+    The question is stored before the stream begins, so that its errors are answers with a status of their own.
+    """
+    version = expected
+    if turn.keep is not None:
+        version = await sessions.truncate(key, keep=turn.keep, expected_version=version)
+    question = HumanMessage(turn.text, id=uuid.uuid4().hex)
+    version = await sessions.append(key, [question], expected_version=version)
+    if not expected:
+        version = await give_title(sessions, key, turn.text, version)
+    chat = await sessions.read(key, limit=CONTEXT)
+    state = request.state
+    context = [SYSTEM, *chat.messages]
+    answer = Answer(sessions, key, question, version, chat.message_count - 1, state.model, context, state.pending)
+    return AnswerResponse(answer)
+
+
+async def give_title(sessions: AsyncSessionRepository, key: Session, text: str, version: int) -> int:
+    """Name a new chat after its first question; returns the session's version."""
+    words = " ".join(text.split())
+    title = words if len(words) <= 60 else words[:59].rsplit(" ", 1)[0] + "…"
+    try:
+        return await sessions.update_metadata(key, {"title": title}, expected_version=version)
+    except ChatHistoryError:  # the question is stored, and that is what counts
+        _log.warning("a new chat has no title", exc_info=True)
+        return version
+
+
+# --- The application ---
+
+
+def create(settings: Settings | None = None, model: Any = None) -> FastAPI:
+    """Make the application; uvicorn calls this in every worker."""
+    chosen = settings or Settings.read()
+    repositories = session_lifespan(sessions=chosen.open_sessions)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        pending: set[asyncio.Task[int]] = set()
+        async with repositories(app) as state:
+            yield {**state, "model": model or choose_model(chosen.model), "pending": pending}
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    app = FastAPI(title="Chat", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    install_error_handlers(app)
+    app.include_router(chats)
+    app.add_api_route("/", index, include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+async def index(request: Request) -> FileResponse:
+    """The page; it also makes the browser known."""
+    response = FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    welcome(request, response)
+    return response
+
+
+class SafeHeaders:
+    """Adds headers that confine the page to what is its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the headers to its answer."""
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *self.headers]
+            await send(message)
+
+        await self.app(scope, receive, send_safely if scope["type"] == "http" else send)

@@ -1,0 +1,82 @@
+"""The model that answers: a scripted one that needs neither key nor network, or any that LangChain knows."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+SCRIPTED = "scripted"
+STORY = (
+    "Once upon a time there was a table. It had one key and no joins, and it was content. Every evening the messages "
+    "came in, one after the other, and lay down in pages. Nobody was overwritten, and nobody was left outside. "
+    "Then a second writer knocked at the door. The table looked at the version on her ticket. It was an old one. "
+    "So the table did not let her in, but told her kindly which version was the present one. She read it, smiled, and "
+    "wrote a better line than the one she had brought. And if they have not been deleted, they are stored there still."
+)
+_NAMED = re.compile(r"\b(?:I'm|I am|my name is)\s+(\w+)", re.IGNORECASE)
+_ASKED = re.compile(r"\bmy name\s*\?", re.IGNORECASE)
+
+
+class ScriptedModel(BaseChatModel):
+    """Remembers nothing but the messages it is given, and types its answers word by word."""
+
+    pause: float = 0.04
+    """Seconds between two words."""
+
+    @property
+    def _llm_type(self) -> str:
+        return SCRIPTED
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(answer(messages)))])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for word in re.findall(r"\S+\s*", answer(messages)):
+            await asyncio.sleep(self.pause)
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+
+def answer(messages: Sequence[BaseMessage]) -> str:
+    """What the scripted model says to these messages."""
+    said = [message.text for message in messages if isinstance(message, HumanMessage)]
+    names = _NAMED.findall("\n".join(said))
+    if _ASKED.search(said[-1]):
+        return f"Your name is {names[-1]}." if names else "You have not told me your name."
+    if _NAMED.search(said[-1]):
+        return f"Hello {names[-1]}! I will remember that, as long as this chat is kept."
+    if "story" in said[-1].lower():
+        return STORY
+    if len(said) == 1:
+        return f"You said: {said[0]} Ask me for a story, or tell me your name and ask for it later."
+    return f"You said: {said[-1]} That was thing number {len(said)} you told me; the first was: {said[0]}"
+
+
+def choose_model(name: str) -> BaseChatModel:
+    """Return ``scripted``, or a model by LangChain's name for it: ``openai:gpt-4o-mini``, ``bedrock_converse:...``.
+
+    Raises `ImportError` where its package is missing, and whatever the model says of missing keys.
+    """
+    if name == SCRIPTED:
+        return ScriptedModel()
+    from langchain.chat_models import init_chat_model
+
+    return init_chat_model(name)

@@ -1,0 +1,553 @@
+// The page of the chat application. Text of people and models enters it as textContent only.
+
+const $ = (id) => document.getElementById(id);
+const narrow = matchMedia("(max-width: 45rem)");
+const touch = matchMedia("(pointer: coarse)");
+const STEP = 100; // messages shown at first, and more each time
+
+/** Make an element: make("button", {type: "button"}, "Edit"). */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function button(text, action, kind = "quiet") {
+  const made = make("button", { type: "button", class: kind }, text);
+  made.addEventListener("click", action);
+  return made;
+}
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// --- The server ---
+
+/** What went wrong: a problem document of the server, or that there is no server. */
+class Problem extends Error {
+  constructor(status, { code = "", detail = "" } = {}, retryAfter = 0) {
+    super(typeof detail === "string" && detail ? detail : `The server answered with the error ${status}.`);
+    Object.assign(this, { status, code, retryAfter });
+  }
+
+  get conflict() {
+    return this.status === 409 || this.status === 412;
+  }
+}
+
+const INTERRUPTED = { code: "interrupted", detail: "The connection broke before the answer was complete." };
+const UNREACHABLE = { code: "unreachable", detail: "The server cannot be reached." };
+
+async function call(method, path, { body, version, signal } = {}) {
+  const headers = { "Content-Type": "application/json" };
+  if (version !== undefined) headers["If-Match"] = `"${version}"`;
+  let response;
+  try {
+    response = await fetch(`/api/chats${path}`, { method, headers, signal, body: body && JSON.stringify(body) });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, UNREACHABLE);
+  }
+  if (response.ok) return response;
+  const document = await response.json().catch(() => ({}));
+  throw new Problem(response.status, document, Number(response.headers.get("Retry-After")) || 0);
+}
+
+/** The server-sent events of a response, as [name, data]. */
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new Problem(0, INTERRUPTED);
+    });
+    if (done) return;
+    text += value;
+    const complete = text.split("\n\n");
+    text = complete.pop();
+    for (const lines of complete) {
+      const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(lines) ?? [];
+      if (name) yield [name, JSON.parse(data)];
+    }
+  }
+}
+
+// --- One chat: it keeps its place on the page, also while another one is shown ---
+
+class Chat {
+  constructor(id, title = "New chat") {
+    Object.assign(this, { id, title, version: 0, messages: [], limit: STEP, turn: null });
+    this.list = make("ol", { class: "messages" });
+  }
+
+  get path() {
+    return `/${this.id}`;
+  }
+
+  async load() {
+    const response = await call("GET", `${this.path}?limit=${this.limit}`);
+    const { title, version, messages } = await response.json();
+    Object.assign(this, { title, version, messages });
+    this.draw();
+  }
+
+  draw() {
+    this.list.replaceChildren(...this.messages.map((message) => this.item(message)));
+    if (this === current) show();
+  }
+
+  item(message) {
+    const names = { human: "You said", ai: "The answer", system: "Instructions", tool: "A tool said" };
+    const name = make("h2", { class: "unseen" }, names[message.type] ?? "Message");
+    const item = make("li", { class: `message ${message.type}` }, name, make("div", { class: "text" }, message.text));
+    const actions = make("div", { class: "actions" });
+    const last = message === this.messages.at(-1);
+    if (message.stopped) actions.append(make("span", {}, "Stopped before its end."));
+    if (message.type === "human" && last && !this.turn) actions.append(make("span", {}, "Not answered."));
+    if (message.type === "human") actions.append(button("Edit", () => this.edit(item, message)));
+    if (last && ["ai", "human"].includes(message.type)) {
+      actions.append(button(message.type === "ai" ? "Answer anew" : "Answer", () => this.again()));
+    }
+    if (this.turn) for (const made of actions.querySelectorAll("button")) made.disabled = true;
+    item.append(actions);
+    return item;
+  }
+
+  edit(item, message) {
+    const id = `edit-${message.index}`;
+    const field = make("textarea", { id, rows: "2", maxlength: "20000" });
+    field.value = message.text;
+    const cancel = () => {
+      this.draw();
+      this.list.children[this.messages.indexOf(message)]?.querySelector("button")?.focus();
+    };
+    const form = make(
+      "form",
+      { class: "editor" },
+      make("label", { for: id }, "Edit your question. What came after it is dropped."),
+      field,
+      make("div", { class: "buttons" }, button("Cancel", cancel, ""), make("button", { class: "primary" }, "Ask this")),
+    );
+    const submit = () => field.value.trim() && this.ask(field.value.trim(), message.index);
+    form.addEventListener("submit", (event) => (event.preventDefault(), submit()));
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") cancel();
+      if (sends(event)) event.preventDefault(), submit();
+    });
+    item.replaceChildren(form);
+    field.focus();
+  }
+
+  /** Answer the last question once more. */
+  again() {
+    const question = this.messages.findLast((message) => message.type === "human");
+    if (question) this.ask(question.text, question.index);
+  }
+
+  /** Ask; with `keep`, in place of the message with that index and all after it. */
+  async ask(text, keep = null) {
+    if (this.turn) return;
+    this.turn = new AbortController();
+    hideNotice();
+    const before = this.messages;
+    const kept = keep === null ? before : before.filter((message) => message.index < keep);
+    const answer = { type: "ai", text: "" };
+    this.messages = [...kept, { type: "human", text }, answer];
+    this.draw();
+    const item = this.list.lastElementChild;
+    item.classList.add("pending");
+    $("question").focus();
+    scrollDown();
+    let stored = false;
+    try {
+      const response = await call("POST", `${this.path}/turns`, {
+        version: this.version,
+        body: { text, keep },
+        signal: this.turn.signal,
+      });
+      stored = true;
+      remember(this);
+      await this.receive(response, answer, item.querySelector(".text"));
+    } catch (error) {
+      await this.failed(error, { stored, text, before, keep });
+    } finally {
+      this.turn = null;
+      item.classList.remove("pending");
+      this.draw();
+      refresh();
+    }
+  }
+
+  async receive(response, answer, place) {
+    const voice = new Voice();
+    for await (const [name, data] of events(response)) {
+      if (name === "question") {
+        this.version = data.version;
+        this.messages.at(-2).index = data.index;
+      } else if (name === "token") {
+        const follow = atBottom();
+        answer.text += data;
+        place.textContent = answer.text;
+        voice.say(data);
+        if (this === current && follow) scrollDown();
+      } else if (name === "done") {
+        this.version = data.version;
+        answer.index = data.index;
+        voice.end();
+        if (!answer.text) this.messages.pop();
+        return;
+      } else if (name === "problem") {
+        throw new Problem(data.status ?? 500, data);
+      }
+    }
+    throw new Problem(0, INTERRUPTED);
+  }
+
+  /** The question was refused, or its answer did not come to its end. */
+  async failed(error, { stored, text, before, keep }) {
+    const stopped = error.name === "AbortError";
+    if (stored || stopped) {
+      if ((await this.settle()) || stored) {
+        remember(this);
+        if (stopped) speak("Stopped.");
+        else if (error.conflict) this.conflict("The answer was not kept.");
+        else tell(error.message, [["Reload the chat", () => this.reload()]]);
+        return;
+      }
+    }
+    this.messages = before;
+    const asked = $("question");
+    if (this === current && !asked.value) asked.value = text;
+    if (stopped) return;
+    if (error.conflict) this.conflict("Your question is still here.");
+    else {
+      if (keep !== null) await this.load().catch(() => {}); // it may have been cut back already
+      const again = () => {
+        if (asked.value.trim() === text) asked.value = "";
+        this.ask(text, keep !== null && this.messages.at(keep - this.messages[0]?.index) ? keep : null);
+      };
+      explain(error, again);
+    }
+  }
+
+  conflict(more) {
+    tell(`This chat was changed in another tab or on another device. ${more}`, [
+      ["Reload the chat", () => this.reload()],
+    ]);
+  }
+
+  /** After a stream that was cut: show what the server has kept; it needs a moment to notice. False: nothing. */
+  async settle() {
+    let found = false;
+    for (let attempt = 0; attempt < 8; attempt++) {
+      await sleep(150);
+      found = await this.load().then(
+        () => true,
+        () => found,
+      );
+      if (found && this.messages.at(-1)?.type === "ai") break;
+    }
+    return found;
+  }
+
+  async reload() {
+    hideNotice();
+    try {
+      await this.load();
+      scrollDown();
+      $("question").focus();
+    } catch (error) {
+      if (error.status === 404) gone(this);
+      else explain(error, () => this.reload());
+    }
+    refresh();
+  }
+}
+
+// --- The chat that is shown ---
+
+let current = new Chat(newId());
+const running = () => current.turn !== null;
+
+function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function show() {
+  const fresh = current.version === 0 && current.messages.length === 0;
+  $("title").textContent = current.title;
+  document.title = `${current.title} – Chat`;
+  if ($("log").firstChild !== current.list) $("log").replaceChildren(current.list);
+  $("hello").hidden = !fresh;
+  $("chat-actions").hidden = current.version === 0;
+  $("earlier").hidden = !(current.messages[0]?.index > 0);
+  $("send").hidden = running();
+  $("stop").hidden = !running();
+  for (const name of ["rename", "delete"]) $(name).disabled = running();
+  drawList();
+}
+
+/** Show the chat that the address names, or a new one. */
+async function open() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  hideNotice();
+  current = busy.get(id) ?? new Chat(id || newId(), id ? "…" : "New chat");
+  show();
+  if (!id || current.turn) return;
+  try {
+    await current.load();
+    scrollDown();
+  } catch (error) {
+    if (error.status === 404 || error.status === 422) gone(current);
+    else explain(error, open);
+  }
+}
+
+function forget(chat) {
+  deleted.add(chat.id);
+  listed = listed.filter((other) => other.id !== chat.id);
+  own.delete(chat.id);
+}
+
+function gone(chat) {
+  forget(chat);
+  go("");
+  tell("There is no such chat (any more).");
+}
+
+/** Change the address; asks for nothing to be loaded where it is the chat on the screen. */
+function go(id) {
+  history.pushState(null, "", id ? `#${id}` : location.pathname);
+  if (id !== current.id) open();
+}
+
+function atBottom() {
+  const box = $("scroller");
+  return box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+}
+
+function scrollDown() {
+  $("scroller").scrollTop = $("scroller").scrollHeight;
+}
+
+// --- The list ---
+
+let listed = []; // as the server told
+let next = null; // where the list goes on
+const own = new Map(); // chats changed here, where the server's list may lag behind
+const deleted = new Set(); // ids, for the same reason
+const busy = new Map(); // chats with an answer on its way
+
+function remember(chat) {
+  own.set(chat.id, chat);
+  busy.set(chat.id, chat);
+  if (chat === current && location.hash.slice(1) !== chat.id) history.replaceState(null, "", `#${chat.id}`);
+}
+
+async function refresh(cursor = null) {
+  for (const [id, chat] of busy) if (!chat.turn) busy.delete(id);
+  try {
+    const response = await call("GET", cursor ? `?cursor=${encodeURIComponent(cursor)}` : "");
+    const page = await response.json();
+    next = page.next;
+    listed = cursor ? [...listed, ...page.chats] : page.chats;
+    listed = listed.filter((chat) => !deleted.has(chat.id));
+    for (const { id, version } of listed) if (version >= own.get(id)?.version) own.delete(id);
+    show();
+  } catch (error) {
+    if ($("notice").hidden) explain(error, () => refresh(cursor));
+  }
+}
+
+function drawList() {
+  const known = new Set(listed.map((chat) => chat.id));
+  const mine = [...own.values()].filter((chat) => !known.has(chat.id)).reverse();
+  const entries = [...mine, ...listed].map((chat) => own.get(chat.id) ?? chat);
+  const focused = document.activeElement?.closest("#chats a")?.hash;
+  $("chats").replaceChildren(
+    ...entries.map(({ id, title }) => {
+      const link = make("a", { href: `#${id}` }, title);
+      if (id === current.id) link.setAttribute("aria-current", "page");
+      return make("li", {}, link);
+    }),
+  );
+  if (focused) [...$("chats").querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
+  $("no-chats").hidden = entries.length > 0;
+  $("more").hidden = !next;
+}
+
+// --- The drawer of narrow screens ---
+
+function drawer(opened) {
+  $("drawer").classList.toggle("open", opened);
+  $("open-drawer").setAttribute("aria-expanded", opened);
+  $("shade").hidden = !opened;
+  $("main").inert = opened;
+}
+
+function closeDrawer(focus) {
+  if (!$("drawer").classList.contains("open")) return;
+  drawer(false);
+  focus?.focus();
+}
+
+// --- What is said aloud ---
+
+function speak(text) {
+  const live = $("live");
+  while (live.childElementCount > 20) live.firstChild.remove();
+  live.append(make("p", {}, text));
+}
+
+/** Says an answer in whole sentences: word by word, screen readers stumble. */
+class Voice {
+  text = "";
+
+  say(more) {
+    this.text += more;
+    const end = Math.max(...[". ", "! ", "? ", "\n"].map((mark) => this.text.lastIndexOf(mark)));
+    if (end < 0) return;
+    speak(this.text.slice(0, end + 1));
+    this.text = this.text.slice(end + 1);
+  }
+
+  end() {
+    if (this.text.trim()) speak(this.text);
+    this.text = "";
+  }
+}
+
+// --- What went wrong ---
+
+function tell(text, actions = []) {
+  $("notice-text").textContent = text;
+  const made = actions.map(([name, action]) => button(name, action, ""));
+  $("notice-actions").replaceChildren(...made, button("Dismiss", () => (hideNotice(), $("question").focus())));
+  $("notice").hidden = false;
+  made[0]?.focus();
+  return made[0];
+}
+
+function hideNotice() {
+  $("notice").hidden = true;
+}
+
+/** Tell of an error, and offer to repeat what failed. */
+function explain(error, again) {
+  if (!(error instanceof Problem)) throw error;
+  if (error.status === 401) return tell(error.message, [["Load the page again", () => location.reload()]]);
+  if (error.status && error.status < 500) return tell(error.message);
+  const seconds = error.retryAfter;
+  const text = seconds ? "The server is busy at the moment. Nothing is lost." : error.message;
+  const made = tell(text, [["Try again", () => (hideNotice(), again())]]);
+  if (seconds) {
+    made.disabled = true;
+    setTimeout(() => ((made.disabled = false), made.isConnected && made.focus()), seconds * 1000);
+  }
+}
+
+// --- What people do ---
+
+/** Enter, but not in the middle of an input method's word, and not on a phone. */
+const sends = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && !touch.matches;
+
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("question").value.trim();
+  if (!text || running()) return;
+  $("question").value = "";
+  current.ask(text);
+});
+$("question").addEventListener("keydown", (event) => {
+  if (!sends(event)) return;
+  event.preventDefault();
+  $("composer").requestSubmit();
+});
+$("stop").addEventListener("click", () => {
+  current.turn?.abort();
+  $("question").focus();
+});
+$("earlier").addEventListener("click", async () => {
+  const box = $("scroller");
+  const below = box.scrollHeight - box.scrollTop;
+  current.limit += STEP;
+  await current.reload();
+  box.scrollTop = box.scrollHeight - below;
+});
+$("new").addEventListener("click", () => {
+  closeDrawer();
+  go("");
+  $("question").focus();
+});
+$("more").addEventListener("click", () => refresh(next));
+$("chats").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  closeDrawer();
+  go(link.hash.slice(1));
+  $("title").focus();
+});
+$("open-drawer").addEventListener("click", () => {
+  drawer(true);
+  $("close-drawer").focus();
+});
+$("close-drawer").addEventListener("click", () => closeDrawer($("open-drawer")));
+$("shade").addEventListener("click", () => closeDrawer($("open-drawer")));
+document.addEventListener("keydown", (event) => event.key === "Escape" && closeDrawer($("open-drawer")));
+narrow.addEventListener("change", () => drawer(false));
+addEventListener("popstate", open);
+document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), $("question").focus()));
+
+for (const close of document.querySelectorAll("[data-close]")) {
+  close.addEventListener("click", () => close.closest("dialog").close());
+}
+$("rename").addEventListener("click", () => {
+  $("new-title").value = current.title;
+  $("rename-dialog").showModal();
+  $("new-title").select();
+});
+$("delete").addEventListener("click", () => {
+  $("delete-text").textContent = `“${current.title}” will be gone for good.`;
+  $("delete-dialog").showModal();
+});
+
+/** Do what a dialog asks for, with the version that is on the screen. */
+async function change(chat, action) {
+  hideNotice();
+  try {
+    await action(chat);
+    refresh();
+  } catch (error) {
+    if (error.conflict) chat.conflict("Nothing was changed.");
+    else explain(error, () => change(chat, action));
+  }
+}
+
+$("rename-dialog").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const title = $("new-title").value.trim();
+  if (!title) return;
+  $("rename-dialog").close();
+  change(current, async (chat) => {
+    const response = await call("PATCH", chat.path, { version: chat.version, body: { title } });
+    Object.assign(chat, { title, version: (await response.json()).version });
+    own.set(chat.id, chat);
+    show();
+  });
+});
+$("delete-dialog").addEventListener("submit", (event) => {
+  event.preventDefault();
+  $("delete-dialog").close();
+  change(current, async (chat) => {
+    await call("DELETE", chat.path, { version: chat.version });
+    forget(chat);
+    go("");
+    speak("The chat is deleted.");
+    $("question").focus();
+  });
+});
+
+open();
+refresh();
+$("question").focus();
