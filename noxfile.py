@@ -1,4 +1,4 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but the demo and the long run (soak).
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but demo, chat and the long run (soak).
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
 What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.
@@ -44,9 +44,8 @@ def find_pythons() -> list[str]:
 
 PYTHONS = find_pythons()
 # What the sessions on other dependencies leave out: it tests the tools around the package.
-WITHOUT_TOOLS = [
-    f"--ignore=tests/test_{name}.py" for name in ("docs", "demo", "local", "architecture", "chat_app", "chat_browser")
-]
+TOOLS = ("docs", "demo", "chat_app", "chat_browser", "local", "architecture")
+WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
 
@@ -56,7 +55,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "typing", "tests", "minimums", "latest_botocore", "docs", "package"]
+nox.options.sessions = ["lint", "typing", "tests", "browser", "minimums", "latest_botocore", "docs", "package"]
 
 
 def group(name: str) -> list[str]:
@@ -165,7 +164,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def chat(session: nox.Session) -> None:
-    """Serve the chat application; ``-- --port 8080``, ``-- --model openai:gpt-4o-mini`` and ``-- --table T`` as wished."""
+    """Serve the chat application; ``-- --port 8080``, ``-- --model openai:gpt-4o-mini``, ``-- --table Chats``."""
     session.install("-e", with_extras(session), *group("chat"))
     if any("--model" in argument for argument in session.posargs):
         session.install(*group("agents"))  # init_chat_model; the provider's package is the user's choice

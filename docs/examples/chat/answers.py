@@ -36,6 +36,8 @@ class Answer:
     """Of the session with the question."""
     index: int
     """Of the question."""
+    title: str
+    """Of the session."""
     model: BaseChatModel
     context: Sequence[BaseMessage]
     pending: set[asyncio.Task[int]]
@@ -46,7 +48,7 @@ class Answer:
 
     async def events(self) -> AsyncGenerator[str, None]:
         """Stream the server-sent events: ``question``, many ``token``, then ``done`` or ``problem``."""
-        yield event("question", {"version": self.version, "index": self.index})
+        yield event("question", {"version": self.version, "index": self.index, "title": self.title})
         failure = None
         try:
             async for chunk in self.model.astream(list(self.context)):

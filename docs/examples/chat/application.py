@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import uuid
@@ -22,7 +23,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answers import STOPPED, Answer, AnswerResponse
-from langchain_dynamodb import AsyncSessionRepository, Index
+from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
 from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
 from langchain_dynamodb.fastapi import (
     SessionDependencies,
@@ -76,10 +77,15 @@ class Settings:
         """Make the repository; nothing is sent yet."""
         if not self.endpoint_url:
             return AsyncSessionRepository(self.table, primary_key_name="PK")
-        local = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1")
         return AsyncSessionRepository(
-            self.table, primary_key_name="PK", endpoint_url=self.endpoint_url, aws_session=local
+            self.table, primary_key_name="PK", endpoint_url=self.endpoint_url, aws_session=local_session()
         )
+
+
+@functools.cache  # making one takes time
+def local_session() -> aioboto3.Session:
+    """Credentials for embedded engines, which take any: yours stay with the model that may need them."""
+    return aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1")
 
 
 async def create_table(sessions: AsyncSessionRepository) -> None:
@@ -133,7 +139,7 @@ async def list_chats(user: User, sessions: Sessions, cursor: str | None = None) 
     shown = [
         {
             "id": chat.session["SK"] if isinstance(chat.session, dict) else chat.session,
-            "title": chat.metadata.get("title", NO_TITLE),
+            "title": title_of(chat),
             "version": chat.version,
             "updated_at": chat.updated_at,
         }
@@ -155,7 +161,12 @@ async def show(
     response.headers["ETag"] = etag(chat.version)
     first = chat.message_count - len(chat.messages)
     messages = [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
-    return {"title": chat.metadata.get("title", NO_TITLE), "version": chat.version, "messages": messages}
+    return {"title": title_of(chat), "version": chat.version, "messages": messages}
+
+
+def title_of(chat: ChatSession | SessionSummary) -> str:
+    """The chat's title."""
+    return str(chat.metadata.get("title", NO_TITLE))
 
 
 def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
@@ -190,9 +201,17 @@ async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expect
     if not expected:
         version = await give_title(sessions, key, turn.text, version)
     chat = await sessions.read(key, limit=CONTEXT)
-    state = request.state
-    context = [SYSTEM, *chat.messages]
-    answer = Answer(sessions, key, question, version, chat.message_count - 1, state.model, context, state.pending)
+    answer = Answer(
+        sessions=sessions,
+        key=key,
+        question=question,
+        version=version,
+        index=chat.message_count - 1,
+        title=title_of(chat),
+        model=request.state.model,
+        context=[SYSTEM, *chat.messages],
+        pending=request.state.pending,
+    )
     return AnswerResponse(answer)
 
 

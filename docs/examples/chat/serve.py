@@ -82,6 +82,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
         port=options.port,
         workers=options.workers,
         timeout_graceful_shutdown=5,  # seconds for answers on their way; what was said by then is stored
+        timeout_worker_healthcheck=60,  # a worker still importing on a busy machine is not a dead one
         log_level="warning",
     )
 

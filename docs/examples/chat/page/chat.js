@@ -105,8 +105,8 @@ class Chat {
     if (message.stopped) actions.append(make("span", {}, "Stopped before its end."));
     if (message.type === "human" && last && !this.turn) actions.append(make("span", {}, "Not answered."));
     if (message.type === "human") actions.append(button("Edit", () => this.edit(item, message)));
-    if (last && ["ai", "human"].includes(message.type)) {
-      actions.append(button(message.type === "ai" ? "Answer anew" : "Answer", () => this.again()));
+    if (last && !this.turn && ["ai", "human"].includes(message.type)) {
+      actions.append(button(message.type === "ai" ? "Regenerate" : "Answer", () => this.again()));
     }
     if (this.turn) for (const made of actions.querySelectorAll("button")) made.disabled = true;
     item.append(actions);
@@ -166,7 +166,6 @@ class Chat {
         signal: this.turn.signal,
       });
       stored = true;
-      remember(this);
       await this.receive(response, answer, item.querySelector(".text"));
     } catch (error) {
       await this.failed(error, { stored, text, before, keep });
@@ -182,8 +181,10 @@ class Chat {
     const voice = new Voice();
     for await (const [name, data] of events(response)) {
       if (name === "question") {
-        this.version = data.version;
+        Object.assign(this, { title: data.title, version: data.version });
         this.messages.at(-2).index = data.index;
+        remember(this);
+        if (this === current) show();
       } else if (name === "token") {
         const follow = atBottom();
         answer.text += data;
