@@ -1,4 +1,5 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but demo, chat and the long run (soak).
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but
+demo, chat, screenshots and the long run (soak).
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
 What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.
@@ -176,6 +177,13 @@ def browser(session: nox.Session) -> None:
     """Test the chat application in Chromium, if one is installed (Debian: ``apt-get install chromium``)."""
     session.install("-e", with_extras(session), *group("browser"))
     session.run("pytest", "tests/test_chat_browser.py", *session.posargs)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the documentation's pictures of the chat application anew."""
+    session.install("-e", with_extras(session), *group("browser"))
+    session.run("python", "tests/chat_screenshots.py", "docs/images")
 
 
 @nox.session

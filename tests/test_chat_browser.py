@@ -71,6 +71,11 @@ def texts(page: Page) -> list[str]:
     return page.locator(".message .text").all_text_contents()
 
 
+def shows(page: Page, expected: list[str]) -> None:
+    """Wait until the conversation shows this."""
+    expect(page.locator(".message .text")).to_have_text(expected)
+
+
 def answered(page: Page, text: str) -> None:
     """Wait until the last message is this answer, and complete."""
     expect(page.locator(".message").last.locator(".text")).to_have_text(text)
@@ -90,7 +95,7 @@ def test_a_chat_is_kept(new_page: NewPage) -> None:
     shown = texts(page)
     page.reload()
     answered(page, "Your name is Ann.")
-    assert texts(page) == shown
+    shows(page, shown)
     assert len(shown) == 4
 
 
@@ -109,14 +114,14 @@ def test_two_tabs_conflict(new_page: NewPage, address: str) -> None:
     notice = first.get_by_role("alert")
     expect(notice).to_contain_text("This chat was changed in another tab")
     expect(first.get_by_label("Your question")).to_have_value("my late question")
-    assert texts(first) == ["I am Ann", HELLO]
+    shows(first, ["I am Ann", HELLO])
     first.get_by_role("button", name="Rename").click()
     first.get_by_label("New title").fill("Late")
     first.keyboard.press("Enter")
     expect(notice).to_contain_text("Nothing was changed")
     first.get_by_role("button", name="Reload the chat").click()
     expect(notice).to_be_hidden()
-    assert texts(first)[2:] == ["What is my name?", "Your name is Ann."]
+    shows(first, ["I am Ann", HELLO, "What is my name?", "Your name is Ann."])
     expect(first.get_by_label("Your question")).to_have_value("my late question")
     first.get_by_label("Your question").press("Enter")
     answered(first, "You said: my late question That was thing number 3 you told me; the first was: I am Ann")
@@ -130,7 +135,7 @@ def test_users_see_their_own_chats_only(new_page: NewPage) -> None:
     bob.goto(alice.url)
     expect(bob.get_by_role("alert")).to_contain_text("There is no such chat")
     expect(bob.get_by_text("No chats yet.")).to_be_visible()
-    assert texts(bob) == []
+    shows(bob, [])
 
 
 def test_five_browsers_chat_at_once(new_page: NewPage) -> None:
@@ -156,16 +161,16 @@ def test_stop_keeps_what_was_said(new_page: NewPage) -> None:
     assert not shown[1].endswith("still.")
     page.reload()
     expect(page.get_by_text("Stopped before its end.")).to_be_visible()
-    assert texts(page) == shown
+    shows(page, shown)
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Edit your question").fill("I am Ann")
     page.get_by_role("button", name="Ask this").click()
     answered(page, HELLO)
-    assert texts(page) == ["I am Ann", HELLO]
+    shows(page, ["I am Ann", HELLO])
     page.get_by_role("button", name="Regenerate").click()
     expect(page.locator(".pending")).to_have_count(0)
     answered(page, HELLO)
-    assert texts(page) == ["I am Ann", HELLO]
+    shows(page, ["I am Ann", HELLO])
 
 
 def test_an_answer_goes_on_while_another_chat_is_shown(new_page: NewPage) -> None:
@@ -174,7 +179,7 @@ def test_an_answer_goes_on_while_another_chat_is_shown(new_page: NewPage) -> Non
     ask(page, "Tell me a story")
     expect(page.locator(".message.ai .text")).to_contain_text("Once upon")
     page.get_by_role("button", name="New chat").click()
-    assert texts(page) == []
+    shows(page, [])
     ask(page, "I am Ann")
     answered(page, HELLO)
     page.get_by_role("link", name="Tell me a story").click()
@@ -274,7 +279,7 @@ def test_a_phone(new_page: NewPage) -> None:
     page.get_by_role("button", name="Chats").tap()
     drawer.get_by_role("button", name="New chat").tap()
     expect(drawer).to_be_hidden()
-    assert texts(page) == []
+    shows(page, [])
     page.get_by_label("Your question").press("Enter")
     expect(page.get_by_label("Your question")).to_have_value("\n")
     heights = [button.bounding_box()["height"] for button in page.get_by_role("button").all() if button.is_visible()]
@@ -336,7 +341,7 @@ def test_a_busy_server_is_waited_for(new_page: NewPage) -> None:
     again.click()  # waits until it is enabled
     answered(page, HELLO)
     expect(page.get_by_label("Your question")).to_have_value("")
-    assert texts(page) == ["I am Ann", HELLO]
+    shows(page, ["I am Ann", HELLO])
 
 
 def test_a_server_that_is_down(new_page: NewPage) -> None:
@@ -355,7 +360,7 @@ def test_a_server_that_is_down(new_page: NewPage) -> None:
     expect(page.get_by_role("alert")).to_contain_text("The connection broke")
     page.get_by_role("button", name="Reload the chat").click()
     answered(page, HELLO)
-    assert texts(page) == ["I am Ann", HELLO]
+    shows(page, ["I am Ann", HELLO])
 
 
 def test_a_chat_deleted_in_another_tab(new_page: NewPage) -> None:

@@ -27,7 +27,7 @@ _ASKED = re.compile(r"\bmy name\s*\?", re.IGNORECASE)
 class ScriptedModel(BaseChatModel):
     """Remembers nothing but the messages it is given, and types its answers word by word."""
 
-    pause: float = 0.04
+    pause: float = 0.03
     """Seconds between two words."""
 
     @property
