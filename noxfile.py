@@ -1,5 +1,4 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but
-demo, chat, screenshots and the long run (soak).
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs all but demo, chat, screenshots and the long run (soak).
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
 What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.

@@ -551,4 +551,4 @@ $("delete-dialog").addEventListener("submit", (event) => {
 
 open();
 refresh();
-$("question").focus();
+if (!touch.matches) $("question").focus(); // a phone's keyboard would cover the chat
