@@ -13,13 +13,14 @@ import pytest
 from browsers import CHROMIUM, SERVE, run_chat, run_chromium
 
 pytest.importorskip("playwright", reason="no playwright: nox -s browser installs it")
-if CHROMIUM is None:
-    pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"),
+]
 NewPage = Callable[..., Page]
 HELLO = "Hello Ann! I will remember that, as long as this chat is kept."
 

@@ -113,15 +113,13 @@ class AnswerResponse(StreamingResponse):
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.events = answer.events()
-        super().__init__(self.events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(answer.events(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; ends when the answer is stored."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self.events.aclose()
             with contextlib.suppress(ChatHistoryError):  # the log knows; so does the browser, if it is still there
                 await self.answer.keep()
 
