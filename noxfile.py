@@ -175,7 +175,7 @@ def chat(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Test the chat application in Chromium, if one is installed (Debian: ``apt-get install chromium``)."""
     session.install("-e", with_extras(session), *group("browser"))
-    session.run("pytest", "tests/test_chat_browser.py", *session.posargs)
+    session.run("pytest", "--numprocesses=2", "--dist=worksteal", "tests/test_chat_browser.py", *session.posargs)
 
 
 @nox.session
