@@ -103,13 +103,14 @@ class Appender:
     async def _in_pages(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
         if doubt.generation not in (None, item.generation):
             raise unknown_outcome(key)
-        numbers = range(doubt.lo, min(doubt.hi + 1, item.pages))
+        # Only pages of the history: one that we put, but did not commit, may still be there under a dropped number.
+        numbers = range(max(doubt.lo, item.first_page), min(doubt.hi + 1, item.pages))
         pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
         for page in pages.values():
             if wish.op in page.ops:
                 check_content(key, wish.ops, page.ops)
                 return True
-        if len(pages) < len(numbers):  # dropped since: by a rewrite or by history_size
+        if doubt.lo < item.first_page or len(pages) < len(numbers):  # dropped since: by a rewrite or by history_size
             raise unknown_outcome(key)
         doubt.settle_below(item.pages)
         return False
