@@ -193,6 +193,11 @@ def human(size: int = 100) -> HumanMessage:
     return HumanMessage(noise(size))
 
 
+def many(count: int, size: int = 100) -> list[BaseMessage]:
+    """Fresh messages of that size: the same one over and over would deflate to nothing."""
+    return [human(size) for _ in range(count)]
+
+
 SMALL = Sizes(session_item=700, page=500, item=900)
 """Sizes so small that pages are cut all the time."""
 

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from conftest import RepositoryFactory
+from conftest import RepositoryFactory, TableFactory
 from corpus import turn
-from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb import AsyncSessionRepository, Index
 from support import Meter, watch
 
 pytestmark = pytest.mark.dynamodb_local_only
@@ -60,3 +60,22 @@ async def test_a_thousand_turns_cost_the_same_all_along(make_repository: Reposit
     assert window is not None
     assert window.messages == chat.messages[-len(window.messages) :]
     assert meter.read_units <= 2.0
+
+
+@pytest.mark.once
+async def test_what_an_index_adds(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Nothing for sessions that are not in it; one write unit a turn, or two where its order changes; no request."""
+    plain, turns = {}, 60
+    for order, added in ((None, 0), (Index.CREATED, 1), (Index.UPDATED, 2)):
+        writer = make_repository(make_table())
+        await writer.create_table(indexes=[Index("by_user", "user", order or Index.UPDATED)])
+        meter: Meter = watch(writer, Meter)
+        rng = random.Random(7)
+        attributes = {"user": "u"} if order else {"other": "u"}
+        for i in range(turns):
+            await writer.append("s", turn(rng, 1200), attributes=None if i else attributes)
+        if order is None:
+            plain = {"units": meter.write_units, "requests": sum(meter.requests.values())}
+            assert meter.write_units <= 3 * turns
+        assert sum(meter.requests.values()) == plain["requests"]
+        assert (meter.write_units - plain["units"]) / turns == pytest.approx(added, abs=0.05)

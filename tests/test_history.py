@@ -146,7 +146,7 @@ async def test_over_a_repository(sessions: AsyncSessionRepository) -> None:
         ({"history_size": "5"}, "history_size='5'"),
         ({"history_messages_key": ""}, "history_messages_key=''"),
         ({"key": {"a": 1.5}}, "1.5"),
-        ({"key": {"a": "1", "b": "2", "c": "3"}}, "3 attributes"),
+        ({"key": {"a": "1", "b": "2", "c": {3}}}, "attributes['c'] is a set"),
         ({"key": "PK"}, "key='PK'"),
         ({"boto3_session": object()}, "object"),
         ({"endpoint_url": 8000}, "8000"),

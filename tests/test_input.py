@@ -42,7 +42,7 @@ BAD_SESSIONS: list[tuple[Any, str]] = [
     ("x" * 2022, "2022 bytes.*at most 2021"),
     ("s~lc~0123456789abcd~01234567", "ends like the key of a page"),
     ({}, "0 attributes"),
-    ({"PK": "a", "SK": "b", "c": "d"}, "3 attributes"),
+    ({"PK": "a", "SK": "b", "c": {"d"}}, r"attributes\['c'\] is a set"),
     ({"PK": ""}, "'PK' is ''"),
     ({"PK": 1.5}, "'PK' is 1.5"),
     ({"PK": "a", "SK": None}, "'SK' is None"),

@@ -121,7 +121,6 @@ async def test_sessions_of_one_partition_keep_apart(
     [
         ("PK", "SK", "s"),
         ("PK", "SK", {"PK": "p"}),
-        ("PK", None, {"PK": "p", "SK": "s"}),
         ("PK", "SK:N", {"PK": "p", "SK": "1"}),
         ("PK", None, {"PK": b"p"}),
         ("PK", None, {"pk": "p"}),

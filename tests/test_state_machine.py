@@ -38,6 +38,7 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
             ]
             self.model: list[BaseMessage] = []
             self.title: str | None = None
+            self.own: dict[str, str] = {}
             self.version = 0
             self.newest = 0
 
@@ -104,6 +105,13 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
             self.moved_to(self.run(self.repositories[who].update_metadata("s", {"title": title})))
             self.title = title
 
+        @rule(who=WHO, name=st.sampled_from("abc"), value=st.sampled_from(["x", "y", None]), large=st.booleans())
+        def set_attribute(self, who: int, name: str, value: str | None, large: bool) -> None:
+            messages = [human(700) for _ in range(6 if large else 1)]
+            self.moved_to(self.run(self.repositories[who].append("s", messages, attributes={name: value})))
+            self.model += messages
+            self.own = {k: v for k, v in {**self.own, name: value}.items() if v is not None}
+
         @rule(who=WHO)
         def delete(self, who: int) -> None:
             self.run(self.repositories[who].delete("s"))
@@ -116,7 +124,7 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
             self.gone()
 
         def gone(self) -> None:
-            self.model, self.title = [], None
+            self.model, self.title, self.own = [], None, {}
             self.version = 0
 
         @rule(who=WHO, limit=st.integers(0, 12))
@@ -137,7 +145,13 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
                 chat = self.run(repository.read("s"))
                 assert (chat.messages, chat.message_count) == (self.model, len(self.model))
                 assert (chat.version, chat.metadata.get("title")) == (self.version, self.title)
+                assert chat.attributes == self.own
                 assert self.run(repository.read("s", unless_version=self.version)) is None
+            assert self.run(self.summaries()) == ([(self.version, len(self.model), self.own)] if self.version else [])
+
+        async def summaries(self) -> list[Any]:
+            listed = self.repositories[0].list(attributes=["a", "b", "c"])
+            return [(s.version, s.message_count, s.attributes) async for s in listed]
 
         def teardown(self) -> None:
             table = {"TableName": self.repositories[0].table_name}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .layout import Sizes
+from .listing import SessionSummary
 from .messages import register_message_class
 from .repository import AsyncSessionRepository, ChatSession
+from .schema import Index
 
 if TYPE_CHECKING:
     from .blocking import SessionRepository
@@ -18,7 +20,9 @@ __all__ = [
     "AsyncSessionRepository",
     "ChatSession",
     "DynamoDBChatMessageHistory",
+    "Index",
     "SessionRepository",
+    "SessionSummary",
     "Sizes",
     "register_message_class",
 ]

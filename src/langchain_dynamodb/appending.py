@@ -147,6 +147,7 @@ class Appender:
             generation=item.generation if item else None,
             base=item.pages if item else 0,
             expected=expected,
+            own=wish.own,
         )
         new = await self.steps.table.update(key, conditions.insert(insert, key, self.steps.table.names))
         assert isinstance(new, SessionItem)  # the condition and the update see to it
@@ -165,7 +166,7 @@ class Appender:
         kept = await self._without_old_pages(key, item, wish)
         new = replace(plan.appended(kept, layout, wish, now, times), floor=item.first_page)
         try:
-            return await self.steps.swing(key, item, new)
+            return await self.steps.swing(key, item, new, wish.own)
         except Refused as refused:
             await self.steps.discard_if_gone(key, item, [page.number], refused)
             raise
@@ -186,7 +187,7 @@ class Appender:
             return plan.appended(trimmed, layout, wish, now, times)
 
         intent = self.steps.intent(wish.call, "append", base.generation, base.pages, layout.drafts)
-        return await self.steps.under_intent(key, item, intent, pages, commit)
+        return await self.steps.under_intent(key, item, intent, pages, commit, wish.own)
 
     async def _bump(self, key: SessionKey, item: SessionItem) -> None:
         """A page of this number is there already: make the version newer, if nobody else has, and cut again."""

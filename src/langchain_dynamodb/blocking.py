@@ -11,7 +11,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -20,7 +20,9 @@ from langchain_core.messages import BaseMessage
 from .errors import ChatHistoryError
 from .keys import Session
 from .layout import Sizes
+from .listing import KeyValue, SessionSummary
 from .repository import AsyncSessionRepository, ChatSession, ItemFormat
+from .schema import Index
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,6 +77,17 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         loop.call_soon_threadsafe(abandon)  # comes after `start`, if that was handed over at all
         raise
+
+
+def _iterate(values: AsyncIterator[T]) -> Iterator[T]:
+    """The values of an asynchronous iterator, each awaited on the background loop."""
+    ended: Any = object()
+
+    async def following() -> T:
+        return await anext(values, ended)
+
+    while (value := run(following())) is not ended:
+        yield value
 
 
 class _Background:
@@ -197,9 +210,9 @@ class SessionRepository:
         """Let go of the client; afterwards every call raises `RepositoryClosedError`."""
         run(self._repository.aclose())
 
-    def create_table(self, *, sort_key_name: str | None = None) -> None:
+    def create_table(self, *, sort_key_name: str | None = None, indexes: Sequence[Index] = ()) -> None:
         """See `AsyncSessionRepository.create_table`."""
-        run(self._repository.create_table(sort_key_name=sort_key_name))
+        run(self._repository.create_table(sort_key_name=sort_key_name, indexes=indexes))
 
     def append(
         self,
@@ -209,6 +222,7 @@ class SessionRepository:
         expected_version: int | None = None,
         idempotency_key: str | None = None,
         history_size: int | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> int:
         """See `AsyncSessionRepository.append`."""
         return run(
@@ -218,6 +232,7 @@ class SessionRepository:
                 expected_version=expected_version,
                 idempotency_key=idempotency_key,
                 history_size=history_size,
+                attributes=attributes,
             )
         )
 
@@ -235,31 +250,67 @@ class SessionRepository:
 
     def iter_messages(self, session: Session) -> Iterator[BaseMessage]:
         """See `AsyncSessionRepository.iter_messages`; an iterator not used up may simply be dropped."""
-        messages = self._repository.iter_messages(session)
+        return _iterate(self._repository.iter_messages(session))
 
-        async def following() -> BaseMessage | None:
-            return await anext(messages, None)
-
-        while (message := run(following())) is not None:
-            yield message
-
-    def replace(self, session: Session, messages: Sequence[BaseMessage], *, expected_version: int | None = None) -> int:
+    def replace(
+        self,
+        session: Session,
+        messages: Sequence[BaseMessage],
+        *,
+        expected_version: int | None = None,
+        attributes: Mapping[str, object] | None = None,
+    ) -> int:
         """See `AsyncSessionRepository.replace`."""
-        return run(self._repository.replace(session, messages, expected_version=expected_version))
+        return run(
+            self._repository.replace(session, messages, expected_version=expected_version, attributes=attributes)
+        )
 
     def truncate(self, session: Session, *, keep: int, expected_version: int | None = None) -> int:
         """See `AsyncSessionRepository.truncate`."""
         return run(self._repository.truncate(session, keep=keep, expected_version=expected_version))
 
     def update_metadata(
-        self, session: Session, metadata: Mapping[str, Any], *, expected_version: int | None = None
+        self,
+        session: Session,
+        metadata: Mapping[str, Any],
+        *,
+        expected_version: int | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> int:
         """See `AsyncSessionRepository.update_metadata`."""
-        return run(self._repository.update_metadata(session, metadata, expected_version=expected_version))
+        return run(
+            self._repository.update_metadata(
+                session, metadata, expected_version=expected_version, attributes=attributes
+            )
+        )
 
     def delete(self, session: Session, *, expected_version: int | None = None) -> None:
         """See `AsyncSessionRepository.delete`."""
         run(self._repository.delete(session, expected_version=expected_version))
+
+    def list(
+        self,
+        *,
+        partition: KeyValue | None = None,
+        index: str | None = None,
+        descending: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        segments: int = 1,
+        attributes: Sequence[str] = (),
+    ) -> Iterator[SessionSummary]:
+        """See `AsyncSessionRepository.list`; an iterator not used up may simply be dropped."""
+        return _iterate(
+            self._repository.list(
+                partition=partition,
+                index=index,
+                descending=descending,
+                limit=limit,
+                cursor=cursor,
+                segments=segments,
+                attributes=attributes,
+            )
+        )
 
     def history(self, session: Session, *, history_size: int | None = None) -> DynamoDBChatMessageHistory:
         """See `AsyncSessionRepository.history`; both kinds of repository give the same adapter."""

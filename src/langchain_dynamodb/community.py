@@ -18,7 +18,7 @@ from .errors import ItemFormatError, MessageTooLargeError
 from .keys import SessionKey
 from .layout import CommunityItem, SessionItem
 from .steps import Steps
-from .values import AttributeValue, attribute_bytes, to_attribute
+from .values import NO_CHANGES, AttributeValue, Changes, attribute_bytes, to_attribute
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
 ITEM_OVERHEAD = 300  # bytes kept for attribute names, TTL stamp and this write's operation id
@@ -40,6 +40,7 @@ class CommunityWriter:
         ops: frozenset[bytes],
         expected: int | None,
         history_size: int | None,
+        own: Changes = NO_CHANGES,
     ) -> int:
         """Append atomically; with `history_size` the list is written back whole, as the incumbent does."""
         natives = as_natives(messages)
@@ -51,12 +52,12 @@ class CommunityWriter:
             kept = (item.natives + natives if item else natives)[-(history_size or 0) :]
             _check_size(key, kept, item)
             if history_size or expected == 0:
-                return await self._write(key, item or ABSENT, kept, ops)
+                return await self._write(key, item or ABSENT, kept, ops, own)
             now = self.steps.clock()
             expires = plan.expiries(now, self.ttl, None).session
             unchanged = item if expected else None
             request = conditions.append_community(
-                unchanged, {"L": natives}, op, ops, self.steps.table.names, now, expires
+                unchanged, {"L": natives}, op, ops, self.steps.table.names, now, expires, own
             )
             return _written(await self.steps.table.update(key, request))
 
@@ -68,14 +69,18 @@ class CommunityWriter:
 
         return await change(key, op, expected, settled, step)
 
-    async def replace(self, key: SessionKey, messages: Sequence[BaseMessage], expected: int | None) -> int:
+    async def replace(
+        self, key: SessionKey, messages: Sequence[BaseMessage], expected: int | None, own: Changes = NO_CHANGES
+    ) -> int:
         """Exchange the list."""
         natives = as_natives(messages)
         _check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = _not_paged(key, state)
-            return await self._write(key, item or ABSENT, natives, frozenset([op])) if item or natives else None
+            if not (item or natives or own):
+                return None
+            return await self._write(key, item or ABSENT, natives, frozenset([op]), own)
 
         return await change(key, new_op(), expected, self.steps.settled, step)
 
@@ -90,14 +95,29 @@ class CommunityWriter:
 
         return await change(key, new_op(), expected, self.steps.settled, step)
 
+    async def set_attributes(self, key: SessionKey, own: Changes, expected: int | None) -> int:
+        """Set attributes of the user's own, and leave the list as it is."""
+
+        async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem:
+            item = _not_paged(key, state) or ABSENT
+            return await self._write(key, item, item.natives, frozenset([op]), own)
+
+        return await change(key, new_op(), expected, self.steps.settled, step)
+
     async def _write(
-        self, key: SessionKey, old: CommunityItem, natives: list[AttributeValue], ops: frozenset[bytes]
+        self,
+        key: SessionKey,
+        old: CommunityItem,
+        natives: list[AttributeValue],
+        ops: frozenset[bytes],
+        own: Changes = NO_CHANGES,
     ) -> CommunityItem:
         expires = plan.expiries(self.steps.clock(), self.ttl, None).session
         stamp = old.expires if expires is None else expires
         known = old.ops if len(old.ops) < REMEMBERED else frozenset()
         new = replace(old, history={"L": natives}, has_history=True, ops=known | ops, expires=stamp)
-        return _written(await self.steps.table.update(key, conditions.from_community(old, new, self.steps.table.names)))
+        request = conditions.from_community(old, new, self.steps.table.names, own)
+        return _written(await self.steps.table.update(key, request))
 
 
 ABSENT = CommunityItem({"L": []}, has_history=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from . import layout
 from .expressions import Expression
 from .keys import SessionKey
 from .layout import CommunityItem, Intent, Names, Page, SessionItem
-from .values import AttributeValue, Item, number
+from .values import NO_CHANGES, AttributeValue, Changes, Item, number
 
 
 class Insert(NamedTuple):
@@ -32,6 +33,7 @@ class Insert(NamedTuple):
     generation: int | None = None
     base: int = 0
     expected: int | None = None
+    own: Changes = NO_CHANGES
 
 
 def insert(wish: Insert, key: SessionKey, names: Names) -> Expression:
@@ -56,6 +58,7 @@ def insert(wish: Insert, key: SessionKey, names: Names) -> Expression:
     e.add(layout.COUNT, number(wish.messages))
     e.add(layout.TAIL_BYTES, number(wish.cost))
     e.add(layout.TAIL_OPS, {"BS": sorted(wish.ops)})
+    _set_own(e, wish.own)
     e.require(_insertable(e, wish, key, names))
     return e
 
@@ -84,9 +87,12 @@ def _insertable(e: Expression, wish: Insert, key: SessionKey, names: Names) -> s
     return f"({_absent(e, key)} OR ({live}))" if may_be_absent else live
 
 
-def swing(old: SessionItem | None, new: SessionItem, key: SessionKey, names: Names) -> Expression:
+def swing(
+    old: SessionItem | None, new: SessionItem, key: SessionKey, names: Names, own: Changes = NO_CHANGES
+) -> Expression:
     """UpdateItem from one state to the next, on condition that nothing happened in between."""
     e = _change(old.attributes(names) if old else {}, new.attributes(names))
+    _set_own(e, own)
     if old:
         e.require(f"{e.name(layout.VERSION)} = {e.value(number(old.version))}")
         e.require(f"{e.name(layout.GENERATION)} = {e.value(number(old.generation))}")
@@ -132,9 +138,12 @@ def patch(old: SessionItem, new: SessionItem, names: Names) -> Expression:
     return e
 
 
-def from_community(old: CommunityItem, new: SessionItem | CommunityItem, names: Names) -> Expression:
+def from_community(
+    old: CommunityItem, new: SessionItem | CommunityItem, names: Names, own: Changes = NO_CHANGES
+) -> Expression:
     """UpdateItem of an item in the incumbent's format: only if its whole list is still the one that was read."""
     e = _change(old.attributes(names), new.attributes(names))
+    _set_own(e, own)
     require_unchanged(e, old, names)
     return e
 
@@ -147,6 +156,7 @@ def append_community(
     names: Names,
     now: int,
     expires: int | None,
+    own: Changes = NO_CHANGES,
 ) -> Expression:
     """UpdateItem that appends to the incumbent's list; with `old`, only if its list is still that one."""
     e = Expression()
@@ -155,6 +165,7 @@ def append_community(
         e.set(names.ttl, number(expires))
     e.assign(names.history, f"list_append(if_not_exists({history}, {e.value({'L': []})}), {e.value(natives)})")
     e.add(layout.TAIL_OPS, {"BS": sorted(ops)})
+    _set_own(e, own)
     e.require(f"attribute_not_exists({e.name(layout.VERSION)})")
     e.require(f"attribute_not_exists({e.name(layout.INTENT)})")
     e.require(f"NOT contains({e.name(layout.TAIL_OPS)}, {e.value({'B': op})})")
@@ -218,6 +229,33 @@ def _change(before: Item, after: Item) -> Expression:
         if name not in after:
             e.remove(name)
     return e
+
+
+def listed(e: Expression, names: Names, now: int, *, keys: Collection[str], history: bool) -> str:
+    """What readers see as a session: no page, nothing unborn, being deleted or expired, and nobody else's items.
+
+    `keys` are those of the table or index, which a filter may not mention and every item has. `history` tells whether
+    the items carry it, by which those of the incumbent are known.
+    """
+    intent, kind = e.name(layout.INTENT), e.name("kind")
+    kept = f"(attribute_not_exists({intent}) OR {intent}.{kind} <> {e.value({'S': 'delete'})})"
+    conditions = [kept, _unexpired(e, names, now)]
+    if layout.CREATED not in keys:
+        session = f"attribute_exists({e.name(layout.CREATED)})"
+        if history:
+            theirs = f"attribute_not_exists({e.name(layout.VERSION)}) AND attribute_exists({e.name(names.history)})"
+            session = f"({session} OR ({theirs}))"
+        conditions.append(session)
+    return " AND ".join(conditions)
+
+
+def _set_own(e: Expression, own: Changes) -> None:
+    """Set, or remove, attributes of the user's own."""
+    for name, value in own.items():
+        if value is None:
+            e.remove(name)
+        else:
+            e.set(name, value)
 
 
 def _unexpired(e: Expression, names: Names, now: int) -> str:

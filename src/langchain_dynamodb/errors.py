@@ -4,6 +4,7 @@
 
     ChatHistoryError
     ├── InvalidInputError (also a ValueError)      the call was wrong; nothing was sent
+    │   ├── InvalidCursorError                     a cursor of another listing, or damaged
     │   ├── UnsupportedMessageError                a value that cannot be stored exactly; names its path
     │   ├── MessageTooLargeError                   above a size limit; nothing was written
     │   └── SettingsError                          the repository's settings, not the data, have to change
@@ -32,6 +33,10 @@ class ChatHistoryError(Exception):
 
 class InvalidInputError(ChatHistoryError, ValueError):
     """An argument cannot be used; the message names its value and the fix. Nothing was sent."""
+
+
+class InvalidCursorError(InvalidInputError):
+    """A cursor that this listing did not give, or a damaged one."""
 
 
 class UnsupportedMessageError(InvalidInputError):

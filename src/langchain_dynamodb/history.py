@@ -15,8 +15,9 @@ from langchain_core.runnables.config import var_child_runnable_config
 from .blocking import run
 from .connection import ConnectionSettings
 from .errors import InvalidInputError
-from .keys import Session, session_key
+from .keys import Session
 from .layout import Sizes
+from .naming import check_session
 from .repository import AsyncSessionRepository, ItemFormat, check_count
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
     for each turn, in the factory given to `RunnableWithMessageHistory`: there a second read is answered from the
     first, so that overlapping turns lose nothing. Everywhere else a read sees what is stored now.
 
-    `key` (the whole key of the item) wins over `session_id`. `ttl` is in seconds. `history_size` bounds what is read
-    to the newest so many messages (None or 0: all), and lets older pages be dropped. `coerce_float_to_decimal` has no
-    effect, since numbers come back as they went in; `kms_key_id` is refused. `config` is a botocore ``Config``.
+    `key` (the whole key of the item; further attributes are set on it with each append) wins over `session_id`. `ttl`
+    is in seconds. `history_size` bounds what is read to the newest so many messages (None or 0: all), and lets older
+    pages be dropped. `coerce_float_to_decimal` has no effect, since numbers come back as they went in; `kms_key_id` is
+    refused. `config` is a botocore ``Config``.
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`.
 
     Raises `InvalidInputError` for an argument that cannot be used. Reading and adding raise what
@@ -101,7 +103,7 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
 
     def _open(self, repository: AsyncSessionRepository, session: Session, history_size: int | None) -> None:
         check_count("history_size", history_size)
-        session_key(session, repository.primary_key_name)
+        check_session(session, repository.primary_key_name, repository._table.names)
         self._repository = repository
         self._session = session if isinstance(session, str) else dict(session)
         self.key = {repository.primary_key_name: session} if isinstance(session, str) else dict(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import TypeAlias
 
@@ -33,13 +33,11 @@ class SessionKey:
     """A checked session key: (name, type, value) of each key attribute, sorted by name.
 
     Sorted, so that every client derives the same page keys whatever order its mapping has. `suffixed` is the
-    index of the attribute that takes the page suffix: the last one that is text or binary. `whole` tells that the
-    caller named the attributes too, who may have forgotten one.
+    index of the attribute that takes the page suffix: the last one that is text or binary.
     """
 
     attributes: tuple[tuple[str, str, str | bytes], ...]
     suffixed: int
-    whole: bool = field(default=False, compare=False)
 
     @property
     def item(self) -> Item:
@@ -87,7 +85,6 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
 
     No key attribute may have one of the `taken` names, which are those of the history and the TTL attribute.
     """
-    whole = isinstance(session, Mapping)
     if isinstance(session, str):
         session = {primary_key_name: session}
     elif not isinstance(session, Mapping):
@@ -116,19 +113,31 @@ def session_key(session: object, primary_key_name: str, taken: Collection[str] =
             "from a text or binary key attribute; use a table with at least one"
         )
     _check_length(attributes, suffixable[-1])
-    return SessionKey(attributes, suffixable[-1], whole)
+    return SessionKey(attributes, suffixable[-1])
 
 
 def _typed(name: str, value: object) -> tuple[str, str | bytes]:
-    """DynamoDB type and checked value of one key attribute."""
+    """DynamoDB type and checked value of one key attribute of a session."""
+    kind, stored = key_value(name, value)
+    text = stored.decode("latin-1") if isinstance(stored, bytes) else stored
+    if kind != "N" and _RESERVED.search(text):
+        raise InvalidInputError(
+            f"key attribute {name!r} is {short(value)}, which ends like the key of a page of another session "
+            "(~lc~, 14 hexadecimal digits, ~, 8 hexadecimal digits): choose another id"
+        )
+    return kind, stored
+
+
+def key_value(name: str, value: object) -> tuple[str, str | bytes]:
+    """DynamoDB type and checked value of a key attribute, be it the table's or an index's."""
     if isinstance(value, str) and value:
         if not is_utf8(value):
             raise InvalidInputError(
                 f"key attribute {name!r} is {short(value)}, which holds a lone surrogate: use an id that is UTF-8 text"
             )
-        return _unreserved(name, value, "S", value)
+        return "S", value
     if isinstance(value, (bytes, bytearray)) and value:
-        return _unreserved(name, value.decode("latin-1"), "B", bytes(value))
+        return "B", bytes(value)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         number = Decimal(value)
         if number.is_finite() and is_storable(number):
@@ -148,13 +157,18 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def _unreserved(name: str, text: str, kind: str, value: str | bytes) -> tuple[str, str | bytes]:
-    if _RESERVED.search(text):
-        raise InvalidInputError(
-            f"key attribute {name!r} is {short(value)}, which ends like the key of a page of another session "
-            "(~lc~, 14 hexadecimal digits, ~, 8 hexadecimal digits): choose another id"
-        )
-    return kind, value
+def after_pages(place: Item, types: Collection[str], backwards: bool) -> Item:
+    """Where a query of a partition that has come to `place` goes on: past the other pages of that session, unread.
+
+    `types` are the attributes beside the partition's. Elsewhere than among pages it is `place` itself.
+    """
+    for name in types:
+        ((kind, value),) = place[name].items()
+        text = value.decode("latin-1") if kind == "B" else value
+        if kind != "N" and _RESERVED.search(text):
+            edge = text[:-8] + ("00000000" if backwards else "ffffffff")
+            return {**place, name: {kind: edge.encode("latin-1") if kind == "B" else edge}}
+    return place
 
 
 def _check_length(attributes: tuple[tuple[str, str, str | bytes], ...], suffixed: int) -> None:

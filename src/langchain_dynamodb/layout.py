@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .errors import InvalidInputError
@@ -86,7 +86,7 @@ class Sizes(NamedTuple):
 
     `session_item`: the whole session item without metadata. `page`: a page of several messages. `item`: the data of
     one page item, so that it stays under DynamoDB's 409,600. `message`: one encoded message. `metadata`: as DynamoDB
-    counts it.
+    counts it. `attributes`: those set by one call, names included.
     """
 
     session_item: int = 3072
@@ -94,6 +94,7 @@ class Sizes(NamedTuple):
     item: int = 380_000
     message: int = 16 << 20
     metadata: int = 2048
+    attributes: int = 1024
 
     def tail(self, key: SessionKey) -> int:
         """Room for the tail's entries and the operation ids, next to this key and the session's numbers."""
@@ -160,6 +161,7 @@ class SessionItem:
     expires: int | None = None
     pages_expire: int = 0
     metadata: AttributeValue | None = None
+    own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
 
     @property
     def message_count(self) -> int:
@@ -211,6 +213,7 @@ class CommunityItem:
     ops: frozenset[bytes] = frozenset()
     intent: Intent | None = None
     expires: int | None = None
+    own: Item = field(default_factory=dict, compare=False)
 
     @property
     def version(self) -> int:

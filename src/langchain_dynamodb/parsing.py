@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from . import layout
 from . import messages as codec
 from .errors import CorruptSessionError
-from .keys import GENERATIONS, PAGE_NUMBERS
+from .keys import GENERATIONS, PAGE_NUMBERS, RESERVED_PREFIX
 from .layout import CommunityItem, Intent, Names, Page, SessionItem
 from .values import AttributeValue, Item, from_attribute
 
@@ -24,17 +25,23 @@ def corrupt(where: str, attribute: str | None, reason: str) -> CorruptSessionErr
     return CorruptSessionError(f"{part}item {where}: {reason} ({advice})", item=where, attribute=attribute)
 
 
-def parse_item(raw: Item, names: Names, where: str) -> SessionItem | CommunityItem:
+def is_community(raw: Item) -> bool:
+    """Whether an item is the incumbent's. One of ours has both; where one is missing, it is damaged."""
+    return layout.VERSION not in raw and layout.GENERATION not in raw
+
+
+def parse_item(raw: Item, names: Names, where: str, key_names: Collection[str] = ()) -> SessionItem | CommunityItem:
     """The typed value of a session item; raises `CorruptSessionError` naming the attribute that is wrong."""
     fields = _Fields(raw, where)
+    own = own_of(raw, names, key_names)
     if layout.CUT in raw:
         raise corrupt(where, layout.CUT, "this is a page of a session, not a session")
-    expires = fields.integer(names.ttl, None, range(-LAST_SECOND, LAST_SECOND + 1))
-    if layout.VERSION not in raw and layout.GENERATION not in raw:
+    expires = fields.expires(names)
+    if is_community(raw):
         history = raw.get(names.history, {"L": []})
         if not isinstance(history.get("L"), list):
             raise corrupt(where, names.history, "not a list of messages")
-        return CommunityItem(history, names.history in raw, fields.ops(layout.TAIL_OPS), fields.intent(), expires)
+        return CommunityItem(history, names.history in raw, fields.ops(layout.TAIL_OPS), fields.intent(), expires, own)
     numbers, times = range(PAGE_NUMBERS), range(LAST_MICROSECOND + 1)
     first_page = fields.integer(layout.FIRST_PAGE, 0, numbers)
     item = SessionItem(
@@ -59,6 +66,7 @@ def parse_item(raw: Item, names: Names, where: str) -> SessionItem | CommunityIt
         expires=expires,
         pages_expire=fields.integer(layout.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
         metadata=fields.metadata(),
+        own=own,
     )
     _check_item(item, where)
     return item
@@ -78,6 +86,40 @@ def _check_item(item: SessionItem, where: str) -> None:
         and item.reach - item.pages < layout.MAX_LEFT_PAGES
     ):
         raise corrupt(where, None, "its page and message numbers contradict each other")
+
+
+def own_of(raw: Item, names: Names, key_names: Collection[str]) -> Item:
+    """The attributes that are neither the key nor ours."""
+    taken = {*names, *key_names}
+    return {n: value for n, value in raw.items() if n not in taken and not n.startswith(RESERVED_PREFIX)}
+
+
+class Heading(NamedTuple):
+    """What the session item says without its messages; version and count of an item of the incumbent are unknown."""
+
+    version: int | None = None
+    message_count: int | None = None
+    created: int | None = None
+    updated: int | None = None
+    expires: int | None = None
+    metadata: AttributeValue | None = None
+
+
+def parse_heading(raw: Item, names: Names, where: str) -> Heading:
+    """The typed value of a part of a session item; raises `CorruptSessionError`."""
+    fields = _Fields(raw, where)
+    expires = fields.expires(names)
+    if is_community(raw):
+        return Heading(expires=expires)
+    times = range(LAST_MICROSECOND + 1)
+    return Heading(
+        version=fields.integer(layout.VERSION),
+        message_count=fields.integer(layout.COUNT) - fields.integer(layout.TRIMMED, 0),
+        created=fields.integer(layout.CREATED, within=times),
+        updated=fields.integer(layout.UPDATED, within=times),
+        expires=expires,
+        metadata=fields.metadata(),
+    )
 
 
 def parse_page(raw: Item, names: Names, where: str, page_number: int) -> Page:
@@ -121,6 +163,9 @@ class _Fields:
         if number not in within:
             raise corrupt(self.where, name, f"not within {within.start} and {within.stop - 1}")
         return number
+
+    def expires(self, names: Names) -> Any:
+        return self.integer(names.ttl, None, range(-LAST_SECOND, LAST_SECOND + 1))
 
     def binary(self, name: str) -> bytes:
         value = self.raw.get(name, {}).get("B")

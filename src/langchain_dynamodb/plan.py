@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -16,6 +16,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 from . import messages as codec
 from .errors import MessageTooLargeError
 from .layout import Intent, Page, SessionItem, Sizes, entry_cost
+from .values import Changes
 
 MICROSECONDS = 1_000_000
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
@@ -41,6 +42,7 @@ class Append:
     op: bytes  # identifies this append: as `call`, or the caller's idempotency key
     ops: frozenset[bytes]  # remembered with it: `op`, and with a key also the hash of the content
     history_size: int | None = None
+    own: Changes = field(default_factory=dict)  # attributes to set along with it
 
     @property
     def token(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -16,10 +16,9 @@ from .plan import PageStart
 from .reading import Reader
 from .steps import LEASE_AFTER, Steps
 from .table import Refused
-from .values import AttributeValue, attribute_bytes
+from .values import NO_CHANGES, AttributeValue, Changes, attribute_bytes
 
 Change: TypeAlias = Callable[[SessionItem | None, bytes], Awaitable[SessionItem | None]]
-Metadata: TypeAlias = Mapping[str, "AttributeValue | None"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,13 @@ class Rewriter:
     sizes: Sizes
     ttl: int | None
 
-    async def replace(self, key: SessionKey, lines: Sequence[bytes], expected: int | None) -> int:
+    async def replace(
+        self, key: SessionKey, lines: Sequence[bytes], expected: int | None, own: Changes = NO_CHANGES
+    ) -> int:
         """Rule 4: exchange the history."""
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
-            return await self._rewrite(key, item, lines, op) if item or lines else None
+            return await self._rewrite(key, item, lines, op, own) if item or lines or own else None
 
         return await self._change(key, expected, step)
 
@@ -56,8 +57,10 @@ class Rewriter:
 
         return await self._change(key, expected, step)
 
-    async def update_metadata(self, key: SessionKey, changes: Metadata, expected: int | None) -> int:
-        """Merge into the metadata; `changes` maps names to attribute values, None removes one."""
+    async def update_metadata(
+        self, key: SessionKey, changes: Changes, expected: int | None, own: Changes = NO_CHANGES
+    ) -> int:
+        """Merge `changes` into the metadata, and set attributes."""
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem:
             now = self.steps.clock()
@@ -66,7 +69,8 @@ class Rewriter:
             metadata = {"M": {name: value for name, value in merged.items() if value is not None}}
             check_metadata(metadata, self.sizes)
             new = plan.changed(base, op, now, plan.expiries(now, self.ttl, item).session)
-            return await self.steps.swing(key, item, replace(new, created=base.created or now, metadata=metadata))
+            new = replace(new, created=base.created or now, metadata=metadata if changes else base.metadata)
+            return await self.steps.swing(key, item, new, own)
 
         return await self._change(key, expected, step)
 
@@ -116,7 +120,7 @@ class Rewriter:
         return await change(key, new_op(), expected, self.steps.settled, ours)
 
     async def _rewrite(
-        self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes
+        self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes, own: Changes = NO_CHANGES
     ) -> SessionItem:
         if item:  # whose pages are deleted afterwards
             await self.steps.table.check_pages(key, item)
@@ -127,7 +131,7 @@ class Rewriter:
         first = plan.rewrite_start(base)
         if not layout.drafts:
             new = plan.rewritten(base, layout, len(lines), op, now, times)
-            return await self.steps.sweep(key, await self.steps.swing(key, item, new))
+            return await self.steps.sweep(key, await self.steps.swing(key, item, new, own))
 
         def pages(start: SessionItem) -> list[Page]:
             return plan.make_pages(layout.drafts, start, PageStart(first, 0, 0, times.pages), op)
@@ -136,7 +140,7 @@ class Rewriter:
             return plan.rewritten(replace(start, reach=base.reach), layout, len(lines), op, now, times)
 
         intent = self.steps.intent(op, "rewrite", base.generation, first, layout.drafts)
-        return await self.steps.under_intent(key, item, intent, pages, commit)
+        return await self.steps.under_intent(key, item, intent, pages, commit, own)
 
 
 def check_metadata(metadata: AttributeValue, sizes: Sizes) -> None:

@@ -16,6 +16,7 @@ from .keys import SessionKey
 from .layout import MAX_WRITE_PAGES, CommunityItem, Intent, Page, SessionItem, is_expired
 from .plan import Draft
 from .table import Refused, Table
+from .values import NO_CHANGES, Changes
 
 LEASE_SECONDS = 10.0  # others leave an unfinished write alone for so long
 LEASE_PER_MEGABYTE = 1.0
@@ -33,10 +34,12 @@ class Steps:
     known: LRU[SessionItem]
     clock: Callable[[], int]
 
-    async def swing(self, key: SessionKey, old: SessionItem | None, new: SessionItem) -> SessionItem:
+    async def swing(
+        self, key: SessionKey, old: SessionItem | None, new: SessionItem, own: Changes = NO_CHANGES
+    ) -> SessionItem:
         """One step of the session item; `Refused` unless `old` is still the current state."""
         try:
-            await self.table.update(key, conditions.swing(old, new, key, self.table.names))
+            await self.table.update(key, conditions.swing(old, new, key, self.table.names, own))
         except Refused as refused:
             if not (refused.retried and refused.current == new):
                 raise
@@ -75,6 +78,7 @@ class Steps:
         intent: Intent,
         pages: Callable[[SessionItem], list[Page]],
         commit: Callable[[SessionItem], SessionItem],
+        own: Changes = NO_CHANGES,
     ) -> SessionItem:
         """Declare what may be written, put the pages, commit."""
         base = item or plan.unborn(intent.generation)
@@ -84,7 +88,7 @@ class Steps:
             try:
                 if not await self.table.put_pages(key, start.generation, pages(start)):
                     raise Refused(None, retried=False)
-                new = await self.swing(key, start, commit(start))
+                new = await self.swing(key, start, commit(start), own)
             except Refused as refused:
                 await self.discard_if_gone(key, start, range(intent.first, intent.last + 1), refused)
                 raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from .expressions import Expression
 from .keys import SessionKey
 from .layout import PAGES, CommunityItem, Names, Page, SessionItem
 from .parsing import corrupt, parse_item, parse_page
+from .schema import Index, Schema, create_request, key_schema, parse_schema
 from .values import Item
 
 T = TypeVar("T")
@@ -175,13 +175,13 @@ class Table:
             return False
         return True
 
-    async def create(self, key_names: Sequence[str], ttl: bool) -> None:
+    async def create(self, key_names: Sequence[str], ttl: bool, indexes: Sequence[Index] = ()) -> None:
         """Create the table on demand capacity with text keys, wait until it is active; nothing to do where it is.
 
-        Raises `SettingsError` where a table of that name has other keys.
+        Raises `SettingsError` where a table of that name has other keys. Its indexes may differ.
         """
-        schema = [{"AttributeName": n, "KeyType": kind} for n, kind in zip(key_names, ("HASH", "RANGE"), strict=False)]
-        description = await self._until_active(schema)
+        schema = key_schema(key_names)
+        description = await self._until_active(create_request(key_names, indexes, self.names))
         if description["KeySchema"] != schema:
             raise SettingsError(
                 f"table {self.name!r} exists with the keys {_shown(description['KeySchema'])}, not {_shown(schema)}: "
@@ -190,14 +190,14 @@ class Table:
         if ttl:
             await self._enable_ttl()
 
-    async def _until_active(self, schema: Sequence[dict[str, str]]) -> dict[str, Any]:
+    async def _until_active(self, request: dict[str, Any]) -> dict[str, Any]:
         """The table's description once it can be used; creates it where there is none (any more)."""
         status = "missing"
         for _ in range(CREATE_POLLS):
             try:
                 description: dict[str, Any] = (await self.describe())["Table"]
             except TableNotFoundError:  # also for a moment after it was created
-                await self._create(schema)
+                await self._create(request)
                 continue
             status = description["TableStatus"]
             if status in ("ACTIVE", "UPDATING"):  # what is updated can be used
@@ -206,15 +206,9 @@ class Table:
         waited = f"{CREATE_POLLS * POLL_SECONDS:.0f} s"
         raise StorageError(f"table {self.name!r} is still {status} after {waited}: look at it in AWS, then try again")
 
-    async def _create(self, schema: Sequence[dict[str, str]]) -> None:
-        request = {
-            "TableName": self.name,
-            "KeySchema": schema,
-            "AttributeDefinitions": [{"AttributeName": k["AttributeName"], "AttributeType": "S"} for k in schema],
-            "BillingMode": "PAY_PER_REQUEST",
-        }
+    async def _create(self, request: dict[str, Any]) -> None:
         try:
-            await self.connection.call("create_table", request, write=True)
+            await self.connection.call("create_table", {"TableName": self.name, **request}, write=True)
         except StorageError as error:
             if error.code != "ResourceInUseException":  # somebody else was faster, or is deleting it
                 raise
@@ -251,50 +245,54 @@ class Table:
     async def _call(
         self, operation: str, request: dict[str, Any], key: SessionKey, *, write: bool = False
     ) -> dict[str, Any]:
-        if key.whole:
-            await self._check_shape(key)
         try:
             return await self.connection.call(operation, {"TableName": self.name, **request}, write=write)
         except StorageError as error:
-            if error.code == "ValidationException" and (wrong := await self._key_problem(key)):
+            if error.code == "ValidationException" and (wrong := await self._key_problem(key, error)):
                 raise SettingsError(wrong) from error
             raise
 
-    async def _check_shape(self, key: SessionKey) -> None:
-        """Raise `SettingsError` unless the key has the table's attributes; asks DynamoDB once per process."""
-        place = self.connection.settings, self.name, key.shape
-        if _fitting.get(place):
-            return
-        with contextlib.suppress(AccessDeniedError, ThrottledError):  # may not look: DynamoDB refuses what is wrong
-            if wrong := await self._misfit(key):
-                raise SettingsError(wrong)
-        _fitting.put(place, True)
+    async def schema(self, fits: Callable[[Schema], bool]) -> Schema:
+        """The table's keys and indexes, looked up once per process, and again where what is known does not fit."""
+        place = self.connection.settings, self.name
+        known = _schemas.get(place)
+        if known is not None and fits(known):
+            return known
+        schema = parse_schema((await self.describe())["Table"])
+        _schemas.put(place, schema)
+        return schema
 
-    async def _key_problem(self, key: SessionKey) -> str | None:
+    def forgo_schema(self) -> Schema:
+        """An empty schema, for whoever may not look; from now on it is what is known."""
+        _schemas.put((self.connection.settings, self.name), Schema())
+        return Schema()
+
+    async def _key_problem(self, key: SessionKey, refusal: StorageError) -> str | None:
         """What is wrong with the key, when the engine refused a request; None where it is not the key."""
-        with contextlib.suppress(StorageError):  # not allowed to look: the engine's own words must do
-            return await self._misfit(key)
+        try:
+            schema = await self.schema(lambda known: False)
+            if schema.keys.items() != key.shape:
+                return (
+                    f"key {key} does not fit table {self.name!r}, whose key attributes are {schema.described}: "
+                    "name the session by all of them, with values of those types"
+                )
+        except AccessDeniedError:  # the engine's own words must do
+            raise StorageError(
+                f"{refusal} (Allow dynamodb:DescribeTable to be told whether key {key} fits the table; what is no key "
+                "attribute of the table goes into attributes=.)",
+                code=refusal.code,
+                outcome_unknown=refusal.outcome_unknown,
+            ) from refusal
+        except StorageError:
+            pass
         return None
 
-    async def _misfit(self, key: SessionKey) -> str | None:
-        """How the key differs from the table's; None where it fits."""
-        description = (await self.describe())["Table"]
-        types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
-        schema = {k["AttributeName"]: types[k["AttributeName"]] for k in description["KeySchema"]}
-        if schema.items() == key.shape:
-            return None
-        wanted = ", ".join(f"{name} ({kind})" for name, kind in schema.items())
-        return (
-            f"key {key} does not fit table {self.name!r}, whose key attributes are {wanted}: "
-            "name the session by all of them, with values of those types"
-        )
-
     def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
-        return parse_item(raw, self.names, str(key)) if raw else None
+        return parse_item(raw, self.names, str(key), key.item) if raw else None
 
 
-_fitting = LRU[bool](256)
-"""Shapes of keys that were compared with their table's: (connection settings, table name, shape)."""
+_schemas = LRU[Schema](256)
+"""What is known of tables, by (connection settings, table name)."""
 
 _EXPLAIN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from .errors import InvalidInputError
@@ -12,6 +14,10 @@ from .exact import short
 
 AttributeValue: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, AttributeValue]
+Changes: TypeAlias = Mapping[str, "AttributeValue | None"]
+"""Attributes to set; None for one to remove."""
+
+NO_CHANGES: Changes = MappingProxyType({})
 
 NUMBER_DIGITS = 38  # significant digits of a DynamoDB number
 MAX_DEPTH = 32  # levels of nesting DynamoDB accepts
@@ -46,6 +52,11 @@ def to_attribute(value: object, path: str, depth: int = 0) -> AttributeValue:
         f"{path} is a {type(value).__name__}, which DynamoDB would not give back as it was: "
         "use str, int, float, bool, None, lists and dicts (a date, for example, as .isoformat())"
     )
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """The time of a stored stamp, in seconds since the epoch."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def is_storable(value: Decimal) -> bool:

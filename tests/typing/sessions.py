@@ -16,7 +16,9 @@ from langchain_dynamodb import (
     AsyncSessionRepository,
     ChatSession,
     DynamoDBChatMessageHistory,
+    Index,
     SessionRepository,
+    SessionSummary,
     Sizes,
     register_message_class,
 )
@@ -39,6 +41,16 @@ async def the_async_repository() -> None:
         version = await sessions.update_metadata("s", {"title": "t", "old": None})
         history: BaseChatMessageHistory = sessions.history("s", history_size=20)
         await sessions.delete("s", expected_version=version)
+        await sessions.append("s", messages, attributes={"user": "u", "raw": b"r", "old": None})
+        await sessions.create_table(indexes=[Index("by_user", "user", Index.CREATED, include=["topic"])])
+        async for summary in sessions.list(index="by_user", partition="u", limit=3, cursor=None):
+            chat = await sessions.read(summary.session)
+            count: int | None = summary.message_count
+            cursor: str | None = summary.cursor
+            print(count, cursor, chat.attributes["user"])
+        sessions.list("by_user")  # type: ignore[call-arg]
+        sessions.list(partition=1.5)  # type: ignore[arg-type]
+        Index("by_user", "user", hash_type="T")  # type: ignore[arg-type]
         await sessions.append("s", "text")  # type: ignore[arg-type]
         await sessions.read(7)  # type: ignore[call-overload]
         await sessions.read("s", 3)  # type: ignore[call-overload]
@@ -53,7 +65,10 @@ def the_sync_repository() -> None:
         chat: ChatSession = sessions.read("s")
         newer: ChatSession | None = sessions.read("s", unless_version=version)
         stream: Iterator[BaseMessage] = sessions.iter_messages("s")
-        print(chat, newer, stream)
+        summaries: Iterator[SessionSummary] = sessions.list(partition=b"p", descending=True)
+        sessions.update_metadata("s", {}, attributes={"user": "u"})
+        sessions.create_table(indexes=[Index("by_user", hash_key="user", range_key=None)])
+        print(chat, newer, stream, summaries)
     SessionRepository("T", item_format="other")  # type: ignore[arg-type]
 
 

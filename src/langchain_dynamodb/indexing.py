@@ -1,0 +1,92 @@
+"""Adds declared indexes to a table that is there, and waits until they can be used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import table as tables
+from .errors import SettingsError, StorageError
+from .schema import Index, IndexSchema, Schema, definitions, parse_schema
+from .table import Table
+
+_BUSY = ("ResourceInUseException", "LimitExceededException")  # DynamoDB makes one index at a time
+
+
+async def ensure_indexes(table: Table, indexes: Sequence[Index]) -> None:
+    """Add what is missing, one after the other, and wait; leave alone what is there.
+
+    Raises `SettingsError` where an index of that name differs.
+    """
+    waiting = [index.name for index in indexes]
+    for _ in range(tables.CREATE_POLLS if indexes else 0):
+        description = (await table.describe())["Table"]
+        schema = parse_schema(description)
+        for index in indexes:
+            if index.name in schema.indexes:
+                _check(table, schema, index, schema.indexes[index.name])
+        missing = [index for index in indexes if index.name not in schema.indexes]
+        waiting = [index.name for index in indexes if index in missing or not schema.indexes[index.name].active]
+        if not waiting:
+            return
+        if not missing or not await _add(table, missing[0], schema, description):
+            await asyncio.sleep(tables.POLL_SECONDS)
+    if waiting:
+        raise StorageError(
+            f"index {waiting[0]!r} of table {table.name!r} is not ready after "
+            f"{tables.CREATE_POLLS * tables.POLL_SECONDS:.0f} s: DynamoDB goes on filling it, call create_table again"
+        )
+
+
+def _check(table: Table, schema: Schema, wanted: Index, found: IndexSchema) -> None:
+    carried = wanted.carried(table.names, schema.keys)
+    if list(found.keys.items()) != list(_types(wanted, schema).items()):
+        problem = f"has the keys {_shown(found.keys)}, not {_shown(_types(wanted, schema))}"
+    elif lacking := [] if found.carried is None else sorted(carried - found.carried):
+        problem = f"does not carry {', '.join(lacking)}"
+    else:
+        return
+    raise SettingsError(
+        f"index {wanted.name!r} of table {table.name!r} {problem}: declare it as it is, choose another name, or "
+        "delete it in AWS and call create_table again"
+    )
+
+
+def _types(index: Index, schema: Schema) -> dict[str, str]:
+    """Its keys; the types of the table's own key attributes are the table's."""
+    return {name: schema.keys.get(name, kind) for name, kind in index.keys.items()}
+
+
+async def _add(table: Table, index: Index, schema: Schema, description: Mapping[str, Any]) -> bool:
+    """Ask for the index; False where DynamoDB is busy with another one (or with this one, for somebody else)."""
+    clash = [name for name, kind in _types(index, schema).items() if schema.types.get(name, kind) != kind]
+    if clash:
+        raise SettingsError(
+            f"index {index.name!r}: {clash[0]!r} is of type {schema.types[clash[0]]} in another index of table "
+            f"{table.name!r}; declare it with that type"
+        )
+    create = index.request(table.names, schema.keys)
+    if description.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
+        capacity = description["ProvisionedThroughput"]
+        create["ProvisionedThroughput"] = {k: capacity[k] for k in ("ReadCapacityUnits", "WriteCapacityUnits")}
+    request = {
+        "TableName": table.name,
+        "AttributeDefinitions": definitions({**schema.types, **_types(index, schema)}),
+        "GlobalSecondaryIndexUpdates": [{"Create": create}],
+    }
+    try:
+        await table.connection.call("update_table", request, write=True)
+    except StorageError as error:
+        if error.code not in _BUSY and index.name not in await _index_names(table):
+            raise
+        return False
+    return True
+
+
+async def _index_names(table: Table) -> set[str]:
+    return set(parse_schema((await table.describe())["Table"]).indexes)
+
+
+def _shown(keys: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in keys.items())
