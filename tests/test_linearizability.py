@@ -13,6 +13,8 @@ import session_model as model
 from linearizability import NotLinearizable, Operation, Undecided, linearize
 from session_model import State, Step
 
+pytestmark = pytest.mark.once
+
 A, B = ("a.0.1",), ("b.0.2", "b.1.2")
 
 

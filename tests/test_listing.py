@@ -26,6 +26,8 @@ from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory, TestEngine
 
+pytestmark = pytest.mark.once
+
 BY_USER = Index("by_user", hash_key="user", include=["topic"])
 NEWEST = Index("newest", hash_key="PK")
 
