@@ -74,7 +74,7 @@ def turn(rng: random.Random, chars: int = 1200) -> list[BaseMessage]:
 
 
 def short_turn(rng: random.Random) -> list[BaseMessage]:
-    """Return a turn of two sentences with the little metadata that a streamed answer has, about 700 bytes of JSON."""
+    """Return a turn of two sentences with the little metadata that a streamed answer has, about 600 bytes of JSON."""
     answer = AIMessage(
         text(rng, rng.randint(30, 200)),
         response_metadata={
