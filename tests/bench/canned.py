@@ -19,12 +19,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from wire import SESSION, Exchange
-
+SESSION = re.compile(rb"session-\d{6}")  # ids of sessions in recordings: any of them gets the same answers
 _TARGET = re.compile(rb"x-amz-target: *DynamoDB_20120810\.(\w+)", re.IGNORECASE)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _TABLE = re.compile(rb'"TableName": "([^"]+)"|"RequestItems": \{"([^"]+)"')
 _ANY = b"session-000000"
+
+
+class Exchange(NamedTuple):
+    """A request and its answer."""
+
+    operation: str
+    request: bytes
+    response: bytes
 
 
 class Recording(NamedTuple):
@@ -93,7 +100,7 @@ def run_canned(recordings: dict[str, Recording]) -> Iterator[str]:
     """Run a responder in another process until the block ends; yields its URL."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "recordings")
-        path.write_bytes(pickle.dumps({name: [[tuple(vars(e).values()) for e in r.exchanges], r.script] for name, r in recordings.items()}))
+        path.write_bytes(pickle.dumps(recordings))
         command = [sys.executable, __file__, str(path)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -111,9 +118,7 @@ def rewind(endpoint_url: str, table: str) -> None:
 
 
 async def _serve(path: Path) -> None:
-    stored = pickle.loads(path.read_bytes())
-    recordings = {name: Recording([Exchange(*e) for e in exchanges], script) for name, (exchanges, script) in stored.items()}
-    responder = Responder(recordings)
+    responder = Responder(pickle.loads(path.read_bytes()))
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(responder), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     # The process that started this one holds the other end: it ends with it, however that dies.
@@ -121,5 +126,4 @@ async def _serve(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[2] / "docs" / "examples" / "demo"))
     asyncio.run(_serve(Path(sys.argv[1])))

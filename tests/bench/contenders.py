@@ -75,6 +75,11 @@ class Contender:
         """Append one turn."""
         raise NotImplementedError
 
+    async def load(self, session: str, turns: Sequence[Messages]) -> None:
+        """Fill a session; item by item as if turn by turn, unless the result is the same otherwise."""
+        for messages in turns:
+            await self.append(session, self.prepare(messages))
+
     async def read(self, session: str, limit: int | None = None) -> list[Any]:
         """Return the newest `limit` messages, or all."""
         raise NotImplementedError
@@ -145,6 +150,9 @@ class Community(Contender):
     async def append(self, session: str, messages: Messages) -> None:
         self._history(session).add_messages(messages)
 
+    async def load(self, session: str, turns: Sequence[Messages]) -> None:
+        await self.append(session, [message for turn in turns for message in turn])
+
     async def read(self, session: str, limit: int | None = None) -> list[BaseMessage]:
         return _newest(self._history(session).messages, limit)
 
@@ -187,7 +195,7 @@ class LlamaIndex(Contender):
         made = []
         for message in messages:
             # It cannot store floats, so times lose their fraction.
-            data = orjson.loads(orjson.dumps(message_to_dict(message)["data"]), )
+            data = orjson.loads(orjson.dumps(message_to_dict(message)["data"]))
             kwargs = {name: data[name] for name in ("response_metadata", "usage_metadata", "id", "tool_calls") if data.get(name)}
             made.append(ChatMessage(role=roles[message.type], content=message.text, additional_kwargs=_whole(kwargs)))
         return made
@@ -195,6 +203,9 @@ class LlamaIndex(Contender):
     async def append(self, session: str, messages: list[Any]) -> None:
         for message in messages:  # it has no method for several
             self.store.add_message(session, message)
+
+    async def load(self, session: str, turns: Sequence[Messages]) -> None:
+        self.store.set_messages(session, self.prepare([message for turn in turns for message in turn]))
 
     async def read(self, session: str, limit: int | None = None) -> list[Any]:
         return _newest(self.store.get_messages(session), limit)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
+from canned import Exchange
 from meter import Meter
-
-SESSION = re.compile(rb"session-\d{6}")  # ids of sessions in recordings: any of them gets the same answers
 
 
 @dataclass(frozen=True)
@@ -38,15 +36,6 @@ class Bill:
     def dollars_per_million(self) -> float:
         """Dollars for a million of it, on-demand capacity."""
         return 0.625 * self.write_units + 0.125 * self.read_units
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request and its answer."""
-
-    operation: str
-    request: bytes
-    response: bytes
 
 
 class Wire(Meter):
