@@ -25,7 +25,9 @@ from .values import from_attribute
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
 ITER_PAGES = 16  # pages `iter_messages` holds at a time
-SLICE = 256  # messages decoded before other tasks of the event loop get their turn
+# What is done before other tasks of the event loop get their turn: about 5 ms each.
+SLICE = 256  # messages decoded
+SLICE_BYTES = 1 << 20  # of text inflated
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
 
 
@@ -149,7 +151,7 @@ class Reader:
             top, expected = (pages[0].page.number, pages[0].page.previous) if pages else (item.pages, item.page_version)
             missing = wanted - sum(loaded.page.messages for loaded in pages)
             if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
-                return self._inflate(key, item, pages)
+                return await self._inflate(key, item, pages)
             step = max(1, math.ceil(missing / per_page), _missing_parts(pages))
             bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), expected) + pages
@@ -166,10 +168,11 @@ class Reader:
             lost = broken
         raise Unproven(item, lost)
 
-    def _inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[bytes]:
-        """The messages of pages as lines, in order; raises `CorruptSessionError`."""
+    async def _inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[bytes]:
+        """The messages of pages as lines, in order and in slices; raises `CorruptSessionError`."""
         lines: list[bytes] = []
         parts: list[bytes] = []
+        inflated = 0
         for page, known in pages:
             if known is None:
                 parts.append(page.data)
@@ -177,8 +180,12 @@ class Reader:
                 continue
             if known is None:
                 known = self._page_lines(key, item, page, b"".join(parts))
+                inflated += sum(map(len, known))
             parts = []
             lines += known
+            if inflated >= SLICE_BYTES:
+                inflated = 0
+                await asyncio.sleep(0)
         return lines
 
     def _page_lines(self, key: SessionKey, item: SessionItem, page: Page, data: bytes) -> list[bytes]:
