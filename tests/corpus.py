@@ -74,15 +74,23 @@ def turn(rng: random.Random, chars: int = 1200) -> list[BaseMessage]:
 
 
 def short_turn(rng: random.Random) -> list[BaseMessage]:
-    """Return a turn of two sentences with the little metadata that a streamed answer has, about 600 bytes of JSON."""
+    """Return a turn of one or two sentences each, with the metadata of a streamed answer: about 900 bytes of JSON."""
+    asked, written = rng.randint(20, 4000), rng.randint(5, 80)
     answer = AIMessage(
-        text(rng, rng.randint(30, 200)),
+        text(rng, rng.randint(30, 120)),
         response_metadata={
             "finish_reason": "stop",
             "model_name": rng.choice(("gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14")),
             "model_provider": "openai",
         },
         id=f"lc_run--{_uuid(rng)}",
+        usage_metadata={
+            "input_tokens": asked,
+            "output_tokens": written,
+            "total_tokens": asked + written,
+            "input_token_details": {"audio": 0, "cache_read": 0},
+            "output_token_details": {"audio": 0, "reasoning": 0},
+        },
     )
     return [HumanMessage(text(rng, rng.randint(20, 90))), answer]
 

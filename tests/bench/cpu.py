@@ -27,12 +27,12 @@ Operation = Callable[[], Awaitable[object]]
 Request = dict[str, Any]
 
 READERS: tuple[tuple[type[Contender], str], ...] = (
-    (Ours, "CpuOurs"),
-    (OursSync, "CpuOurs"),
-    (ItemPerMessage, "CpuItems"),
-    (Community, "CpuCommunity"),
-    (CommunityAsync, "CpuCommunity"),
-    (LlamaIndex, "CpuLlama"),
+    (Ours, "Ours"),
+    (OursSync, "Ours"),
+    (ItemPerMessage, "Items"),
+    (Community, "Community"),
+    (CommunityAsync, "Community"),
+    (LlamaIndex, "Llama"),
 )
 
 
@@ -96,23 +96,31 @@ async def _cpu(operation: Operation, repeats: int) -> float:
     return (time.process_time() - start) / repeats
 
 
-async def measure(engine_url: str, *, rounds: int, messages: int = 1000, turns: int = 1000) -> dict[str, Any]:
-    """All tables of CPU time."""
+Histories = tuple[tuple[str, int], ...]
+# More than 600 messages of 1.2 KB turns, or 1,000 short ones, do not fit the incumbent's item.
+HISTORIES: Histories = (("short", 1000), ("1.2 KB", 600))
+
+
+async def measure(
+    engine_url: str, *, rounds: int, histories: Histories = HISTORIES, turns: int = 1000
+) -> dict[str, Any]:
+    """All tables of CPU time; `histories` are kinds of turns and numbers of messages."""
+    calls: dict[str, list[tuple[str, Request]]] = {}
     with run_wire(engine_url) as wire:
         recordings, requests = await _record_append(wire)
         script, script_requests = await _record_script(wire, turns)
-        reads, read_requests = await _record_reads(wire, messages)
-    with run_canned({**recordings, **script, **reads}) as url:
-        append = await _measure_append(url, requests[-1], rounds)
-        cuts = await _measure_script(url, script_requests, turns, max(3, rounds // 3))
-        read = await _measure_reads(url, read_requests, rounds)
-    return {
-        "append": append,
-        "append with cuts": cuts,
-        "append with cuts, DynamoDB Local": await _measure_real(engine_url, script_requests, max(3, rounds // 3)),
-        "messages": messages,
-        **read,
-    }
+        for kind, messages in histories:
+            reads, calls[kind] = await _record_reads(wire, kind, messages)
+            recordings |= reads
+    few = max(3, rounds // 3)
+    found: dict[str, Any] = {}
+    with run_canned({**recordings, **script}) as url:
+        found["append"] = await _measure_append(url, requests[-1], rounds, histories[-1][0])
+        found["append with cuts"] = await _measure_script(url, script_requests, turns, few)
+        for kind, messages in histories:
+            found[f"{messages:,} messages, {kind} turns"] = await _measure_reads(url, kind, calls[kind], rounds)
+    found["append with cuts, DynamoDB Local"] = await _measure_real(engine_url, script_requests, few)
+    return found
 
 
 # --- What DynamoDB Local answers ---
@@ -163,11 +171,22 @@ async def _record_script(wire: Wire, turns: int) -> tuple[dict[str, Recording], 
     return scripts, requests
 
 
-async def _record_reads(wire: Wire, messages: int) -> tuple[dict[str, Recording], list[tuple[str, Request]]]:
+def _table(kind: str, name: str) -> str:
+    return f"Cpu{kind.replace(' ', '')}{name}"
+
+
+async def _record_reads(
+    wire: Wire, kind: str, messages: int
+) -> tuple[dict[str, Recording], list[tuple[str, Request]]]:
     recordings: dict[str, Recording] = {}
     calls: list[tuple[str, Request]] = []
-    turns = list(conversation("short", messages // 2 + 1))
-    for make, table in READERS:
+    turns: list[Any] = []
+    for turn in conversation(kind, messages):
+        turns.append(turn)
+        if sum(map(len, turns[:-1])) >= messages:  # the last one is appended
+            break
+    for make, name in READERS:
+        table = _table(kind, name)
         if table in recordings:
             continue
         contender = make(wire.endpoint_url, table)
@@ -191,13 +210,14 @@ async def _record_reads(wire: Wire, messages: int) -> tuple[dict[str, Recording]
 # --- Measuring ---
 
 
-async def _measure_append(url: str, request: Request, rounds: int) -> dict[str, Any]:
+async def _measure_append(url: str, request: Request, rounds: int, kind: str) -> dict[str, Any]:
     raw, default = Raw(url), Raw(url, {})
     ours: list[Contender] = [Ours(url, "CpuAppend"), OursSync(url, "CpuAppend")]
-    others = [make(url, table) for make, table in READERS if not issubclass(make, (Ours, OursSync))]
+    others = [make(url, _table(kind, name)) for make, name in READERS if not issubclass(make, (Ours, OursSync))]
     turns = itertools.cycle(list(conversation("1.2 KB", 64)))
     operations: dict[str, Operation] = {
         "raw": lambda: raw.call("update_item", request),
+        "raw, ALL_NEW": lambda: raw.call("update_item", {**request, "TableName": "CpuAppend", "ReturnValues": "ALL_NEW"}),
         "raw, default config": lambda: default.call("update_item", request),
     }
     async with _opened(raw, default, *ours, *others):
@@ -211,6 +231,7 @@ async def _measure_append(url: str, request: Request, rounds: int) -> dict[str, 
     return {
         "us": done.medians(),
         "ours / raw": done.ratio("ours", "raw"),
+        "ours / raw, ALL_NEW": done.ratio("ours", "raw, ALL_NEW"),
         "ours / raw, default config": done.ratio("ours", "raw, default config"),
         "sync / async": done.ratio("ours, sync", "ours"),
     }
@@ -260,9 +281,11 @@ async def _measure_real(engine_url: str, requests: list[Request], rounds: int) -
     return {"us": medians, "ours / raw": done.ratio("ours", "raw")}
 
 
-async def _measure_reads(url: str, calls: list[tuple[str, Request]], rounds: int) -> dict[str, Any]:
+async def _measure_reads(
+    url: str, kind: str, calls: list[tuple[str, Request]], rounds: int
+) -> dict[str, Any]:
     raw = Raw(url)
-    readers = [make(url, table) for make, table in READERS]
+    readers = [make(url, _table(kind, name)) for make, name in READERS]
     found: dict[str, Any] = {}
     async with _opened(raw, *readers):
         for title, limit, warm in (("read", None, False), ("last 20", 20, False), ("warm", None, True)):

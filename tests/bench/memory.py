@@ -112,11 +112,15 @@ def _times(endpoint_url: str, table: str) -> dict[str, float]:
 
     start = time.process_time()
     import aioboto3  # noqa: F401
+    import aiobotocore.credentials  # noqa: F401
     import aiohttp  # noqa: F401
-    import boto3.session
-    import langchain_core.messages
-    import orjson
-    import pydantic  # noqa: F401
+    import langchain_core.messages as lc
+    import orjson  # noqa: F401
+    import pydantic
+
+    for name in lc.__all__:  # which it imports when they are asked for
+        getattr(lc, name)
+    pydantic.create_model("Any", field=(int, 0))
 
     mark("dependencies", start)
     start = time.process_time()
