@@ -24,6 +24,7 @@ ORDER = [
     "values",
     "keys",
     "layout",
+    "cost",
     "parsing",
     "expressions",
     "conditions",

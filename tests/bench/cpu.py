@@ -65,7 +65,7 @@ class Rounds:
         self.operations = operations
         self.times: dict[str, list[float]] = {name: [] for name in operations}
 
-    async def run(self, rounds: int, seconds: float = 0.15) -> Rounds:
+    async def run(self, rounds: int, seconds: float) -> Rounds:
         """Run all operations in each round, for about so long each, beginning with another one each time."""
         repeats = {}
         for name, operation in self.operations.items():
@@ -102,7 +102,7 @@ HISTORIES: Histories = (("short", 1000), ("1.2 KB", 600))
 
 
 async def measure(
-    engine_url: str, *, rounds: int, histories: Histories = HISTORIES, turns: int = 1000
+    engine_url: str, *, rounds: int, seconds: float, histories: Histories = HISTORIES, turns: int = 1000
 ) -> dict[str, Any]:
     """All tables of CPU time; `histories` are kinds of turns and numbers of messages."""
     calls: dict[str, list[tuple[str, Request]]] = {}
@@ -112,13 +112,13 @@ async def measure(
         for kind, messages in histories:
             reads, calls[kind] = await _record_reads(wire, kind, messages)
             recordings |= reads
-    few = max(3, rounds // 3)
+    few = min(rounds, max(3, rounds // 3))
     found: dict[str, Any] = {}
     with run_canned({**recordings, **script}) as url:
-        found["append"] = await _measure_append(url, requests[-1], rounds, histories[-1][0])
+        found["append"] = await _measure_append(url, requests[-1], rounds, seconds, histories[-1][0])
         found["append with cuts"] = await _measure_script(url, script_requests, turns, few)
         for kind, messages in histories:
-            found[f"{messages:,} messages, {kind} turns"] = await _measure_reads(url, kind, calls[kind], rounds)
+            found[f"{messages:,} messages, {kind} turns"] = await _measure_reads(url, kind, calls[kind], rounds, seconds)
     found["append with cuts, DynamoDB Local"] = await _measure_real(engine_url, script_requests, few)
     return found
 
@@ -210,7 +210,7 @@ async def _record_reads(
 # --- Measuring ---
 
 
-async def _measure_append(url: str, request: Request, rounds: int, kind: str) -> dict[str, Any]:
+async def _measure_append(url: str, request: Request, rounds: int, seconds: float, kind: str) -> dict[str, Any]:
     raw, default = Raw(url), Raw(url, {})
     ours: list[Contender] = [Ours(url, "CpuAppend"), OursSync(url, "CpuAppend")]
     others = [make(url, _table(kind, name)) for make, name in READERS if not issubclass(make, (Ours, OursSync))]
@@ -227,7 +227,7 @@ async def _measure_append(url: str, request: Request, rounds: int, kind: str) ->
         for contender in others:
             prepared = contender.prepare(next(turns))
             operations[contender.name] = lambda c=contender, p=prepared: c.append(SESSION, p)  # type: ignore[misc]
-        done = await Rounds(operations).run(rounds)
+        done = await Rounds(operations).run(rounds, seconds)
     return {
         "us": done.medians(),
         "ours / raw": done.ratio("ours", "raw"),
@@ -282,7 +282,7 @@ async def _measure_real(engine_url: str, requests: list[Request], rounds: int) -
 
 
 async def _measure_reads(
-    url: str, kind: str, calls: list[tuple[str, Request]], rounds: int
+    url: str, kind: str, calls: list[tuple[str, Request]], rounds: int, seconds: float
 ) -> dict[str, Any]:
     raw = Raw(url)
     readers = [make(url, _table(kind, name)) for make, name in READERS]
@@ -295,7 +295,7 @@ async def _measure_reads(
             for reader in readers:
                 if not warm or isinstance(reader, (Ours, OursSync)):
                     operations[reader.name] = lambda r=reader: _read(r, limit, warm)  # type: ignore[misc]  # noqa: B023
-            done = await Rounds(operations).run(rounds)
+            done = await Rounds(operations).run(rounds, seconds)
             found[title] = {"us": done.medians()} | _ratios(done)
     return found
 
