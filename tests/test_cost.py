@@ -55,7 +55,10 @@ def test_longer_sessions_cost_in_proportion() -> None:
 @pytest.mark.once
 def test_the_calculator(capsys: pytest.CaptureFixture[str]) -> None:
     """The command prints units and dollars of all users together."""
-    assert main(["--turns", "50", "--turn-bytes", "1200", "--users", "1000", "--write-price", "1", "--read-price", "0"]) == 0
+    assert (
+        main(["--turns", "50", "--turn-bytes", "1200", "--users", "1000", "--write-price", "1", "--read-price", "0"])
+        == 0
+    )
     out = capsys.readouterr().out
     units = session_usage(50, 1200).write_units * 1000
     assert "1,000 sessions of 50 turns: 50,000 turns" in out

@@ -109,9 +109,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--turn-bytes", type=_number(1), default=1200, help="bytes of a turn as JSON (default 1200)")
     parser.add_argument("--stored-bytes", type=_number(1), help="bytes of a turn as stored, if you know them")
     parser.add_argument("--users", type=_number(1), default=1, help="sessions of that length (default 1)")
-    parser.add_argument("--cold-reads", type=_number(0, 1, whole=False), default=0.0, help="share of reads by a process that has not seen the session (default 0)")
-    parser.add_argument("--write-price", type=_number(0, whole=False), default=DOLLARS_PER_MILLION_WRITE_UNITS, help="dollars for a million write units (default %(default)s)")
-    parser.add_argument("--read-price", type=_number(0, whole=False), default=DOLLARS_PER_MILLION_READ_UNITS, help="dollars for a million read units (default %(default)s)")
+    parser.add_argument(
+        "--cold-reads",
+        type=_number(0, 1, whole=False),
+        default=0.0,
+        help="share of reads by a process that has not seen the session (default 0)",
+    )
+    parser.add_argument(
+        "--write-price",
+        type=_number(0, whole=False),
+        default=DOLLARS_PER_MILLION_WRITE_UNITS,
+        help="dollars for a million write units (default %(default)s)",
+    )
+    parser.add_argument(
+        "--read-price",
+        type=_number(0, whole=False),
+        default=DOLLARS_PER_MILLION_READ_UNITS,
+        help="dollars for a million read units (default %(default)s)",
+    )
     options = parser.parse_args(arguments)
     usage = session_usage(
         options.turns, options.turn_bytes, stored_bytes=options.stored_bytes, cold_reads=options.cold_reads
@@ -123,7 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{options.users:,} sessions of {options.turns:,} turns: {turns:,} turns")
     print(f"write units  {usage.write_units * options.users:>18,.0f}  ${writes:,.2f}")
     print(f"read units   {usage.read_units * options.users:>18,.0f}  ${reads:,.2f}")
-    print(f"total        {'':>18}  ${writes + reads:,.2f}  (${(writes + reads) / turns * 1e6:,.2f} for a million turns)")
+    print(
+        f"total        {'':>18}  ${writes + reads:,.2f}  (${(writes + reads) / turns * 1e6:,.2f} for a million turns)"
+    )
     print(f"stored       {stored:>15,.2f} GB  ${stored * DOLLARS_PER_GB_MONTH:,.2f} a month")
     return 0
 

@@ -276,9 +276,7 @@ _fitting = LRU[bool](256)
 _EXPLAIN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
-async def in_parallel(
-    call: Callable[[T], Awaitable[R]], arguments: Sequence[T], at_once: int = CONCURRENCY
-) -> list[R]:
+async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T], at_once: int = CONCURRENCY) -> list[R]:
     """Await a call for each argument, some at once; the first error cancels the rest."""
     if len(arguments) == 1:
         return [await call(arguments[0])]

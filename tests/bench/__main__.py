@@ -72,7 +72,9 @@ async def run_sequence(url: str, scale: Scale) -> Any:
 
 async def run_cpu(url: str, scale: Scale) -> Any:
     """Measure 2."""
-    return await cpu.measure(url, rounds=scale.rounds, seconds=scale.block_seconds, histories=scale.histories, turns=scale.turns)
+    return await cpu.measure(
+        url, rounds=scale.rounds, seconds=scale.block_seconds, histories=scale.histories, turns=scale.turns
+    )
 
 
 async def run_throughput(url: str, scale: Scale) -> Any:
@@ -93,7 +95,10 @@ async def _long_sessions(url: str, scale: Scale) -> None:
 
 async def run_blocks(url: str, scale: Scale) -> Any:
     """Measure 3, the longest block."""
-    tables: dict[type[contenders.Contender], str] = {contenders.Ours: "LongOurs", contenders.ItemPerMessage: "LongItems"}
+    tables: dict[type[contenders.Contender], str] = {
+        contenders.Ours: "LongOurs",
+        contenders.ItemPerMessage: "LongItems",
+    }
     return await throughput.measure_blocks(url, tables, scale.long_messages, min(scale.rounds, 5))
 
 

@@ -117,8 +117,8 @@ def rewind(endpoint_url: str, table: str) -> None:
     urllib.request.urlopen(urllib.request.Request(endpoint_url, table.encode(), headers)).read()
 
 
-async def _serve(path: Path) -> None:
-    responder = Responder(pickle.loads(path.read_bytes()))
+async def _serve(recordings: dict[str, Recording]) -> None:
+    responder = Responder(recordings)
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(responder), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     # The process that started this one holds the other end: it ends with it, however that dies.
@@ -126,4 +126,4 @@ async def _serve(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
+    asyncio.run(_serve(pickle.loads(Path(sys.argv[1]).read_bytes())))

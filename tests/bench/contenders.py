@@ -9,6 +9,7 @@ import asyncio
 import warnings
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from typing import Any
 
 import aioboto3
@@ -58,7 +59,9 @@ class Contender:
         client: Any = boto3.client("dynamodb", endpoint_url=self.endpoint_url)
         client.create_table(
             TableName=self.table,
-            KeySchema=[{"AttributeName": self.keys[i][0], "KeyType": ("HASH", "RANGE")[i]} for i in range(len(self.keys))],
+            KeySchema=[
+                {"AttributeName": self.keys[i][0], "KeyType": ("HASH", "RANGE")[i]} for i in range(len(self.keys))
+            ],
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in self.keys],
             BillingMode="PAY_PER_REQUEST",
         )
@@ -196,7 +199,8 @@ class LlamaIndex(Contender):
         for message in messages:
             # It cannot store floats, so times lose their fraction.
             data = orjson.loads(orjson.dumps(message_to_dict(message)["data"]))
-            kwargs = {name: data[name] for name in ("response_metadata", "usage_metadata", "id", "tool_calls") if data.get(name)}
+            names = ("response_metadata", "usage_metadata", "id", "tool_calls")
+            kwargs = {name: data[name] for name in names if data.get(name)}
             made.append(ChatMessage(role=roles[message.type], content=message.text, additional_kwargs=_whole(kwargs)))
         return made
 
@@ -274,8 +278,18 @@ class ItemPerMessage(Contender):
 CONTENDERS: tuple[type[Contender], ...] = (Ours, OursSync, Community, CommunityAsync, LlamaIndex, ItemPerMessage)
 
 
+def is_installed(contender: type[Contender]) -> bool:
+    """Whether its package is there: llama-index is in the dependency group `bench` only."""
+    try:
+        return contender is not LlamaIndex or bool(find_spec("llama_index.storage.chat_store.dynamodb"))
+    except ModuleNotFoundError:
+        return False
+
+
 async def broken_async_methods(endpoint_url: str) -> str:
     """Return how the asynchronous methods of llama-index's store fail: the reason why they are left out."""
+    if not is_installed(LlamaIndex):
+        return "not installed"
     contender = LlamaIndex(endpoint_url, "none")
     await contender.open()
     with warnings.catch_warnings():

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from botocore.exceptions import ClientError
-from contenders import Community, Contender, ItemPerMessage, LlamaIndex, Ours
+
+from contenders import Community, Contender, ItemPerMessage, LlamaIndex, Ours, is_installed
 from corpus import conversation
 from wire import Bill, Wire, run_wire
 
@@ -20,7 +21,7 @@ async def measure(engine_url: str, *, sizes: dict[str, int]) -> list[dict[str, A
     """Rows of counts: `sizes` gives the longest session for each kind of turn."""
     rows: list[dict[str, Any]] = []
     for kind, longest in sizes.items():
-        for number, make in enumerate(COUNTED):
+        for number, make in enumerate(filter(is_installed, COUNTED)):
             with run_wire(engine_url) as wire:
                 contender = make(wire.endpoint_url, f"Count{number}{kind.replace(' ', '')}")
                 contender.create_table()
@@ -54,7 +55,9 @@ async def _count(contender: Contender, wire: Wire, kind: str, longest: int) -> l
     return rows
 
 
-async def _row(contender: Contender, wire: Wire, kind: str, bills: list[Bill], *, ended: bool = False) -> dict[str, Any]:
+async def _row(
+    contender: Contender, wire: Wire, kind: str, bills: list[Bill], *, ended: bool = False
+) -> dict[str, Any]:
     length = len(bills) - 1
     start = length // 2 if length > 10 else 0
     turn = (bills[-1] - bills[start]) / max(1, length - start)

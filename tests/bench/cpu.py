@@ -16,8 +16,19 @@ from typing import Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+
 from canned import Exchange, Recording, rewind, run_canned
-from contenders import CONFIG, Community, CommunityAsync, Contender, ItemPerMessage, LlamaIndex, Ours, OursSync
+from contenders import (
+    CONFIG,
+    Community,
+    CommunityAsync,
+    Contender,
+    ItemPerMessage,
+    LlamaIndex,
+    Ours,
+    OursSync,
+    is_installed,
+)
 from corpus import conversation
 from support import Recorder, remembered, watch
 from wire import Wire, run_wire
@@ -26,14 +37,15 @@ SESSION = "session-000000"
 Operation = Callable[[], Awaitable[object]]
 Request = dict[str, Any]
 
-READERS: tuple[tuple[type[Contender], str], ...] = (
-    (Ours, "Ours"),
-    (OursSync, "Ours"),
-    (ItemPerMessage, "Items"),
-    (Community, "Community"),
-    (CommunityAsync, "Community"),
-    (LlamaIndex, "Llama"),
-)
+_TABLES: dict[type[Contender], str] = {
+    Ours: "Ours",
+    OursSync: "Ours",
+    ItemPerMessage: "Items",
+    Community: "Community",
+    CommunityAsync: "Community",
+    LlamaIndex: "Llama",
+}
+READERS = tuple((make, name) for make, name in _TABLES.items() if is_installed(make))
 
 
 class Raw:
@@ -118,7 +130,9 @@ async def measure(
         found["append"] = await _measure_append(url, requests[-1], rounds, seconds, histories[-1][0])
         found["append with cuts"] = await _measure_script(url, script_requests, turns, few)
         for kind, messages in histories:
-            found[f"{messages:,} messages, {kind} turns"] = await _measure_reads(url, kind, calls[kind], rounds, seconds)
+            found[f"{messages:,} messages, {kind} turns"] = await _measure_reads(
+                url, kind, calls[kind], rounds, seconds
+            )
     found["append with cuts, DynamoDB Local"] = await _measure_real(engine_url, script_requests, few)
     return found
 
@@ -175,9 +189,7 @@ def _table(kind: str, name: str) -> str:
     return f"Cpu{kind.replace(' ', '')}{name}"
 
 
-async def _record_reads(
-    wire: Wire, kind: str, messages: int
-) -> tuple[dict[str, Recording], list[tuple[str, Request]]]:
+async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str, Recording], list[tuple[str, Request]]]:
     recordings: dict[str, Recording] = {}
     calls: list[tuple[str, Request]] = []
     turns: list[Any] = []
@@ -217,7 +229,9 @@ async def _measure_append(url: str, request: Request, rounds: int, seconds: floa
     turns = itertools.cycle(list(conversation("1.2 KB", 64)))
     operations: dict[str, Operation] = {
         "raw": lambda: raw.call("update_item", request),
-        "raw, ALL_NEW": lambda: raw.call("update_item", {**request, "TableName": "CpuAppend", "ReturnValues": "ALL_NEW"}),
+        "raw, ALL_NEW": lambda: raw.call(
+            "update_item", {**request, "TableName": "CpuAppend", "ReturnValues": "ALL_NEW"}
+        ),
         "raw, default config": lambda: default.call("update_item", request),
     }
     async with _opened(raw, default, *ours, *others):

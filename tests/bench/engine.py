@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import boto3
+
 from contenders import Contender
 from corpus import conversation
-
 from langchain_dynamodb.local import Engine, run_engine
 
 

@@ -104,7 +104,7 @@ def _objects(endpoint_url: str, table: str) -> dict[str, Any]:
 
 
 def _times(endpoint_url: str, table: str) -> dict[str, float]:
-    """CPU milliseconds: what the package imports, the package on top of that, its adapter, the first call, the second."""
+    """CPU milliseconds: the package's dependencies, the package, its adapter, the first call, the second."""
     marks = {}
 
     def mark(name: str, start: float) -> None:

@@ -24,14 +24,24 @@ def lines(title: str, x_label: str, y_label: str, series: Mapping[str, Sequence[
 
     parts = [_text(left, 22, title, "font-weight:bold")]
     for power in range(x_low, x_high + 1):
-        parts += [_line(x(10**power), top, x(10**power), height - bottom), _text(x(10**power), height - bottom + 18, _short(power), "text-anchor:middle")]
+        parts += [
+            _line(x(10**power), top, x(10**power), height - bottom),
+            _text(x(10**power), height - bottom + 18, _short(power), "text-anchor:middle"),
+        ]
     for power in range(y_low, y_high + 1):
-        parts += [_line(left, y(10**power), width - right, y(10**power)), _text(left - 6, y(10**power) + 4, _short(power), "text-anchor:end")]
-    parts += [_text((left + width - right) / 2, height - 12, x_label, "text-anchor:middle"), _text(left, 36, y_label, "font-size:11px")]
+        parts += [
+            _line(left, y(10**power), width - right, y(10**power)),
+            _text(left - 6, y(10**power) + 4, _short(power), "text-anchor:end"),
+        ]
+    parts += [
+        _text((left + width - right) / 2, height - 12, x_label, "text-anchor:middle"),
+        _text(left, 36, y_label, "font-size:11px"),
+    ]
     for i, (name, some) in enumerate(series.items()):
         colour = COLOURS[i % len(COLOURS)]
         shown = [(x(a), y(b)) for a, b in some if b > 0]
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in shown)}"/>')
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in shown)
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
         parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in shown]
         parts.append(_text(width - right + 12, top + 14 + 20 * i, name, f"fill:{colour};font-weight:bold"))
     return _svg(width, height, parts)

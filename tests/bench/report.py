@@ -40,28 +40,40 @@ def write(results: Results, docs: Path) -> None:
         (docs / "images" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
+def _read(bill: dict[str, float]) -> str:
+    return f"{bill['read_units']:g} / {bill['requests']} / {bill['received']:,}"
+
+
 def _counts(results: Results) -> str:
     appends, reads = [], []
     for row in results["counts"]:
         turn, found = row["append"], row["reads"]
         where = row["kind"], f"{row['turns']:,}{' (full)' if row['ended'] else ''}", row["contender"]
         numbers = (turn["write_units"], turn["read_units"], turn["requests"])
-        appends.append((*where, *(f"{n:.2f}" for n in numbers), f"{turn['sent']:,.0f}", f"{turn['received']:,.0f}", f"{row['dollars']:.2f}"))
-        cells = [f"{found[name]['read_units']:g} / {found[name]['requests']} / {found[name]['received']:,}" for name in ("cold", "warm", "last 20")]
+        appends.append(
+            (
+                *where,
+                *(f"{n:.2f}" for n in numbers),
+                f"{turn['sent']:,.0f}",
+                f"{turn['received']:,.0f}",
+                f"{row['dollars']:.2f}",
+            )
+        )
+        cells = [_read(found[name]) for name in ("cold", "warm", "last 20")]
         reads.append((*where, *cells))
     head = ("turn", "turns", "")
     units = ("write units", "read units", "requests", "bytes sent", "bytes received", "dollars for a million turns")
     return (
         f"Each append, at that length of the session:\n\n{table((*head, *units), appends)}\n"
-        "Each read: read units / requests / bytes received. Cold: a process that has not seen the session; warm: the next "
-        f"turn in the same one.\n\n{table((*head, 'all, cold', 'all, warm', 'last 20, cold'), reads)}"
+        "Each read: read units / requests / bytes received. Cold: a process that has not seen the session; warm: the "
+        f"next turn in the same one.\n\n{table((*head, 'all, cold', 'all, warm', 'last 20, cold'), reads)}"
     )
 
 
 def _cpu(results: Results) -> str:
     parts = []
     for title, measured in results["cpu"].items():
-        for what, found in (measured.items() if "us" not in measured else [("", measured)]):
+        for what, found in measured.items() if "us" not in measured else [("", measured)]:
             rows = [(name, f"{us:,.0f}") for name, us in found["us"].items()]
             ratios = "; ".join(f"{name}: **{value:g}**" for name, value in found.items() if name != "us")
             heading = ", ".join(filter(None, (title, what)))
@@ -88,7 +100,9 @@ def _blocks(results: Results) -> str:
 def _memory(results: Results) -> str:
     found = results["memory"]
     peaks = [(name, *value.values()) for name, value in found.items() if "peak MB" in value]
-    objects = [(name, value["bytes"], value["us"]) for name, value in found["objects"].items() if isinstance(value, dict)]
+    objects = [
+        (name, value["bytes"], value["us"]) for name, value in found["objects"].items() if isinstance(value, dict)
+    ]
     return (
         table(("", "messages", "peak MB", "MB kept at the end", "growth of the process, MB"), peaks)
         + "\n"
@@ -127,9 +141,20 @@ def _plots(results: Results) -> Iterator[tuple[str, str]]:
 
     if rows:
         x = "turns in the session (lines end where the item is full)"
-        yield "write-units", plots.lines("Write units of a 1.2 KB turn", x, "write units", series(lambda r: r["append"]["write_units"]))
-        yield "read-units", plots.lines("Read units of a cold full read", x, "read units", series(lambda r: r["reads"]["cold"]["read_units"]))
-        yield "dollars", plots.lines("Dollars for a million turns (read all, append)", x, "dollars", series(lambda r: r["dollars"]))
+        yield (
+            "write-units",
+            plots.lines("Write units of a 1.2 KB turn", x, "write units", series(lambda r: r["append"]["write_units"])),
+        )
+        yield (
+            "read-units",
+            plots.lines(
+                "Read units of a cold full read", x, "read units", series(lambda r: r["reads"]["cold"]["read_units"])
+            ),
+        )
+        yield (
+            "dollars",
+            plots.lines("Dollars for a million turns (read all, append)", x, "dollars", series(lambda r: r["dollars"])),
+        )
     for title, measured in results.get("cpu", {}).items():
         if "read" in measured:
             shown = {name: us / 1000 for name, us in measured["read"]["us"].items()}
@@ -137,4 +162,7 @@ def _plots(results: Results) -> Iterator[tuple[str, str]]:
             yield name, plots.bars(f"CPU of a cold read of {title}", "ms", shown)
     if "32" in results.get("throughput", {}):
         shown = {name: v["turns/s"] for name, v in results["throughput"]["32"].items() if isinstance(v, dict)}
-        yield "throughput", plots.bars("Chat turns a second at 600 messages, 32 sessions, one event loop", "turns/s", shown)
+        yield (
+            "throughput",
+            plots.bars("Chat turns a second at 600 messages, 32 sessions, one event loop", "turns/s", shown),
+        )

@@ -78,7 +78,9 @@ async def _rounds(url: str, concurrent: int, seconds: float, rounds: int) -> dic
     theirs = results["langchain_community, async"]
     for name in ("ours", "ours, last 20"):
         pairs = zip(results[name], theirs, strict=True)
-        found[f"{name} / langchain_community"] = round(statistics.median(a["turns/s"] / b["turns/s"] for a, b in pairs), 1)
+        found[f"{name} / langchain_community"] = round(
+            statistics.median(a["turns/s"] / b["turns/s"] for a, b in pairs), 1
+        )
     return found
 
 
@@ -155,7 +157,9 @@ def watched() -> Iterator[Blocks]:
         blocks.stop()
 
 
-async def measure_blocks(engine_url: str, tables: dict[type[Contender], str], messages: int, rounds: int) -> dict[str, Any]:
+async def measure_blocks(
+    engine_url: str, tables: dict[type[Contender], str], messages: int, rounds: int
+) -> dict[str, Any]:
     """Milliseconds of the longest block of the event loop while so many messages are read (median of the rounds)."""
     found: dict[str, list[tuple[float, float]]] = {}
     for make, table in tables.items():
