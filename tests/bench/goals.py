@@ -21,19 +21,17 @@ class Goal(NamedTuple):
         wanted = f"{self.text}: {'at least' if self.at_least else 'at most'} {self.bound:g}"
         try:
             value = self.measured(results)
-        except (KeyError, StopIteration):
+        except KeyError:
             return wanted, "-", "-"
         met = value >= self.bound if self.at_least else value <= self.bound
         return wanted, f"{value:.3g}" if value < 100 else f"{value:.0f}", "yes" if met else "**no**"
 
 
 def _row(results: Results, contender: str, turns: int) -> Any:
-    rows = results["counts"]
-    return next(
-        row
-        for row in rows
-        if row["kind"] == "1.2 KB" and row["contender"] == contender and row["turns"] == turns and not row["ended"]
-    )
+    for row in results["counts"]:
+        if (row["kind"], row["contender"], row["turns"], row["ended"]) == ("1.2 KB", contender, turns, False):
+            return row
+    raise KeyError(turns)
 
 
 def _slope(results: Results) -> float:
