@@ -113,9 +113,9 @@ async def cost_of_turns(repository: AsyncSessionRepository, turns: Iterable[list
 @pytest.mark.parametrize(
     ("kind", "bounds"),
     [
-        ("short", PerTurn(write_units=2.6, requests=1.15, sent=1500, received=2900)),
-        ("1.2 KB", PerTurn(write_units=3.0, requests=1.2, sent=2100, received=2700)),
-        ("6 KB", PerTurn(write_units=6.3, requests=2.05, sent=9000, received=4300)),
+        ("short", PerTurn(write_units=2.6, requests=1.15, sent=1640, received=2750)),
+        ("1.2 KB", PerTurn(write_units=3.0, requests=1.2, sent=2170, received=2740)),
+        ("6 KB", PerTurn(write_units=6.3, requests=2.05, sent=9300, received=4350)),
     ],
 )
 async def test_turns_of_every_size_stay_within_bounds(
