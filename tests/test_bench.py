@@ -18,7 +18,6 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.dynamodb_local_only
-@pytest.mark.once
 def test_a_tiny_benchmark(engine: TestEngine, tmp_path: Path) -> None:
     """Every part gives results, the page is filled in, and the bounds on counts hold even here."""
     shutil.copy(ROOT / "docs" / "performance.md", tmp_path)

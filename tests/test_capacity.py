@@ -109,7 +109,6 @@ async def cost_of_turns(repository: AsyncSessionRepository, turns: Iterable[list
     return PerTurn(*(number / count for number in numbers))
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("kind", "bounds"),
     [
@@ -130,7 +129,6 @@ async def test_turns_of_every_size_stay_within_bounds(
     assert cost.received <= bounds.received
 
 
-@pytest.mark.once
 async def test_turns_cost_the_same_in_a_session_of_thousands(make_repository: RepositoryFactory) -> None:
     """The same 100 turns, from the start and after 5,000 others: units, requests and bytes of a turn do not grow."""
     young = await cost_of_turns(make_repository(), conversation("1.2 KB", 100))

@@ -12,7 +12,6 @@ from support import Meter, watch
 
 
 @pytest.mark.dynamodb_local_only
-@pytest.mark.once
 @pytest.mark.parametrize("kind", TURNS)
 async def test_the_model_agrees_with_the_engine(make_repository: RepositoryFactory, kind: str) -> None:
     """Within 10 percent of what DynamoDB Local counts for 60 turns, and for a cold read of them."""

@@ -47,11 +47,11 @@ class Scale:
     """How much is measured; `small` only shows that everything runs."""
 
     def __init__(self, small: bool) -> None:
-        self.counts = {"short": 10, "1.2 KB": 10, "6 KB": 10} if small else dict.fromkeys(TURNS, 10_000)
+        self.counts = {"1.2 KB": 10} if small else dict.fromkeys(TURNS, 10_000)
         self.rounds = 1 if small else 15
         self.block_seconds = 0.001 if small else 0.15
         self.histories: cpu.Histories = (("short", 20), ("1.2 KB", 20)) if small else cpu.HISTORIES
-        self.turns = 110 if small else 1000
+        self.turns = 30 if small else 1000
         self.sessions = (1, 4) if small else (1, 32, 256)
         self.seconds = 0.2 if small else 4.0
         self.flow_rounds = 1 if small else 3

@@ -276,12 +276,12 @@ async def _measure_real(engine_url: str, requests: list[Request], rounds: int) -
     """The same on DynamoDB Local: sessions of 100 turns."""
     raw, ours = Raw(engine_url), Ours(engine_url, "CpuReal")
     ours.create_table()
-    batches = list(conversation("1.2 KB", 100))
+    batches = list(conversation("1.2 KB", min(100, len(requests))))
     numbers = itertools.count()
 
     async def run_raw() -> None:
         key = {"SessionId": {"S": f"raw-{next(numbers):06}"}}
-        for request in requests[:100]:
+        for request in requests[: len(batches)]:
             await raw.call("update_item", {**request, "TableName": "CpuReal", "Key": key})
 
     async def run_ours() -> None:
