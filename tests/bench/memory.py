@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -40,7 +39,7 @@ def _run(what: str, *arguments: str) -> Any:
 
 
 def _peak(contender: str, iterate: bool, endpoint_url: str, table: str) -> dict[str, float]:
-    """Peak of Python's own memory while all messages are read, what stays with the result, and the process's peak."""
+    """Peak of Python's own memory while all messages are read, and what is kept at the end."""
     from contenders import CONTENDERS, Ours
 
     (make,) = [make for make in CONTENDERS if make.name == contender]
@@ -49,7 +48,6 @@ def _peak(contender: str, iterate: bool, endpoint_url: str, table: str) -> dict[
         reader = make(endpoint_url, table)
         await reader.open()
         await reader.read(SESSION, 1)  # connect
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         gc.collect()
         tracemalloc.start()
         if iterate:
@@ -63,8 +61,7 @@ def _peak(contender: str, iterate: bool, endpoint_url: str, table: str) -> dict[
         kept, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         await reader.close()
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident
-        return {"messages": count, "peak MB": _mb(peak), "kept MB": _mb(kept), "resident grew MB": _mb(grown * 1024)}
+        return {"messages": count, "peak MB": _mb(peak), "kept MB": _mb(kept)}
 
     return asyncio.run(main())
 

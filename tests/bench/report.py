@@ -104,7 +104,7 @@ def _memory(results: Results) -> str:
         (name, value["bytes"], value["us"]) for name, value in found["objects"].items() if isinstance(value, dict)
     ]
     return (
-        table(("", "messages", "peak MB", "MB kept at the end", "growth of the process, MB"), peaks)
+        table(("", "messages", "peak MB", "MB kept at the end"), peaks)
         + "\n"
         + table(("object, idle", "bytes", "microseconds to make"), objects)
         + "\n"
