@@ -86,7 +86,9 @@ def _insertable(e: Expression, wish: Insert, key: SessionKey, names: Names) -> s
 
 def swing(old: SessionItem | None, new: SessionItem, key: SessionKey, names: Names) -> Expression:
     """UpdateItem from one state to the next, on condition that nothing happened in between."""
-    e = _change(old.attributes(names) if old else {}, new.attributes(names))
+    # A patch may have changed these since `old` was seen, at the same version.
+    before = {**old.attributes(names), layout.FLOOR: {}, layout.PAGES_EXPIRE: {}} if old else {}
+    e = _change(before, new.attributes(names))
     if old:
         e.require(f"{e.name(layout.VERSION)} = {e.value(number(old.version))}")
         e.require(f"{e.name(layout.GENERATION)} = {e.value(number(old.generation))}")
