@@ -183,3 +183,63 @@ async def test_a_rewrite_between_two_steps_of_another_leaves_nothing(make_reposi
     second._table.connection = hooked.inner
     await second.delete("s")
     assert await scan(second) == []
+
+
+async def test_a_page_cut_while_others_are_refreshed_counts(make_repository: RepositoryFactory) -> None:
+    """One notes that all pages live longer, at the version at which another, who does not know, adds a shorter one."""
+    day = 24 * 3600
+    first, second = make_repository(sizes=SMALL, ttl=40 * day), make_repository(sizes=SMALL)
+    await second.append("s", [human(400) for _ in range(3)])
+    ready, noted = asyncio.Event(), asyncio.Event()
+    tasks: list[asyncio.Task[int]] = []
+
+    async def hold(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "update_item":
+            ready.set()
+            await noted.wait()
+        return await proceed()
+
+    async def overtake(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        notes = operation == "update_item" and "~lc~" not in str(request["Key"]) and "History" not in str(request)
+        if notes and not tasks:
+            await second.read("s")
+            tasks.append(asyncio.create_task(second.append("s", [human(860)])))
+            await ready.wait()
+        return await proceed()
+
+    watch(first, Hooked, overtake)
+    watch(second, Hooked, hold)
+    await first.append("s", [human(30)])
+    assert remembered(first).pages_expire > 0
+    noted.set()
+    await tasks[0]
+    items = await scan(first)
+    assert min(int(item["expireAt"]["N"]) for item in items if "lc_cut" in item) < remembered(first).pages_expire
+    assert remembered(second).version == (await first.read("s")).version
+    assert remembered(first).pages_expire == 0
+
+
+async def test_a_committed_page_that_somebody_removed_is_no_proof(
+    make_repository: RepositoryFactory, dynamodb: Any, table_name: str
+) -> None:
+    """An append of which no answer came may have been in it."""
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await fill_tail(writer)
+    lost = False
+
+    async def lose(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal lost
+        response = await proceed()
+        if operation == "update_item" and not lost:
+            lost = True
+            await other.append("s", [human(860)])
+            await other.append("s", [human(860)])
+            for item in await scan(other):
+                if "lc_cut" in item:
+                    dynamodb.delete_item(TableName=table_name, Key={"SessionId": item["SessionId"]})
+            raise LOST
+        return response
+
+    watch(writer, Hooked, lose)
+    with pytest.raises(OutcomeUnknownError):
+        await writer.append("s", [human(150), human(150)])
