@@ -300,8 +300,7 @@ class Reader:
     async def _unchanged(self, key: SessionKey, item: SessionItem) -> bool:
         """Whether the pages that `item` proves must still be there."""
         now = await self.item(key)
-        same = isinstance(now, SessionItem) and now.generation == item.generation
-        return same and isinstance(now, SessionItem) and now.first_page == item.first_page
+        return isinstance(now, SessionItem) and now.keeps_pages_of(item)
 
     async def _gone(self, key: SessionKey, item: SessionItem, number: int) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""
