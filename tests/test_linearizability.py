@@ -240,3 +240,18 @@ def test_a_write_of_which_only_the_effect_was_seen(replaced: bool) -> None:
     else:
         with pytest.raises(NotLinearizable):
             history.check()
+
+
+@pytest.mark.parametrize("appended", [True, False])
+def test_a_write_of_which_only_the_count_was_seen(appended: bool) -> None:
+    """A window without messages that tells of three where two are known."""
+    history = History("s", deletes=False)
+    history.wrote("a append a1.0.2", history.tick(), model.append(("a1.0.2", "a1.1.2")), 10, None)
+    if appended:
+        history.never_told("b append b1.0.1", history.tick(), model.perhaps(model.append(("b1.0.1",))), ("b1.0.1",))
+    history.saw("c window 12: ", history.tick(), model.read(12, (), limit=0, count=3), 12)
+    if appended:
+        history.check()
+    else:
+        with pytest.raises(NotLinearizable):
+            history.check()
