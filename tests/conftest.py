@@ -62,7 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what the chosen engine cannot answer, and mark what asks one."""
     engine = config.getoption("--engine")
     for item in items:
-        if "engine" in getattr(item, "fixturenames", ()):
+        real = item.get_closest_marker("real_engine") or item.get_closest_marker("dynamodb_local_only")
+        if real or "engine" in getattr(item, "fixturenames", ()):
             item.add_marker("engine")
         if engine == "moto" and item.get_closest_marker("real_engine"):
             item.add_marker(pytest.mark.skip(reason="for a real engine: --engine dynamodb-local"))

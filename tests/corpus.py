@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, messages_to_dict
@@ -37,7 +38,7 @@ def _invented_words(count: int) -> list[str]:
 
 
 _WORDS = _invented_words(4000)
-_WEIGHTS = [(rank + 3) ** -1.2 for rank in range(len(_WORDS))]
+_WEIGHTS = list(accumulate((rank + 3) ** -1.2 for rank in range(len(_WORDS))))  # cumulative
 
 
 def text(rng: random.Random, chars: int) -> str:
@@ -45,7 +46,7 @@ def text(rng: random.Random, chars: int) -> str:
     parts: list[str] = []
     length = 0
     while length < chars:
-        words = rng.choices(_WORDS, _WEIGHTS, k=rng.randint(5, 18))
+        words = rng.choices(_WORDS, cum_weights=_WEIGHTS, k=rng.randint(5, 18))
         if rng.random() < 0.2:
             words.insert(rng.randrange(len(words)), str(rng.randint(2, 2500)))
         if rng.random() < 0.4:
@@ -70,6 +71,42 @@ def turn(rng: random.Random, chars: int = 1200) -> list[BaseMessage]:
     room = max(160, chars - bare)
     asked = rng.randint(30, max(31, room // 3))
     return _turn(rng, answer, calls_tool, asked, room - asked)
+
+
+def short_turn(rng: random.Random) -> list[BaseMessage]:
+    """Return a turn of one or two sentences each, with the metadata of a streamed answer: about 900 bytes of JSON."""
+    asked, written = rng.randint(20, 4000), rng.randint(5, 80)
+    answer = AIMessage(
+        text(rng, rng.randint(30, 120)),
+        response_metadata={
+            "finish_reason": "stop",
+            "model_name": rng.choice(("gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14")),
+            "model_provider": "openai",
+        },
+        id=f"lc_run--{_uuid(rng)}",
+        usage_metadata={
+            "input_tokens": asked,
+            "output_tokens": written,
+            "total_tokens": asked + written,
+            "input_token_details": {"audio": 0, "cache_read": 0},
+            "output_token_details": {"audio": 0, "reasoning": 0},
+        },
+    )
+    return [HumanMessage(text(rng, rng.randint(20, 90))), answer]
+
+
+TURNS: dict[str, Callable[[random.Random], list[BaseMessage]]] = {
+    "short": short_turn,
+    "1.2 KB": turn,
+    "6 KB": lambda rng: turn(rng, 6000),
+}
+"""The kinds of turns that conversations are made of."""
+
+
+def conversation(kind: str, turns: int, seed: int = 7) -> Iterator[list[BaseMessage]]:
+    """Yield the turns of a conversation, the same for the same arguments."""
+    rng = random.Random(seed)
+    return (TURNS[kind](rng) for _ in range(turns))
 
 
 def compact_json(messages: list[BaseMessage]) -> bytes:

@@ -165,6 +165,30 @@ async def test_outcome_unknown_where_the_session_was_deleted_meanwhile(make_repo
         await writer.append("s", [HumanMessage("?")])
 
 
+async def test_a_page_of_an_append_that_failed_proves_nothing(make_repository: RepositoryFactory) -> None:
+    """A page that arrives after its number was dropped is no sign that its append took place."""
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await writer.append("s", [human(30)])
+    cut: list[str] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if not cut:
+            cut.append(operation)
+            await other.replace("s", [human(300) for _ in range(4)])
+        elif len(cut) == 1:
+            cut.append(operation)
+            raise StorageError("neither request nor response arrived", outcome_unknown=True)
+        return await proceed()
+
+    watch(writer, Hooked, hook)
+    before = await contents(other)
+    with pytest.raises(OutcomeUnknownError):
+        await writer.append("s", [human(800)])
+    assert cut == ["put_item", "update_item"]
+    assert await contents(other) != before
+    assert len(await contents(other)) == 4
+
+
 async def test_outcome_unknown_where_even_the_look_fails(make_repository: RepositoryFactory) -> None:
     """The response is lost, then DynamoDB throttles: not a `ThrottledError`, which would mean that nothing happened."""
     writer = make_repository()

@@ -26,6 +26,7 @@ ORDER = [
     "values",
     "keys",
     "layout",
+    "cost",
     "attributes",
     "schema",
     "cursors",

@@ -15,6 +15,8 @@ from support import SMALL, Call, Hooked, Meter, Recorder, fill_tail, human, many
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory, TestEngine
 
+pytestmark = pytest.mark.once
+
 OWN: dict[str, Any] = {
     "user": "u1",
     "score": 1.5,

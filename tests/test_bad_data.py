@@ -97,6 +97,7 @@ async def test_no_damage_changes_what_is_read(make_repository: RepositoryFactory
     assert refused > cases / 10
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("state", ["pages", "parts", "rewritten"])
 async def test_missing_and_foreign_pages(make_repository: RepositoryFactory, state: str) -> None:
     """A page that is gone, taken from its neighbour or from another session is never read for the right one."""
@@ -168,6 +169,7 @@ async def one_message(make: RepositoryFactory, paged: bool) -> list[Raw]:
     return items
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("digits", [4300, 4301, 1_000_000])
 async def test_long_numbers_that_only_json_reads(make_repository: RepositoryFactory, digits: int) -> None:
     """Python's own limit is the border, whatever this process has set it to."""
@@ -231,6 +233,7 @@ async def test_bombs(make_repository: RepositoryFactory, unit: bytes, size: int,
         assert peak < most + (2 << 20)
 
 
+@pytest.mark.once
 async def test_endless_parts(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that claim to be parts of one message are not collected for ever while iterating."""
     repository = make_repository(sizes=SMALL)
@@ -243,6 +246,7 @@ async def test_endless_parts(make_repository: RepositoryFactory, monkeypatch: py
         await listed(reader)
 
 
+@pytest.mark.once
 async def test_a_wrong_number_of_pages_does_not_hang(make_repository: RepositoryFactory) -> None:
     """Four thousand million pages that are not there: noticed by every operation that would go through them."""
     session = await stored(make_repository, "pages")
@@ -261,6 +265,7 @@ async def test_a_wrong_number_of_pages_does_not_hang(make_repository: Repository
     assert len(await scan(repository)) == len(session.items)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -291,6 +296,7 @@ async def test_numbers_out_of_bounds(
     assert await scan(repository) == before
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["B", "SS", "NS", "BS"])
 async def test_metadata_of_no_json_type(make_repository: RepositoryFactory, kind: str) -> None:
     """Somebody put a set into the metadata: it is named, messages can be appended, and it can be overwritten."""
@@ -308,6 +314,7 @@ async def test_metadata_of_no_json_type(make_repository: RepositoryFactory, kind
     assert (chat.messages, chat.metadata) == ([HumanMessage("a"), HumanMessage("b")], {"title": "t"})
 
 
+@pytest.mark.once
 async def test_text_with_line_breaks(make_repository: RepositoryFactory) -> None:
     """JSON that somebody else appended as text may be laid out over several lines."""
     items = await one_message(make_repository, paged=False)
@@ -315,6 +322,7 @@ async def test_text_with_line_breaks(make_repository: RepositoryFactory) -> None
     assert await whole(over(items)) == [HumanMessage("a\nb")]
 
 
+@pytest.mark.once
 async def test_a_write_of_too_many_pages(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody could tell its intent from a damaged one: it is refused before anything is written."""
     monkeypatch.setattr(steps, "MAX_WRITE_PAGES", 3)
@@ -324,6 +332,7 @@ async def test_a_write_of_too_many_pages(make_repository: RepositoryFactory, mon
     assert await scan(repository) == []
 
 
+@pytest.mark.once
 async def test_trimming_verifies_what_it_drops(make_repository: RepositoryFactory) -> None:
     """`history_size` drops pages by their numbers: one that is not where it should be is not dropped."""
     session = await stored(make_repository, "pages")
@@ -455,6 +464,7 @@ async def test_changes_of_a_damaged_session_lose_nothing(
     assert len(cases) - refused > 5
 
 
+@pytest.mark.once
 async def test_an_append_to_a_damaged_session_is_never_taken_for_undone(make_repository: RepositoryFactory) -> None:
     """DynamoDB applied it before the damage was seen: the error says so, and does not say that nothing was written."""
     repository = make_repository()

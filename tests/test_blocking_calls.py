@@ -11,6 +11,8 @@ import pytest
 
 from conftest import TestEngine
 
+pytestmark = pytest.mark.once
+
 PROBE = Path(__file__).parent / "blocking_probe.py"
 # docs/operation.md says so too. aiobotocore loads the trusted certificates when a client sends its first request ...
 CERTIFICATES = {"SSLContext.load_verify_locations in aiobotocore.httpsession"}

@@ -1,14 +1,21 @@
-"""What DynamoDB bills: counted by DynamoDB Local, failed conditions included."""
+"""What DynamoDB bills and what goes over the wire: counted by DynamoDB Local, failed conditions included."""
 
 from __future__ import annotations
 
+import base64
+import json
 import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from langchain_core.messages import BaseMessage
 
 from conftest import RepositoryFactory, TableFactory
-from corpus import turn
+from corpus import conversation, turn
 from langchain_dynamodb import AsyncSessionRepository, Index
+from langchain_dynamodb.connection import Connection
 from support import Meter, watch
 
 pytestmark = pytest.mark.dynamodb_local_only
@@ -79,3 +86,79 @@ async def test_what_an_index_adds(make_repository: RepositoryFactory, make_table
             assert meter.write_units <= 3 * turns
         assert sum(meter.requests.values()) == plain["requests"]
         assert (meter.write_units - plain["units"]) / turns == pytest.approx(added, abs=0.05)
+
+
+class WireMeter(Meter):
+    """Counts the bytes of requests and answers as well."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner)
+        self.sent = self.received = 0
+
+    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
+        response = await super().call(operation, request, write=write)
+        answer = {k: v for k, v in response.items() if k not in ("ResponseMetadata", "ConsumedCapacity")}
+        self.sent += _wire_bytes(request)
+        self.received += _wire_bytes(answer)
+        return response
+
+
+def _wire_bytes(value: object) -> int:
+    return len(json.dumps(value, default=lambda data: base64.b64encode(data).decode()))
+
+
+@dataclass(frozen=True)
+class PerTurn:
+    """What a turn costs, as the mean of some."""
+
+    write_units: float
+    requests: float
+    sent: float
+    received: float
+
+
+async def cost_of_turns(repository: AsyncSessionRepository, turns: Iterable[list[BaseMessage]]) -> PerTurn:
+    """Append turn by turn."""
+    meter: WireMeter = watch(repository, WireMeter)
+    count = 0
+    for batch in turns:
+        count += 1
+        await repository.append("s", batch)
+    numbers = meter.write_units, sum(meter.requests.values()), meter.sent, meter.received
+    return PerTurn(*(number / count for number in numbers))
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [
+        ("short", PerTurn(write_units=2.6, requests=1.15, sent=1640, received=2750)),
+        ("1.2 KB", PerTurn(write_units=3.0, requests=1.2, sent=2170, received=2740)),
+        ("6 KB", PerTurn(write_units=6.3, requests=2.05, sent=9300, received=4350)),
+    ],
+)
+async def test_turns_of_every_size_stay_within_bounds(
+    make_repository: RepositoryFactory, kind: str, bounds: PerTurn
+) -> None:
+    """Write units, requests and bytes of a turn; the bounds are a tenth above what was measured."""
+    cost = await cost_of_turns(make_repository(), conversation(kind, 100))
+    print(f"\n{kind}: {cost}")
+    assert cost.write_units <= bounds.write_units
+    assert cost.requests <= bounds.requests
+    assert cost.sent <= bounds.sent
+    assert cost.received <= bounds.received
+
+
+async def test_turns_cost_the_same_in_a_session_of_thousands(make_repository: RepositoryFactory) -> None:
+    """The same 100 turns, from the start and after 5,000 others: units, requests and bytes of a turn do not grow."""
+    young = await cost_of_turns(make_repository(), conversation("1.2 KB", 100))
+    repository = make_repository()
+    earlier = [message for batch in conversation("short", 50) for message in batch]
+    await repository.append("old", earlier * 100)
+    assert (await repository.read("old", limit=1)).message_count == 10_000
+    meter: WireMeter = watch(repository, WireMeter)
+    for batch in conversation("1.2 KB", 100):
+        await repository.append("old", batch)
+    assert meter.write_units / 100 == pytest.approx(young.write_units, rel=0.05)
+    assert sum(meter.requests.values()) / 100 == pytest.approx(young.requests, rel=0.02)
+    assert meter.sent / 100 == pytest.approx(young.sent, rel=0.05)
+    assert meter.received / 100 == pytest.approx(young.received, rel=0.05)

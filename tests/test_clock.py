@@ -14,6 +14,8 @@ from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb.errors import OutcomeUnknownError, VersionConflictError
 from support import SMALL, human, scan
 
+pytestmark = pytest.mark.once
+
 NOW = 1_800_000_000_000_000
 HOUR = 3600
 DAY = 24 * HOUR

@@ -27,6 +27,7 @@ from langchain_dynamodb.errors import (
     ChatHistoryError,
     InvalidInputError,
     RepositoryClosedError,
+    SettingsError,
     StorageError,
     TableNotFoundError,
     ThrottledError,
@@ -252,13 +253,13 @@ async def test_no_credentials(server: Server, monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_no_region(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a region: `InvalidInputError` that names the parameter, at every call."""
+    """Without a region: `SettingsError` that names the parameter, at every call."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.delenv("AWS_REGION", raising=False)
     connection = Connection(server.settings())
     for _ in range(2):
         error = await failure(connection)
-        assert type(error) is InvalidInputError
+        assert type(error) is SettingsError
         assert "region_name=" in str(error)
 
 

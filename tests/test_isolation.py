@@ -25,6 +25,8 @@ from langchain_dynamodb.keys import (
 )
 from support import SMALL, human, remembered, scan
 
+pytestmark = pytest.mark.once
+
 Key = dict[str, Any]
 
 # -- which keys there are ---------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ def turn(i: int) -> list[BaseMessage]:
 # -- on a table ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_long_session_on_every_key_shape(
     make_repository: RepositoryFactory, make_table: TableFactory, shape: str

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.any_engine
+
 Script = Callable[..., str]
 
 PRELUDE = """
@@ -67,6 +69,7 @@ def script(engine: Any, table_name: str) -> Script:
     return run
 
 
+@pytest.mark.once
 def test_two_loops_one_after_another(script: Script) -> None:
     """One repository under two `asyncio.run`, never closed."""
     printed = script("""
@@ -348,6 +351,7 @@ def test_fork_again_and_again(script: Script) -> None:
     assert printed == "0 ['0', '1', '2']\n"
 
 
+@pytest.mark.once
 def test_keyboard_interrupt(script: Script) -> None:
     """An interrupt while waiting cancels the coroutine; the facade works on."""
     printed = script("""
@@ -430,6 +434,7 @@ def test_an_uncaught_error(script: Script) -> None:
     )
 
 
+@pytest.mark.once
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_multiprocessing_fork(script: Script) -> None:
     """Worker processes made by fork append through the parent's repository."""

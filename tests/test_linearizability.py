@@ -10,8 +10,11 @@ import pytest
 
 import linearizability
 import session_model as model
+from chaos import History
 from linearizability import NotLinearizable, Operation, Undecided, linearize
 from session_model import State, Step
+
+pytestmark = pytest.mark.once
 
 A, B = ("a.0.1",), ("b.0.2", "b.1.2")
 
@@ -222,3 +225,35 @@ def test_versions_in_real_time() -> None:
     for old in (11, 12):
         with pytest.raises(NotLinearizable):
             linearize([*append(12, 1, 2), *append(old, 3, 4)], State())
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_write_of_which_only_the_effect_was_seen(replaced: bool) -> None:
+    """A truncation to two that found nothing to do: one of three is gone, by a replace nobody was told of."""
+    history = History("s", deletes=False)
+    history.wrote("a append a1.0.3", history.tick(), model.append(("a1.0.3", "a1.1.3", "a1.2.3")), 10, None)
+    if replaced:
+        unknown = model.perhaps(model.replace(("b1.0.2", "b1.1.2")))
+        history.never_told("b replace b1.0.2", history.tick(), unknown, ("b1.0.2", "b1.1.2"))
+    for keep in (7, 2):
+        history.wrote(f"c truncate to {keep} -> 20", history.tick(), model.truncate(keep), 20, None)
+    if replaced:
+        history.check()
+    else:
+        with pytest.raises(NotLinearizable):
+            history.check()
+
+
+@pytest.mark.parametrize("appended", [True, False])
+def test_a_write_of_which_only_the_count_was_seen(appended: bool) -> None:
+    """A window without messages that tells of three where two are known."""
+    history = History("s", deletes=False)
+    history.wrote("a append a1.0.2", history.tick(), model.append(("a1.0.2", "a1.1.2")), 10, None)
+    if appended:
+        history.never_told("b append b1.0.1", history.tick(), model.perhaps(model.append(("b1.0.1",))), ("b1.0.1",))
+    history.saw("c window 12: ", history.tick(), model.read(12, (), limit=0, count=3), 12)
+    if appended:
+        history.check()
+    else:
+        with pytest.raises(NotLinearizable):
+            history.check()

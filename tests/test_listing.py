@@ -26,6 +26,8 @@ from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory, TestEngine
 
+pytestmark = pytest.mark.once
+
 BY_USER = Index("by_user", hash_key="user", include=["topic"])
 NEWEST = Index("newest", hash_key="PK")
 
@@ -711,3 +713,20 @@ async def test_indexes_that_the_table_cannot_have(make_repository: RepositoryFac
     with pytest.raises(InvalidInputError, match=said):
         await sessions.create_table(sort_key_name="SK", indexes=indexes)
     assert recorder.log == []
+
+
+async def test_indexes_side_by_side(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Each brings what it carries itself; a key of the table in one has the table's type."""
+    sessions = make_repository(make_table("PK:N", "SK"), primary_key_name="PK")
+    other = Index("by_team", hash_key="team", include=["color"])
+    await sessions.create_table(sort_key_name="SK", indexes=[BY_USER, other, NEWEST])
+    own = {"user": "u1", "topic": "t", "team": "x", "color": "red"}
+    await sessions.append({"PK": 1, "SK": "s"}, [human()], attributes=own)
+    for options, names in (
+        ({"index": "by_user", "partition": "u1"}, {"user", "topic"}),
+        ({"index": "by_team", "partition": "x"}, {"team", "color"}),
+        ({"index": "newest", "partition": 1}, set()),
+        ({"partition": 1}, {*own}),
+    ):
+        (summary,) = await listed(sessions, **options)
+        assert summary.attributes == {name: own[name] for name in names}

@@ -16,6 +16,8 @@ from langchain_dynamodb.connection import Connection, ConnectionSettings
 from langchain_dynamodb.errors import StorageError, ThrottledError
 from proxy import Proxy
 
+pytestmark = pytest.mark.once
+
 KEY = {"SessionId": {"S": "s"}}
 APPLIED, NEVER, LATER = "applied", "never", "later"
 UNKNOWN: dict[str, Any] = {"kind": StorageError, "unknown": True}

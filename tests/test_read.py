@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb import AsyncSessionRepository, reading, table
 from langchain_dynamodb.cache import LRU
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
-from langchain_dynamodb.messages import pack
+from langchain_dynamodb.messages import pack, unpack
 from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
 
 Raw = dict[str, Any]
@@ -310,3 +311,51 @@ async def test_text_and_native_entries_in_the_tail_are_read(make_repository: Rep
     await cold.append("s", sent[-1:])
     chat = await make_repository().read("s")
     assert chat.messages == [HumanMessage("a"), HumanMessage("b"), HumanMessage("c"), *sent]
+
+
+async def test_pages_are_inflated_in_slices(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other tasks of the event loop run between slices: inflating a long session must not hold them up."""
+    writer = make_repository(sizes=SMALL)
+    await paged(writer)
+    pages = remembered(writer).pages - remembered(writer).first_page
+    passes = 0
+    seen: list[int] = []
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    def watched_unpack(data: bytes, max_bytes: int) -> list[bytes]:
+        seen.append(passes)
+        return unpack(data, max_bytes)
+
+    monkeypatch.setattr(reading, "SLICE_BYTES", 1)
+    monkeypatch.setattr(reading.codec, "unpack", watched_unpack)
+    task = asyncio.create_task(count_passes())
+    await make_repository().read("s")
+    task.cancel()
+    assert len(set(seen[-pages:])) == pages
+
+
+async def test_two_large_answers_at_a_time(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are asked for two requests at a time: the SDK parses all answers that came in at once in one go."""
+    await paged(make_repository(sizes=SMALL))
+    running = most = 0
+
+    async def count(operation: str, request: Mapping[str, Any], proceed: Call) -> Raw:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        response = await proceed()
+        running -= 1
+        return response
+
+    monkeypatch.setattr(table, "GET_BATCH", 1)
+    reader = make_repository()
+    watch(reader, Hooked, count)
+    await reader.read("s")
+    assert most == 2

@@ -18,6 +18,8 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import VersionConflictError
 from support import SMALL, Clock, human, scan
 
+pytestmark = pytest.mark.once
+
 TTL = 1000
 WHO = st.sampled_from([0, 1])
 # Incompressible texts, or pages would hardly ever be cut.

@@ -82,6 +82,21 @@ async def test_expired_is_absent(
     assert len(await scan(warm)) == 1
 
 
+async def test_an_append_without_a_look_does_not_revive_what_expired(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in a process that knows nothing of the session nor in one that saw it alive."""
+    clock = Clock(monkeypatch)
+    for session, known in (("new", False), ("seen", True)):
+        await make_repository(ttl=100).append(session, [HumanMessage("old")])
+        writer = make_repository(ttl=100)
+        if known:
+            await writer.append(session, [HumanMessage("old too")])
+        clock.advance(102)
+        await writer.append(session, [HumanMessage("new")])
+        assert (await writer.read(session)).messages == [HumanMessage("new")]
+
+
 async def test_pages_outlive_the_session_without_being_written_again(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

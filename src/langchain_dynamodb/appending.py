@@ -101,15 +101,22 @@ class Appender:
         return doubt.active and await self._in_pages(key, item, wish, doubt)
 
     async def _in_pages(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
+        """Whether it is in a committed page; raises `OutcomeUnknownError` where it may have been in one dropped since.
+
+        What lies under the numbers of dropped pages (by a rewrite or `history_size`) may never have been committed.
+        """
         if doubt.generation not in (None, item.generation):
             raise unknown_outcome(key)
-        numbers = range(doubt.lo, min(doubt.hi + 1, item.pages))
+        numbers = range(max(doubt.lo, item.first_page), min(doubt.hi + 1, item.pages))
         pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
+        now = await self.reader.item(key) if numbers else item
+        if not (isinstance(now, SessionItem) and now.keeps_pages_of(item)):
+            raise unknown_outcome(key)
         for page in pages.values():
             if wish.op in page.ops:
                 check_content(key, wish.ops, page.ops)
                 return True
-        if len(pages) < len(numbers):  # dropped since: by a rewrite or by history_size
+        if doubt.lo < item.first_page or len(pages) < len(numbers):
             raise unknown_outcome(key)
         doubt.settle_below(item.pages)
         return False
@@ -167,7 +174,7 @@ class Appender:
         try:
             return await self.steps.swing(key, item, new, wish.own)
         except Refused as refused:
-            await self.steps.discard_if_gone(key, item, [page.number], refused)
+            await self.steps.discard_unreachable(key, item, [page.number], refused)
             raise
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, wish: Append, layout: Layout) -> SessionItem:

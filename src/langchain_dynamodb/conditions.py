@@ -91,7 +91,9 @@ def swing(
     old: SessionItem | None, new: SessionItem, key: SessionKey, names: Names, own: Changes = NO_CHANGES
 ) -> Expression:
     """UpdateItem from one state to the next, on condition that nothing happened in between."""
-    e = _change(old.attributes(names) if old else {}, new.attributes(names))
+    # A patch may have changed these since `old` was seen, at the same version.
+    before = {**old.attributes(names), layout.FLOOR: {}, layout.PAGES_EXPIRE: {}} if old else {}
+    e = _change(before, new.attributes(names))
     _set_own(e, own)
     if old:
         e.require(f"{e.name(layout.VERSION)} = {e.value(number(old.version))}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import table as tables
-from .errors import InvalidInputError, StorageError
+from .errors import SettingsError, StorageError
 from .schema import Index, IndexSchema, Schema, definitions, parse_schema
 from .table import Table
 
@@ -17,7 +17,7 @@ _BUSY = ("ResourceInUseException", "LimitExceededException")  # DynamoDB makes o
 async def ensure_indexes(table: Table, indexes: Sequence[Index]) -> None:
     """Add what is missing, one after the other, and wait; leave alone what is there.
 
-    Raises `InvalidInputError` where an index of that name differs.
+    Raises `SettingsError` where an index of that name differs.
     """
     waiting = [index.name for index in indexes]
     for _ in range(tables.CREATE_POLLS if indexes else 0):
@@ -47,7 +47,7 @@ def _check(table: Table, schema: Schema, wanted: Index, found: IndexSchema) -> N
         problem = f"does not carry {', '.join(lacking)}"
     else:
         return
-    raise InvalidInputError(
+    raise SettingsError(
         f"index {wanted.name!r} of table {table.name!r} {problem}: declare it as it is, choose another name, or "
         "delete it in AWS and call create_table again"
     )
@@ -62,7 +62,7 @@ async def _add(table: Table, index: Index, schema: Schema, description: Mapping[
     """Ask for the index; False where DynamoDB is busy with another one (or with this one, for somebody else)."""
     clash = [name for name, kind in _types(index, schema).items() if schema.types.get(name, kind) != kind]
     if clash:
-        raise InvalidInputError(
+        raise SettingsError(
             f"index {index.name!r}: {clash[0]!r} is of type {schema.types[clash[0]]} in another index of table "
             f"{table.name!r}; declare it with that type"
         )

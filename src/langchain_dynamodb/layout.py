@@ -177,6 +177,10 @@ class SessionItem:
         """Whether this operation is among those remembered here."""
         return op in self.tail_ops or op in self.page_ops or op == self.change
 
+    def keeps_pages_of(self, earlier: SessionItem) -> bool:
+        """Whether it is the same session, and none of the pages of its history was dropped since."""
+        return (self.generation, self.first_page) == (earlier.generation, earlier.first_page)
+
     def attributes(self, names: Names) -> Item:
         """All attributes but the key and the user's own."""
         item: Item = {

@@ -11,7 +11,7 @@ Nothing here does I/O, and reading runs no code that the bytes could choose.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -69,13 +69,15 @@ class _Kind:
         self.has_post_init = cls.model_post_init is not BaseModel.model_post_init
 
     @cached_property
-    def shape(self) -> type[BaseModel]:
-        """The class's fields and annotations without its validators: checks types, fills in defaults."""
+    def validate(self) -> Callable[[dict[str, Any]], BaseModel]:
+        """Check the types of stored fields, fill in defaults: the class's annotations without its own validators."""
         fields: dict[str, Any] = {name: (field.annotation, field) for name, field in self.cls.model_fields.items()}
         fields["type"] = (str, self.cls.model_fields["type"].default)
         # Strict: what is read must already be of the right type, since it is taken as it is.
         config = ConfigDict(strict=True, populate_by_name=True, protected_namespaces=())
-        return create_model(self.cls.__name__, __config__=config, **fields)
+        shape = create_model(self.cls.__name__, __config__=config, **fields)
+        validate: Callable[[dict[str, Any]], BaseModel] = shape.__pydantic_validator__.validate_python
+        return validate
 
 
 _by_tag: dict[str, _Kind] = {}
@@ -250,7 +252,7 @@ def _assemble(stored: dict[str, Any]) -> BaseMessage:
     if kind is None:
         name = tag if re.fullmatch(r"[\w.<>-]{1,200}", tag) else "(not a name)"
         raise UndecodableError(f"unknown message class {name}; if it is yours, call register_message_class for it")
-    values = kind.shape.model_validate(stored).__dict__
+    values = kind.validate(stored).__dict__
     names = set(stored)
     extra = {} if names <= kind.names else {name: stored.pop(name) for name in list(stored) if name not in kind.names}
     if extra and not kind.allows_extra:

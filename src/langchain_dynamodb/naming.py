@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .attributes import own_attributes
-from .errors import AccessDeniedError, InvalidInputError, ThrottledError
+from .errors import AccessDeniedError, InvalidInputError, SettingsError, ThrottledError
 from .exact import short
 from .keys import Session, SessionKey, session_key
 from .layout import Names
@@ -53,7 +53,7 @@ def _check_extras(session: Mapping[str, object], names: Names, error: InvalidInp
 async def named(table: Table, session: Session, primary_key_name: str) -> Named:
     """The session's key. A mapping is compared with the table's, which is looked at once per process.
 
-    Raises `InvalidInputError` where it does not fit.
+    Raises `SettingsError` where it does not fit.
     """
     check_session(session, primary_key_name, table.names)
     if isinstance(session, str):
@@ -63,7 +63,7 @@ async def named(table: Table, session: Session, primary_key_name: str) -> Named:
         return Named(session_key(session, primary_key_name, table.names))
     key = _fitting_key(schema, session, table.names)
     if key is None:
-        raise InvalidInputError(
+        raise SettingsError(
             f"key {short(dict(session))} does not fit table {table.name!r}, whose key attributes are "
             f"{schema.described}: name the session by all of them, with values of those types"
         )

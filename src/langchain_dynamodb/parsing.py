@@ -25,14 +25,19 @@ def corrupt(where: str, attribute: str | None, reason: str) -> CorruptSessionErr
     return CorruptSessionError(f"{part}item {where}: {reason} ({advice})", item=where, attribute=attribute)
 
 
+def is_community(raw: Item) -> bool:
+    """Whether an item is the incumbent's. One of ours has both; where one is missing, it is damaged."""
+    return layout.VERSION not in raw and layout.GENERATION not in raw
+
+
 def parse_item(raw: Item, names: Names, where: str, key_names: Collection[str] = ()) -> SessionItem | CommunityItem:
     """The typed value of a session item; raises `CorruptSessionError` naming the attribute that is wrong."""
     fields = _Fields(raw, where)
     own = own_of(raw, names, key_names)
     if layout.CUT in raw:
         raise corrupt(where, layout.CUT, "this is a page of a session, not a session")
-    expires = fields.integer(names.ttl, None, range(-LAST_SECOND, LAST_SECOND + 1))
-    if layout.VERSION not in raw and layout.GENERATION not in raw:
+    expires = fields.expires(names)
+    if is_community(raw):
         history = raw.get(names.history, {"L": []})
         if not isinstance(history.get("L"), list):
             raise corrupt(where, names.history, "not a list of messages")
@@ -103,14 +108,15 @@ class Heading(NamedTuple):
 def parse_heading(raw: Item, names: Names, where: str) -> Heading:
     """The typed value of a part of a session item; raises `CorruptSessionError`."""
     fields = _Fields(raw, where)
-    expires = fields.integer(names.ttl, None)
-    if layout.VERSION not in raw:
+    expires = fields.expires(names)
+    if is_community(raw):
         return Heading(expires=expires)
+    times = range(LAST_MICROSECOND + 1)
     return Heading(
         version=fields.integer(layout.VERSION),
         message_count=fields.integer(layout.COUNT) - fields.integer(layout.TRIMMED, 0),
-        created=fields.integer(layout.CREATED),
-        updated=fields.integer(layout.UPDATED),
+        created=fields.integer(layout.CREATED, within=times),
+        updated=fields.integer(layout.UPDATED, within=times),
         expires=expires,
         metadata=fields.metadata(),
     )
@@ -157,6 +163,9 @@ class _Fields:
         if number not in within:
             raise corrupt(self.where, name, f"not within {within.start} and {within.stop - 1}")
         return number
+
+    def expires(self, names: Names) -> Any:
+        return self.integer(names.ttl, None, range(-LAST_SECOND, LAST_SECOND + 1))
 
     def binary(self, name: str) -> bytes:
         value = self.raw.get(name, {}).get("B")

@@ -25,7 +25,9 @@ from .values import from_attribute
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
 ITER_PAGES = 16  # pages `iter_messages` holds at a time
-SLICE = 256  # messages decoded before other tasks of the event loop get their turn
+# What is done before other tasks of the event loop get their turn: about 5 ms each.
+SLICE = 256  # messages decoded
+SLICE_BYTES = 1 << 20  # of text inflated
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
@@ -176,7 +178,7 @@ class Reader:
             top = pages[0].page.number if pages else item.pages
             missing = wanted - sum(loaded.page.messages for loaded in pages)
             if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
-                return self._inflate(key, item, pages)
+                return await self._inflate(key, item, pages)
             step = min(WINDOW_PAGES, max(1, math.ceil(missing / per_page), _missing_parts(pages)))
             bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages
@@ -195,16 +197,24 @@ class Reader:
             lost = broken
         raise Unproven(item, lost)
 
-    def _inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
-        """The messages of pages, in order; raises `CorruptSessionError`."""
+    async def _inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
+        """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
         chunks: list[Chunk] = []
         parts: list[bytes] = []
+        inflated = 0
         for page, lines in pages:
             if lines is None:
                 parts.append(page.data)
-            if page.messages:
-                chunks.append(Chunk(page.number, 0, lines or self._page_lines(key, item, page, parts)))
-                parts = []
+            if not page.messages:
+                continue
+            if lines is None:
+                lines = self._page_lines(key, item, page, parts)
+                inflated += sum(map(len, lines))
+            chunks.append(Chunk(page.number, 0, lines))
+            parts = []
+            if inflated >= SLICE_BYTES:
+                inflated = 0
+                await asyncio.sleep(0)
         return chunks
 
     def _page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> list[bytes]:
@@ -290,8 +300,7 @@ class Reader:
     async def _unchanged(self, key: SessionKey, item: SessionItem) -> bool:
         """Whether the pages that `item` proves must still be there."""
         now = await self.item(key)
-        same = isinstance(now, SessionItem) and now.generation == item.generation
-        return same and isinstance(now, SessionItem) and now.first_page == item.first_page
+        return isinstance(now, SessionItem) and now.keeps_pages_of(item)
 
     async def _gone(self, key: SessionKey, item: SessionItem, number: int) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""

@@ -143,8 +143,8 @@ class AsyncSessionRepository:
         With `ttl`, expiry is enabled on it. `indexes` that it lacks are added, and waited for (DynamoDB fills them
         from the items that are there); others are left alone.
 
-        Raises `SettingsError` where the existing table has other keys, another TTL attribute or another index of that
-        name.
+        Raises `SettingsError` where the existing table has other keys, another TTL attribute or another index of
+        that name.
         """
         keys = [self.primary_key_name]
         if sort_key_name is not None:

@@ -90,18 +90,19 @@ class Steps:
                     raise Refused(None, retried=False)
                 new = await self.swing(key, start, commit(start), own)
             except Refused as refused:
-                await self.discard_if_gone(key, start, range(intent.first, intent.last + 1), refused)
+                await self.discard_unreachable(key, start, range(intent.first, intent.last + 1), refused)
                 raise
         return await self.sweep(key, new)
 
-    async def discard_if_gone(
+    async def discard_unreachable(
         self, key: SessionKey, item: SessionItem, numbers: Sequence[int], refused: Refused
     ) -> None:
-        """Remove pages put for a session that was deleted meanwhile: its deleter may have been there before them."""
-        # Not every engine returns the item, and the pages may be removed only where the session is surely gone.
+        """Remove pages put for a session deleted or rewritten meanwhile: whoever did that may have come before them."""
+        # Not every engine returns the item, and the pages may be removed only where they are surely not needed.
         current = refused.current or await self.table.get(key)
-        if not (isinstance(current, SessionItem) and current.generation == item.generation):
-            await self.table.discard_pages(key, item.generation, numbers, item.version)
+        if isinstance(current, SessionItem) and current.generation == item.generation:
+            numbers = [number for number in numbers if number < current.first_page]
+        await self.table.discard_pages(key, item.generation, numbers, item.version)
 
     def intent(self, op: bytes, kind: str, generation: int, first: int, drafts: Sequence[Draft]) -> Intent:
         """An intent to write these pages, with a lease that is long enough for them."""

@@ -1,0 +1,149 @@
+"""What sessions cost: ``python -m langchain_dynamodb.cost --turns 50 --turn-bytes 1200 --users 10000``.
+
+The model of docs/performance.md, turn by turn: the tail grows until a page is cut. No I/O.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .layout import Sizes
+
+DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # on demand, us-east-1
+DOLLARS_PER_MILLION_READ_UNITS = 0.125
+DOLLARS_PER_GB_MONTH = 0.25
+KEY_BYTES = 45  # "SessionId" and a UUID
+# Beside the messages, names included, as DynamoDB counts an item:
+NUMBERS_BYTES = 137  # of a session item
+PAGED_BYTES = 51  # more once it has pages
+ENTRY_BYTES = 1 + 8  # of a turn: its place in the list, its operation id
+OP_BYTES = 8  # an operation id that the last page left
+PAGE_BYTES = 28 + 84  # of a page: the suffix of its key, its numbers
+PAGE_RATIO = 0.83  # bytes of the turns in one block to those of a block each
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Capacity units and bytes of one session."""
+
+    write_units: float = 0
+    read_units: float = 0
+    stored_bytes: float = 0
+
+
+def stored_turn_bytes(turn_bytes: float) -> float:
+    """Bytes that a turn takes in the session item; `turn_bytes` is its size as LangChain's own compact JSON.
+
+    Fitted to the conversations of tests/corpus.py: metadata nearly vanishes, English text halves.
+    """
+    return max(190.0, 0.46 * turn_bytes - 245)
+
+
+def session_usage(
+    turns: int,
+    turn_bytes: float,
+    *,
+    stored_bytes: float | None = None,
+    cold_reads: float = 0.0,
+    sizes: Sizes | None = None,
+    key_bytes: int = KEY_BYTES,
+) -> Usage:
+    """Usage of one session of so many turns, each a read of the whole history and an append.
+
+    `stored_bytes` of a turn, where they are known, replace the estimate from `turn_bytes`. `cold_reads` is the share of
+    reads by a process that has none of the pages in memory. `key_bytes` is the size of the session key with its name.
+    """
+    sizes = sizes or Sizes()
+    entry = stored_turn_bytes(turn_bytes) if stored_bytes is None else stored_bytes
+    room = max(sizes.session_item - key_bytes - 260, 256)
+    cost, op_cost = entry + 4 + 9, 9  # as `Sizes.tail` counts them
+    tail = ops = 0  # appends in the tail; ids of the last page's appends
+    item = writes = reads = page_reads = paged = 0.0
+    for _ in range(turns):
+        reads += max(1, math.ceil(item / 4096)) + cold_reads * page_reads
+        before = item
+        if (tail + 1) * cost + ops * op_cost <= room:
+            tail += 1
+        else:
+            fits = cost <= room  # else the turn joins the page
+            for page in _pages(tail if fits else tail + 1, entry, sizes):
+                writes += math.ceil((key_bytes + page) / 1024)
+                page_reads += 0.5 * math.ceil((key_bytes + page) / 4096)
+                paged += key_bytes + page
+            tail, ops = int(fits), tail
+        item = key_bytes + NUMBERS_BYTES + tail * (entry + ENTRY_BYTES) + ops * OP_BYTES + (PAGED_BYTES if paged else 0)
+        writes += math.ceil(max(before, item) / 1024)
+    return Usage(writes, reads, item + paged)
+
+
+def _pages(turns: int, entry: float, sizes: Sizes) -> list[float]:
+    """Bytes, without the session's key, of the pages that hold so many turns."""
+    data = entry if turns == 1 else PAGE_RATIO * entry * turns
+    count = math.ceil(data / sizes.page)
+    return [PAGE_BYTES + OP_BYTES * turns + data / count] * count
+
+
+def _number(low: float, high: float = math.inf, *, whole: bool = True) -> type:
+    def parse(text: str) -> float:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            kind = "a whole number" if whole else "a number"
+            bounds = f"from {low:g} to {high:g}" if high < math.inf else f"from {low:g} on"
+            raise argparse.ArgumentTypeError(f"{text!r} must be {kind} {bounds}")
+        return value
+
+    return parse  # type: ignore[return-value]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what so many sessions cost."""
+    parser = argparse.ArgumentParser(prog="python -m langchain_dynamodb.cost", description="What chat sessions cost.")
+    parser.add_argument("--turns", type=_number(1, 10**7), required=True, help="turns of a session")
+    parser.add_argument("--turn-bytes", type=_number(1), default=1200, help="bytes of a turn as JSON (default 1200)")
+    parser.add_argument("--stored-bytes", type=_number(1), help="bytes of a turn as stored, if you know them")
+    parser.add_argument("--users", type=_number(1), default=1, help="sessions of that length (default 1)")
+    parser.add_argument(
+        "--cold-reads",
+        type=_number(0, 1, whole=False),
+        default=0.0,
+        help="share of reads by a process that has not seen the session (default 0)",
+    )
+    parser.add_argument(
+        "--write-price",
+        type=_number(0, whole=False),
+        default=DOLLARS_PER_MILLION_WRITE_UNITS,
+        help="dollars for a million write units (default %(default)s)",
+    )
+    parser.add_argument(
+        "--read-price",
+        type=_number(0, whole=False),
+        default=DOLLARS_PER_MILLION_READ_UNITS,
+        help="dollars for a million read units (default %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    usage = session_usage(
+        options.turns, options.turn_bytes, stored_bytes=options.stored_bytes, cold_reads=options.cold_reads
+    )
+    writes = usage.write_units * options.users / 1e6 * options.write_price
+    reads = usage.read_units * options.users / 1e6 * options.read_price
+    turns = options.turns * options.users
+    stored = usage.stored_bytes * options.users / 1e9
+    print(f"{options.users:,} sessions of {options.turns:,} turns: {turns:,} turns")
+    print(f"write units  {usage.write_units * options.users:>18,.0f}  ${writes:,.2f}")
+    print(f"read units   {usage.read_units * options.users:>18,.0f}  ${reads:,.2f}")
+    print(
+        f"total        {'':>18}  ${writes + reads:,.2f}  (${(writes + reads) / turns * 1e6:,.2f} for a million turns)"
+    )
+    print(f"stored       {stored:>15,.2f} GB  ${stored * DOLLARS_PER_GB_MONTH:,.2f} a month")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

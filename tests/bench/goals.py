@@ -1,0 +1,120 @@
+"""The goals, checked against the results of all measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Results = dict[str, Any]
+
+
+class Goal(NamedTuple):
+    """A bound on something measured."""
+
+    text: str
+    bound: float
+    measured: Callable[[Results], float]
+    at_least: bool = False
+
+    def check(self, results: Results) -> tuple[str, str, str]:
+        """Return the goal, what was measured and whether that meets it; dashes where it was not measured."""
+        wanted = f"{self.text}: {'at least' if self.at_least else 'at most'} {self.bound:g}"
+        try:
+            value = self.measured(results)
+        except KeyError:
+            return wanted, "-", "-"
+        met = value >= self.bound if self.at_least else value <= self.bound
+        return wanted, f"{value:.3g}" if value < 100 else f"{value:.0f}", "yes" if met else "**no**"
+
+
+def _row(results: Results, contender: str, turns: int) -> Any:
+    for row in results["counts"]:
+        if (row["kind"], row["contender"], row["turns"], row["ended"]) == ("1.2 KB", contender, turns, False):
+            return row
+    raise KeyError(turns)
+
+
+def _slope(results: Results) -> float:
+    early, late = (_row(results, "ours", turns)["append"]["write_units"] for turns in (100, 10_000))
+    return float(abs(late / early - 1) * 100)
+
+
+def _reads(results: Results, turns: int) -> float:
+    ours, theirs = (_row(results, name, turns)["reads"]["cold"] for name in ("ours", "item per message"))
+    return float(ours["read_units"] / theirs["read_units"])
+
+
+def _cpu(*names: str) -> Callable[[Results], float]:
+    def measured(results: Results) -> float:
+        value = results["cpu"]
+        for name in names:
+            value = value[name]
+        return float(value)
+
+    return measured
+
+
+def _flow(name: str) -> Callable[[Results], float]:
+    return lambda results: float(results["throughput"]["32"][f"{name} / langchain_community"])
+
+
+def _block(results: Results, *, collector: bool) -> float:
+    ours = [value for name, value in results["blocks"].items() if name.startswith("ours")]
+    return float(max(value["longest ms"] + (value["collector ms"] if collector else 0) for value in ours))
+
+
+def _dearest(results: Results) -> float:
+    lengths = 10, 100, 1000, 10_000
+    return float(max(_row(results, "ours", turns)["append"]["write_units"] for turns in lengths))
+
+
+def _history(results: Results) -> float:
+    return float(results["memory"]["objects"]["DynamoDBChatMessageHistory"]["us"])
+
+
+def _import(results: Results) -> float:
+    return float(results["memory"]["times"]["import langchain_dynamodb"])
+
+
+_SHORT, _TYPICAL = "1,000 messages, short turns", "600 messages, 1.2 KB turns"
+_COMMUNITY = "langchain_community / ours"
+
+GOALS = (
+    Goal("append without a cut, CPU, ours / raw", 1.15, _cpu("append", "ours / raw")),
+    Goal("append, cuts included, 1,000 turns, CPU, ours / raw", 1.35, _cpu("append with cuts", "ours / raw")),
+    Goal(
+        "read of 1,000 short messages, cold, CPU, langchain_community / ours",
+        10,
+        _cpu(_SHORT, "read", _COMMUNITY),
+        True,
+    ),
+    Goal("the same with 600 messages of 1.2 KB turns", 10, _cpu(_TYPICAL, "read", _COMMUNITY), True),
+    Goal(
+        "last 20 of 1,000 short messages, CPU, langchain_community / ours",
+        80,
+        _cpu(_SHORT, "last 20", _COMMUNITY),
+        True,
+    ),
+    Goal("the same with 600 messages of 1.2 KB turns", 80, _cpu(_TYPICAL, "last 20", _COMMUNITY), True),
+    Goal("chat turns a second at 600 messages, 32 sessions, ours / langchain_community async", 20, _flow("ours"), True),
+    Goal("the same with `history_size=20`", 60, _flow("ours, last 20"), True),
+    Goal("write units of a 1.2 KB turn, the dearest length", 3.0, _dearest),
+    Goal("change of the write units a turn from 100 to 10,000 turns, percent", 2, _slope),
+    Goal("read units of a full read at 1,000 turns, ours / item per message", 0.33, lambda r: _reads(r, 1000)),
+    Goal("the same at 10,000 turns", 0.33, lambda r: _reads(r, 10_000)),
+    Goal("warm next turn: read units", 1, lambda r: _row(r, "ours", 1000)["reads"]["warm"]["read_units"]),
+    Goal("warm next turn: read requests", 1, lambda r: _row(r, "ours", 1000)["reads"]["warm"]["requests"]),
+    Goal("append without a cut: requests", 1, lambda r: r["sequence"]["append"]),
+    Goal("cold full read of 1,000 messages: requests in sequence", 3, lambda r: r["sequence"]["read"]),
+    Goal("CPU of a call, sync facade / async: append", 1.15, _cpu("append", "sync / async")),
+    Goal("the same: warm read of 600 messages", 1.15, _cpu(_TYPICAL, "warm", "sync / async")),
+    Goal("constructing a history object, microseconds", 20, _history),
+    Goal("clients made by constructing history objects", 0, lambda r: r["memory"]["objects"]["clients made"]),
+    Goal(
+        "longest event-loop block of our code and the SDK while reading 10,000 messages, ms",
+        20,
+        lambda r: _block(r, collector=False),
+    ),
+    Goal("the same with Python's garbage collector", 20, lambda r: _block(r, collector=True)),
+    Goal("import of the package beyond its dependencies, CPU ms", 30, _import),
+)

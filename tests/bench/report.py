@@ -1,0 +1,168 @@
+"""The tables and plots of docs/performance.md, made from the results; the text around them is written by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import plots
+from goals import GOALS, Results
+
+Rows = Sequence[Sequence[object]]
+_BLOCK = re.compile(r"<!-- bench: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+_PLOTTED = "1.2 KB"
+
+
+def table(head: Sequence[str], rows: Rows) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines) + "\n"
+
+
+def goals(results: Results) -> str:
+    """Return the goals and whether they are met."""
+    return table(("goal", "measured", "met"), [goal.check(results) for goal in GOALS])
+
+
+def write(results: Results, docs: Path) -> None:
+    """Bring the page and its plots up to date; parts that were not measured stay as they are."""
+    page = docs / "performance.md"
+    made = {name: make(results) for name, make in SECTIONS.items() if name == "goals" or name in results}
+
+    def fill(match: re.Match[str]) -> str:
+        return f"<!-- bench: {match[1]} -->\n{made[match[1]]}<!-- end -->" if match[1] in made else match[0]
+
+    page.write_text(_BLOCK.sub(fill, page.read_text(encoding="utf-8")), encoding="utf-8")
+    (docs / "images").mkdir(exist_ok=True)
+    for name, svg in _plots(results):
+        (docs / "images" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def _read(bill: dict[str, float]) -> str:
+    return f"{bill['read_units']:g} / {bill['requests']} / {bill['received']:,}"
+
+
+def _counts(results: Results) -> str:
+    appends, reads = [], []
+    for row in results["counts"]:
+        turn, found = row["append"], row["reads"]
+        where = row["kind"], f"{row['turns']:,}{' (full)' if row['ended'] else ''}", row["contender"]
+        numbers = (turn["write_units"], turn["read_units"], turn["requests"])
+        appends.append(
+            (
+                *where,
+                *(f"{n:.2f}" for n in numbers),
+                f"{turn['sent']:,.0f}",
+                f"{turn['received']:,.0f}",
+                f"{row['dollars']:.2f}",
+            )
+        )
+        cells = [_read(found[name]) for name in ("cold", "warm", "last 20")]
+        reads.append((*where, *cells))
+    head = ("turn", "turns", "")
+    units = ("write units", "read units", "requests", "bytes sent", "bytes received", "dollars for a million turns")
+    return (
+        f"Each append, at that length of the session:\n\n{table((*head, *units), appends)}\n"
+        "Each read: read units / requests / bytes received. Cold: a process that has not seen the session; warm: the "
+        f"next turn in the same one.\n\n{table((*head, 'all, cold', 'all, warm', 'last 20, cold'), reads)}"
+    )
+
+
+def _cpu(results: Results) -> str:
+    parts = []
+    for title, measured in results["cpu"].items():
+        for what, found in measured.items() if "us" not in measured else [("", measured)]:
+            rows = [(name, f"{us:,.0f}") for name, us in found["us"].items()]
+            ratios = "; ".join(f"{name}: **{value:g}**" for name, value in found.items() if name != "us")
+            heading = ", ".join(filter(None, (title, what)))
+            parts.append(f"{heading[0].upper()}{heading[1:]}. {ratios}\n\n{table(('', 'microseconds of CPU'), rows)}")
+    return "\n".join(parts)
+
+
+def _throughput(results: Results) -> str:
+    rows, ratios = [], []
+    for sessions, found in results["throughput"].items():
+        for name, value in found.items():
+            if isinstance(value, dict):
+                rows.append((sessions, name, *(f"{value[key]:,.1f}" for key in ("turns/s", "p50 ms", "p99 ms"))))
+            else:
+                ratios.append(f"{name} at {sessions}: **{value:g}**")
+    return "; ".join(ratios) + "\n\n" + table(("sessions", "", "turns a second", "p50 ms", "p99 ms"), rows)
+
+
+def _blocks(results: Results) -> str:
+    rows = [(name, found["longest ms"], found["collector ms"]) for name, found in results["blocks"].items()]
+    return table(("read of 10,000 messages", "longest block, ms", "longest pass of the garbage collector, ms"), rows)
+
+
+def _memory(results: Results) -> str:
+    found = results["memory"]
+    peaks = [(name, *value.values()) for name, value in found.items() if "peak MB" in value]
+    objects = [
+        (name, value["bytes"], value["us"]) for name, value in found["objects"].items() if isinstance(value, dict)
+    ]
+    return (
+        table(("", "messages", "peak MB", "MB kept at the end"), peaks)
+        + "\n"
+        + table(("object, idle", "bytes", "microseconds to make"), objects)
+        + "\n"
+        + table(("", "CPU ms"), list(found["times"].items()))
+    )
+
+
+def _sequence(results: Results) -> str:
+    return table(("requests in sequence", ""), list(results["sequence"].items()))
+
+
+def _environment(results: Results) -> str:
+    return table(("measured on", ""), list(results["environment"].items()))
+
+
+SECTIONS = {
+    "goals": goals,
+    "counts": _counts,
+    "cpu": _cpu,
+    "throughput": _throughput,
+    "blocks": _blocks,
+    "memory": _memory,
+    "sequence": _sequence,
+    "environment": _environment,
+}
+
+
+def _plots(results: Results) -> Iterator[tuple[str, str]]:
+    rows = [row for row in results.get("counts", []) if row["kind"] == _PLOTTED]
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+
+    def series(value: Any) -> dict[str, list[tuple[float, float]]]:
+        return {name: [(row["turns"], value(row)) for row in rows if row["contender"] == name] for name in names}
+
+    if rows:
+        x = "turns in the session (lines end where the item is full)"
+        yield (
+            "write-units",
+            plots.lines("Write units of a 1.2 KB turn", x, "write units", series(lambda r: r["append"]["write_units"])),
+        )
+        yield (
+            "read-units",
+            plots.lines(
+                "Read units of a cold full read", x, "read units", series(lambda r: r["reads"]["cold"]["read_units"])
+            ),
+        )
+        yield (
+            "dollars",
+            plots.lines("Dollars for a million turns (read all, append)", x, "dollars", series(lambda r: r["dollars"])),
+        )
+    for title, measured in results.get("cpu", {}).items():
+        if "read" in measured:
+            shown = {name: us / 1000 for name, us in measured["read"]["us"].items()}
+            name = f"cpu-{'short' if 'short' in title else 'typical'}"
+            yield name, plots.bars(f"CPU of a cold read of {title}", "ms", shown)
+    if "32" in results.get("throughput", {}):
+        shown = {name: v["turns/s"] for name, v in results["throughput"]["32"].items() if isinstance(v, dict)}
+        yield (
+            "throughput",
+            plots.bars("Chat turns a second at 600 messages, 32 sessions, one event loop", "turns/s", shown),
+        )
