@@ -24,7 +24,7 @@ from support import SMALL, Call, Hooked, fill_tail, human, noise, remembered, wa
 
 Shape = Callable[[AsyncSessionRepository, str], Awaitable[list[BaseMessage]]]
 FAULTS = [fault for fault in Fault if fault not in (Fault.STALE, Fault.UNPROCESSED)]  # an append meets no such request
-IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=1)
+IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=2)
 
 
 async def into_no_session(repository: AsyncSessionRepository, session: str) -> list[BaseMessage]:
@@ -107,7 +107,7 @@ async def test_a_retry_after_every_fault(
         return plan.left <= 0
 
     async def at_every_request(fault: Fault) -> None:
-        async with Proxy(str(engine.endpoint_url), Script(), slow_seconds=1.3) as proxy:
+        async with Proxy(str(engine.endpoint_url), Script(), slow_seconds=2.3) as proxy:
             writer = make_repository(endpoint_url=proxy.url, config=IMPATIENT, sizes=SMALL)
             position = 1
             while await at(position, fault, proxy, writer):

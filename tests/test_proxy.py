@@ -44,7 +44,7 @@ class Client:
     """Makes single requests, never twice, through a proxy that strikes as scripted."""
 
     def __init__(self, proxy: Proxy, script: Script, table: str) -> None:
-        config = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=0.4)
+        config = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=2)
         self.connection = Connection(ConnectionSettings(proxy.url, config=config))
         self.proxy = proxy
         self.script = script
@@ -79,7 +79,7 @@ async def client(engine: TestEngine, table_name: str) -> AsyncIterator[Client]:
     if engine.name == "aws":
         pytest.skip("what the proxy forwards is signed for the proxy")
     script = Script()
-    async with Proxy(str(engine.endpoint_url), script, slow_seconds=0.6) as proxy:
+    async with Proxy(str(engine.endpoint_url), script, slow_seconds=2.3) as proxy:
         made = Client(proxy, script, table_name)
         yield made
         await made.connection.aclose()
