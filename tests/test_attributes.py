@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, Index, Sizes
 from langchain_dynamodb.errors import AccessDeniedError, InvalidInputError, StorageError
@@ -325,3 +327,16 @@ def test_keys_that_can_name_no_session() -> None:
     ):
         with pytest.raises(InvalidInputError, match=said):
             DynamoDBChatMessageHistory("chats", "s", key=key)
+
+
+async def test_numbers_and_bytes_come_back_exactly(make_repository: RepositoryFactory) -> None:
+    """What a float cannot hold is a `Decimal`; bytes are base64 in JSON, as in summaries."""
+    sessions = make_repository()
+    given = {"price": Decimal("1234567890.123456789012345678"), "half": Decimal("0.5"), "raw": b"\xff"}
+    await sessions.append("s", [HumanMessage("hi!")], attributes=given)
+    chat = await sessions.read("s")
+    assert chat.attributes == given
+    assert {name: type(value) for name, value in chat.attributes.items()} == {
+        "price": Decimal, "half": float, "raw": bytes,
+    }  # fmt: skip
+    assert json.loads(chat.model_dump_json())["attributes"]["raw"] == "_w=="

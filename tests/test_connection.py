@@ -8,6 +8,7 @@ import json
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from zlib import crc32
@@ -261,6 +262,12 @@ async def test_no_region(server: Server, monkeypatch: pytest.MonkeyPatch) -> Non
         error = await failure(connection)
         assert type(error) is SettingsError
         assert "region_name=" in str(error)
+
+
+async def test_an_impossible_region(server: Server) -> None:
+    """A region that cannot be is wrong settings, not an answer that did not come."""
+    error = await failure(Connection(replace(server.settings(), region_name="bad region")))
+    assert (type(error), "region_name='bad region'" in str(error)) == (SettingsError, True)
 
 
 async def test_an_impossible_endpoint() -> None:

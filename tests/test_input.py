@@ -252,6 +252,7 @@ async def test_metadata_in_the_community_format() -> None:
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"ttl": 0}, "ttl=0"),
     ({"ttl": -1}, "ttl=-1"),
+    ({"ttl": 10**5000}, "ttl=an integer of 16610 bits"),
     ({"ttl": 1.5}, "ttl=1.5"),
     ({"ttl": True}, "ttl=True"),
     ({"ttl": "60"}, "ttl='60'"),
@@ -297,6 +298,14 @@ async def test_what_is_checked_is_an_invalid_input_and_a_value_error() -> None:
     """Callers that know nothing of this package can catch ValueError."""
     with pytest.raises(ValueError, match="limit=-1"):
         await unsent().read("s", limit=-1)
+
+
+async def test_numbers_beyond_all_counts() -> None:
+    """Python refuses to print them, so they are described; nothing is sent."""
+    with pytest.raises(InvalidInputError, match="limit=an integer of 16610 bits"):
+        await unsent().read("s", limit=10**5000)
+    with pytest.raises(InvalidInputError, match="expected_version=an integer of 16610 bits"):
+        await unsent().append("s", HI, expected_version=10**5000)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_nothing_grows(engine: TestEngine) -> None:
     """Mixed traffic with cancelled calls and errors: nothing is left behind, and no cache exceeds its bound."""
     if engine.endpoint_url is None:
         pytest.skip("would cost money")
-    command = [sys.executable, "-W", "error", str(PROGRAM), "--seconds", "15", "--endpoint-url", engine.endpoint_url]
+    command = [sys.executable, "-W", "error", str(PROGRAM), "--seconds", "30", "--endpoint-url", engine.endpoint_url]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     print(run.stdout)
     assert (run.returncode, run.stderr) == (0, "")

@@ -153,7 +153,7 @@ async def test_a_table_that_never_becomes_active(
         await sessions.create_table()
 
 
-@pytest.mark.parametrize("name", ["", "SessionId", 5, b"SK"])
+@pytest.mark.parametrize("name", ["", "SessionId", 5, b"SK", "lc_version", "History", "expireAt"])
 async def test_bad_sort_key_names(make_repository: RepositoryFactory, name: Any) -> None:
     """A sort key name that cannot be is refused, naming it, before anything is sent."""
     sessions = make_repository()

@@ -58,6 +58,8 @@ class Appender:
             try:
                 if isinstance(item, CommunityItem):
                     check_expected(key, item, expected)
+                    if item.has_op(wish.op):  # an error must leave the item the incumbent's
+                        check_content(key, wish.ops, item.ops)
                     item = await self.converter.convert(key, item)
                     expected = None if expected is None else item.version
                 elif looked:

@@ -71,4 +71,6 @@ def _to_python(value: AttributeValue) -> Any:
         return [_to_python(entry) for entry in content]
     if kind == "M":
         return to_python(content)
-    return from_attribute(value)
+    whole = from_attribute(value)
+    # What a float cannot hold stays as exact as it was written.
+    return Decimal(content) if isinstance(whole, float) and Decimal(content) != Decimal(repr(whole)) else whole

@@ -36,6 +36,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     DataNotFoundError,
     EndpointConnectionError,
+    InvalidRegionError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -476,6 +477,8 @@ def _opening_error(error: Exception, settings: ConnectionSettings) -> Exception:
         return SettingsError("No AWS region is configured: pass region_name= or set AWS_DEFAULT_REGION.")
     if isinstance(error, _NO_CREDENTIALS):
         return _no_credentials(error)
+    if isinstance(error, InvalidRegionError):
+        return SettingsError(f"No client could be made for region_name={settings.region_name!r}: {error}")
     if isinstance(error, (BotoCoreError, ClientError)):
         return StorageError(f"No client could be made: {error}")
     if isinstance(error, ValueError):

@@ -3,7 +3,7 @@
 ::
 
     ChatHistoryError
-    ├── InvalidInputError (also a ValueError)      the call was wrong; nothing was sent
+    ├── InvalidInputError (also a ValueError)      the call was wrong; nothing was written
     │   ├── InvalidCursorError                     a cursor of another listing, or damaged
     │   ├── UnsupportedMessageError                a value that cannot be stored exactly; names its path
     │   ├── MessageTooLargeError                   above a size limit; nothing was written

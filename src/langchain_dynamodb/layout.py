@@ -77,6 +77,15 @@ def check_names(names: Names, primary_key_name: str) -> None:
         raise InvalidInputError(f"history_messages_key and ttl_key_name are both {names.ttl!r}: give them two names")
 
 
+def check_sort_key_name(name: object, names: Names, primary_key_name: str) -> None:
+    """Refuse a sort key that no session could have; raises `InvalidInputError`."""
+    if not _is_name(name) or name in (*names, primary_key_name):
+        raise InvalidInputError(
+            f"sort_key_name={name!r:.80} must be a text that is not empty, does not start with 'lc_' and is neither the "
+            "partition key's name nor that of the history or TTL attribute"
+        )
+
+
 def _is_name(name: object) -> bool:
     return isinstance(name, str) and bool(name) and is_utf8(name) and not name.startswith(RESERVED_PREFIX)
 

@@ -200,8 +200,10 @@ def _default(field: FieldInfo) -> object:
 
     Others are always written: they may equal something else ([1] == [True], 0.0 == -0.0) or differ each time.
     """
-    if field.default_factory in (list, dict):
-        return field.get_default(call_default_factory=True)
+    if field.default_factory is list:
+        return []
+    if field.default_factory is dict:
+        return {}
     return field.default if type(field.default) in (type(None), str, bool, int) else _ALWAYS
 
 

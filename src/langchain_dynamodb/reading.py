@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -179,7 +178,7 @@ class Reader:
             missing = wanted - sum(loaded.page.messages for loaded in pages)
             if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
                 return await self._inflate(key, item, pages)
-            step = min(WINDOW_PAGES, max(1, math.ceil(missing / per_page), _missing_parts(pages)))
+            step = min(WINDOW_PAGES, max(1, -(-missing // per_page), _missing_parts(pages)))
             bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages
 

@@ -24,9 +24,10 @@ from .community import CommunityWriter
 from .connection import Connection, ConnectionSettings
 from .converting import Converter
 from .errors import InvalidInputError
+from .exact import short
 from .indexing import ensure_indexes
 from .keys import Session, SessionKey, session_key
-from .layout import METADATA, CommunityItem, Names, SessionItem, Sizes, check_names, check_sizes
+from .layout import METADATA, CommunityItem, Names, SessionItem, Sizes, check_names, check_sizes, check_sort_key_name
 from .listing import KeyValue, Lister, Listing, SessionSummary
 from .naming import Named, named
 from .parsing import corrupt
@@ -49,7 +50,7 @@ ItemFormat = Literal["pages", "community"]
 class ChatSession(BaseModel):
     """One consistent snapshot of a chat session. Version 0 and no messages: there is no such session."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_bytes="base64")
 
     version: int
     messages: list[SerializeAsAny[BaseMessage]]
@@ -148,10 +149,7 @@ class AsyncSessionRepository:
         """
         keys = [self.primary_key_name]
         if sort_key_name is not None:
-            if not isinstance(sort_key_name, str) or not sort_key_name or sort_key_name == self.primary_key_name:
-                raise InvalidInputError(
-                    f"sort_key_name={sort_key_name!r} must be a text, and not the partition key's name"
-                )
+            check_sort_key_name(sort_key_name, self._table.names, self.primary_key_name)
             keys.append(sort_key_name)
         declared = check_indexes(indexes, self._table.names, keys)
         await self._table.create(keys, ttl=self.ttl is not None, indexes=declared)
@@ -346,6 +344,9 @@ class AsyncSessionRepository:
         return item.version if item else 0
 
 
+LARGEST = 1 << 63  # above every count and version there can be
+
+
 def clock() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1000
@@ -354,16 +355,16 @@ def clock() -> int:
 def check_ttl(ttl: object) -> None:
     """Raise `InvalidInputError` unless `ttl` is None or a positive number of whole seconds."""
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int) or not 0 < ttl < 10**10):
-        raise InvalidInputError(f"ttl={ttl!r} must be a positive number of whole seconds, or None for no expiry")
+        raise InvalidInputError(f"ttl={short(ttl)} must be a positive number of whole seconds, or None for no expiry")
 
 
 def check_count(option: str, value: object, *, optional: bool = True) -> None:
     """Raise `InvalidInputError` unless `value` is a whole number from 0 on (or None, where that is allowed)."""
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST:
         wanted = "a number from 0 on, or None" if optional else "a number from 0 on"
-        raise InvalidInputError(f"{option}={value!r} must be {wanted}")
+        raise InvalidInputError(f"{option}={short(value)} must be {wanted}")
 
 
 def _operation(idempotency_key: str | None, lines: Sequence[bytes]) -> tuple[bytes, frozenset[bytes]]:
