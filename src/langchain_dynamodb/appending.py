@@ -105,7 +105,7 @@ class Appender:
             raise unknown_outcome(key)
         # Only pages of the history: one that we put, but did not commit, may still be there under a dropped number.
         numbers = range(max(doubt.lo, item.first_page), min(doubt.hi + 1, item.pages))
-        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
+        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True, ops=True)
         for page in pages.values():
             if wish.op in page.ops:
                 check_content(key, wish.ops, page.ops)

@@ -44,6 +44,7 @@ MESSAGES = "lc_messages"
 PARTS = "lc_parts"
 OPS = "lc_ops"
 DATA = "lc_data"
+PAGE_ATTRIBUTES = (CUT, PREVIOUS, TOKEN, FIRST, MESSAGES, PARTS, DATA)  # what reading needs
 
 TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
