@@ -110,7 +110,7 @@ class Appender:
         if doubt.generation not in (None, item.generation):
             raise unknown_outcome(key)
         numbers = range(max(doubt.lo, item.first_page), min(doubt.hi + 1, item.pages))
-        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
+        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True, ops=True)
         now = await self.reader.item(key) if numbers else item
         if not (isinstance(now, SessionItem) and now.keeps_pages_of(item)):
             raise unknown_outcome(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import layout
 from .expressions import Expression
@@ -185,6 +185,13 @@ def put_page(page: Page) -> Expression:
     same = f"({cut} = {version} AND {token} = {e.value({'B': page.token})})"
     e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR {same})")
     return e
+
+
+def page_without_ops(key: SessionKey, names: Names) -> dict[str, Any]:
+    """BatchGetItem of pages: all attributes but the operation ids."""
+    e = Expression()
+    attributes = (*key.item, *layout.PAGE_ATTRIBUTES, names.ttl)
+    return {"ProjectionExpression": ", ".join(map(e.name, attributes)), **e.request()}
 
 
 def delete_page(up_to: int) -> Expression:

@@ -44,6 +44,7 @@ MESSAGES = "lc_messages"
 PARTS = "lc_parts"
 OPS = "lc_ops"
 DATA = "lc_data"
+PAGE_ATTRIBUTES = (CUT, PREVIOUS, TOKEN, FIRST, MESSAGES, PARTS, DATA)  # what reading needs
 
 TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
@@ -81,8 +82,8 @@ def check_sort_key_name(name: object, names: Names, primary_key_name: str) -> No
     """Refuse a sort key that no session could have; raises `InvalidInputError`."""
     if not _is_name(name) or name in (*names, primary_key_name):
         raise InvalidInputError(
-            f"sort_key_name={name!r:.80} must be a text that is not empty, does not start with 'lc_' and is neither the "
-            "partition key's name nor that of the history or TTL attribute"
+            f"sort_key_name={name!r:.80} must be a text that is not empty, does not start with 'lc_' and is neither "
+            "the partition key's name nor that of the history or TTL attribute"
         )
 
 

@@ -102,25 +102,29 @@ class Table:
         return all(await in_parallel(lambda page: self.put_page(key, generation, page), pages))
 
     async def get_pages(
-        self, key: SessionKey, generation: int, numbers: Iterable[int], *, consistent: bool
+        self, key: SessionKey, generation: int, numbers: Iterable[int], *, consistent: bool, ops: bool = False
     ) -> dict[int, Page]:
-        """Those of the pages that are there, 100 to a request, two requests at once."""
+        """Those of the pages that are there, 100 to a request, two requests at once; only on demand with their `ops`.
+
+        Nobody else needs those, and the SDK takes as long for them as for all the rest of a page.
+        """
         wanted = list(numbers)
         chunks = [wanted[i : i + GET_BATCH] for i in range(0, len(wanted), GET_BATCH)]
         found = await in_parallel(
-            lambda chunk: self._get_chunk(key, generation, chunk, consistent), chunks, GET_CONCURRENCY
+            lambda chunk: self._get_chunk(key, generation, chunk, consistent, ops), chunks, GET_CONCURRENCY
         )
         return {page.number: page for pages in found for page in pages}
 
     async def _get_chunk(
-        self, key: SessionKey, generation: int, numbers: Sequence[int], consistent: bool
+        self, key: SessionKey, generation: int, numbers: Sequence[int], consistent: bool, ops: bool
     ) -> list[Page]:
         """One BatchGetItem, and more while DynamoDB leaves keys unprocessed (16 MB a response)."""
         by_id = {key.page_id(page_key): (n, page_key) for n in numbers for page_key in [key.page(generation, n)]}
         pending = [page_key for _, page_key in by_id.values()]
+        options = {"ConsistentRead": consistent} | ({} if ops else conditions.page_without_ops(key, self.names))
         pages: list[Page] = []
         for pause in _pauses():
-            request = {"RequestItems": {self.name: {"Keys": pending, "ConsistentRead": consistent}}}
+            request = {"RequestItems": {self.name: {"Keys": pending, **options}}}
             response = await self.connection.call("batch_get_item", request, write=False)
             for raw in response.get("Responses", {}).get(self.name, []):
                 number, page_key = by_id[key.page_id(raw)]
