@@ -252,7 +252,6 @@ async def test_metadata_in_the_community_format() -> None:
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"ttl": 0}, "ttl=0"),
     ({"ttl": -1}, "ttl=-1"),
-    ({"ttl": 10**5000}, "ttl=an integer of 16610 bits"),
     ({"ttl": 1.5}, "ttl=1.5"),
     ({"ttl": True}, "ttl=True"),
     ({"ttl": "60"}, "ttl='60'"),
@@ -302,6 +301,8 @@ async def test_what_is_checked_is_an_invalid_input_and_a_value_error() -> None:
 
 async def test_numbers_beyond_all_counts() -> None:
     """Python refuses to print them, so they are described; nothing is sent."""
+    with pytest.raises(InvalidInputError, match="ttl=an integer of 16610 bits"):
+        unsent(ttl=10**5000)
     with pytest.raises(InvalidInputError, match="limit=an integer of 16610 bits"):
         await unsent().read("s", limit=10**5000)
     with pytest.raises(InvalidInputError, match="expected_version=an integer of 16610 bits"):
