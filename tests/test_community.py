@@ -40,6 +40,8 @@ from support import Call, WatchedConnection, scan, watch
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory, TestEngine
 
+pytestmark = pytest.mark.once
+
 SMALL = Sizes(session_item=900, page=600, item=1500)  # conversions need pages
 ITEM_BYTES = 409_600
 NEW: list[BaseMessage] = [HumanMessage("new")]

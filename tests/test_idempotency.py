@@ -22,6 +22,8 @@ from langchain_dynamodb.errors import ChatHistoryError, IdempotencyError
 from proxy import Proxy
 from support import SMALL, Call, Hooked, fill_tail, human, noise, remembered, watch
 
+pytestmark = pytest.mark.once
+
 Shape = Callable[[AsyncSessionRepository, str], Awaitable[list[BaseMessage]]]
 FAULTS = [fault for fault in Fault if fault not in (Fault.STALE, Fault.UNPROCESSED)]  # an append meets no such request
 IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=2)

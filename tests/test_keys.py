@@ -20,6 +20,8 @@ from support import Call, Hooked, Recorder, scan, watch
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory
 
+pytestmark = pytest.mark.once
+
 SMALL = Sizes(session_item=900, page=600, item=1500)  # a page is cut every few turns
 GENERATION, PAGE = 0x60A1B2C3D4E5F, 7
 SUFFIX = "~lc~060a1b2c3d4e5f~00000007"
@@ -52,7 +54,6 @@ def turn(i: int) -> list[BaseMessage]:
 # -- on a table ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_long_session_on_every_key_shape(
     make_repository: RepositoryFactory, make_table: TableFactory, shape: str

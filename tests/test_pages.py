@@ -30,6 +30,8 @@ from support import (
     watch,
 )
 
+pytestmark = pytest.mark.once
+
 
 async def messages_of(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
     """All messages of the session."""

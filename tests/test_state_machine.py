@@ -168,7 +168,7 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
 
 def test_random_interleavings(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever two repositories do in turn, both read what a plain list holds."""
-    examples = settings.default.max_examples // (20 if engine.name == "moto" else 3)  # moto is slow and proves little
+    examples = settings.default.max_examples // (20 if engine.name == "moto" else 5)  # moto is slow and proves little
     run_state_machine_as_test(
         make_machine(engine, monkeypatch),
         settings=settings(max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck)),

@@ -17,6 +17,8 @@ from support import Call, WatchedConnection, watch
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory
 
+pytestmark = pytest.mark.once
+
 HI = [HumanMessage("hi!")]
 
 

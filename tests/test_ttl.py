@@ -13,6 +13,8 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import InvalidInputError, VersionConflictError
 from support import SMALL, Clock, Meter, fill_tail, human, remembered, scan, watch
 
+pytestmark = pytest.mark.once
+
 DAY = 24 * 3600
 START = 1_800_000_000
 

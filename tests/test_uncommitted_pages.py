@@ -15,6 +15,8 @@ from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError
 from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
 
+pytestmark = pytest.mark.once
+
 LOST = StorageError("no answer", outcome_unknown=True)
 
 
