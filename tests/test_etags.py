@@ -50,8 +50,9 @@ def test_malformed(value: str) -> None:
 
 def test_etag_is_read_back() -> None:
     """A tag we send is the version when it comes back, whole microseconds and the absent session's 0."""
-    for version in (0, 1, 1_764_000_000_123_456, 2**62):
+    for version in (0, 1, 1_764_000_000_123_456, 2**59):
         assert parse_tags("If-Match", [etag(version)]) == tags(version)
+    assert parse_tags("If-Match", [etag(2**63)]) == tags()  # no version, so it matches none
 
 
 STAR = EntityTags(anything=True)

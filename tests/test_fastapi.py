@@ -341,6 +341,21 @@ def test_a_key_without_a_tenant_is_refused() -> None:
         SessionDependencies(key=composite_key("PK", "SK"))
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"session_id": "chat_id"}, r"session_id='chat_id'.*Path\(alias"),
+        ({"tenant": Depends(lambda: "t")}, "tenant=.*not Depends of it"),
+        ({"tenant": lambda: "t", "key": "PK"}, "key='PK'"),
+        ({"history_size": "20"}, "history_size='20'"),
+    ],
+)
+def test_bad_dependencies_are_refused(options: dict[str, Any], told: str) -> None:
+    """When the application is made, not at its first request."""
+    with pytest.raises(errors.InvalidInputError, match=told):
+        SessionDependencies(**options)
+
+
 # --- ETag, If-None-Match, If-Match ---
 
 

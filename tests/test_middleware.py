@@ -262,12 +262,15 @@ async def test_what_others_wrote_reaches_the_thread(sessions: AsyncSessionReposi
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 3", "ai: three"]
 
 
-async def test_an_answer_that_was_exchanged_reaches_the_thread(sessions: AsyncSessionRepository) -> None:
+@pytest.mark.parametrize("known_by", ["b", None])
+async def test_an_answer_that_was_exchanged_reaches_the_thread(
+    sessions: AsyncSessionRepository, known_by: str | None
+) -> None:
     """As many messages as before, but another last one."""
     agent = Agent(sessions, ["one", "two"], checkpointer=InMemorySaver())
     await agent.run("1")
     await sessions.truncate("s", keep=1)
-    await sessions.append("s", [AIMessage("better", id="b")])
+    await sessions.append("s", [AIMessage("better", id=known_by)])
     await agent.run("2")
     assert agent.asked[1] == ["1", "better", "2"]
 

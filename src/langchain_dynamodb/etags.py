@@ -9,7 +9,7 @@ from dataclasses import dataclass
 # Section 8.8.3: commas may stand within the quotes. Header values are decoded as Latin-1.
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _BETWEEN = re.compile(r"[ \t]*(?:,[ \t]*)+")  # recipients accept empty elements
-_VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
+_VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 def etag(version: int) -> str:

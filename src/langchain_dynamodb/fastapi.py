@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 try:
     from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response, WebSocket
+    from fastapi.params import Depends as DependsParam
+    from fastapi.params import Param
     from fastapi.requests import HTTPConnection
     from fastapi.responses import JSONResponse
 except ModuleNotFoundError as error:
@@ -28,7 +30,7 @@ from .exact import short
 from .history import DynamoDBChatMessageHistory
 from .keys import Session, is_utf8
 from .problems import MEDIA_TYPE, Problem, problem, version_conflict
-from .repository import AsyncSessionRepository
+from .repository import AsyncSessionRepository, check_count
 
 __all__ = [
     "PROBLEM_RESPONSES",
@@ -120,6 +122,15 @@ class SessionDependencies:
     ) -> None:
         if key is not None and tenant is None:
             raise InvalidInputError("key= makes keys from tenant and session id: give tenant= too, or leave it out")
+        if not (session_id is None or isinstance(session_id, (Param, DependsParam))):
+            raise InvalidInputError(
+                f"session_id={short(session_id)} must be Path(...), Header(...), Cookie(...), Query(...) or "
+                'Depends(...): for the path parameter {chat_id}, Path(alias="chat_id")'
+            )
+        for name, function in (("tenant", tenant), ("key", key)):
+            if not (function is None or callable(function)):
+                raise InvalidInputError(f"{name}={short(function)} must be a function (itself, not Depends of it)")
+        check_count("history_size", history_size)
 
         async def sessions(connection: HTTPConnection) -> AsyncSessionRepository:
             return _repository(connection, state)
@@ -160,7 +171,7 @@ def _tenant_key(source: Any, whose: Callable[..., Any], make: TenantKey) -> Call
                 f"the tenant dependency returned {short(tenant)}: it must return a text that is not empty, or raise "
                 "HTTPException(401) where nobody is logged in"
             )
-        if not session_id or not is_utf8(session_id):
+        if not isinstance(session_id, str) or not session_id or not is_utf8(session_id):
             raise InvalidInputError(f"session id {short(session_id)} must be a text (UTF-8) that is not empty")
         return make(tenant, session_id)
 

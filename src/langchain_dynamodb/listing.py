@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from . import conditions, layout
 from .attributes import check_own_name, to_python
 from .cursors import read_cursor, write_cursor
-from .errors import AccessDeniedError, CorruptSessionError, InvalidInputError
+from .errors import AccessDeniedError, CorruptSessionError, InvalidInputError, SettingsError
 from .exact import short
 from .expressions import Expression
 from .keys import after_pages, key_value
@@ -137,22 +137,22 @@ class Lister:
         return _Source("scan", self._reads(Expression(), wish, schema, None), {}, schema.keys, b"scan")
 
     def _index(self, name: str, schema: Schema) -> IndexSchema:
-        """The index, if it can serve summaries; raises `InvalidInputError`."""
+        """The index, if it can serve summaries; raises `SettingsError`."""
         index = schema.indexes.get(name)
         if index is None:
             known = ", ".join(map(repr, sorted(schema.indexes))) or "none"
-            raise InvalidInputError(
+            raise SettingsError(
                 f"table {self.table.name!r} has no index {name!r} (it has {known}): "
                 "declare it with create_table(indexes=[Index(...)])"
             )
         needed = summary_names(self.table.names) - {*index.keys, *schema.keys}
         if wrong := {self.table.names.ttl, layout.VERSION} & index.keys.keys():
-            raise InvalidInputError(
+            raise SettingsError(
                 f"index {name!r} has the key {min(wrong)!r}, by which no sessions can be listed: "
                 "declare another one with create_table(indexes=[Index(...)])"
             )
         if index.carried is not None and (lacking := sorted(needed - index.carried)):
-            raise InvalidInputError(
+            raise SettingsError(
                 f"index {name!r} does not carry {', '.join(lacking)}, of which summaries are made: "
                 "declare another one with create_table(indexes=[Index(...)])"
             )

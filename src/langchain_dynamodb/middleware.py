@@ -179,7 +179,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
             return {"dynamodb_history": current}
         if self._limit == 0:
             return {"dynamodb_history": {**current, "version": chat.version, "count": chat.message_count}}
-        if chat.message_count == record["count"] and _last_id(chat) in (None, *last):
+        if chat.message_count == record["count"] and [message.id for message in chat.messages[-1:]] == last:
             return {"dynamodb_history": {**current, "version": chat.version}}
         return await self._merge(session, chat, current["pending"])
 
@@ -267,10 +267,6 @@ def operation(messages: Iterable[BaseMessage]) -> str:
 
 def _with_id(message: BaseMessage) -> BaseMessage:
     return message if message.id else message.model_copy(update={"id": str(uuid.uuid4())})
-
-
-def _last_id(chat: ChatSession) -> str | None:
-    return chat.messages[-1].id if chat.messages else None
 
 
 def _entry(context: object, name: str) -> object:

@@ -15,12 +15,12 @@ _SECRET = re.compile(r"[0-9a-f]{32}")
 
 
 def welcome(request: Request, response: Response) -> None:
-    """Give the browser a secret that nobody can guess, unless it has one."""
-    if not _SECRET.fullmatch(request.cookies.get(COOKIE, "")):
-        secure = request.url.scheme == "https"
-        response.set_cookie(
-            COOKIE, secrets.token_hex(16), max_age=YEAR, httponly=True, samesite="strict", secure=secure
-        )
+    """Give the browser a secret that nobody can guess; each visit makes the one it has last another year."""
+    known = request.cookies.get(COOKIE, "")
+    secret = known if _SECRET.fullmatch(known) else secrets.token_hex(16)
+    # "lax": with "strict", a link from elsewhere would come without the cookie, and the answer would replace it.
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, secret, max_age=YEAR, httponly=True, samesite="lax", secure=secure)
 
 
 def current_user(chat_user: Annotated[str, Cookie()] = "") -> str:

@@ -292,14 +292,16 @@ function show() {
 async function open() {
   const id = decodeURIComponent(location.hash.slice(1));
   hideNotice();
-  current = busy.get(id) ?? new Chat(id || newId(), id ? "…" : "New chat");
+  const chat = busy.get(id) ?? new Chat(id || newId(), id ? "…" : "New chat");
+  current = chat;
   show();
-  if (!id || current.turn) return;
+  if (!id || chat.turn) return;
   try {
-    await current.load();
-    scrollDown();
+    await chat.load();
+    if (chat === current) scrollDown();
   } catch (error) {
-    if (error.status === 404 || error.status === 422) gone(current);
+    if (chat !== current) return; // the user went on to another one meanwhile
+    if (error.status === 404 || error.status === 422) gone(chat);
     else explain(error, open);
   }
 }
