@@ -196,34 +196,36 @@ async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expect
     version = expected
     if turn.keep is not None:
         version = await sessions.truncate(key, keep=turn.keep, expected_version=version)
+    # Read first: once the question is stored, nothing may fail that would make the browser ask it again.
+    chat = await sessions.read(key, limit=CONTEXT - 1)
     question = HumanMessage(turn.text, id=uuid.uuid4().hex)
     version = await sessions.append(key, [question], expected_version=version)
+    title = title_of(chat)
     if not expected:
-        version = await give_title(sessions, key, turn.text, version)
-    chat = await sessions.read(key, limit=CONTEXT)
+        title, version = await give_title(sessions, key, turn.text, version)
     answer = Answer(
         sessions=sessions,
         key=key,
         question=question,
         version=version,
-        index=chat.message_count - 1,
-        title=title_of(chat),
+        index=chat.message_count,
+        title=title,
         model=request.state.model,
-        context=[SYSTEM, *chat.messages],
+        context=[SYSTEM, *chat.messages, question],
         pending=request.state.pending,
     )
     return AnswerResponse(answer)
 
 
-async def give_title(sessions: AsyncSessionRepository, key: Session, text: str, version: int) -> int:
-    """Name a new chat after its first question; returns the session's version."""
+async def give_title(sessions: AsyncSessionRepository, key: Session, text: str, version: int) -> tuple[str, int]:
+    """Name a new chat after its first question; returns its title and the session's version."""
     words = " ".join(text.split())
     title = words if len(words) <= 60 else words[:59].rsplit(" ", 1)[0] + "…"
     try:
-        return await sessions.update_metadata(key, {"title": title}, expected_version=version)
+        return title, await sessions.update_metadata(key, {"title": title}, expected_version=version)
     except ChatHistoryError:  # the question is stored, and that is what counts
         _log.warning("a new chat has no title", exc_info=True)
-        return version
+        return NO_TITLE, version
 
 
 # --- The application ---
