@@ -364,9 +364,9 @@ def count_paths(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         finally:
             verifying.reset(token)
 
-    async def getting(self: Table, *arguments: Any, consistent: bool) -> Any:
+    async def getting(self: Table, *arguments: Any, consistent: bool, **options: Any) -> Any:
         taken["pages read again strongly"] += consistent and verifying.get()
-        return await get_pages(self, *arguments, consistent=consistent)
+        return await get_pages(self, *arguments, consistent=consistent, **options)
 
     monkeypatch.setattr(Reader, "_chain", chaining)
     monkeypatch.setattr(Table, "get_pages", getting)
