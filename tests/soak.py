@@ -59,7 +59,7 @@ class Allowance(NamedTuple):
 ALLOWED = {
     "memory": Allowance(4 << 20, 256),
     "blocks": Allowance(2500, 0.2),
-    "objects": Allowance(400, 0.1),
+    "objects": Allowance(700, 0.1),
     "files": Allowance(8),
     "threads": Allowance(4),
     "tasks": Allowance(0),
