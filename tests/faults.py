@@ -35,6 +35,7 @@ THROTTLED = {
     Fault.THROTTLING: "ThrottlingException",
     Fault.LIMIT: "RequestLimitExceeded",
 }
+UNTOLD = {Fault.DROPPED, Fault.LATE, Fault.SLOW, Fault.CUT, Fault.CHECKSUM, Fault.FAILED_AFTER}  # applied, unheard
 WITHHELD = {Fault.FAILED: 500, Fault.UNAVAILABLE: 503}  # answered with that status, never forwarded
 
 

@@ -15,7 +15,7 @@ from zlib import crc32
 
 import aiohttp
 
-from faults import THROTTLED, WITHHELD, Fault, Request, Strike
+from faults import THROTTLED, UNTOLD, WITHHELD, Fault, Request, Strike
 
 DELAY_SECONDS = 0.05  # at most, as all of these
 REFUSAL_SECONDS = 0.1
@@ -104,6 +104,8 @@ class Proxy:
         self.faults: Counter[Fault] = Counter()
         self.applied: list[tuple[Request, int]] = []
         """What was forwarded, and the status it was answered with, in the order of the answers."""
+        self.untold: list[Request] = []
+        """What was forwarded, or will be, without the client's learning of it."""
         self._late: set[asyncio.Task[Any]] = set()
         self._serving: set[asyncio.Task[Any]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -174,6 +176,8 @@ class Proxy:
             while True:
                 message = await _received(reader)
                 answer = await self._answer(message, writer)
+                if reader.at_eof():
+                    self.untold.append(message.request)
                 if answer is None:
                     break
                 writer.write(answer)
@@ -190,6 +194,8 @@ class Proxy:
         if fault is Fault.STALE:
             return await self._stale(message, amount)
         self.faults[fault] += 1
+        if fault in UNTOLD:
+            self.untold.append(message.request)
         if fault in THROTTLED:
             return _error(400, THROTTLED[fault]).encoded()
         if fault in WITHHELD:

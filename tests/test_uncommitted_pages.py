@@ -150,6 +150,32 @@ async def test_a_writer_that_did_not_see_a_rewrite_leaves_nothing(
     assert await scan(other) == []
 
 
+async def test_a_writer_whose_begun_session_was_taken_back_leaves_nothing(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its page comes when another has removed the session it began, and it gets no answer to it."""
+    monkeypatch.setattr(steps, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(steps, "LEASE_PER_MEGABYTE", 0.0)
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    overtaken = False
+
+    async def overtake(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal overtaken
+        if operation != "put_item" or overtaken:
+            return await proceed()
+        overtaken = True
+        await other.append("s", [HumanMessage("new")])
+        await proceed()
+        raise LOST
+
+    watch(writer, Hooked, overtake)
+    batch = [human(400) for _ in range(3)]
+    await writer.append("s", batch)
+    assert await contents(make_repository()) == ["new", *(message.content for message in batch)]
+    await other.delete("s")
+    assert await scan(other) == []
+
+
 async def test_a_rewrite_between_two_steps_of_another_leaves_nothing(make_repository: RepositoryFactory) -> None:
     """One notes that the old pages are gone, at the version at which another, who does not know, drops new ones."""
     first, second = make_repository(sizes=SMALL), make_repository(sizes=SMALL)

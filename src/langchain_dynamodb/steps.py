@@ -85,13 +85,9 @@ class Steps:
         async with self.unless_cancelled(key, intent):
             start = await self.swing(key, item, plan.declared(base, intent, self.clock()))
         async with self.giving_back(key, start):
-            try:
-                if not await self.table.put_pages(key, start.generation, pages(start)):
-                    raise Refused(None, retried=False)
-                new = await self.swing(key, start, commit(start), own)
-            except Refused as refused:
-                await self.discard_unreachable(key, start, range(intent.first, intent.last + 1), refused)
-                raise
+            if not await self.table.put_pages(key, start.generation, pages(start)):
+                raise Refused(None, retried=False)
+            new = await self.swing(key, start, commit(start), own)
         return await self.sweep(key, new)
 
     async def discard_unreachable(
@@ -137,8 +133,14 @@ class Steps:
                 yield
         except (ChatHistoryError, Refused):
             with contextlib.suppress(ChatHistoryError, Refused):
-                await self.abandon(key, item)
+                await self._give_back(key, item, item.intent)
             raise
+
+    async def _give_back(self, key: SessionKey, item: SessionItem, intent: Intent) -> None:
+        try:
+            await self.abandon(key, item)
+        except Refused as refused:  # somebody else has: perhaps before the pages were there
+            await self.discard_unreachable(key, item, range(intent.first, intent.last + 1), refused)
 
     @contextlib.asynccontextmanager
     async def unless_cancelled(self, key: SessionKey, intent: Intent, *, versioned: bool = True) -> AsyncIterator[None]:
