@@ -286,6 +286,49 @@ async def test_expected_version_survives_a_lost_response(make_repository: Reposi
     assert await writer.append("s", [HumanMessage("b")], expected_version=version) == version + 1
 
 
+@pytest.mark.parametrize("cuts", [0, 1, 2, 3])
+async def test_expected_version_of_an_unseen_session_survives_it(make_repository: RepositoryFactory, cuts: int) -> None:
+    """Of a session with many pages just the version is known: the append is found wherever it went meanwhile."""
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    version = await other.append("s", [human(400) for _ in range(6)])
+    before = remembered(other).pages
+    assert before > 2
+    lose = lost_once("update_item")
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        try:
+            return await lose(operation, request, proceed)
+        except StorageError:
+            for _ in range(cuts):
+                await other.append("s", [human(860)])
+            raise
+
+    watch(writer, Hooked, hook)
+    assert await writer.append("s", [HumanMessage("once")], expected_version=version) > version
+    assert remembered(other).pages >= before + cuts
+    assert (await contents(other)).count("once") == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "created again"])
+async def test_expected_version_of_a_session_deleted_meanwhile(make_repository: RepositoryFactory, again: bool) -> None:
+    """The append may have been there before: no conflict is claimed."""
+    writer, other = make_repository(), make_repository()
+    version = await other.append("s", [HumanMessage("first")])
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "update_item":
+            await other.delete("s")
+            if again:
+                await other.append("s", [HumanMessage("anew")])
+            raise StorageError("the response was lost", outcome_unknown=True)
+        return response
+
+    watch(writer, Hooked, hook)
+    with pytest.raises(OutcomeUnknownError):
+        await writer.append("s", [HumanMessage("?")], expected_version=version)
+
+
 @pytest.mark.parametrize("change", ["append", "replace", "truncate", "update_metadata", "delete"])
 async def test_expected_version_holds_on_a_busy_session(make_repository: RepositoryFactory, change: str) -> None:
     """After several attempts that never arrived somebody appends between our look and our write: a conflict."""

@@ -53,7 +53,7 @@ class Appender:
             await patience.wait()
             if looked and not self.steps.is_settled(item):
                 item = await self.steps.settled(key, wish.call)
-            if doubt.active and doubt.generation is not None and not isinstance(item, SessionItem):
+            if doubt.active and not isinstance(item, SessionItem) and not doubt.is_open_to(item):
                 raise unknown_outcome(key)  # deleted meanwhile
             try:
                 if isinstance(item, CommunityItem):
@@ -72,12 +72,12 @@ class Appender:
                 return await self._append_to(key, item, wish, expected)
             except Refused as refused:
                 if refused.retried:
-                    doubt.widen(item)
+                    doubt.widen(item, expected)
                 item = refused.current
             except StorageError as error:
                 if not error.outcome_unknown:
                     raise
-                doubt.widen(item)
+                doubt.widen(item, expected)
                 item = None
             looked = True
 
@@ -107,7 +107,7 @@ class Appender:
 
         What lies under the numbers of dropped pages (by a rewrite or `history_size`) may never have been committed.
         """
-        if doubt.generation not in (None, item.generation):
+        if not doubt.is_open_to(item):
             raise unknown_outcome(key)
         numbers = range(max(doubt.lo, item.first_page), min(doubt.hi + 1, item.pages))
         pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True, ops=True)

@@ -20,7 +20,7 @@ from .errors import (
     StorageError,
     VersionConflictError,
 )
-from .keys import SessionKey
+from .keys import PAGE_NUMBERS, SessionKey
 from .layout import CommunityItem, SessionItem
 from .reading import Unproven
 from .table import Refused
@@ -37,18 +37,29 @@ class Doubt:
     """What attempts of unknown outcome leave open: the pages in which their operation may turn up."""
 
     active: bool = False
-    generation: int | None = None  # of the session they were meant for; None: there was none
+    generation: int | None = None  # of the session they were meant for, where it was seen
+    version: int = 0  # that the session had to have, where that was all that was known of it
     lo: int = 0
     hi: int = 0
 
-    def widen(self, item: State | None) -> None:
-        """An append on this state of the session may have been applied, or may yet be."""
+    def widen(self, item: State | None, expected: int | None) -> None:
+        """An append on this state of the session (None: not seen) may have been applied, or may yet be."""
         seen = item if isinstance(item, SessionItem) else None
         base = seen.pages if seen else 0
         self.lo = min(self.lo, base) if self.active else base
+        if expected and not item:  # only the version was the condition, so it may be in any page
+            self.version, self.hi = expected, PAGE_NUMBERS
         self.hi = max(self.hi, base + 1)
         self.generation = self.generation or (seen.generation if seen else None)
         self.active = True
+
+    def is_open_to(self, item: State | None) -> bool:
+        """Whether this is the session they were meant for: if it does not hold the operation, it was not applied."""
+        if self.generation is not None:
+            return isinstance(item, SessionItem) and item.generation == self.generation
+        if isinstance(item, SessionItem):
+            return not self.version or item.generation <= self.version
+        return item is not None or not self.version
 
     def settle_below(self, pages: int) -> None:
         """Pages below are known not to hold it, and no late attempt can add it there."""
