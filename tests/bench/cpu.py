@@ -30,12 +30,16 @@ from contenders import (
     is_installed,
 )
 from corpus import conversation
+from layers import measure_layers
 from support import Recorder, remembered, watch
 from wire import Wire, run_wire
 
 SESSION = "session-000000"
 Operation = Callable[[], Awaitable[object]]
 Request = dict[str, Any]
+
+Calls = list[tuple[str, Request]]
+SAMPLED = 30  # times as long as a round of one operation: samples of where its time goes
 
 _TABLES: dict[type[Contender], str] = {
     Ours: "Ours",
@@ -90,6 +94,10 @@ class Rounds:
                 self.times[name].append(await _cpu(self.operations[name], repeats[name]))
         return self
 
+    async def layers(self, seconds: float) -> dict[str, dict[str, float]]:
+        """Microseconds in each layer, of the floor and of ours."""
+        return {name: await measure_layers(self.operations[name], seconds) for name in ("raw", "ours")}
+
     def medians(self) -> dict[str, float]:
         """Microseconds."""
         return {name: round(statistics.median(times) * 1e6, 1) for name, times in self.times.items()}
@@ -117,7 +125,7 @@ async def measure(
     engine_url: str, *, rounds: int, seconds: float, histories: Histories = HISTORIES, turns: int = 1000
 ) -> dict[str, Any]:
     """All tables of CPU time; `histories` are kinds of turns and numbers of messages."""
-    calls: dict[str, list[tuple[str, Request]]] = {}
+    calls: dict[str, dict[str, Calls]] = {}
     with run_wire(engine_url) as wire:
         recordings, requests = await _record_append(wire)
         script, script_requests = await _record_script(wire, turns)
@@ -128,7 +136,7 @@ async def measure(
     found: dict[str, Any] = {}
     with run_canned({**recordings, **script}) as url:
         found["append"] = await _measure_append(url, requests[-1], rounds, seconds, histories[-1][0])
-        found["append with cuts"] = await _measure_script(url, script_requests, turns, few)
+        found["append with cuts"] = await _measure_script(url, script_requests, turns, few, SAMPLED * seconds)
         for kind, messages in histories:
             found[f"{messages:,} messages, {kind} turns"] = await _measure_reads(
                 url, kind, calls[kind], rounds, seconds
@@ -140,7 +148,7 @@ async def measure(
 # --- What DynamoDB Local answers ---
 
 
-async def _record(wire: Wire, table: str, turns: int | None) -> tuple[list[Exchange], list[tuple[str, Request]]]:
+async def _record(wire: Wire, table: str, turns: int | None) -> tuple[list[Exchange], Calls]:
     """Append so many turns (None: until the tail is half full); return what went over the wire, and the calls."""
     ours = Ours(wire.endpoint_url, table)
     ours.create_table()
@@ -158,7 +166,7 @@ async def _record(wire: Wire, table: str, turns: int | None) -> tuple[list[Excha
     return tape, calls
 
 
-async def _replay(wire: Wire, table: str, calls: list[tuple[str, Request]]) -> tuple[list[Exchange], list[Request]]:
+async def _replay(wire: Wire, table: str, calls: Calls) -> tuple[list[Exchange], list[Request]]:
     """Send the same updates to another table, answered by what they changed; return the exchanges and the requests."""
     raw = Raw(wire.endpoint_url)
     Ours(wire.endpoint_url, table).create_table()
@@ -189,9 +197,10 @@ def _table(kind: str, name: str) -> str:
     return f"Cpu{kind.replace(' ', '')}{name}"
 
 
-async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str, Recording], list[tuple[str, Request]]]:
+async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str, Recording], dict[str, Calls]]:
+    """What all contenders' reads get, and the calls that ours makes for each."""
     recordings: dict[str, Recording] = {}
-    calls: list[tuple[str, Request]] = []
+    calls: dict[str, Calls] = {}
     turns: list[Any] = []
     for turn in conversation(kind, messages):
         turns.append(turn)
@@ -208,11 +217,12 @@ async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str,
         contender.forget()
         recorder: Recorder | None = watch(contender.repository, Recorder) if isinstance(contender, Ours) else None
         with wire.recording() as tape:
-            await contender.read(SESSION)
-            if recorder:
-                calls = [(operation, dict(request)) for operation, request in recorder.log]
-            contender.forget()
-            await contender.read(SESSION, 20)
+            for title, limit in (("read", None), ("last 20", 20)):
+                await contender.read(SESSION, limit)
+                if recorder:
+                    calls[title] = [(operation, dict(request)) for operation, request in recorder.log]
+                    recorder.log.clear()
+                contender.forget()
             await contender.append(SESSION, contender.prepare(turns[-1]))
         recordings[table] = Recording(tape)
         await contender.close()
@@ -242,8 +252,10 @@ async def _measure_append(url: str, request: Request, rounds: int, seconds: floa
             prepared = contender.prepare(next(turns))
             operations[contender.name] = lambda c=contender, p=prepared: c.append(SESSION, p)  # type: ignore[misc]
         done = await Rounds(operations).run(rounds, seconds)
+        layers = await done.layers(SAMPLED * seconds)
     return {
         "us": done.medians(),
+        "layers": layers,
         "ours / raw": done.ratio("ours", "raw"),
         "ours / raw, ALL_NEW": done.ratio("ours", "raw, ALL_NEW"),
         "ours / raw, default config": done.ratio("ours", "raw, default config"),
@@ -251,7 +263,7 @@ async def _measure_append(url: str, request: Request, rounds: int, seconds: floa
     }
 
 
-async def _measure_script(url: str, requests: list[Request], turns: int, rounds: int) -> dict[str, Any]:
+async def _measure_script(url: str, requests: list[Request], turns: int, rounds: int, seconds: float) -> dict[str, Any]:
     raw, ours = Raw(url), Ours(url, "CpuScript")
     batches = list(conversation("1.2 KB", turns))
 
@@ -268,8 +280,12 @@ async def _measure_script(url: str, requests: list[Request], turns: int, rounds:
 
     async with _opened(raw, ours):
         done = await Rounds({"raw": run_raw, "ours": run_ours}).run(rounds, 0)
-    medians = {name: round(us / turns, 1) for name, us in done.medians().items()}
-    return {"us": medians, "ours / raw": done.ratio("ours", "raw")}
+        layers = await done.layers(seconds)
+    return {
+        "us": {name: round(us / turns, 1) for name, us in done.medians().items()},
+        "layers": {name: {layer: us / turns for layer, us in found.items()} for name, found in layers.items()},
+        "ours / raw": done.ratio("ours", "raw"),
+    }
 
 
 async def _measure_real(engine_url: str, requests: list[Request], rounds: int) -> dict[str, Any]:
@@ -295,9 +311,7 @@ async def _measure_real(engine_url: str, requests: list[Request], rounds: int) -
     return {"us": medians, "ours / raw": done.ratio("ours", "raw")}
 
 
-async def _measure_reads(
-    url: str, kind: str, calls: list[tuple[str, Request]], rounds: int, seconds: float
-) -> dict[str, Any]:
+async def _measure_reads(url: str, kind: str, calls: dict[str, Calls], rounds: int, seconds: float) -> dict[str, Any]:
     raw = Raw(url)
     readers = [make(url, _table(kind, name)) for make, name in READERS]
     found: dict[str, Any] = {}
@@ -305,12 +319,16 @@ async def _measure_reads(
         for title, limit, warm in (("read", None, False), ("last 20", 20, False), ("warm", None, True)):
             for reader in readers if warm else ():
                 await _read(reader, None, False)  # fill the caches
-            operations: dict[str, Operation] = {} if limit or warm else {"raw": lambda: _all_calls(raw, calls)}
+            operations: dict[str, Operation] = {}
+            if not warm:
+                operations["raw"] = lambda c=calls[title]: _all_calls(raw, c)  # type: ignore[misc]
             for reader in readers:
                 if not warm or isinstance(reader, (Ours, OursSync)):
                     operations[reader.name] = lambda r=reader: _read(r, limit, warm)  # type: ignore[misc]  # noqa: B023
             done = await Rounds(operations).run(rounds, seconds)
             found[title] = {"us": done.medians()} | _ratios(done)
+            if not warm:
+                found[title]["layers"] = await done.layers(SAMPLED * seconds)
     return found
 
 
@@ -319,7 +337,7 @@ def _ratios(done: Rounds) -> dict[str, float]:
     return found | {"sync / async": done.ratio("ours, sync", "ours")}
 
 
-async def _all_calls(raw: Raw, calls: list[tuple[str, Request]]) -> None:
+async def _all_calls(raw: Raw, calls: Calls) -> None:
     for operation, request in calls:
         await raw.call(operation, request)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import plots
 from goals import GOALS, Results
+from layers import LAYERS
 
 Rows = Sequence[Sequence[object]]
 _BLOCK = re.compile(r"<!-- bench: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -29,7 +30,7 @@ def goals(results: Results) -> str:
 def write(results: Results, docs: Path) -> None:
     """Bring the page and its plots up to date; parts that were not measured stay as they are."""
     page = docs / "performance.md"
-    made = {name: make(results) for name, make in SECTIONS.items() if name == "goals" or name in results}
+    made = {name: make(results) for name, make in SECTIONS.items() if SOURCES.get(name, name) in {*results, None}}
 
     def fill(match: re.Match[str]) -> str:
         return f"<!-- bench: {match[1]} -->\n{made[match[1]]}<!-- end -->" if match[1] in made else match[0]
@@ -75,10 +76,23 @@ def _cpu(results: Results) -> str:
     for title, measured in results["cpu"].items():
         for what, found in measured.items() if "us" not in measured else [("", measured)]:
             rows = [(name, f"{us:,.0f}") for name, us in found["us"].items()]
-            ratios = "; ".join(f"{name}: **{value:g}**" for name, value in found.items() if name != "us")
+            ratios = "; ".join(f"{name}: **{value:g}**" for name, value in found.items() if isinstance(value, float))
             heading = ", ".join(filter(None, (title, what)))
             parts.append(f"{heading[0].upper()}{heading[1:]}. {ratios}\n\n{table(('', 'microseconds of CPU'), rows)}")
     return "\n".join(parts)
+
+
+def _layers(results: Results) -> str:
+    """Where the time goes: each sampled operation a column of microseconds, the floor beside ours."""
+    sampled: dict[str, dict[str, float]] = {}
+    for title, measured in results["cpu"].items():
+        for what, found in measured.items() if "us" not in measured else [("", measured)]:
+            for name, layers in found.get("layers", {}).items():
+                sampled[f"{', '.join(filter(None, (title, what)))}: {name}"] = layers
+    rows = [
+        (title, *(f"{us:,.0f}" for us in (sum(found.values()), *found.values()))) for title, found in sampled.items()
+    ]
+    return table(("microseconds of CPU", "all", *LAYERS), rows)
 
 
 def _throughput(results: Results) -> str:
@@ -124,12 +138,14 @@ SECTIONS = {
     "goals": goals,
     "counts": _counts,
     "cpu": _cpu,
+    "layers": _layers,
     "throughput": _throughput,
     "blocks": _blocks,
     "memory": _memory,
     "sequence": _sequence,
     "environment": _environment,
 }
+SOURCES: dict[str, str | None] = {"goals": None, "layers": "cpu"}  # sections not named after a part; None: always
 
 
 def _plots(results: Results) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -160,19 +160,27 @@ def watched() -> Iterator[Blocks]:
 async def measure_blocks(
     engine_url: str, tables: dict[type[Contender], str], messages: int, rounds: int
 ) -> dict[str, Any]:
-    """Milliseconds of the longest block of the event loop while so many messages are read (median of the rounds)."""
+    """Milliseconds of the longest block of the event loop while so many messages are read (median of the rounds).
+
+    Also in a process that has called ``gc.freeze()``, as servers may once they have started.
+    """
     found: dict[str, list[tuple[float, float]]] = {}
     for make, table in tables.items():
         contender = make(engine_url, table)
         await contender.open()
-        for _ in range(rounds):
-            for what, cold in (("cold", True), ("warm", False)):
+        for number in range(2 * rounds):
+            gc.collect()
+            if frozen := number % 2:
+                gc.freeze()
+            for what, cold, read in _reads(contender, messages):
                 if cold:
                     contender.forget()
                 with watched() as blocks:
-                    await contender.read("session-000000", messages)
-                found.setdefault(f"{contender.name}, {what}", []).append((blocks.longest, blocks.collector))
+                    await read()
+                name = f"{contender.name}, {what}{', frozen' if frozen else ''}"
+                found.setdefault(name, []).append((blocks.longest, blocks.collector))
             await contender.append("session-000000", next(conversation("1.2 KB", 1)))
+            gc.unfreeze()
         await contender.close()
     return {
         name: {
@@ -181,3 +189,18 @@ async def measure_blocks(
         }
         for name, times in found.items()
     }
+
+
+def _reads(contender: Contender, messages: int) -> list[tuple[str, bool, Callable[[], Awaitable[object]]]]:
+    """What is watched: a name, whether the contender has seen the session, the read."""
+
+    async def whole() -> object:
+        return await contender.read("session-000000", messages)
+
+    async def one_by_one() -> None:
+        assert isinstance(contender, Ours)
+        async for _ in contender.repository.iter_messages("session-000000"):
+            pass
+
+    iterated = [("iter_messages", True, one_by_one)] if isinstance(contender, Ours) else []
+    return [("cold", True, whole), ("warm", False, whole), *iterated]
