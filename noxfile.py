@@ -173,7 +173,7 @@ def demo(session: nox.Session) -> None:
     session.run("python", "docs/examples/demo", *session.posargs)
 
 
-@nox.session
+@nox.session(reuse_venv=True)  # what a model's provider needs is installed into it by hand, and stays
 def chat(session: nox.Session) -> None:
     """Serve the chat application; ``-- --port 8080``, ``-- --model openai:gpt-4o-mini``, ``-- --table Chats``."""
     session.install("-e", with_extras(session), *group("chat"))

@@ -52,7 +52,7 @@ def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
     [
         (("--model", "openai:x"), r"--model openai:x .*Set the OPENAI_API_KEY environment variable\."),
         (("--model", "nobody:x"), r"--model nobody:x .*nobody"),
-        (("--model", "mistralai:x"), r"--model mistralai:x .*pip install langchain-mistralai"),
+        (("--model", "mistralai:x"), r"--model mistralai:x .*pip install langchain-mistralai.* into .*python"),
         (("--table", "Chats"), r"no table 'Chats'.*--create-table"),
         (("--port", "99999"), r"port 99999 .*--port"),
         (("--host", "192.0.2.1"), r"cannot listen on 192\.0\.2\.1.*--host"),
@@ -96,6 +96,14 @@ def test_a_wrong_aws_environment(
     code, said = start(monkeypatch, capsys, "--table", "Chats")
     assert (code, said.count("\n")) == (2, 1)
     assert re.search(told, said), said
+
+
+def test_a_model_without_langchain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scripted model does without it; for others it is named."""
+    monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
+    code, said = start(monkeypatch, capsys, "--model", "openai:x")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "pip install langchain" in said
 
 
 def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

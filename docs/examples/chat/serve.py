@@ -85,8 +85,9 @@ def check_model(name: str) -> None:
     """Raise a `StartError` where its package or key is missing: here, not in every worker."""
     try:
         choose_model(name)
-    except ModuleNotFoundError as error:
-        raise StartError(f"--model {name} needs {error.name}: pip install {error.name}") from error
+    except ImportError as error:
+        told = f"{in_one_line(error)} - into the Python that runs this: {sys.executable}"
+        raise StartError(f"--model {name} cannot be used: {told}") from error
     except Exception as error:  # each provider has errors of its own
         raise StartError(f"--model {name} cannot be used: {in_one_line(error)}") from error
 
