@@ -504,9 +504,11 @@ def test_the_order_of_the_focus(new_page: NewPage) -> None:
     assert page.evaluate("document.activeElement === document.body")
 
 
+# Elements that stick out of the screen, and boxes that would have to be scrolled sideways.
 BEYOND = """() => [...document.querySelectorAll("body *")].filter((element) =>
     element.checkVisibility({visibilityProperty: true}) && !element.closest(".unseen, .skip")
-    && (element.getBoundingClientRect().right > innerWidth + 0.5 || element.getBoundingClientRect().left < -0.5)
+    && (element.getBoundingClientRect().right > innerWidth + 0.5 || element.getBoundingClientRect().left < -0.5
+        || (element.matches("nav, main, #scroller, dialog") && element.scrollWidth > element.clientWidth))
 ).map((element) => element.outerHTML)"""
 
 
