@@ -45,7 +45,8 @@ def find_pythons() -> list[str]:
 PYTHONS = find_pythons()
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
-TOOLS = ("docs", "demo", "chat_app", "chat_browser", "local", "architecture")
+TOOLS = ("docs", "demo", "chat_app", "chat_browser", "chat_serve", "local", "architecture")
+CHAT_TESTS = ["tests/test_chat_browser.py", "tests/test_chat_serve.py"]
 WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
@@ -172,7 +173,7 @@ def demo(session: nox.Session) -> None:
     session.run("python", "docs/examples/demo", *session.posargs)
 
 
-@nox.session
+@nox.session(reuse_venv=True)  # what a model's provider needs is installed into it by hand, and stays
 def chat(session: nox.Session) -> None:
     """Serve the chat application; ``-- --port 8080``, ``-- --model openai:gpt-4o-mini``, ``-- --table Chats``."""
     session.install("-e", with_extras(session), *group("chat"))
@@ -183,9 +184,9 @@ def chat(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the chat application in Chromium, if one is installed (Debian: ``apt-get install chromium``)."""
+    """Test the chat application's start, and its page in Chromium, if that is there (``apt-get install chromium``)."""
     session.install("-e", with_extras(session), *group("browser"))
-    session.run("pytest", "--numprocesses=2", "--dist=worksteal", "tests/test_chat_browser.py", *session.posargs)
+    session.run("pytest", "--numprocesses=2", "--dist=worksteal", *CHAT_TESTS, *session.posargs)
 
 
 @nox.session

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ FLAGS = [
 
 
 @contextmanager
-def run_chat(*arguments: str, workers: int = 2, port: int | None = None) -> Iterator[str]:
+def run_chat(*arguments: str, workers: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run the application as its users do; returns its address."""
-    port = choose_port(port)
+    port = choose_port(None)
     command = [sys.executable, str(SERVE), "--port", str(port), "--workers", str(workers), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | dict(environment or {})) as server:
         try:
             yield _ready(f"http://127.0.0.1:{port}", server)
         finally:

@@ -25,6 +25,7 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import ThrottledError
 from models import ScriptedModel, choose_model
 from support import Call, Hooked, Meter, watch
+from users import COOKIE, current_user
 
 if TYPE_CHECKING:
     from conftest import TestEngine
@@ -290,6 +291,60 @@ async def test_bad_input_is_refused(browser: Browser, chat_id: str, body: dict[s
     answer = await browser.post(f"/api/chats/{chat_id}/turns", json=body, headers=if_match(0))
     assert answer.status_code == 422
     assert (await browser.get("/api/chats")).json()["chats"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"text": "half \\ud83d"}', "text: This holds half a character"),
+        (b'{"text": "x", "keep": "\\udc00"}', "keep: "),
+        (b'{"text": ["\\ud800"]}', "text: Input should be a valid string"),
+        (b'{"\\ud800": "x"}', "text: Field required"),
+        (b'["\\ud800"]', ": Input should be"),
+        (b'"\\ud800', "JSON"),
+    ],
+)
+async def test_halves_of_characters_are_refused(browser: Browser, body: bytes, told: str) -> None:
+    """A text that is no UTF-8 is the client's mistake, and is told what is wrong; so is a title."""
+    headers = {**if_match(0), "Content-Type": "application/json"}
+    answer = await browser.post("/api/chats/c/turns", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert told in answer.json()["detail"]
+    assert (await browser.get("/api/chats")).json()["chats"] == []
+    title = await browser.patch("/api/chats/c", content=b'{"title": "\\ud800"}', headers=headers)
+    assert (title.status_code, "title: This holds half" in title.json()["detail"]) == (422, True)
+    latin = await browser.post("/api/chats/c/turns", content=b'{"text": "\xe9"}', headers=headers)
+    assert latin.status_code == 400
+
+
+async def test_a_model_that_splits_characters(chat: Running, browser: Browser) -> None:
+    """Halves that belong together are joined, others are replaced: the answer is stored and can be shown."""
+    chat.model.words = ("smile \ud83d", "\ude00 and half \ud83d", " one")
+    assert events(await browser.ask("Smile"))[-1][0] == "done"
+    assert await browser.texts() == ["Smile", "smile \N{GRINNING FACE} and half \N{REPLACEMENT CHARACTER} one"]
+
+
+async def test_another_programs_halves_can_be_shown(chat: Running, browser: Browser) -> None:
+    """The repository stores any text; what JSON in UTF-8 cannot say is shown as far as possible."""
+    user = current_user(browser.cookies[COOKIE])
+    await chat.sessions.append({"PK": user, "SK": "c"}, [HumanMessage("half \ud83d")])
+    assert await browser.texts() == ["half \N{REPLACEMENT CHARACTER}"]
+
+
+async def test_nothing_is_shown_from_a_cache_unasked(browser: Browser) -> None:
+    """Every answer is for this browser only, and to be asked for again; that it is unchanged is told by its tag."""
+    turn = await browser.ask("first")
+    shown = await browser.get("/api/chats/c")
+    again = await browser.get("/api/chats/c", headers={"If-None-Match": shown.headers["ETag"]})
+    answers = [await browser.get(path) for path in ("/", "/api/chats", "/api/chats/none", "/page/chat.js", "/api/x")]
+    answers += [shown, again, await browser.delete("/api/chats/c"), await browser.ask("late")]
+    assert [(answer.status_code, answer.headers.get_list("Cache-Control")) for answer in answers] == [
+        (status, ["private, no-cache"]) for status in (200, 200, 404, 200, 404, 200, 304, 428, 412)
+    ]
+    assert turn.headers.get_list("Cache-Control") == ["no-store"]
+    browser.cookies.clear()
+    nobody = await browser.get("/api/chats")
+    assert (nobody.status_code, nobody.headers["Cache-Control"]) == (401, "private, no-cache")
 
 
 # --- What may happen while an answer is on its way ---

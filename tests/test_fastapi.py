@@ -16,7 +16,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Path, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Body, Cookie, Depends, FastAPI, Header, Path, Query, Request, Response, WebSocket
 from fastapi.testclient import TestClient
 from langchain_core.messages import HumanMessage
 
@@ -585,6 +585,36 @@ def test_invalid_input_end_to_end(client: TestClient) -> None:
     """What the repository refuses is told with its own text."""
     answer = client.get("/chats/" + "x" * 3000)
     assert (answer.status_code, "at most 2021 fit" in answer.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("messages", '["split \\ud83d", "\\ude00"]', "unsupported_message"),
+        ("metadata", '{"title": "half \\ud83d"}', "invalid_input"),
+        ("metadata", '{"\\ud83d": 1}', "invalid_input"),
+        ("read", '"half \\ud83d"', "invalid_input"),
+    ],
+)
+def test_halves_of_characters_are_input_errors(open_sessions: Open, path: str, body: str, code: str) -> None:
+    """What FastAPI lets through, since it is plain JSON, and we cannot store, is told in UTF-8."""
+    router = APIRouter()
+
+    @router.post("/{session_id}/messages")
+    async def say(key: SessionKey, sessions: Sessions, body: Annotated[Any, Body()]) -> int:
+        return await sessions.append(key, [HumanMessage("".join(body))])
+
+    @router.post("/{session_id}/metadata")
+    async def describe(key: SessionKey, sessions: Sessions, body: Annotated[Any, Body()]) -> int:
+        return await sessions.update_metadata(key, body)
+
+    @router.post("/{session_id}/read")
+    async def read(sessions: Sessions, body: Annotated[Any, Body()]) -> int:
+        return (await sessions.read(body)).version
+
+    with TestClient(application(open_sessions, router)) as client:
+        answer = client.post(f"/x/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
 def test_wrong_settings_are_the_servers_fault(open_sessions: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,8 @@ class Answer:
         if self.said is None or not self.said.text:
             return self.version
         message = message_chunk_to_message(self.said)
+        if isinstance(message.content, str):
+            message.content = whole(message.content)
         if not self.complete:
             message.response_metadata[STOPPED] = True
         for pause in (*PAUSES, None):
@@ -122,6 +124,11 @@ class AnswerResponse(StreamingResponse):
         finally:
             with contextlib.suppress(ChatHistoryError):  # the log knows; so does the browser, if it is still there
                 await self.answer.keep()
+
+
+def whole(text: str) -> str:
+    """Join characters that came in halves (surrogates), as some providers stream them; a half alone becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def event(name: str, data: Any) -> str:

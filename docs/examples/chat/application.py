@@ -16,13 +16,15 @@ from typing import Annotated, Any
 import aioboto3
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field, StringConstraints
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from answers import STOPPED, Answer, AnswerResponse
+from answers import STOPPED, Answer, AnswerResponse, whole
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
 from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
 from langchain_dynamodb.fastapi import (
@@ -35,6 +37,7 @@ from langchain_dynamodb.fastapi import (
     session_lifespan,
 )
 from langchain_dynamodb.keys import Session
+from langchain_dynamodb.problems import MEDIA_TYPE, Problem
 from models import SCRIPTED, choose_model
 from users import current_user, welcome
 
@@ -44,7 +47,9 @@ LISTED = 30  # chats at a time
 CONTEXT = 40  # messages that the model sees
 SYSTEM = SystemMessage("You are a helpful assistant. You answer in plain text.")
 NO_TITLE = "Untitled chat"
+MOST = 5000  # messages at a time
 HEADERS = {
+    "Cache-Control": "private, no-cache",  # kept for this user only, and asked for anew (by ETag) each time
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'",
@@ -150,7 +155,7 @@ async def list_chats(user: User, sessions: Sessions, cursor: str | None = None) 
 
 @chats.get("/{session_id}")
 async def show(
-    key: Key, sessions: Sessions, known: Known, response: Response, limit: Annotated[int, Query(ge=1, le=5000)] = 100
+    key: Key, sessions: Sessions, known: Known, response: Response, limit: Annotated[int, Query(ge=1, le=MOST)] = 100
 ) -> Any:
     """The chat with its newest messages."""
     chat = await sessions.read(key, limit=limit, unless_version=known)
@@ -172,7 +177,7 @@ def title_of(chat: ChatSession | SessionSummary) -> str:
 def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
     """What the page needs to know of a message."""
     stopped = isinstance(message, AIMessage) and bool(message.response_metadata.get(STOPPED))
-    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped}
+    return {"index": index, "type": message.type, "text": whole(message.text), "stopped": stopped}
 
 
 @chats.patch("/{session_id}")
@@ -245,6 +250,7 @@ def create(settings: Settings | None = None, model: Any = None) -> FastAPI:
 
     app = FastAPI(title="Chat", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     install_error_handlers(app)
+    app.add_exception_handler(RequestValidationError, refuse)
     app.include_router(chats)
     app.add_api_route("/", index, include_in_schema=False)
     app.mount("/page", StaticFiles(directory=PAGE))
@@ -252,26 +258,38 @@ def create(settings: Settings | None = None, model: Any = None) -> FastAPI:
     return app
 
 
+async def refuse(request: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong with the input, without repeating it: it may hold what JSON in UTF-8 cannot."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()[0]
+    where, told = ".".join(map(str, found["loc"][1:])), found["msg"]
+    if found["type"] == "string_unicode":
+        told = "This holds half a character (a lone surrogate), which is no text: delete it and type it anew"
+    document = Problem(422, "invalid_input", f"{where}: {told}.").document
+    return JSONResponse(document, 422, media_type=MEDIA_TYPE)
+
+
 async def index(request: Request) -> FileResponse:
     """The page; it also makes the browser known."""
-    response = FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    response = FileResponse(PAGE / "index.html")
     welcome(request, response)
     return response
 
 
 class SafeHeaders:
-    """Adds headers that confine the page to what is its own."""
+    """Adds headers that confine the page to what is its own, and answers to the browser that asked."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and add the headers to its answer."""
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self.headers]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self.app(scope, receive, send_safely if scope["type"] == "http" else send)

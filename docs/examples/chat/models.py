@@ -77,6 +77,9 @@ def choose_model(name: str) -> BaseChatModel:
     """
     if name == SCRIPTED:
         return ScriptedModel()
-    from langchain.chat_models import init_chat_model
+    try:
+        from langchain.chat_models import init_chat_model
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error.name} is missing: pip install langchain, and the provider's package") from error
 
     return init_chat_model(name)

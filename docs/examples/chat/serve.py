@@ -6,6 +6,8 @@
     python docs/examples/chat/serve.py --engine dynamodb-local        # keeps the chats in .chat-data
     python docs/examples/chat/serve.py --model openai:gpt-4o-mini     # needs langchain-openai and its key
     python docs/examples/chat/serve.py --table Chats --create-table   # on AWS, with your credentials and region
+
+Ends with exit code 2 and one line that says what to do where it cannot start.
 """
 
 from __future__ import annotations
@@ -13,23 +15,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import uvicorn
+try:
+    import uvicorn
 
-from application import NEWEST, Settings, create_table
-from langchain_dynamodb.errors import ChatHistoryError
-from langchain_dynamodb.local import ENGINES, EngineError, run_engine
-from models import SCRIPTED, choose_model
+    from application import NEWEST, Settings, create_table
+    from langchain_dynamodb.errors import ChatHistoryError, TableNotFoundError
+    from langchain_dynamodb.local import ENGINES, EngineError, run_engine
+    from models import SCRIPTED, choose_model
+except ModuleNotFoundError as error:
+    print(f'{error.name} is not installed: pip install ".[local]" fastapi uvicorn', file=sys.stderr)
+    sys.exit(2)
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # hosts to listen on, and where they are to be found
+
+
+class StartError(Exception):
+    """The application cannot start; the message says what to do."""
 
 
 def main() -> int:
     """Serve until Ctrl+C; returns the exit code."""
     options = parse_arguments()
     try:
-        choose_model(options.model)  # a missing package or key is told here, not by every worker
+        check_model(options.model)
+        check_port(options.host, options.port)
         with ExitStack() as stack:
             settings = Settings(options.table or "ChatTable", model=options.model)
             where = f"table {settings.table} on AWS"
@@ -40,12 +54,17 @@ def main() -> int:
                 where = f"{engine.name}, {f'in {data}' if data else 'in memory: the chats are gone when it ends'}"
             asyncio.run(prepare(settings, options.create_table or not options.table))
             print(f"The model is {settings.model}. The chats are kept by {where}.")
-            print(f"Open http://{options.host}:{options.port} in a browser. Ctrl+C ends it.", flush=True)
+            print(f"Open {addresses(options.host, options.port)}. Ctrl+C ends it.", flush=True)
             serve(settings, options)
-    except (ChatHistoryError, EngineError, ImportError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    except (ChatHistoryError, EngineError, StartError) as error:
+        print(in_one_line(error), file=sys.stderr)
+        return 2
     return 0
+
+
+def in_one_line(error: Exception) -> str:
+    """What the error says; some have long explanations."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -62,13 +81,54 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_model(name: str) -> None:
+    """Raise a `StartError` where its package or key is missing: here, not in every worker."""
+    try:
+        choose_model(name)
+    except ImportError as error:
+        told = f"{in_one_line(error)} - into the Python that runs this: {sys.executable}"
+        raise StartError(f"--model {name} cannot be used: {told}") from error
+    except Exception as error:  # each provider has errors of its own
+        raise StartError(f"--model {name} cannot be used: {in_one_line(error)}") from error
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise a `StartError` where nothing can listen there."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address[0], port, *address[2:]))  # getaddrinfo wraps a port that is too large
+    except (OSError, OverflowError) as error:
+        raise StartError(
+            f"cannot listen on {host}, port {port} ({error}): choose another by --port or --host"
+        ) from error
+
+
+def addresses(host: str, port: int) -> str:
+    """Where a browser finds it: on this machine and, if other machines may come in, from there."""
+    here = f"http://{EVERYWHERE.get(host, f'[{host}]' if ':' in host else host)}:{port} in a browser"
+    if host != "0.0.0.0":
+        return here
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent; it only tells which of our addresses would be used
+        except OSError:  # no network
+            return here
+        return f"{here}, or http://{probe.getsockname()[0]}:{port} on another device"
+
+
 async def prepare(settings: Settings, create: bool) -> None:
     """See to it that the table is there and can be listed by its index; raises `ChatHistoryError`."""
     async with settings.open_sessions() as sessions:
         if create:
             await create_table(sessions)
-        async for _ in sessions.list(index=NEWEST.name, partition="nobody", limit=1):
-            pass
+        try:
+            async for _ in sessions.list(index=NEWEST.name, partition="nobody", limit=1):
+                pass
+        except TableNotFoundError as error:
+            told = f"There is no table {settings.table!r} in this account and region: correct --table, or your region"
+            raise StartError(f"{told}, or add --create-table to have it created.") from error
 
 
 def serve(settings: Settings, options: argparse.Namespace) -> None:

@@ -3,7 +3,9 @@
 const $ = (id) => document.getElementById(id);
 const narrow = matchMedia("(max-width: 45rem)");
 const touch = matchMedia("(pointer: coarse)");
-const STEP = 100; // messages shown at first, and more each time
+const ID = /^[A-Za-z0-9-]{1,64}$/; // what the server takes for the id of a chat
+const FIRST = 100; // messages shown at first, and twice as many each time
+const MOST = 5000; // messages that the server gives at once
 
 /** Make an element: make("button", {type: "button"}, "Edit"). */
 function make(tag, attributes = {}, ...children) {
@@ -76,7 +78,7 @@ async function* events(response) {
 
 class Chat {
   constructor(id, title = "New chat") {
-    Object.assign(this, { id, title, version: 0, messages: [], limit: STEP, turn: null });
+    Object.assign(this, { id, title, version: 0, messages: [], limit: FIRST, turn: null, loads: 0 });
     this.list = make("ol", { class: "messages" });
   }
 
@@ -84,16 +86,39 @@ class Chat {
     return `/${this.id}`;
   }
 
-  async load() {
-    const response = await call("GET", `${this.path}?limit=${this.limit}`);
+  async load(limit = this.limit) {
+    const mine = ++this.loads;
+    const response = await call("GET", `${this.path}?limit=${limit}`);
     const { title, version, messages } = await response.json();
-    Object.assign(this, { title, version, messages });
+    if (mine !== this.loads) return; // loaded once more, or asked, meanwhile: this is too old
+    Object.assign(this, { title, version, messages, limit });
     this.draw();
   }
 
+  /** It could not be loaded. No matter, if another chat is on the screen by now. */
+  unloaded(error, again) {
+    if (error.status === 404 || error.status === 422) gone(this);
+    else if (this === current) explain(error, again);
+  }
+
   draw() {
+    const focused = document.activeElement;
+    const editor = this.list.querySelector(".editor");
     this.list.replaceChildren(...this.messages.map((message) => this.item(message)));
+    const edited = editor && this.itemOf(Number(editor.dataset.index));
+    edited?.replaceChildren(editor); // what is typed there stays
+    if (edited?.contains(focused)) focused.focus();
     if (this === current) show();
+  }
+
+  /** The element of the message with that index. */
+  itemOf(index) {
+    return this.list.children[this.messages.findIndex((message) => message.index === index)];
+  }
+
+  /** Whether this is the text of the message with that index. */
+  holds(text, index) {
+    return this.messages.some((message) => message.index === index && message.text === text);
   }
 
   item(message) {
@@ -118,12 +143,13 @@ class Chat {
     const field = make("textarea", { id, rows: "2", maxlength: "20000" });
     field.value = message.text;
     const cancel = () => {
+      form.remove();
       this.draw();
-      this.list.children[this.messages.indexOf(message)]?.querySelector("button")?.focus();
+      this.itemOf(message.index)?.querySelector("button")?.focus();
     };
     const form = make(
       "form",
-      { class: "editor" },
+      { class: "editor", "data-index": message.index },
       make("label", { for: id }, "Edit your question. What came after it is dropped."),
       field,
       make("div", { class: "buttons" }, button("Cancel", cancel, ""), make("button", { class: "primary" }, "Ask this")),
@@ -148,6 +174,7 @@ class Chat {
   async ask(text, keep = null) {
     if (this.turn) return;
     this.turn = new AbortController();
+    this.loads++;
     hideNotice();
     const before = this.messages;
     const kept = keep === null ? before : before.filter((message) => message.index < keep);
@@ -168,7 +195,8 @@ class Chat {
       stored = true;
       await this.receive(response, answer, item.querySelector(".text"));
     } catch (error) {
-      await this.failed(error, { stored, text, before, keep });
+      const index = keep ?? (before.at(-1)?.index ?? -1) + 1;
+      await this.failed(error, { stored, text, before, keep, index });
     } finally {
       this.turn = null;
       item.classList.remove("pending");
@@ -205,40 +233,36 @@ class Chat {
   }
 
   /** The question was refused, or its answer did not come to its end. */
-  async failed(error, { stored, text, before, keep }) {
+  async failed(error, { stored, text, before, keep, index }) {
     const stopped = error.name === "AbortError";
-    if (stored || stopped) {
-      if ((await this.settle()) || stored) {
-        remember(this);
-        if (stopped) speak("Stopped.");
-        else if (error.conflict) this.conflict("The answer was not kept.");
-        else tell(error.message, [["Reload the chat", () => this.reload()]]);
-        return;
-      }
+    const found = (stored || stopped) && (await this.settle(text, index));
+    if (stored || (found && this.holds(text, index))) {
+      remember(this);
+      if (stopped) speak("Stopped.");
+      else if (error.conflict) this.conflict("The answer was not kept.");
+      else tell(error.message, [["Reload the chat", () => this.reload()]]);
+      return;
     }
-    this.messages = before;
-    const asked = $("question");
-    if (this === current && !asked.value) asked.value = text;
-    if (stopped) return;
-    if (error.conflict) this.conflict("Your question is still here.");
-    else {
-      if (keep !== null) await this.load().catch(() => {}); // it may have been cut back already
-      const again = () => {
-        if (asked.value.trim() === text) asked.value = "";
-        this.ask(text, keep !== null && this.messages.at(keep - this.messages[0]?.index) ? keep : null);
-      };
-      explain(error, again);
-    }
+    if (!found) this.messages = before;
+    const typed = !this.holds(text, index); // else the question was there before: its answer was to be made anew
+    if (typed) giveBack(this, text);
+    if (stopped) return speak("Stopped. Your question was not sent.");
+    if (error.conflict) return this.conflict(typed ? "Your question is still here." : "Nothing was changed.");
+    if (keep !== null) await this.load().catch(() => {}); // it may have been cut back already
+    explain(error, () => {
+      takeBack(this, text);
+      this.ask(text, keep !== null && this.messages.at(keep - this.messages[0]?.index) ? keep : null);
+    });
   }
 
   conflict(more) {
-    tell(`This chat was changed in another tab or on another device. ${more}`, [
-      ["Reload the chat", () => this.reload()],
-    ]);
+    const which = this === current ? "This chat" : `“${this.title}”`;
+    const action = this === current ? ["Reload the chat", () => this.reload()] : ["Open it", () => go(this.id)];
+    tell(`${which} was changed in another tab or on another device. ${more}`, [action]);
   }
 
   /** After a stream that was cut: show what the server has kept; it needs a moment to notice. False: nothing. */
-  async settle() {
+  async settle(text, index) {
     let found = false;
     for (let attempt = 0; attempt < 8; attempt++) {
       await sleep(150);
@@ -246,7 +270,7 @@ class Chat {
         () => true,
         () => found,
       );
-      if (found && this.messages.at(-1)?.type === "ai") break;
+      if (found && this.holds(text, index) && this.messages.at(-1).type === "ai") break;
     }
     return found;
   }
@@ -255,13 +279,25 @@ class Chat {
     hideNotice();
     try {
       await this.load();
-      scrollDown();
-      $("question").focus();
+      if (this === current) scrollDown(), $("question").focus();
     } catch (error) {
-      if (error.status === 404) gone(this);
-      else explain(error, () => this.reload());
+      this.unloaded(error, () => this.reload());
     }
     refresh();
+  }
+
+  /** Show earlier messages too; what is on the screen stays where it is. */
+  async earlier() {
+    const box = $("scroller");
+    const below = box.scrollHeight - box.scrollTop;
+    try {
+      await this.load(Math.min(2 * this.limit, MOST));
+      if (this !== current) return;
+      box.scrollTop = box.scrollHeight - below;
+      if ($("earlier").hidden) box.focus({ preventScroll: true }); // the button that had the focus is gone
+    } catch (error) {
+      this.unloaded(error, () => this.earlier());
+    }
   }
 }
 
@@ -281,7 +317,10 @@ function show() {
   if ($("log").firstChild !== current.list) $("log").replaceChildren(current.list);
   $("hello").hidden = !fresh;
   $("chat-actions").hidden = current.version === 0;
-  $("earlier").hidden = !(current.messages[0]?.index > 0);
+  const above = current.messages[0]?.index > 0;
+  $("earlier").hidden = !above || current.limit >= MOST;
+  $("no-earlier").hidden = !above || current.limit < MOST;
+  $("earlier").disabled = running();
   $("send").hidden = running();
   $("stop").hidden = !running();
   for (const name of ["rename", "delete"]) $(name).disabled = running();
@@ -290,19 +329,19 @@ function show() {
 
 /** Show the chat that the address names, or a new one. */
 async function open() {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = location.hash.slice(1);
   hideNotice();
   const chat = busy.get(id) ?? new Chat(id || newId(), id ? "…" : "New chat");
   current = chat;
   show();
+  giveBack(chat, unsent.get(id) ?? "");
   if (!id || chat.turn) return;
+  if (!ID.test(id)) return gone(chat);
   try {
     await chat.load();
     if (chat === current) scrollDown();
   } catch (error) {
-    if (chat !== current) return; // the user went on to another one meanwhile
-    if (error.status === 404 || error.status === 422) gone(chat);
-    else explain(error, open);
+    chat.unloaded(error, open);
   }
 }
 
@@ -310,12 +349,33 @@ function forget(chat) {
   deleted.add(chat.id);
   listed = listed.filter((other) => other.id !== chat.id);
   own.delete(chat.id);
+  busy.delete(chat.id);
+  drawList();
 }
 
+/** It is not there (any more). Whoever went on to another chat meanwhile stays there. */
 function gone(chat) {
   forget(chat);
+  if (chat !== current) return;
   go("");
   tell("There is no such chat (any more).");
+}
+
+const unsent = new Map(); // texts that were not stored, by the id of a chat that is there, but not on the screen
+
+/** Put a text that was not stored back where it was typed, beside what is there by now. */
+function giveBack(chat, text) {
+  if (chat !== current && chat.version) return unsent.set(chat.id, text);
+  unsent.delete(chat.id);
+  const box = $("question");
+  if (text) box.value = box.value.trim() ? `${text}\n\n${box.value}` : text;
+}
+
+/** Take it away again: it is being sent. */
+function takeBack(chat, text) {
+  unsent.delete(chat.id);
+  const box = $("question");
+  if (box.value.startsWith(text)) box.value = box.value.slice(text.length).trimStart();
 }
 
 /** Change the address; asks for nothing to be loaded where it is the chat on the screen. */
@@ -336,7 +396,9 @@ function scrollDown() {
 // --- The list ---
 
 let listed = []; // as the server told
+let pages = 1; // how many of its pages are shown
 let next = null; // where the list goes on
+let refreshes = 0;
 const own = new Map(); // chats changed here, where the server's list may lag behind
 const deleted = new Set(); // ids, for the same reason
 const busy = new Map(); // chats with an answer on its way
@@ -347,18 +409,26 @@ function remember(chat) {
   if (chat === current && location.hash.slice(1) !== chat.id) history.replaceState(null, "", `#${chat.id}`);
 }
 
-async function refresh(cursor = null) {
+/** Load the list anew, as far as it is shown. */
+async function refresh() {
   for (const [id, chat] of busy) if (!chat.turn) busy.delete(id);
+  const mine = ++refreshes;
+  const found = [];
+  let cursor = null;
   try {
-    const response = await call("GET", cursor ? `?cursor=${encodeURIComponent(cursor)}` : "");
-    const page = await response.json();
-    next = page.next;
-    listed = cursor ? [...listed, ...page.chats] : page.chats;
-    listed = listed.filter((chat) => !deleted.has(chat.id));
+    for (let page = 0; page < pages && (cursor || !page); page++) {
+      const response = await call("GET", cursor ? `?cursor=${encodeURIComponent(cursor)}` : "");
+      const { chats, next: rest } = await response.json();
+      found.push(...chats);
+      cursor = rest;
+    }
+    if (mine !== refreshes) return; // begun once more meanwhile: this is too old
+    next = cursor;
+    listed = found.filter((chat) => !deleted.has(chat.id));
     for (const { id, version } of listed) if (version >= own.get(id)?.version) own.delete(id);
     show();
   } catch (error) {
-    if ($("notice").hidden) explain(error, () => refresh(cursor));
+    if ($("notice").hidden) explain(error, refresh);
   }
 }
 
@@ -470,19 +540,18 @@ $("stop").addEventListener("click", () => {
   current.turn?.abort();
   $("question").focus();
 });
-$("earlier").addEventListener("click", async () => {
-  const box = $("scroller");
-  const below = box.scrollHeight - box.scrollTop;
-  current.limit += STEP;
-  await current.reload();
-  box.scrollTop = box.scrollHeight - below;
-});
+$("earlier").addEventListener("click", () => current.earlier());
 $("new").addEventListener("click", () => {
   closeDrawer();
   go("");
   $("question").focus();
 });
-$("more").addEventListener("click", () => refresh(next));
+$("more").addEventListener("click", async () => {
+  const shown = $("chats").childElementCount;
+  pages++;
+  await refresh();
+  if ($("more").hidden) $("chats").children[shown]?.firstChild.focus(); // the button that had the focus is gone
+});
 $("chats").addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -545,8 +614,9 @@ $("delete-dialog").addEventListener("submit", (event) => {
   change(current, async (chat) => {
     await call("DELETE", chat.path, { version: chat.version });
     forget(chat);
-    go("");
     speak("The chat is deleted.");
+    if (chat !== current) return; // the user went on to another one meanwhile
+    go("");
     $("question").focus();
   });
 });
