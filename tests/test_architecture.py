@@ -50,6 +50,7 @@ ORDER = [
     "repository",
     "blocking",
     "history",
+    "record",
     "middleware",
     "__init__",
     "fastapi",
