@@ -517,7 +517,7 @@ ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
     (errors.MessageTooLargeError(SECRET, size=20, limit=10), 413, "message_too_large"),
     (errors.UnsupportedMessageError("messages[0] is a set", path="messages[0]"), 422, "unsupported_message"),
     (errors.InvalidInputError("limit=-1 must be"), 422, "invalid_input"),
-    (errors.InvalidCursorError("cursor='x' must be"), 422, "invalid_input"),
+    (errors.InvalidCursorError("cursor='x' must be"), 400, "invalid_cursor"),
     (errors.IdempotencyError(SECRET), 422, "idempotency_key_reused"),
     (errors.ThrottledError(SECRET, code="ThrottlingException"), 503, "throttled"),
     (errors.SessionBusyError(SECRET), 503, "session_busy"),
