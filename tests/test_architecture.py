@@ -53,6 +53,7 @@ ORDER = [
     "record",
     "middleware",
     "__init__",
+    "lifespan",
     "fastapi",
     "local.needs",
     "local.fetch",

@@ -787,6 +787,11 @@ async def test_the_session_of_a_function(make_repository: Any, composite_table_n
     assert await stored(sessions, {"PK": "ann", "SK": "chat"}) == lines
 
 
+async def find_later(runtime: Any, config: Any) -> str:
+    """Find the session, but not at once."""
+    return "s"
+
+
 @pytest.mark.parametrize(("session", "said"), [("missing", "context={'missing': ...}"), (lambda *_: None, "None")])
 async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session: Any, said: str) -> None:
     """The message says how to name one."""
@@ -803,6 +808,11 @@ async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session
         ({"limit": -1}, "limit=-1"),
         ({"session": ""}, "session=''"),
         ({"session": 7}, "session=7"),
+        ({"session": lambda runtime: "s"}, "a function (not async) of runtime and config, such as lambda"),
+        ({"session": find_later}, "not async"),
+        ({"if_unchanged": "yes"}, "if_unchanged='yes' must be True or False"),
+        ({"recognise_all": 1}, "recognise_all=1 must be True or False"),
+        ({"sessions": AsyncSessionRepository}, 'such as AsyncSessionRepository("SessionTable")'),
         ({"sessions": "SessionTable"}, "sessions='SessionTable'"),
     ],
 )

@@ -6,6 +6,7 @@ of runs at once, and with a checkpointer a run goes on where it was interrupted.
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Optional, cast
@@ -80,9 +81,18 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         super().__init__()
         check_count("limit", limit)
         if not isinstance(sessions, (AsyncSessionRepository, SessionRepository)):
-            raise InvalidInputError(f"sessions={sessions!r:.80} must be an AsyncSessionRepository or SessionRepository")
-        if not callable(session) and (not isinstance(session, str) or not session):
-            raise InvalidInputError(f"session={session!r:.80} must be a name, or a function of runtime and config")
+            raise InvalidInputError(
+                f"sessions={sessions!r:.80} must be an AsyncSessionRepository or SessionRepository, such as "
+                'AsyncSessionRepository("SessionTable")'
+            )
+        if not (_takes_runtime_and_config(session) if callable(session) else isinstance(session, str) and session):
+            raise InvalidInputError(
+                f"session={session!r:.80} must be a name, or a function (not async) of runtime and config, such as "
+                'lambda runtime, config: config["configurable"]["chat"]'
+            )
+        for option, value in (("if_unchanged", if_unchanged), ("recognise_all", recognise_all)):
+            if not isinstance(value, bool):
+                raise InvalidInputError(f"{option}={value!r:.80} must be True or False")
         self._sessions = sessions._repository if isinstance(sessions, SessionRepository) else sessions
         self._session = session
         self._limit = limit
@@ -254,6 +264,16 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         if unseen > record["count"] or (unseen and again and not ids(chat.messages) & ids(record["pending"])):
             chat = await self._sessions.read(record["session"])
         return chat
+
+
+def _takes_runtime_and_config(function: FindSession) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # of some built-in functions nothing is known
+        pass
+    return not inspect.iscoroutinefunction(function)
 
 
 def _with_id(message: BaseMessage) -> BaseMessage:
