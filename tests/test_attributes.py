@@ -11,7 +11,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, Index, Sizes
-from langchain_dynamodb.errors import AccessDeniedError, InvalidInputError, StorageError
+from langchain_dynamodb.errors import AccessDeniedError, InvalidInputError, SettingsError, StorageError, ThrottledError
 from support import SMALL, Call, Hooked, Meter, Recorder, fill_tail, human, many, remembered, scan, watch
 
 if TYPE_CHECKING:
@@ -307,14 +307,32 @@ async def test_who_may_not_look_at_the_table(make_repository: RepositoryFactory,
 
     sessions = make_repository(composite_table_name)
     watch(sessions, Hooked, refused)
-    with pytest.raises(InvalidInputError, match=r"allow dynamodb:DescribeTable, or .* pass the others as attributes="):
+    with pytest.raises(SettingsError, match=r"allow dynamodb:DescribeTable, or .* pass the others as attributes="):
         await sessions.append({**KEY, "user": "u1"}, [human()])
     await sessions.append(KEY, [human()], attributes={"user": "u1"})
     with pytest.raises(StorageError, match=r"ValidationException.*Allow dynamodb:DescribeTable .* into attributes="):
         await sessions.append({"PK": "p", "user": "u1"}, [human()])
-    with pytest.raises(InvalidInputError, match="allow dynamodb:DescribeTable"):  # also now
+    with pytest.raises(SettingsError, match="allow dynamodb:DescribeTable"):  # also now
         await sessions.append({**KEY, "user": "u1"}, [human()])
     assert await own(sessions, KEY) == {"user": "u1"}
+
+
+async def test_a_look_at_the_table_that_is_throttled(make_repository: RepositoryFactory) -> None:
+    """Neither the settings nor the key are wrong then: the same call may succeed in a moment."""
+    throttled = True
+
+    async def throttle(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if throttled and operation == "describe_table":
+            raise ThrottledError("try again")
+        return await proceed()
+
+    sessions = make_repository()
+    watch(sessions, Hooked, throttle)
+    with pytest.raises(ThrottledError, match="try again"):
+        await sessions.append({"SessionId": "s", "user": "u1", "team": "t1"}, [human()])
+    throttled = False
+    await sessions.append({"SessionId": "s", "user": "u1", "team": "t1"}, [human()])
+    assert await own(sessions, "s") == {"user": "u1", "team": "t1"}
 
 
 def test_keys_that_can_name_no_session() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_dynamodb.errors import InvalidInputError
 from langchain_dynamodb.etags import EntityTags, Preconditions, etag, parse_tags
 
 
@@ -83,3 +84,10 @@ def test_preconditions(
     assert {version for version in (0, 5, 7) if conditions.hold(version)} == held
     assert conditions.version == alone
     assert alone is None or held == {alone}
+
+
+@pytest.mark.parametrize("version", [None, "5", -1, True, 1.0])
+def test_what_is_no_version_has_no_tag(version: object) -> None:
+    """Such as that of a summary without a version: a tag made of it would match nothing, or what it should not."""
+    with pytest.raises(InvalidInputError, match=r"pass the version of a session"):
+        etag(version)  # type: ignore[arg-type]

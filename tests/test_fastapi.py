@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from fastapi import APIRouter, Body, Cookie, Depends, FastAPI, Header, Path, Que
 from fastapi.testclient import TestClient
 from langchain_core.messages import HumanMessage
 
-from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, errors
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, errors
 from langchain_dynamodb.fastapi import (
     PROBLEM_RESPONSES,
     ExpectedVersion,
@@ -180,6 +180,82 @@ def test_a_repository_is_no_opener(open_sessions: Open) -> None:
     """One repository for several workers, or closed and used again, is refused when the application is made."""
     with pytest.raises(errors.InvalidInputError, match=r"session_lifespan\(sessions=lambda"):
         session_lifespan(sessions=open_sessions())  # type: ignore[arg-type]
+
+
+def make_later() -> Any:
+    """Make a repository, but not at once."""
+
+    async def make() -> AsyncSessionRepository:
+        return AsyncSessionRepository("T")
+
+    return make()
+
+
+@pytest.mark.parametrize("make", [lambda: SessionRepository("T"), make_later, lambda: None, lambda: nullcontext("T")])
+def test_an_opener_that_makes_no_repository(make: Any) -> None:
+    """The worker does not start, and the error shows how an opener looks."""
+    with (
+        pytest.raises(errors.SettingsError, match=r"'sessions' made .*lambda: AsyncSessionRepository\(.*SyncSessions"),
+        TestClient(FastAPI(lifespan=session_lifespan(sessions=make))),
+    ):
+        pass
+
+
+def test_a_lifespan_that_names_no_repository(open_sessions: Open) -> None:
+    """Not called, or called without a name or with the class: the error shows how to write it."""
+    usage = r"session_lifespan\(sessions=lambda: AsyncSessionRepository\("
+    with pytest.raises(errors.InvalidInputError, match=usage), TestClient(FastAPI(lifespan=session_lifespan)):
+        pass
+    with pytest.raises(errors.InvalidInputError, match=usage):
+        session_lifespan(open_sessions)  # type: ignore[arg-type]
+    with pytest.raises(errors.InvalidInputError, match=usage):
+        session_lifespan(sessions=AsyncSessionRepository)  # type: ignore[arg-type]
+
+
+def test_a_lifespan_of_ones_own_with_the_sync_facade() -> None:
+    """The error tells what the state holds and what it should."""
+
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"sessions": SessionRepository("T")}
+
+    app = FastAPI(lifespan=own)
+    app.include_router(chats)
+    with (
+        TestClient(app) as client,
+        pytest.raises(errors.SettingsError, match=r"but <langchain.*no AsyncSessionRepository: .*session_lifespan"),
+    ):
+        client.get("/chats/s")
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "name"),
+    [
+        (SessionDependencies(), "session_id"),
+        (SessionDependencies(session_id=Path(alias="chat_id")), "chat_id"),
+        (SessionDependencies(tenant=lambda: "alice"), "session_id"),
+    ],
+)
+def test_a_path_without_the_sessions_id(dependencies: SessionDependencies, name: str, open_sessions: Open) -> None:
+    """That is the developer's mistake, not the client's."""
+    router = APIRouter()
+
+    @router.get("/chats/{id}")
+    def read(history: Any = Depends(dependencies.history)) -> None: ...
+
+    app = FastAPI(lifespan=session_lifespan(sessions=open_sessions))
+    app.include_router(router)
+    with (
+        TestClient(app) as client,
+        pytest.raises(errors.SettingsError, match=rf"no parameter {{{name}}}.* /chats/{{{name}}}"),
+    ):
+        client.get("/chats/s")
+
+
+def test_error_handlers_for_a_router() -> None:
+    """Routers have none: the error says what has."""
+    with pytest.raises(errors.InvalidInputError, match="pass the FastAPI application, not a router"):
+        install_error_handlers(APIRouter())  # type: ignore[arg-type]
 
 
 # --- Dependencies ---
@@ -348,6 +424,7 @@ def test_a_key_without_a_tenant_is_refused() -> None:
         ({"tenant": Depends(lambda: "t")}, "tenant=.*not Depends of it"),
         ({"tenant": lambda: "t", "key": "PK"}, "key='PK'"),
         ({"history_size": "20"}, "history_size='20'"),
+        ({"state": AsyncSessionRepository("T")}, "must be the name of a repository in session_lifespan"),
     ],
 )
 def test_bad_dependencies_are_refused(options: dict[str, Any], told: str) -> None:
@@ -517,7 +594,7 @@ ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
     (errors.MessageTooLargeError(SECRET, size=20, limit=10), 413, "message_too_large"),
     (errors.UnsupportedMessageError("messages[0] is a set", path="messages[0]"), 422, "unsupported_message"),
     (errors.InvalidInputError("limit=-1 must be"), 422, "invalid_input"),
-    (errors.InvalidCursorError("cursor='x' must be"), 422, "invalid_input"),
+    (errors.InvalidCursorError("cursor='x' must be"), 400, "invalid_cursor"),
     (errors.IdempotencyError(SECRET), 422, "idempotency_key_reused"),
     (errors.ThrottledError(SECRET, code="ThrottlingException"), 503, "throttled"),
     (errors.SessionBusyError(SECRET), 503, "session_busy"),

@@ -21,6 +21,7 @@ from langchain_dynamodb.errors import (
     InvalidInputError,
     StorageError,
 )
+from langchain_dynamodb.indexing import REFUSALS
 from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, human, many, scan, watch
 
 if TYPE_CHECKING:
@@ -351,11 +352,76 @@ async def test_a_forged_cursor_never_leaves_the_partition(
     sessions = make_repository(composite_table_name, sizes=SMALL)
     for partition in ("p", "q"):
         await chats(sessions, partition, 3)
-    scope = repr(("query", None, "PK", ("S", "p"), False)).encode()
+    scope = repr(("query", sessions.table_name, None, "PK", ("S", "p"), False)).encode()
     forged = write_cursor({"SK": {"S": "c00"}}, scope)
     assert await named(sessions, partition="p", cursor=forged) == [{"PK": "p", "SK": "c1"}, {"PK": "p", "SK": "c2"}]
     with pytest.raises(InvalidCursorError):
         await listed(sessions, partition="p", cursor=write_cursor(place, scope))
+
+
+@pytest.mark.parametrize("way", [{}, {"partition": "p"}, {"partition": "p", "index": "newest"}])
+async def test_a_cursor_of_another_table(
+    make_repository: RepositoryFactory, make_table: TableFactory, way: dict[str, Any]
+) -> None:
+    """Tables of the same shape: the cursor of one means nothing in the other."""
+    first, second = (make_repository(make_table("PK", "SK"), primary_key_name="PK") for _ in range(2))
+    for sessions in (first, second):
+        await sessions.create_table(sort_key_name="SK", indexes=[NEWEST])
+        await chats(sessions, "p", 2)
+    cursor = (await listed(first, limit=1, **way))[0].cursor
+    with pytest.raises(InvalidCursorError, match="of the same table"):
+        await listed(second, cursor=cursor, **way)
+    assert len(await listed(first, cursor=cursor, **way)) == 1
+
+
+@pytest.mark.parametrize("way", [{}, {"partition": "p"}, {"partition": "p", "index": "newest"}])
+async def test_a_forged_cursor_that_no_key_can_be(
+    make_repository: RepositoryFactory, composite_table_name: str, way: dict[str, Any]
+) -> None:
+    """What AWS refuses as a key (the local engines take any) was no cursor of ours: not the storage's fault."""
+    sessions = make_repository(composite_table_name, primary_key_name="PK")
+    await sessions.create_table(sort_key_name="SK", indexes=[NEWEST])
+    index = way.get("index")
+    scope: Any = ("query", sessions.table_name, index, "PK", ("S", "p"), bool(index)) if way else ()
+    scope = scope or ("scan", sessions.table_name)
+    place = {name: {"S": "x" * 1025} for name in (["SK"] if way else ["PK", "SK"])}
+    forged = write_cursor(place | ({"lc_updated": {"N": "1"}} if index else {}), repr(scope).encode())
+    watch(sessions, Hooked, refuse_long_keys)
+    with pytest.raises(InvalidCursorError, match="None to begin anew"):
+        await listed(sessions, cursor=forged, **way)
+
+
+async def refuse_long_keys(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+    """As AWS does: a sort key has at most 1024 bytes."""
+    if len(request.get("ExclusiveStartKey", {}).get("SK", {}).get("S", "")) > 1024:
+        raise StorageError("One or more parameter values were invalid", code="ValidationException")
+    return await proceed()
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [("ValidationException", 2), ("InternalServerError", 1)],
+    ids=["where DynamoDB itself said to go on", "another error"],
+)
+async def test_other_errors_of_a_listing_with_a_cursor(
+    make_repository: RepositoryFactory, composite_table_name: str, code: str, at: int
+) -> None:
+    """They are not the cursor's."""
+    sessions = make_repository(composite_table_name, primary_key_name="PK")
+    await chats(sessions, "p", 3)
+    cursor = (await listed(sessions, partition="p", limit=1))[0].cursor
+    requests = 0
+
+    async def fail(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal requests
+        requests += 1
+        if requests == at:
+            raise StorageError("failed for the test", code=code)
+        return {**await proceed(), "LastEvaluatedKey": {"PK": {"S": "p"}, "SK": {"S": "c1"}}}
+
+    watch(sessions, Hooked, fail)
+    with pytest.raises(StorageError, match="failed for the test"):
+        await listed(sessions, partition="p", cursor=cursor)
 
 
 async def test_a_checksum_over_nonsense(make_repository: RepositoryFactory) -> None:
@@ -365,7 +431,11 @@ async def test_a_checksum_over_nonsense(make_repository: RepositoryFactory) -> N
     sessions = make_repository()
     values = ('["S"]', '["S",7]', '["S",""]', '["L",[]]', '["N","x"]', '["N","NaN"]', '["B","x"]', "7")
     for text in (b"[]", b"{", b"7", b"\xff", b"[" * 5000, *(b'{"SessionId":%s}' % value.encode() for value in values)):
-        cursor = base64.urlsafe_b64encode(_checksum(text, b"scan") + text).decode().rstrip("=")
+        cursor = (
+            base64.urlsafe_b64encode(_checksum(text, repr(("scan", sessions.table_name)).encode()) + text)
+            .decode()
+            .rstrip("=")
+        )
         with pytest.raises(InvalidCursorError):
             await listed(sessions, cursor=cursor)
 
@@ -608,6 +678,37 @@ async def test_a_table_of_provisioned_capacity(
     (index,) = dynamodb.describe_table(TableName=new_name)["Table"]["GlobalSecondaryIndexes"]
     capacity = index["ProvisionedThroughput"]
     assert (capacity["ReadCapacityUnits"], capacity["WriteCapacityUnits"]) == (4, 6)
+
+
+@pytest.mark.parametrize("code", ["LimitExceededException", "ResourceInUseException"])
+async def test_no_further_index(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Where DynamoDB refuses an index though nothing else is being changed, waiting would not help."""
+    monkeypatch.setattr(table_module, "POLL_SECONDS", 0)
+    sessions = make_repository()
+    refused = 0
+
+    async def refuse(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal refused
+        if operation == "update_table":
+            refused += 1
+            raise StorageError("refused", code=code)
+        response = await proceed()
+        if refused < 40:  # at first another index is being deleted
+            response["Table"]["GlobalSecondaryIndexes"] = [{**ANOTHER, "IndexStatus": "DELETING"}]
+        return response
+
+    watch(sessions, Hooked, refuse)
+    with pytest.raises(StorageError, match=r"adds no index 'by_user' .*quota.*call create_table again") as raised:
+        await sessions.create_table(indexes=[BY_USER])
+    assert raised.value.code == code
+    assert refused == 40 + REFUSALS
+
+
+ANOTHER = {
+    "IndexName": "another",
+    "KeySchema": [{"AttributeName": "SessionId", "KeyType": "HASH"}],
+    "Projection": {"ProjectionType": "ALL"},
+}
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,15 @@ from langgraph.types import Command
 
 from agent_support import STYLES, Agent, call, stored
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
-from langchain_dynamodb.errors import InvalidInputError, OutcomeUnknownError, StorageError, VersionConflictError
+from langchain_dynamodb.errors import (
+    InvalidInputError,
+    OutcomeUnknownError,
+    SettingsError,
+    StorageError,
+    VersionConflictError,
+)
 from langchain_dynamodb.middleware import LOOK_BACK, DynamoDBHistoryMiddleware
-from support import Hooked, Recorder, watch
+from support import Hooked, Recorder, many, watch
 
 # There LangGraph cannot hand its configuration to what an asynchronous step calls: neither interrupts nor tokens work.
 ASYNC_PARTS = pytest.mark.skipif(sys.version_info < (3, 11), reason="LangGraph needs Python 3.11 for this with asyncio")
@@ -275,6 +281,49 @@ async def test_an_answer_that_was_exchanged_reaches_the_thread(
     assert agent.asked[1] == ["1", "better", "2"]
 
 
+@pytest.mark.parametrize("item_format", ["pages", "community"])
+@pytest.mark.parametrize("runs", [1, 3])
+async def test_an_edited_earlier_message_reaches_the_thread(make_repository: Any, item_format: str, runs: int) -> None:
+    """As many messages with the same ids, but one says something else."""
+    sessions = make_repository(item_format=item_format)
+    agent = Agent(sessions, [f"answer {i}" for i in range(runs + 1)], checkpointer=InMemorySaver())
+    for i in range(runs):
+        await agent.run(f"question {i}")
+    first, *others = (await sessions.read("s")).messages
+    await sessions.replace("s", [first.model_copy(update={"content": "edited"}), *others])
+    await agent.run("next")
+    assert agent.asked[-1] == ["edited", *[message.text for message in others], "next"]
+    assert (await stored(sessions))[0] == "human: edited"
+
+
+@pytest.mark.parametrize(("limit", "place"), [(None, 0), (None, 1), (3, 2)])
+async def test_an_exchanged_earlier_message_reaches_the_thread(
+    sessions: AsyncSessionRepository, limit: int | None, place: int
+) -> None:
+    """As many messages, the last one the same, but one of them is another."""
+    agent = Agent(sessions, ["one", "two", "three"], options={"limit": limit}, checkpointer=InMemorySaver())
+    await agent.run("1")
+    await agent.run("2")
+    messages = (await sessions.read("s")).messages
+    messages[place] = HumanMessage("another", id="x")
+    await sessions.replace("s", messages)
+    await agent.run("3")
+    assert agent.asked[-1] == [message.text for message in messages[-limit if limit else 0 :]] + ["3"]
+
+
+@pytest.mark.parametrize("summarised", [False, True])
+async def test_an_edit_of_what_the_thread_no_longer_has(sessions: AsyncSessionRepository, summarised: bool) -> None:
+    """As documented: messages that are in a summary only are not compared, so the summary stays."""
+    after = [summarizing()] if summarised else []
+    agent = Agent(sessions, ["one", "two", "three", "four"], after=after, checkpointer=InMemorySaver())
+    for text in ("1", "2", "3"):
+        await agent.run(text)
+    first, *others = (await sessions.read("s")).messages
+    await sessions.replace("s", [first.model_copy(update={"content": "edited"}), *others])
+    await agent.run("4")
+    assert ("edited" in agent.asked[-1]) == (not summarised)
+
+
 async def test_what_others_wrote_during_a_run_reaches_the_thread_with_the_next(
     sessions: AsyncSessionRepository,
 ) -> None:
@@ -286,14 +335,19 @@ async def test_what_others_wrote_during_a_run_reaches_the_thread_with_the_next(
     assert agent.asked[2] == ["interfering", "1", "calling interfere", "done", "one", "2"]
 
 
-async def test_metadata_does_not_disturb_a_thread(sessions: AsyncSessionRepository) -> None:
+@pytest.mark.parametrize(("first", "second"), [("h", "a"), ("h", None), (None, "a"), (None, None)])
+@pytest.mark.parametrize("style", ["ainvoke", pytest.param("astream", marks=ASYNC_PARTS)])
+async def test_metadata_does_not_disturb_a_thread(
+    sessions: AsyncSessionRepository, style: str, first: str | None, second: str | None
+) -> None:
     """A new title changes the version, but no message."""
+    await sessions.append("s", [HumanMessage("hi", id=first), AIMessage("hello", id=second)])
     agent = Agent(sessions, ["one", "two"], checkpointer=InMemorySaver())
-    await agent.run("1")
+    await agent.run("1", style=style, **({"stream_mode": "messages"} if style == "astream" else {}))
     await sessions.update_metadata("s", {"title": "t"})
     updates = await agent.run("2", style="astream", stream_mode="updates")
     assert "messages" not in updates[0]["DynamoDBHistoryMiddleware.before_agent"]
-    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two"]
+    assert await stored(sessions) == ["human: hi", "ai: hello", "human: 1", "ai: one", "human: 2", "ai: two"]
 
 
 async def test_a_thread_that_changes_its_session(sessions: AsyncSessionRepository) -> None:
@@ -395,23 +449,6 @@ async def test_an_interrupted_run_is_stored_when_it_ends(sessions: AsyncSessionR
 # --- Beside other middleware ---
 
 
-@pytest.mark.parametrize("checkpointer", [False, True])
-async def test_summarisation_neither_shortens_nor_repeats_the_history(
-    sessions: AsyncSessionRepository, checkpointer: bool
-) -> None:
-    """The agent works with a summary; the session keeps every message, and no summary."""
-    await sessions.append("s", [HumanMessage("hi"), AIMessage("hello")])
-    summarize = SummarizationMiddleware(
-        FakeListChatModel(responses=["a summary"]), trigger=("messages", 4), keep=("messages", 1)
-    )
-    options = {"checkpointer": InMemorySaver()} if checkpointer else {}
-    agent = Agent(sessions, [*TOOL_RUN, "fine"], after=[summarize], **options)
-    await agent.run("2 times 4")
-    assert any("a summary" in text for text in agent.asked[2])
-    await agent.run("thanks")
-    assert await stored(sessions) == ["human: hi", "ai: hello", *TOOL_TURN, "human: thanks", "ai: fine"]
-
-
 class Trim(AgentMiddleware[Any, Any]):
     """Keeps only the last message, before or after each call of the model."""
 
@@ -453,6 +490,66 @@ async def test_a_redacted_message_is_stored_redacted(sessions: AsyncSessionRepos
     """The last form of a message counts."""
     await Agent(sessions, ["fine"], after=[Redact()]).run("a secret")
     assert await stored(sessions) == ["human: a ***", "ai: fine"]
+
+
+# --- Where it does not stand first ---
+
+
+def summarizing() -> Any:
+    """Middleware that exchanges all but the last messages for a summary."""
+    return SummarizationMiddleware(
+        FakeListChatModel(responses=["a summary"]), trigger=("messages", 4), keep=("messages", 1)
+    )
+
+
+@pytest.mark.parametrize("checkpointer", [False, True])
+@pytest.mark.parametrize("place", ["before", "between", "after"])
+async def test_summarising_middleware_may_stand_anywhere(
+    sessions: AsyncSessionRepository, place: str, checkpointer: bool
+) -> None:
+    """Every message is stored once and no summary, whichever of the two looks at the messages first."""
+    await sessions.append("s", [HumanMessage("hi"), AIMessage("hello")])
+    around: dict[str, Any] = {
+        "before": {"before": [summarizing()]},
+        "between": {"before": [Redact()], "after": [summarizing()]},
+        "after": {"after": [summarizing()]},
+    }
+    options = {"checkpointer": InMemorySaver()} if checkpointer else {}
+    agent = Agent(sessions, [*TOOL_RUN, "fine"], **around[place], **options)
+    await agent.run("2 times 4")
+    assert any("a summary" in text for text in agent.asked[2])
+    await agent.run("thanks")
+    assert await stored(sessions) == ["human: hi", "ai: hello", *TOOL_TURN, "human: thanks", "ai: fine"]
+
+
+@pytest.mark.parametrize("place", ["before", "after", "both"])
+async def test_middleware_that_exchanges_messages_may_stand_anywhere(
+    sessions: AsyncSessionRepository, place: str
+) -> None:
+    """The last form counts."""
+    around: dict[str, Any] = {side: [Redact()] for side in ("before", "after") if place in (side, "both")}
+    if place == "both":
+        around["after"] = [Trim("after")]
+    await Agent(sessions, [call("double", number=2), "fine"], **around).run("a secret")
+    assert await stored(sessions) == ["human: a ***", "ai: calling double", "tool: 4", "ai: fine"]
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_middleware_before_that_takes_a_call_away(sessions: AsyncSessionRepository, style: str) -> None:
+    """A result without its call, which model providers refuse, is not stored: the error says where to stand."""
+    agent = Agent(sessions, TOOL_RUN, before=[Trim("before")])
+    with pytest.raises(SettingsError, match=r"'c1' was removed .* put DynamoDBHistoryMiddleware first"):
+        await agent.run("2 times 4", style=style)
+    assert await stored(sessions) == []
+
+
+async def test_middleware_before_that_takes_other_messages_away(sessions: AsyncSessionRepository) -> None:
+    """Without tools there is nothing that is not seen in time."""
+    agent = Agent(sessions, ["one", "two"], before=[Trim("before")], checkpointer=InMemorySaver())
+    await agent.run("1")
+    await agent.run("2")
+    assert agent.asked == [["1"], ["2"]]
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two"]
 
 
 class Block(AgentMiddleware[Any, Any]):
@@ -508,6 +605,109 @@ async def test_a_caller_that_sends_the_whole_conversation(sessions: AsyncSession
     await agent.run({"messages": [*conversation, HumanMessage("3", id="h3")]})
     assert agent.asked == [["1", "one", "2", "two", "3"] if limit is None else ["2", "two", "3"]]
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two", "human: 3", "ai: three"]
+
+
+REQUESTS_OF_A_NEW_MESSAGE = ["get_item", "update_item"]
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+@pytest.mark.parametrize("other", [False, True], ids=["the same process", "another process"])
+async def test_a_message_that_is_sent_again(make_repository: Any, limit: int, other: bool) -> None:
+    """A single one, which the loaded messages do not hold: the append notices. A new message pays nothing for that."""
+    sessions = make_repository()
+    agent = Agent(sessions, ["one", "another one"], options={"limit": limit})
+    question = HumanMessage("1", id="h1")
+    recorder = watch(sessions, Recorder)
+    await agent.run({"messages": [question]})
+    assert [operation for operation, _ in recorder.log] == REQUESTS_OF_A_NEW_MESSAGE
+    again = make_repository() if other else sessions
+    await Agent(again, ["another one"], options={"limit": limit}).run({"messages": [question]})
+    assert await stored(sessions) == ["human: 1", "ai: one", "ai: another one"]
+
+
+async def test_a_message_that_is_sent_again_if_unchanged(sessions: AsyncSessionRepository) -> None:
+    """It is no conflict as long as nobody changed the session during the run; else it is."""
+    options = {"limit": 0, "if_unchanged": True}
+    agent = Agent(sessions, ["one", "two", call("interfere"), "three"], tools=[_interfering(sessions)], options=options)
+    question: dict[str, Any] = {"messages": [HumanMessage("1", id="h1")]}
+    await agent.run(question)
+    await agent.run(question)
+    with pytest.raises(VersionConflictError):
+        await agent.run(question)
+    assert await stored(sessions) == ["human: 1", "ai: one", "ai: two", "human: interfering"]
+
+
+async def test_a_message_that_began_a_large_append_is_sent_again(sessions: AsyncSessionRepository) -> None:
+    """It is found among more messages than are looked through otherwise."""
+    first: list[BaseMessage] = [HumanMessage(f"{i}", id=f"h{i}") for i in range(LOOK_BACK + 20)]
+    await Agent(sessions, ["one"], options={"limit": 0}).run({"messages": first})
+    await Agent(sessions, ["another one"], options={"limit": 0}).run({"messages": first[:1]})
+    lines = await stored(sessions)
+    assert [lines[0], *lines[-2:], len(lines)] == ["human: 0", "ai: one", "ai: another one", LOOK_BACK + 22]
+
+
+async def test_a_message_that_was_removed_is_sent_again(sessions: AsyncSessionRepository) -> None:
+    """It is a message like any other then: an application may remove a turn and ask the same again."""
+    agent = Agent(sessions, ["one", "another one"])
+    question: dict[str, Any] = {"messages": [HumanMessage("1", id="h1")]}
+    await agent.run(question)
+    await sessions.truncate("s", keep=0)
+    await agent.run(question)
+    assert await stored(sessions) == ["human: 1", "ai: another one"]
+
+
+LONG_AGO = [HumanMessage("long ago", id="h0"), AIMessage("hello", id="a0")]
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+async def test_a_message_of_long_ago_is_sent_again(sessions: AsyncSessionRepository, limit: int) -> None:
+    """As documented: it is recognised on request only, which costs a read of the whole session."""
+    await sessions.append("s", LONG_AGO)
+    await sessions.append("s", many(400), idempotency_key="others")
+    question: dict[str, Any] = {"messages": LONG_AGO[:1]}
+    agent = Agent(sessions, ["again"], options={"limit": limit, "recognise_all": True})
+    recorder = watch(sessions, Recorder)
+    await agent.run(question)
+    looks = [operation for operation, _ in recorder.log]
+    window = ["batch_get_item"] if limit else []
+    assert looks == ["get_item", *window, "get_item", "batch_get_item", "update_item"]
+    assert agent.asked[0][-1] == "long ago"
+    assert (await stored(sessions)).count("human: long ago") == 1
+
+    await Agent(sessions, ["again"], options={"limit": limit}).run(question)
+    texts = [message.text for message in (await sessions.read("s")).messages]
+    assert texts.count("long ago") == 2
+
+
+async def test_recognise_all_costs_nothing_where_the_window_is_the_session(sessions: AsyncSessionRepository) -> None:
+    """Or where the window holds the input."""
+    agent = Agent(sessions, ["one", "two", "three"], options={"limit": 4, "recognise_all": True})
+    recorder = watch(sessions, Recorder)
+    for again in range(3):
+        recorder.log.clear()
+        await agent.run({"messages": [HumanMessage("1", id="h1")] if again else []})
+        assert [operation for operation, _ in recorder.log] == REQUESTS_OF_A_NEW_MESSAGE
+    assert await stored(sessions) == ["ai: one", "human: 1", "ai: two", "ai: three"]
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+async def test_a_message_that_left_the_thread_is_sent_again(
+    sessions: AsyncSessionRepository, limit: int | None
+) -> None:
+    """Beside a checkpointer, middleware may have taken it out of the thread's messages long before."""
+    options = {"limit": limit, "recognise_all": True}
+    script = ["one", "two", "three", "another one"]
+    agent = Agent(sessions, script, after=[Trim("before")], options=options, checkpointer=InMemorySaver())
+    for text in ("1", "2", "3", "1"):
+        await agent.run({"messages": [HumanMessage(text, id=f"h{text}")]})
+        if text == "3":
+            await sessions.append("s", many(400))
+            await sessions.truncate("s", keep=6)
+    assert agent.asked[3] == ["1"]
+    assert [line.partition(" ")[2] for line in await stored(sessions)] == [
+        *("1", "one", "2", "two", "3", "three"),
+        "another one",
+    ]
 
 
 async def test_a_thread_that_is_older_than_the_middleware(sessions: AsyncSessionRepository) -> None:
@@ -587,6 +787,11 @@ async def test_the_session_of_a_function(make_repository: Any, composite_table_n
     assert await stored(sessions, {"PK": "ann", "SK": "chat"}) == lines
 
 
+async def find_later(runtime: Any, config: Any) -> str:
+    """Find the session, but not at once."""
+    return "s"
+
+
 @pytest.mark.parametrize(("session", "said"), [("missing", "context={'missing': ...}"), (lambda *_: None, "None")])
 async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session: Any, said: str) -> None:
     """The message says how to name one."""
@@ -603,6 +808,11 @@ async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session
         ({"limit": -1}, "limit=-1"),
         ({"session": ""}, "session=''"),
         ({"session": 7}, "session=7"),
+        ({"session": lambda runtime: "s"}, "a function (not async) of runtime and config, such as lambda"),
+        ({"session": find_later}, "not async"),
+        ({"if_unchanged": "yes"}, "if_unchanged='yes' must be True or False"),
+        ({"recognise_all": 1}, "recognise_all=1 must be True or False"),
+        ({"sessions": AsyncSessionRepository}, 'such as AsyncSessionRepository("SessionTable")'),
         ({"sessions": "SessionTable"}, "sessions='SessionTable'"),
     ],
 )

@@ -30,10 +30,7 @@ def write_cursor(place: Item, scope: bytes) -> str:
 
 def read_cursor(cursor: object, scope: bytes, types: Mapping[str, str]) -> Item:
     """The key attributes of these types that `write_cursor` was given; raises `InvalidCursorError`."""
-    wrong = InvalidCursorError(
-        f"cursor {short(cursor)} is damaged or belongs to another listing: pass one that a listing with the same "
-        "partition, index and order gave, or None to begin anew"
-    )
+    wrong = invalid_cursor(cursor)
     if not isinstance(cursor, str) or len(cursor) > _MAX_LENGTH:
         raise wrong
     try:
@@ -47,6 +44,14 @@ def read_cursor(cursor: object, scope: bytes, types: Mapping[str, str]) -> Item:
     if {name: kind for name, av in place.items() for kind in av} != dict(types):
         raise wrong  # the table was made anew, with other keys
     return place
+
+
+def invalid_cursor(cursor: object) -> InvalidCursorError:
+    """The error that says what to pass instead."""
+    return InvalidCursorError(
+        f"cursor {short(cursor)} is damaged or belongs to another listing: pass one that a listing of the same table, "
+        "with the same partition, index and order, gave, or None to begin anew"
+    )
 
 
 def _encoded(data: bytes) -> str:

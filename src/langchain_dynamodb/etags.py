@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .errors import InvalidInputError
+
 # Section 8.8.3: commas may stand within the quotes. Header values are decoded as Latin-1.
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _BETWEEN = re.compile(r"[ \t]*(?:,[ \t]*)+")  # recipients accept empty elements
@@ -13,7 +15,14 @@ _VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 def etag(version: int) -> str:
-    """The entity tag of a session's version; ``"0"`` stands for a session that is absent."""
+    """The entity tag of a session's version; ``"0"`` stands for a session that is absent.
+
+    Raises `InvalidInputError` for what is no version.
+    """
+    if isinstance(version, bool) or not isinstance(version, int) or version < 0:
+        raise InvalidInputError(
+            f"etag({version!r:.40}): pass the version of a session, such as chat.version or what append(...) returned"
+        )
     return f'"{version}"'
 
 

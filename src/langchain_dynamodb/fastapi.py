@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ try:
     from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response, WebSocket
     from fastapi.params import Depends as DependsParam
     from fastapi.params import Param
+    from fastapi.params import Path as PathParam
     from fastapi.requests import HTTPConnection
     from fastapi.responses import JSONResponse
 except ModuleNotFoundError as error:
@@ -29,6 +29,7 @@ from .etags import EntityTags, Preconditions, etag, parse_tags
 from .exact import short
 from .history import DynamoDBChatMessageHistory
 from .keys import Session, is_utf8
+from .lifespan import session_lifespan
 from .problems import MEDIA_TYPE, Problem, problem, version_conflict
 from .repository import AsyncSessionRepository, check_count
 
@@ -49,34 +50,9 @@ __all__ = [
     "tenant_key",
 ]
 
-OpenRepository: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncSessionRepository]]
 TenantKey: TypeAlias = Callable[[str, str], Session]
 
 _log = logging.getLogger(__name__)
-
-
-def session_lifespan(
-    **repositories: OpenRepository,
-) -> Callable[[Any], AbstractAsyncContextManager[dict[str, AsyncSessionRepository]]]:
-    """Make a lifespan that opens a repository in each worker and closes it when the worker ends.
-
-    Each keyword is the name of a repository (the dependencies of this module look for ``sessions``) and what makes it:
-    ``FastAPI(lifespan=session_lifespan(sessions=lambda: AsyncSessionRepository("SessionTable")))``. Within a lifespan
-    of your own, ``async with session_lifespan(...)(app) as state`` and yield the state with what is yours.
-    """
-    for name, open_repository in repositories.items():
-        if not callable(open_repository):
-            raise InvalidInputError(
-                f"{name}={short(open_repository)} must be what makes a repository, since each worker opens its own: "
-                f'session_lifespan({name}=lambda: AsyncSessionRepository("SessionTable"))'
-            )
-
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[dict[str, AsyncSessionRepository]]:
-        async with AsyncExitStack() as stack:
-            yield {name: await stack.enter_async_context(make()) for name, make in repositories.items()}
-
-    return lifespan
 
 
 def tenant_key(tenant: str, session_id: str) -> str:
@@ -131,6 +107,8 @@ class SessionDependencies:
             if not (function is None or callable(function)):
                 raise InvalidInputError(f"{name}={short(function)} must be a function (itself, not Depends of it)")
         check_count("history_size", history_size)
+        if not isinstance(state, str):
+            raise InvalidInputError(f"state={short(state)} must be the name of a repository in session_lifespan(...)")
 
         async def sessions(connection: HTTPConnection) -> AsyncSessionRepository:
             return _repository(connection, state)
@@ -150,22 +128,39 @@ class SessionDependencies:
 def _repository(connection: HTTPConnection, name: str) -> AsyncSessionRepository:
     repository = getattr(connection.state, name, None)
     if not isinstance(repository, AsyncSessionRepository):
+        held = "" if repository is None else f", but {short(repository)}, which is no AsyncSessionRepository"
         raise SettingsError(
-            f"request.state holds no repository {name!r}: give FastAPI lifespan=session_lifespan({name}=...), or yield "
-            "its state from your own lifespan. A TestClient runs the lifespan only within a with block."
+            f"request.state holds no repository {name!r}{held}: give FastAPI lifespan=session_lifespan({name}=...), or "
+            "yield its state from your own lifespan. A TestClient runs the lifespan only within a with block."
         )
     return repository
 
 
 def _plain_key(source: Any) -> Callable[..., Any]:
-    async def key(session_id: str = source) -> Session:
+    async def key(session_id: str = source, checked: None = Depends(_checked_path(source))) -> Session:
         return session_id
 
     return key
 
 
+def _checked_path(source: Any) -> Callable[..., Any]:
+    """A dependency that tells the developer, rather than the client, of a path without the session's id."""
+    name = source.alias or "session_id" if isinstance(source, PathParam) else None
+
+    async def check(connection: HTTPConnection) -> None:
+        if name is not None and name not in connection.path_params:
+            raise SettingsError(
+                f"the path of this endpoint has no parameter {{{name}}}, which is to name the session: write it like "
+                f"/chats/{{{name}}}, or say where the id comes from with SessionDependencies(session_id=...)"
+            )
+
+    return check
+
+
 def _tenant_key(source: Any, whose: Callable[..., Any], make: TenantKey) -> Callable[..., Any]:
-    async def key(session_id: str = source, tenant: Any = Depends(whose)) -> Session:
+    async def key(
+        session_id: str = source, tenant: Any = Depends(whose), checked: None = Depends(_checked_path(source))
+    ) -> Session:
         if not isinstance(tenant, str) or not tenant or not is_utf8(tenant):
             raise SettingsError(
                 f"the tenant dependency returned {short(tenant)}: it must return a text that is not empty, or raise "
@@ -255,6 +250,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     Those that are the server's own go to the log ``langchain_dynamodb.fastapi``, and no detail of them to the client.
     """
+    if not hasattr(app, "add_exception_handler"):
+        raise InvalidInputError(f"install_error_handlers({short(app)}): pass the FastAPI application, not a router")
     app.add_exception_handler(ChatHistoryError, _answer)
     app.add_exception_handler(ProblemError, _answer)
 

@@ -12,13 +12,15 @@ from .schema import Index, IndexSchema, Schema, definitions, parse_schema
 from .table import Table
 
 _BUSY = ("ResourceInUseException", "LimitExceededException")  # DynamoDB makes one index at a time
+REFUSALS = 25  # for no reason that the table's description shows, which may be some seconds old
 
 
 async def ensure_indexes(table: Table, indexes: Sequence[Index]) -> None:
     """Add what is missing, one after the other, and wait; leave alone what is there.
 
-    Raises `SettingsError` where an index of that name differs.
+    Raises `SettingsError` where an index of that name differs, and `StorageError` where DynamoDB adds no more.
     """
+    refusals = 0
     waiting = [index.name for index in indexes]
     for _ in range(tables.CREATE_POLLS if indexes else 0):
         description = (await table.describe())["Table"]
@@ -30,7 +32,12 @@ async def ensure_indexes(table: Table, indexes: Sequence[Index]) -> None:
         waiting = [index.name for index in indexes if index in missing or not schema.indexes[index.name].active]
         if not waiting:
             return
-        if not missing or not await _add(table, missing[0], schema, description):
+        refusal = await _add(table, missing[0], schema, description) if missing else None
+        if refusal:
+            refusals = 0 if _is_changing(description) else refusals + 1
+            if refusals >= REFUSALS:
+                raise _no_more(table, missing[0], refusal) from refusal
+        if refusal or not missing:
             await asyncio.sleep(tables.POLL_SECONDS)
     if waiting:
         raise StorageError(
@@ -58,8 +65,23 @@ def _types(index: Index, schema: Schema) -> dict[str, str]:
     return {name: schema.keys.get(name, kind) for name, kind in index.keys.items()}
 
 
-async def _add(table: Table, index: Index, schema: Schema, description: Mapping[str, Any]) -> bool:
-    """Ask for the index; False where DynamoDB is busy with another one (or with this one, for somebody else)."""
+def _is_changing(description: Mapping[str, Any]) -> bool:
+    """Whether the table or one of its indexes is being made, changed or deleted."""
+    statuses = [index.get("IndexStatus", "ACTIVE") for index in description.get("GlobalSecondaryIndexes", ())]
+    return {description["TableStatus"], *statuses} != {"ACTIVE"}
+
+
+def _no_more(table: Table, index: Index, refusal: StorageError) -> StorageError:
+    return StorageError(
+        f"DynamoDB adds no index {index.name!r} to table {table.name!r} ({refusal.code}), and nothing else is being "
+        "changed on the table: the account's quota is used up, of indexes on one table or of tables and indexes "
+        "changed at a time. Delete an index, wait for the others, or ask AWS for more; then call create_table again",
+        code=refusal.code,
+    )
+
+
+async def _add(table: Table, index: Index, schema: Schema, description: Mapping[str, Any]) -> StorageError | None:
+    """Ask for the index; returns the refusal where DynamoDB is busy (or somebody else was faster)."""
     clash = [name for name, kind in _types(index, schema).items() if schema.types.get(name, kind) != kind]
     if clash:
         raise SettingsError(
@@ -80,8 +102,8 @@ async def _add(table: Table, index: Index, schema: Schema, description: Mapping[
     except StorageError as error:
         if error.code not in _BUSY and index.name not in await _index_names(table):
             raise
-        return False
-    return True
+        return error
+    return None
 
 
 async def _index_names(table: Table) -> set[str]:

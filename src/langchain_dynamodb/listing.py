@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from . import conditions, layout
 from .attributes import check_own_name, to_python
-from .cursors import read_cursor, write_cursor
-from .errors import AccessDeniedError, CorruptSessionError, InvalidInputError, SettingsError
+from .cursors import invalid_cursor, read_cursor, write_cursor
+from .errors import AccessDeniedError, CorruptSessionError, InvalidInputError, SettingsError, StorageError
 from .exact import short
 from .expressions import Expression
 from .keys import after_pages, key_value
@@ -99,7 +99,7 @@ class Lister:
         if wish.cursor is not None:
             start = {**source.fixed, **read_cursor(wish.cursor, source.scope, source.types)}
         parallel = wish.segments > 1
-        items = self._parallel(source, wish.segments) if parallel else self._in_order(source, start, wish.limit)
+        items = self._parallel(source, wish.segments) if parallel else self._in_order(source, start, wish)
         left = sys.maxsize if wish.limit is None else wish.limit
         async with aclosing(items):
             while left and (raw := await anext(items, None)) is not None:
@@ -129,12 +129,13 @@ class Lister:
         request = {"KeyConditionExpression": f"{e.name(name)} = {e.value(fixed[name])}"}
         request |= self._reads(e, wish, schema, index)
         more = {"ScanIndexForward": not backwards, **({"IndexName": wish.index} if index else {})}
-        scope = repr(("query", wish.index, name, partition, backwards)).encode()
+        scope = repr(("query", self.table.name, wish.index, name, partition, backwards)).encode()
         rest = {n: k for n, k in {**keys, **schema.keys}.items() if n != name}
         return _Source("query", {**request, **more}, fixed, rest, scope, backwards)
 
     def _scan(self, wish: Listing, schema: Schema) -> _Source:
-        return _Source("scan", self._reads(Expression(), wish, schema, None), {}, schema.keys, b"scan")
+        scope = repr(("scan", self.table.name)).encode()
+        return _Source("scan", self._reads(Expression(), wish, schema, None), {}, schema.keys, scope)
 
     def _index(self, name: str, schema: Schema) -> IndexSchema:
         """The index, if it can serve summaries; raises `SettingsError`."""
@@ -179,18 +180,23 @@ class Lister:
             **e.request(),
         }
 
-    async def _in_order(self, source: _Source, start: Item | None, limit: int | None) -> AsyncGenerator[Item, None]:
+    async def _in_order(self, source: _Source, start: Item | None, wish: Listing) -> AsyncGenerator[Item, None]:
         """The items of one request after the other; with a limit, of small ones first."""
-        bound = limit
+        bound, cursor = wish.limit, wish.cursor
         while True:
             more: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
             if bound is not None:
                 more["Limit"] = bound
                 bound = min(2 * bound, MAX_LIMIT)  # what is filtered out counts too, and may be most of it
-            response = await self._fetch(source, more)
+            try:
+                response = await self._fetch(source, more)
+            except StorageError as error:
+                if cursor is None or error.code != "ValidationException":
+                    raise
+                raise invalid_cursor(cursor) from error  # a forged one: the table can have no such key
             for raw in response.get("Items", []):
                 yield raw
-            start = response.get("LastEvaluatedKey")
+            cursor, start = None, response.get("LastEvaluatedKey")
             if not start:
                 return
             if source.operation == "query":

@@ -6,9 +6,9 @@ of runs at once, and with a checkpointer a run goes on where it was interrupted.
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Optional, cast
 
 from langchain_core.messages import BaseMessage
@@ -18,6 +18,7 @@ from .attempts import Patience
 from .blocking import SessionRepository, run
 from .errors import IdempotencyError, InvalidInputError, VersionConflictError
 from .keys import Session
+from .record import HistoryRecord, ids, is_changed, note, note_run, operation, stored_all
 from .repository import AsyncSessionRepository, ChatSession, check_count
 
 try:
@@ -25,7 +26,7 @@ try:
     from langchain.agents.middleware.types import OmitFromSchema
     from langgraph.runtime import Runtime
     from langgraph.types import Overwrite
-    from typing_extensions import NotRequired, TypedDict
+    from typing_extensions import NotRequired
 except ImportError as error:
     raise ImportError(
         "langchain_dynamodb.middleware needs langchain 1.2.15 or newer. "
@@ -35,20 +36,6 @@ except ImportError as error:
 LOOK_BACK = 100  # messages looked through, besides the run's own, when others wrote meanwhile
 
 FindSession = Callable[[Runtime[Any], RunnableConfig], Session]
-
-
-class HistoryRecord(TypedDict):
-    """What a run, or with a checkpointer the thread, knows of the stored session."""
-
-    session: str | dict[str, Any]
-    version: int
-    """The session's when it was loaded or last appended to."""
-    count: int
-    """Messages in the session at that version."""
-    stored: list[str]
-    """Ids of messages in the agent's state that are stored, oldest first."""
-    pending: list[BaseMessage]
-    """What is to be appended when the run ends, whether or not it is still in the agent's state."""
 
 
 class HistoryState(AgentState[Any]):
@@ -69,12 +56,15 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
     key.
 
     A message is recognised by its id and stored once. With a checkpointer the thread's messages stay as they are unless
-    others changed the session's messages meanwhile: then the session takes their place.
+    others changed the session's messages meanwhile: then the session takes their place. A single message that is sent
+    again long after it was stored is recognised only with `recognise_all`, which reads the whole session before each
+    run whose input the window does not hold (docs/howto/agents.md says exactly what is recognised without it).
 
     With `if_unchanged` a run's messages are appended only if nobody else has changed the session since it was
     loaded; otherwise the run ends with `VersionConflictError`, and nothing is stored.
 
-    Errors of the repository reach the caller of the agent. Raises `InvalidInputError` for a run without a session.
+    Errors of the repository reach the caller of the agent. Raises `InvalidInputError` for a run without a session, and
+    `SettingsError` where middleware that stands before this one took messages away that have to be stored.
     """
 
     state_schema = HistoryState
@@ -86,17 +76,28 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         session: str | FindSession = "session_id",
         limit: int | None = None,
         if_unchanged: bool = False,
+        recognise_all: bool = False,
     ) -> None:
         super().__init__()
         check_count("limit", limit)
         if not isinstance(sessions, (AsyncSessionRepository, SessionRepository)):
-            raise InvalidInputError(f"sessions={sessions!r:.80} must be an AsyncSessionRepository or SessionRepository")
-        if not callable(session) and (not isinstance(session, str) or not session):
-            raise InvalidInputError(f"session={session!r:.80} must be a name, or a function of runtime and config")
+            raise InvalidInputError(
+                f"sessions={sessions!r:.80} must be an AsyncSessionRepository or SessionRepository, such as "
+                'AsyncSessionRepository("SessionTable")'
+            )
+        if not (_takes_runtime_and_config(session) if callable(session) else isinstance(session, str) and session):
+            raise InvalidInputError(
+                f"session={session!r:.80} must be a name, or a function (not async) of runtime and config, such as "
+                'lambda runtime, config: config["configurable"]["chat"]'
+            )
+        for option, value in (("if_unchanged", if_unchanged), ("recognise_all", recognise_all)):
+            if not isinstance(value, bool):
+                raise InvalidInputError(f"{option}={value!r:.80} must be True or False")
         self._sessions = sessions._repository if isinstance(sessions, SessionRepository) else sessions
         self._session = session
         self._limit = limit
         self._if_unchanged = if_unchanged
+        self._recognise_all = recognise_all
 
     # langgraph passes `config` to parameters annotated exactly so.
     async def abefore_agent(
@@ -130,7 +131,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         record = state.get("dynamodb_history")
         if record is None:
             return None
-        noted = note(record, state["messages"])
+        noted = note_run(record, state["messages"])
         return None if noted == record else {"dynamodb_history": noted}
 
     async def aafter_agent(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
@@ -138,14 +139,8 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         record = state.get("dynamodb_history")
         if record is None:  # the run was ended before it loaded the session
             return None
-        record = note(record, state["messages"])
-        if not record["pending"]:
-            return None
-        version = await self._append(record)
-        ids = [message.id or "" for message in record["pending"]]
-        count = record["count"] + len(ids)
-        stored = [*record["stored"], *ids]
-        return {"dynamodb_history": {**record, "version": version, "count": count, "stored": stored, "pending": []}}
+        record = note_run(record, state["messages"])
+        return {"dynamodb_history": await self._append(record)} if record["pending"] else None
 
     def after_agent(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Append what the run added."""
@@ -176,12 +171,12 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         needed = {message.id for message in messages} | set(last)
         current = note({**record, "stored": [known for known in record["stored"] if known in needed]}, messages)
         if chat is None:
-            return {"dynamodb_history": current}
+            return {"dynamodb_history": await self._recognised(current, record)}
         if self._limit == 0:
-            return {"dynamodb_history": {**current, "version": chat.version, "count": chat.message_count}}
-        if chat.message_count == record["count"] and [message.id for message in chat.messages[-1:]] == last:
-            return {"dynamodb_history": {**current, "version": chat.version}}
-        return await self._merge(session, chat, current["pending"])
+            current = {**current, "count": chat.message_count}
+        elif chat.message_count != record["count"] or is_changed(chat, messages, record["stored"]):
+            return await self._merge(session, chat, current["pending"])
+        return {"dynamodb_history": await self._recognised({**current, "version": chat.version}, record)}
 
     async def _load(
         self, session: str | dict[str, Any], messages: Sequence[BaseMessage], record: HistoryRecord | None
@@ -197,10 +192,14 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
     ) -> dict[str, Any]:
         """The session's messages, then those of `messages` that it does not hold yet."""
         loaded = [_with_id(message) for message in chat.messages]
-        stored = {message.id for message in loaded}
-        if len(messages) > 1 and chat.message_count > len(loaded):  # so some may lie before the window
-            stored = {message.id for message in (await self._sessions.read(session)).messages} | stored
-        new = [message for message in messages if message.id not in stored]
+        shown = ids(loaded)
+        stored = shown
+        lacking = [message for message in messages if message.id not in shown]
+        if lacking and chat.message_count > len(loaded) and (len(messages) > 1 or self._recognise_all):
+            stored = ids((await self._sessions.read(session)).messages) | shown
+        new = [message for message in lacking if message.id not in stored]
+        if not new:  # what is asked once more must be before the agent's eyes
+            loaded += [message for message in messages[-1:] if message.id not in shown]
         record: HistoryRecord = {
             "session": session,
             "version": chat.version,
@@ -214,55 +213,67 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         # Not as an update through the reducer: streams of messages would repeat the history to the user.
         return {"messages": Overwrite([*loaded, *new]), "dynamodb_history": record}
 
-    async def _append(self, record: HistoryRecord) -> int:
-        """Append what is pending and not stored yet; returns the session's version if only that happened since."""
+    async def _recognised(self, current: HistoryRecord, before: HistoryRecord) -> HistoryRecord:
+        """With `recognise_all`, what the thread has got since `before` is looked for in the whole session."""
+        start = len(before["pending"])
+        if not self._recognise_all or len(current["pending"]) == start:
+            return current
+        held = ids((await self._sessions.read(current["session"])).messages)
+        known = [message.id or "" for message in current["pending"][start:] if message.id in held]
+        pending = [message for message in current["pending"] if message.id not in known]
+        return {**current, "stored": [*known, *current["stored"]], "pending": pending}
+
+    async def _append(self, record: HistoryRecord) -> HistoryRecord:
+        """Append what is pending and not stored yet."""
         pending, expected = record["pending"], record["version"]
-        key: str | None = operation(pending)
+        spent: set[str] = set()
         patience = Patience("append what the agent's run added")
         while True:
             await patience.wait()
+            key = operation(pending)
             try:
                 version = await self._sessions.append(
-                    record["session"], pending, expected_version=expected, idempotency_key=key
+                    record["session"],
+                    pending,
+                    expected_version=expected,
+                    idempotency_key=None if key in spent else key,
                 )
             except (VersionConflictError, IdempotencyError) as error:
-                chat = await self._since(record)
-                stored = {message.id for message in chat.messages}
+                again = isinstance(error, IdempotencyError)
+                chat = await self._since(record, again)
+                stored = ids(chat.messages)
                 pending = [message for message in pending if message.id not in stored]
                 if not pending:
-                    return record["version"]
-                if self._if_unchanged:
+                    return stored_all(record, record["version"], 0)
+                if again:
+                    spent.add(key)
+                elif self._if_unchanged:
                     raise
-                expected, key = chat.version, operation(pending) if isinstance(error, VersionConflictError) else None
+                if not self._if_unchanged:
+                    expected = chat.version
             else:
-                # Any other number may include what others wrote, so the next run has to look.
-                return version if version == record["version"] + 1 else record["version"]
+                return stored_all(record, version, len(pending))
 
-    async def _since(self, record: HistoryRecord) -> ChatSession:
-        """The session with at least the messages that were appended since the run loaded it."""
+    async def _since(self, record: HistoryRecord, again: bool) -> ChatSession:
+        """The session with at least the messages that were appended since the run loaded it.
+
+        `again`: or since another run that began with the same message.
+        """
         chat = await self._sessions.read(record["session"], limit=len(record["pending"]) + LOOK_BACK)
-        if chat.message_count - record["count"] > len(chat.messages):
+        unseen = chat.message_count - len(chat.messages)
+        if unseen > record["count"] or (unseen and again and not ids(chat.messages) & ids(record["pending"])):
             chat = await self._sessions.read(record["session"])
         return chat
 
 
-def note(record: HistoryRecord, messages: Sequence[BaseMessage]) -> HistoryRecord:
-    """The record after a look at the agent's state.
-
-    New is what follows the last message that is known: what stands before it (a summary of what was removed) is not
-    part of the conversation. Of a message that was exchanged (redacted, a tool call edited) the last form counts.
-    """
-    current = {message.id: message for message in messages}
-    pending = [current.get(message.id, message) for message in record["pending"]]
-    known = {*record["stored"], *(message.id for message in pending)}
-    places = [place for place, message in enumerate(messages) if message.id in known]
-    new = messages[places[-1] + 1 :] if places else messages
-    return {**record, "pending": [*pending, *new]}
-
-
-def operation(messages: Iterable[BaseMessage]) -> str:
-    """The idempotency key of an append: the same messages, by their ids, are the same append."""
-    return hashlib.blake2b("\n".join(message.id or "" for message in messages).encode(), digest_size=16).hexdigest()
+def _takes_runtime_and_config(function: FindSession) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # of some built-in functions nothing is known
+        pass
+    return not inspect.iscoroutinefunction(function)
 
 
 def _with_id(message: BaseMessage) -> BaseMessage:

@@ -53,7 +53,7 @@ def _check_extras(session: Mapping[str, object], names: Names, error: InvalidInp
 async def named(table: Table, session: Session, primary_key_name: str) -> Named:
     """The session's key. A mapping is compared with the table's, which is looked at once per process.
 
-    Raises `SettingsError` where it does not fit.
+    Raises `SettingsError` where it does not fit, or has further attributes and the table may not be looked at.
     """
     check_session(session, primary_key_name, table.names)
     if isinstance(session, str):
@@ -81,8 +81,10 @@ async def _schema(table: Table, session: Mapping[str, object]) -> Schema:
     try:
         return await table.schema(fits)
     except (AccessDeniedError, ThrottledError) as error:
+        if not may_be_key and isinstance(error, ThrottledError):
+            raise
         if not may_be_key:
-            raise InvalidInputError(
+            raise SettingsError(
                 f"key {short(dict(session))} has {len(session)} attributes, and which of them are those of table "
                 f"{table.name!r} could not be looked up ({type(error).__name__}): allow dynamodb:DescribeTable, or "
                 "name the session by the table's key alone and pass the others as attributes="

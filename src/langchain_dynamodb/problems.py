@@ -72,6 +72,8 @@ def _invalid(error: errors.InvalidInputError) -> Problem:
         return Problem(413, "message_too_large", told, more={"size": error.size, "limit": error.limit})
     if isinstance(error, errors.UnsupportedMessageError):
         return Problem(422, "unsupported_message", str(error), more={"path": error.path})
+    if isinstance(error, errors.InvalidCursorError):
+        return Problem(400, "invalid_cursor", str(error))
     return Problem(422, "invalid_input", str(error))
 
 
