@@ -107,7 +107,7 @@ class Items(Connection):
         super().__init__(ConnectionSettings())
         self.items = {item[KEY]["S"]: item for item in items}
 
-    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool = False) -> dict[str, Any]:
+    async def call(self, operation: str, request: Mapping[str, Any], **options: bool) -> dict[str, Any]:
         if operation == "get_item":
             found = self.items.get(request["Key"][KEY]["S"])
             return {"Item": copy.deepcopy(found)} if found else {}

@@ -28,9 +28,9 @@ class WatchedConnection(Connection):
         super().__init__(inner.settings)
         self.inner = inner
 
-    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
+    async def call(self, operation: str, request: Mapping[str, Any], **options: bool) -> dict[str, Any]:
         async def proceed() -> dict[str, Any]:
-            return await self.inner.call(operation, request, write=write)
+            return await self.inner.call(operation, request, **options)
 
         return await self.around(operation, request, proceed)
 
@@ -56,11 +56,11 @@ class Meter(WatchedConnection):
         self.requests.clear()
         self.read_units = self.write_units = 0.0
 
-    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
+    async def call(self, operation: str, request: Mapping[str, Any], **options: bool) -> dict[str, Any]:
         self.requests[operation] += 1
         metered = {**request, "ReturnConsumedCapacity": "TOTAL"}
         try:
-            response = await self.inner.call(operation, metered, write=write)
+            response = await self.inner.call(operation, metered, **options)
         except ConditionFailed as failure:
             # Billed by the size of the item that was there; the error carries no figure.
             size = sum(len(k.encode()) + attribute_bytes(v) for k, v in (failure.item or {}).items())

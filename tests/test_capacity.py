@@ -95,8 +95,8 @@ class WireMeter(Meter):
         super().__init__(inner)
         self.sent = self.received = 0
 
-    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
-        response = await super().call(operation, request, write=write)
+    async def call(self, operation: str, request: Mapping[str, Any], **options: bool) -> dict[str, Any]:
+        response = await super().call(operation, request, **options)
         answer = {k: v for k, v in response.items() if k not in ("ResponseMetadata", "ConsumedCapacity")}
         self.sent += _wire_bytes(request)
         self.received += _wire_bytes(answer)

@@ -142,6 +142,33 @@ async def failure(connection: Connection, operation: str = "update_item", *, wri
     raise AssertionError("the call succeeded")
 
 
+@pytest.mark.parametrize(
+    "problem", ["server error", "bad gateway", "dropped", "reset", "too late", "cut", "wrong checksum"]
+)
+async def test_once_is_not_again(server: Server, problem: str) -> None:
+    """A request that may have been applied already is sent again by the SDK, but not one that must go out only once."""
+    for once, sent in ((False, 2), (True, 1)):
+        server.answers, server.requests = [BROKEN[problem]], []
+        connection = Connection(server.settings(attempts=3))
+        if once:
+            with pytest.raises(StorageError, match="once") as caught:
+                await connection.call("update_item", UPDATE, write=True, once=True)
+            assert caught.value.outcome_unknown
+        else:
+            await connection.call("update_item", UPDATE, write=True)
+        assert len(server.requests) == sent
+        await connection.aclose()
+
+
+async def test_once_is_again_where_it_was_refused(server: Server) -> None:
+    """What DynamoDB refused was not applied."""
+    server.answers = [refuse("ThrottlingException")]
+    connection = Connection(server.settings(attempts=2))
+    await connection.call("update_item", UPDATE, write=True, once=True)
+    assert len(server.requests) == 2
+    await connection.aclose()
+
+
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
 async def test_without_an_answer_a_write_may_have_happened(server: Server, answer: Answer) -> None:
     """No usable answer to a write: a `StorageError` whose outcome is unknown; of a read it is known."""

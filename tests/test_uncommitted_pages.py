@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from conftest import RepositoryFactory
+from conftest import RepositoryFactory, TestEngine
+from faults import Fault, Script, Strike
 from langchain_dynamodb import AsyncSessionRepository, steps
 from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError
+from proxy import Proxy
 from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
@@ -271,3 +274,43 @@ async def test_a_committed_page_that_somebody_removed_is_no_proof(
     watch(writer, Hooked, lose)
     with pytest.raises(OutcomeUnknownError):
         await writer.append("s", [human(150), human(150)])
+
+
+@pytest.mark.real_engine
+@pytest.mark.parametrize("begin", ["session", "conversion"])
+async def test_what_was_taken_back_does_not_begin_again(
+    engine: TestEngine, make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, begin: str
+) -> None:
+    """The writer's first request arrives when another has taken its write back: it must not commit on that."""
+    monkeypatch.setattr(steps, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(steps, "LEASE_PER_MEGABYTE", 0.0)
+    messages = [human(400) for _ in range(3)]
+    other = make_repository(sizes=SMALL)
+    if begin == "conversion":
+        await make_repository(item_format="community").append("s", messages)
+    plan = Script()
+    async with Proxy(str(engine.endpoint_url), plan) as proxy:
+        config = Config(retries={"mode": "standard", "total_max_attempts": 3})
+        writer = make_repository(sizes=SMALL, endpoint_url=proxy.url, config=config)
+        await writer.read("nobody")  # so that the client is there
+        begun, taken_back = False, False
+
+        async def overtake(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+            nonlocal begun, taken_back
+            if operation == "update_item" and not begun:
+                begun = True
+                plan.strikes = [Strike(Fault.LATE, 0.5)]
+            elif operation == "update_item" and begun and not taken_back and hooked.put:
+                taken_back = True
+                await other._appender.steps.settled(other._key("s"), b"another.")
+                await proxy.settle()
+            hooked.put |= operation == "put_item"
+            return await proceed()
+
+        hooked: Any = watch(writer, Hooked, overtake)
+        hooked.put = False
+        await writer.append("s", messages)
+    assert taken_back
+    assert proxy.faults[Fault.LATE] == 1
+    told = [message.content for message in messages]
+    assert await contents(make_repository()) == (told * 2 if begin == "conversion" else told)

@@ -1,4 +1,8 @@
-"""Each conditional write of the storage protocol as an expression. No I/O."""
+"""Each conditional write of the storage protocol as an expression. No I/O.
+
+What begins something, a session or the conversion of an item, is to be sent `once`: when somebody has taken it back,
+its condition holds again, and a late copy would bring back the very state that the writer goes on from, but no pages.
+"""
 
 from __future__ import annotations
 
@@ -145,6 +149,7 @@ def from_community(
 ) -> Expression:
     """UpdateItem of an item in the incumbent's format: only if its whole list is still the one that was read."""
     e = _change(old.attributes(names), new.attributes(names))
+    e.once = isinstance(new, CommunityItem) and new.intent is not None and old.intent is None
     _set_own(e, own)
     require_unchanged(e, old, names)
     return e
@@ -274,5 +279,6 @@ def _unexpired(e: Expression, names: Names, now: int) -> str:
 
 def _absent(e: Expression, key: SessionKey) -> str:
     """There is no item: every item has its key attributes."""
+    e.once = True
     name, _, _ = key.attributes[0]
     return f"attribute_not_exists({e.name(name)})"

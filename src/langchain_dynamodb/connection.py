@@ -146,10 +146,13 @@ class Connection:
         self.settings = settings
         self._closed = False
 
-    async def call(self, operation: str, request: Mapping[str, Any], *, write: bool = False) -> dict[str, Any]:
+    async def call(
+        self, operation: str, request: Mapping[str, Any], *, write: bool = False, once: bool = False
+    ) -> dict[str, Any]:
         """Make one request, such as ``"update_item"``, and return DynamoDB's response.
 
-        `write` says whether an answer that never came leaves the outcome unknown.
+        `write` says whether an answer that never came leaves the outcome unknown. With `once`, the SDK does not send
+        it again after that: the `StorageError` of unknown outcome comes at once.
 
         Raises `ConditionFailed`, `StorageError` and its subclasses, `RepositoryClosedError`, and
         `SettingsError` where no client can be made from the settings.
@@ -158,7 +161,7 @@ class Connection:
             raise RepositoryClosedError("This repository was closed by aclose(); make a new one.")
         shared = self._join()
         client = await shared.ready()
-        attempts = _Attempts(shared)
+        attempts = _Attempts(shared, once)
         token = _current.set(attempts)
         try:
             response: dict[str, Any] = await getattr(client, operation)(**request)
@@ -376,11 +379,12 @@ class _BorrowedCredentials(AioCredentials):  # type: ignore[misc]
 class _Attempts:
     """What became of the attempts that botocore made for one call."""
 
-    __slots__ = ("client", "corrupt", "ended", "maybe_applied", "sent")
+    __slots__ = ("client", "corrupt", "ended", "maybe_applied", "once", "sent")
 
-    def __init__(self, client: _SharedClient) -> None:
+    def __init__(self, client: _SharedClient, once: bool) -> None:
         # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
         self.client = weakref.ref(client)
+        self.once = once
         self.sent = self.ended = 0
         self.maybe_applied = self.corrupt = False
 
@@ -388,6 +392,10 @@ class _Attempts:
     def outcome_unknown(self) -> bool:
         """True where an attempt may have reached DynamoDB and was not refused by it."""
         return self.maybe_applied or self.sent > self.ended
+
+
+class _NotAgain(BotoCoreError):
+    fmt = "no answer came to a request that must be sent only once."
 
 
 _current: ContextVar[_Attempts] = ContextVar("langchain_dynamodb_attempts")
@@ -398,6 +406,8 @@ def _attempt_begins(**_: object) -> None:
     client = attempts.client()
     if client is None or client.closed:  # aiobotocore would open a session here that nobody closes
         raise RepositoryClosedError("The repository or the event loop was closed during this call.")
+    if attempts.once and attempts.maybe_applied:
+        raise _NotAgain
     attempts.sent += 1
 
 

@@ -39,8 +39,9 @@ class Converter:
             return await self.steps.from_community(key, item, new)
         intent = self.steps.intent(op, "convert", now, 0, layout.drafts)
         async with self.steps.unless_cancelled(key, intent, versioned=False):
-            held = await self._announced(key, item, intent)
+            held = item
             try:
+                held = await self._announced(key, item, intent)
                 if not await self.steps.table.put_pages(key, now, pages):
                     raise Refused(None, retried=False)
                 return await self.steps.from_community(key, held, new)

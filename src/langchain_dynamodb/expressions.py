@@ -22,6 +22,8 @@ class Expression:
         self._values: dict[str, AttributeValue] = {}
         self._clauses: dict[str, list[str]] = {}
         self._conditions: list[str] = []
+        self.once = False
+        """The request must not be sent again while an earlier copy may be on its way: see `conditions`."""
 
     def name(self, attribute: str) -> str:
         """Placeholder of an attribute name."""

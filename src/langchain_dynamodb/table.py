@@ -72,7 +72,7 @@ class Table:
         """
         request = {"Key": key.item, "ReturnValues": "ALL_NEW", **_EXPLAIN, **expression.request()}
         try:
-            response = await self._call("update_item", request, key, write=True)
+            response = await self._call("update_item", request, key, write=True, once=expression.once)
         except ConditionFailed as failure:
             raise Refused(self._parsed(failure.item, key), failure.retried) from None
         except StorageError as error:
@@ -251,10 +251,10 @@ class Table:
         return True
 
     async def _call(
-        self, operation: str, request: dict[str, Any], key: SessionKey, *, write: bool = False
+        self, operation: str, request: dict[str, Any], key: SessionKey, *, write: bool = False, once: bool = False
     ) -> dict[str, Any]:
         try:
-            return await self.connection.call(operation, {"TableName": self.name, **request}, write=write)
+            return await self.connection.call(operation, {"TableName": self.name, **request}, write=write, once=once)
         except StorageError as error:
             if error.code == "ValidationException" and (wrong := await self._key_problem(key, error)):
                 raise SettingsError(wrong) from error
