@@ -45,7 +45,7 @@ def find_pythons() -> list[str]:
 PYTHONS = find_pythons()
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
-TOOLS = ("docs", "demo", "chat_app", "chat_browser", "local", "architecture")
+TOOLS = ("docs", "docs_commands", "demo", "chat_app", "chat_browser", "local", "architecture")
 WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
@@ -97,7 +97,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
     session.install("-e", with_extras(session), *group("test"))
     # The session docs runs the documentation.
-    run_pytest(session, "--ignore=tests/test_docs.py", *([] if session.python == RUNNING else ONCE_MORE))
+    run_pytest(session, "--ignore-glob=tests/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE))
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])
@@ -124,9 +124,9 @@ def minimums(session: nox.Session) -> None:
 def latest_botocore(session: nox.Session) -> None:
     """Run the tests with aioboto3 forced onto a newer aiobotocore than it pins, beside the newest langchain-aws."""
     override = Path(session.create_tmp(), "override.txt")
-    override.write_text("aiobotocore>=3.10\n")
-    newest = ["langchain-aws>=1.1.1", "boto3"]  # the override takes away the extra that brought boto3
-    uv_install(session, "--upgrade", "--override", str(override), with_extras(session), *newest, *group("test"))
+    override.write_text("aiobotocore[boto3]>=3.10\n")  # as docs/howto/langchain-aws.md has it
+    newest = ["--upgrade", "langchain-aws>=1.1.1"]
+    uv_install(session, *newest, "--override", str(override), with_extras(session), *group("test"))
     names = ("aiobotocore", "aioboto3", "botocore", "boto3", "langchain-aws", "langchain-core")
     program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
     versions = str(session.run("python", "-c", program, *names, silent=True)).split()
@@ -160,9 +160,9 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Execute the code of the README and of docs/."""
-    session.install("-e", with_extras(session), *group("test"))
-    run_pytest(session, "tests/test_docs.py")
+    """Execute the code of the README and of docs/, and check all else in their blocks."""
+    session.install("-e", with_extras(session), *group("docs"))
+    run_pytest(session, "tests/test_docs.py", "tests/test_docs_commands.py")
 
 
 @nox.session

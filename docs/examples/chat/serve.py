@@ -30,6 +30,10 @@ def main() -> int:
     options = parse_arguments()
     try:
         choose_model(options.model)  # a missing package or key is told here, not by every worker
+    except Exception as error:  # each provider has its own kinds
+        print(f"--model {options.model} cannot be used: {error}", file=sys.stderr)
+        return 1
+    try:
         with ExitStack() as stack:
             settings = Settings(options.table or "ChatTable", model=options.model)
             where = f"table {settings.table} on AWS"
@@ -42,7 +46,7 @@ def main() -> int:
             print(f"The model is {settings.model}. The chats are kept by {where}.")
             print(f"Open http://{options.host}:{options.port} in a browser. Ctrl+C ends it.", flush=True)
             serve(settings, options)
-    except (ChatHistoryError, EngineError, ImportError, ValueError) as error:
+    except (ChatHistoryError, EngineError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
