@@ -390,6 +390,7 @@ def test_the_plugin_costs_nothing_until_it_is_used() -> None:
 # --- The command line ---
 
 
+@pytest.mark.once
 def test_a_command_runs_with_an_engine_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -423,6 +424,7 @@ def test_what_cannot_be_run_is_told(
     assert (main(arguments), capfd.readouterr().err) == (code, message)
 
 
+@pytest.mark.once
 def test_ctrl_c_ends_command_and_engine() -> None:
     """Both get it; the command may take its time, and its end by a signal is told as shells do."""
     program = "import os, time\nprint(os.environ['AWS_ENDPOINT_URL_DYNAMODB'], flush=True)\ntime.sleep(60)"
