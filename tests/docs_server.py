@@ -30,10 +30,11 @@ def serving(page: Path, command: Sequence[str], environment: Mapping[str, str], 
     with (folder / "log").open("w+", encoding="utf-8") as log:
         server = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait(server, port)
+            _wait(server, port, folder / "log")
             yield port
         finally:
-            os.killpg(server.pid, signal.SIGINT)  # as a terminal does
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGINT)  # as a terminal does
             code = server.wait(60)
     printed = (folder / "log").read_text(encoding="utf-8")
     assert (code, "Traceback" in printed) == (0, False), printed
@@ -46,14 +47,14 @@ def save_programs(page: Path, folder: Path, port: int | None = None) -> None:
             (folder / block.kind).write_text(block.code.replace(PORT, str(port or PORT)), encoding="utf-8")
 
 
-def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"the server did not start; exit code {server.poll()}")
+    raise RuntimeError(f"the server did not start; exit code {server.poll()}: {log.read_text(encoding='utf-8')}")
 
 
 def ask_all(page: Path, port: int) -> list[str]:
