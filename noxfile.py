@@ -45,7 +45,7 @@ def find_pythons() -> list[str]:
 PYTHONS = find_pythons()
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
-TOOLS = ("docs", "demo", "chat_app", "chat_browser", "chat_serve", "local", "architecture")
+TOOLS = ("docs", "docs_commands", "demo", "chat_app", "chat_browser", "chat_serve", "local", "architecture")
 CHAT_TESTS = ["tests/test_chat_browser.py", "tests/test_chat_serve.py"]
 WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
@@ -93,31 +93,47 @@ def check_installed(session: nox.Session) -> None:
         session.error(f"not the installed wheel: {location}")
 
 
+def check_lowest(session: nox.Session, lines: list[str]) -> list[str]:
+    """Make sure that what is installed is the lowest that these requirements allow; returns the pins."""
+    requirements = [Requirement(line) for line in lines]
+    program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
+    names = [requirement.name for requirement in requirements]
+    pins = str(session.run("python", "-c", program, *names, silent=True)).split()
+    session.log("lowest versions: " + " ".join(pins))
+    for requirement, pin in zip(requirements, pins, strict=True):
+        floors = [Version(part.version) for part in requirement.specifier if part.operator == ">="]
+        if floors != [Version(pin.partition("==")[2])]:
+            session.error(f"not the lowest: {pin} for {requirement}")
+    return pins
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
     session.install("-e", with_extras(session), *group("test"))
     # The session docs runs the documentation.
-    run_pytest(session, "--ignore=tests/test_docs.py", *([] if session.python == RUNNING else ONCE_MORE))
+    run_pytest(session, "--ignore-glob=tests/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE))
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])
 def minimums(session: nox.Session) -> None:
     """Run the tests against the wheel, with the lowest versions of everything that it asks for."""
-    uv_install(session, "--resolution", "lowest-direct", with_extras(session, WHEEL))
-    check_installed(session)
     project = PYPROJECT["project"]
-    direct = {Requirement(line).name for line in project["dependencies"] + project["optional-dependencies"]["local"]}
-    program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
-    pins = str(session.run("python", "-c", program, *sorted(direct), silent=True)).split()
-    session.log("lowest versions: " + " ".join(pins))
+    extras = project["optional-dependencies"]
+    # Named here: of what a wheel asks for, `lowest-direct` takes the newest.
+    wanted = [*project["dependencies"], *extras["local"], *extras["fastapi"]]
+    uv_install(session, "--resolution", "lowest-direct", with_extras(session, WHEEL), *wanted)
+    check_installed(session)
+    pins = check_lowest(session, wanted)
     lowest = Path(session.create_tmp(), "lowest.txt")
-    lowest.write_text("\n".join(pins))
+    lowest.write_text("\n".join([*pins, "anyio<4.13"]))  # newer ones warn of what starlette's test client used then
     agents = group("agents")  # the lowest langchain needs a langchain-core above our lowest, so it comes after
     others = [line for line in group("test") if line not in agents]
     uv_install(session, "--constraint", str(lowest), *others)
+    check_lowest(session, wanted)
     run_pytest(session, *WITHOUT_TOOLS, "-m", "not any_engine", "--hypothesis-profile=quick")
-    uv_install(session, "--resolution", "lowest-direct", *agents)
+    uv_install(session, "--resolution", "lowest-direct", WHEEL, *extras["langchain"])
+    check_lowest(session, extras["langchain"])
     run_pytest(session, "tests/test_middleware.py", *ONCE_MORE)
 
 
@@ -125,9 +141,9 @@ def minimums(session: nox.Session) -> None:
 def latest_botocore(session: nox.Session) -> None:
     """Run the tests with aioboto3 forced onto a newer aiobotocore than it pins, beside the newest langchain-aws."""
     override = Path(session.create_tmp(), "override.txt")
-    override.write_text("aiobotocore>=3.10\n")
-    newest = ["langchain-aws>=1.1.1", "boto3"]  # the override takes away the extra that brought boto3
-    uv_install(session, "--upgrade", "--override", str(override), with_extras(session), *newest, *group("test"))
+    override.write_text("aiobotocore[boto3]>=3.10\n")  # as docs/howto/langchain-aws.md has it
+    newest = ["--upgrade", "langchain-aws>=1.1.1"]
+    uv_install(session, *newest, "--override", str(override), with_extras(session), *group("test"))
     names = ("aiobotocore", "aioboto3", "botocore", "boto3", "langchain-aws", "langchain-core")
     program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
     versions = str(session.run("python", "-c", program, *names, silent=True)).split()
@@ -161,9 +177,9 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Execute the code of the README and of docs/."""
-    session.install("-e", with_extras(session), *group("test"))
-    run_pytest(session, "tests/test_docs.py")
+    """Execute the code of the README and of docs/, and check all else in their blocks."""
+    session.install("-e", with_extras(session), *group("docs"))
+    run_pytest(session, "tests/test_docs.py", "tests/test_docs_commands.py")
 
 
 @nox.session

@@ -37,8 +37,10 @@ def langchain_dynamodb_environment(langchain_dynamodb_engine: Engine, monkeypatc
 
     The application under test needs no change: ``AWS_ENDPOINT_URL_DYNAMODB``, credentials and region are set.
     """
+    from langchain_dynamodb.local.engine import FOREIGN_SETTINGS
+
     for name, value in langchain_dynamodb_engine.environment.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+    for name in FOREIGN_SETTINGS:
         monkeypatch.delenv(name, raising=False)
     return langchain_dynamodb_engine

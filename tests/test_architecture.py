@@ -64,6 +64,7 @@ ORDER = [
     "local.dynamodb_local",
     "local.engine",
     "local.__init__",
+    "local.__main__",
 ]
 # The one upward import, made when it is called: `repository.history()` returns the adapter.
 UPWARD = {("repository", "history")}

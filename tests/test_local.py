@@ -19,6 +19,7 @@ import boto3
 import pytest
 
 from langchain_dynamodb.local import EngineError, child, dynamodb_local, fetch, needs, run_engine
+from langchain_dynamodb.local.__main__ import main
 
 if TYPE_CHECKING:
     from conftest import TestEngine
@@ -384,3 +385,57 @@ def test_the_plugin_costs_nothing_until_it_is_used() -> None:
     program = f"import sys, _langchain_dynamodb_pytest; print({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+# --- The command line ---
+
+
+@pytest.mark.once
+def test_a_command_runs_with_an_engine_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It finds the engine by its environment, nothing sends it elsewhere, and its exit code is handed on."""
+    program = """
+import boto3
+print(boto3.client("dynamodb").list_tables()["TableNames"])
+raise SystemExit(7)
+"""
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert main([sys.executable, "-c", program]) == 7
+    assert capfd.readouterr() == ("[]\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["no-such-program"], 127, "no-such-program cannot be run: No such file or directory\n"),
+        (
+            ["--data", "here", "true"],
+            1,
+            "moto keeps its tables in memory only: data_dir needs engine 'dynamodb-local'\n",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_told(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    """A message, not a traceback."""
+    assert (main(arguments), capfd.readouterr().err) == (code, message)
+
+
+@pytest.mark.once
+def test_ctrl_c_ends_command_and_engine() -> None:
+    """Both get it; the command may take its time, and its end by a signal is told as shells do."""
+    program = "import os, time\nprint(os.environ['AWS_ENDPOINT_URL_DYNAMODB'], flush=True)\ntime.sleep(60)"
+    command = [sys.executable, "-m", "langchain_dynamodb.local"]
+    for more, code in (([sys.executable, "-c", program], 130), ([], 0)):
+        run = subprocess.Popen(
+            [*command, *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+        )
+        assert run.stdout is not None
+        line = next(line for line in run.stdout if "http://" in line)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(60) == code
+        assert falls_silent(int(line.rpartition(":")[2]))
+        run.stdout.close()

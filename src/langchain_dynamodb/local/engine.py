@@ -14,6 +14,13 @@ from .child import Child, choose_port
 
 EngineName = Literal["moto", "dynamodb-local"]
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
+# Variables that would send clients elsewhere in spite of `Engine.environment`.
+FOREIGN_SETTINGS: Final = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
 
 
 @dataclass(frozen=True)
