@@ -348,9 +348,9 @@ async def test_expected_version_of_an_unseen_long_session(
 async def test_expected_version_of_an_unseen_session_without_its_old_pages(make_repository: RepositoryFactory) -> None:
     """The request never arrived and nobody else wrote: at the same version, dropped pages cannot hold the append."""
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
-    for _ in range(6):
-        version = await other.append("s", [human(400)], history_size=1)
-    assert remembered(other).first_page > 0
+    await other.append("s", [human(400) for _ in range(6)])
+    version = await other.replace("s", [HumanMessage("new")])
+    assert remembered(other).first_page == remembered(other).pages > 0
     tries = 0
 
     async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
