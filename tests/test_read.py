@@ -341,6 +341,32 @@ async def test_pages_are_inflated_in_slices(
     assert len(set(seen[-pages:])) == pages
 
 
+async def test_pages_come_without_their_operation_ids(make_repository: RepositoryFactory) -> None:
+    """They are many, no reader needs them, and the SDK takes as long to parse them as for all the rest of a page."""
+    repository = make_repository(sizes=SMALL, ttl=3600)
+    sent = await paged(repository)
+    stored = await stored_page(repository, 1)
+    assert len(stored["lc_ops"]["BS"]) > 1
+    read: list[Raw] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> Raw:
+        response = await proceed()
+        if operation == "batch_get_item":
+            ((found,),) = [response["Responses"].values()]
+            read.extend(found)
+        return response
+
+    reader = make_repository()
+    watch(reader, Hooked, hook)
+    for messages in ((await reader.read("s")).messages, [message async for message in reader.iter_messages("s")]):
+        assert messages == sent
+        assert next(page for page in read if page["SessionId"] == stored["SessionId"]).keys() == stored.keys() - {
+            "lc_ops"
+        }
+        assert not any("lc_ops" in page for page in read)
+        read.clear()
+
+
 async def test_two_large_answers_at_a_time(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are asked for two requests at a time: the SDK parses all answers that came in at once in one go."""
     await paged(make_repository(sizes=SMALL))
