@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository, attempts
+from langchain_dynamodb import AsyncSessionRepository, appending, attempts
 from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
     IdempotencyError,
@@ -307,6 +307,36 @@ async def test_expected_version_of_an_unseen_session_survives_it(make_repository
     assert await writer.append("s", [HumanMessage("once")], expected_version=version) > version
     assert remembered(other).pages >= before + cuts
     assert (await contents(other)).count("once") == 1
+
+
+async def test_a_late_commit_before_the_lease(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It arrives after our next look, and two pages are cut: the lease, which asks for no version, is refused."""
+    monkeypatch.setattr(appending, "LEASE_AFTER", 1)
+    sizes = SMALL._replace(page=2000, item=2000)  # so that a message too large for the tail makes one page
+    writer, other = make_repository(sizes=sizes), make_repository(sizes=sizes)
+    await writer.append("s", [human(30)])
+    late: list[Call] = []
+    leases = 0
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal leases
+        if operation == "update_item" and not late:
+            late.append(proceed)
+            raise StorageError("timed out", outcome_unknown=True)
+        if operation == "update_item" and "'lease'" in repr(request):
+            leases += 1
+            await late[0]()
+            for _ in range(2):
+                await other.append("s", [human(1200)])
+        return await proceed()
+
+    watch(writer, Hooked, hook)
+    message = human(1200)
+    await writer.append("s", [message])
+    assert (leases, remembered(writer).intent) == (1, None)
+    assert (await contents(other)).count(message.content) == 1
 
 
 @pytest.mark.parametrize("applied", [True, False])
