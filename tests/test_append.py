@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb import AsyncSessionRepository, appending, attempts
 from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
     IdempotencyError,
@@ -309,18 +309,115 @@ async def test_expected_version_of_an_unseen_session_survives_it(make_repository
     assert (await contents(other)).count("once") == 1
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["deleted", "created again"])
-async def test_expected_version_of_a_session_deleted_meanwhile(make_repository: RepositoryFactory, again: bool) -> None:
+async def test_a_late_commit_before_the_lease(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It arrives after our next look, and two pages are cut: the lease, which asks for no version, is refused."""
+    monkeypatch.setattr(appending, "LEASE_AFTER", 1)
+    sizes = SMALL._replace(page=2000, item=2000)  # so that a message too large for the tail makes one page
+    writer, other = make_repository(sizes=sizes), make_repository(sizes=sizes)
+    await writer.append("s", [human(30)])
+    late: list[Call] = []
+    leases = 0
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal leases
+        if operation == "update_item" and not late:
+            late.append(proceed)
+            raise StorageError("timed out", outcome_unknown=True)
+        if operation == "update_item" and "'lease'" in repr(request):
+            leases += 1
+            await late[0]()
+            for _ in range(2):
+                await other.append("s", [human(1200)])
+        return await proceed()
+
+    watch(writer, Hooked, hook)
+    message = human(1200)
+    await writer.append("s", [message])
+    assert (leases, remembered(writer).intent) == (1, None)
+    assert (await contents(other)).count(message.content) == 1
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("cuts", [2, 6])
+async def test_expected_version_of_an_unseen_long_session(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, applied: bool, cuts: int
+) -> None:
+    """Only the newest pages are looked at. One from before the append tells that no earlier one matters."""
+    monkeypatch.setattr(attempts, "LOOK_BACK", 4)
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    version = await other.append("s", [human(400) for _ in range(12)])
+    assert remembered(other).pages > 5
+    lost = False
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal lost
+        if operation != "update_item" or lost:
+            return await proceed()
+        lost = True
+        if applied:
+            await proceed()
+        for _ in range(cuts):
+            await other.append("s", [human(860)])
+        raise StorageError("no answer", outcome_unknown=True)
+
+    watch(writer, Hooked, hook)
+    recorder: Recorder = watch(writer, Recorder)
+    append = writer.append("s", [HumanMessage("once")], expected_version=version)
+    if applied and cuts == 2:
+        assert await append > version
+    else:
+        with pytest.raises(VersionConflictError if cuts == 2 else OutcomeUnknownError):
+            await append
+    assert (await contents(other)).count("once") == applied
+    (request,) = (request for operation, request in recorder.log if operation == "batch_get_item")
+    assert [len(wanted["Keys"]) for wanted in request["RequestItems"].values()] == [4]
+
+
+async def test_expected_version_of_an_unseen_session_without_its_old_pages(make_repository: RepositoryFactory) -> None:
+    """The request never arrived and nobody else wrote: at the same version, dropped pages cannot hold the append."""
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await other.append("s", [human(400) for _ in range(6)])
+    version = await other.replace("s", [HumanMessage("new")])
+    assert remembered(other).first_page == remembered(other).pages > 0
+    tries = 0
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal tries
+        tries += operation == "update_item"
+        if operation == "update_item" and tries == 1:
+            raise StorageError("timed out", outcome_unknown=True)
+        return await proceed()
+
+    watch(writer, Hooked, hook)
+    assert await writer.append("s", [HumanMessage("once")], expected_version=version) == version + 1
+    assert tries == 2
+
+
+@pytest.mark.parametrize(
+    ("guard", "meanwhile"),
+    [
+        ("a version", "deleted"),
+        ("a version", "created again"),
+        ("a version", "created again by the incumbent"),
+        ("absent", "created again"),
+        ("absent", "created again by the incumbent"),
+    ],
+)
+async def test_expected_version_of_a_session_deleted_meanwhile(
+    make_repository: RepositoryFactory, guard: str, meanwhile: str
+) -> None:
     """The append may have been there before: no conflict is claimed."""
-    writer, other = make_repository(), make_repository()
-    version = await other.append("s", [HumanMessage("first")])
+    writer, other, incumbent = make_repository(), make_repository(), make_repository(item_format="community")
+    version = await other.append("s", [HumanMessage("first")]) if guard == "a version" else 0
 
     async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
         response = await proceed()
         if operation == "update_item":
             await other.delete("s")
-            if again:
-                await other.append("s", [HumanMessage("anew")])
+            if meanwhile != "deleted":
+                await (other if meanwhile == "created again" else incumbent).append("s", [HumanMessage("anew")])
             raise StorageError("the response was lost", outcome_unknown=True)
         return response
 

@@ -12,7 +12,7 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb.errors import OutcomeUnknownError, VersionConflictError
-from support import SMALL, human, scan
+from support import SMALL, human, remembered, scan
 
 pytestmark = pytest.mark.once
 
@@ -110,6 +110,25 @@ async def test_a_session_created_again_by_another_clock(clocks: Clocks, skew: in
     assert (await second.read("s")).messages == [*again, HumanMessage("more")]
     await first.delete("s")
     assert await scan(first) == []
+
+
+async def test_a_session_created_again_that_reaches_the_same_version(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page cut by somebody who remembers the deleted one, at the very version the new one has, is refused."""
+    times = iter([NOW, NOW, NOW, NOW + 1])
+    monkeypatch.setattr(repository_module, "clock", lambda: next(times, NOW + 1))
+    stale, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    for _ in range(3):
+        version = await stale.append("s", [human(30)])
+    await other.delete("s")
+    again = [human(30), human(30), human(860)]
+    for message in again[:2]:
+        await other.append("s", [message])
+    assert (await other.read("s")).version == version
+    assert remembered(other).generation != remembered(stale).generation
+    await stale.append("s", again[2:])
+    assert (await other.read("s")).messages == again
 
 
 @pytest.mark.parametrize("skew", [-DAY, DAY])

@@ -34,6 +34,7 @@ from langchain_dynamodb.errors import (
     StorageError,
     VersionConflictError,
 )
+from langchain_dynamodb.plan import CONVERTED_OPS
 from langchain_dynamodb.values import attribute_bytes
 from support import Call, WatchedConnection, scan, watch
 
@@ -677,6 +678,22 @@ async def test_converting_a_session_of_the_community_format(
     chat = await read(make_repository())
     assert chat.messages == [*ALL_TYPES, *FLOATS, HumanMessage("theirs"), *NEW]
     assert chat.expires_at is not None
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_a_key_used_before_the_conversion(make_repository: RepositoryFactory, guarded: bool) -> None:
+    """It is known by the very append that converts, though the item has more ids than a conversion brings along."""
+    old = make_repository(item_format="community")
+    version = await old.append("s", [HumanMessage("first")])
+    await old.append("s", [HumanMessage("once")], idempotency_key="k", expected_version=version)
+    for number in range(CONVERTED_OPS):
+        await old.append("s", [HumanMessage(str(number))])
+    repository = make_repository()
+    with pytest.raises(IdempotencyError):
+        await repository.append("s", [HumanMessage("other")], idempotency_key="k")
+    expected = version if guarded else None
+    await repository.append("s", [HumanMessage("once")], idempotency_key="k", expected_version=expected)
+    assert len((await read(repository)).messages) == 2 + CONVERTED_OPS
 
 
 def _set(dynamodb: Any, table_name: str, **attributes: Any) -> None:

@@ -341,6 +341,29 @@ async def test_pages_are_inflated_in_slices(
     assert len(set(seen[-pages:])) == pages
 
 
+@pytest.mark.parametrize("way", ["read", "iter_messages"])
+async def test_pages_come_without_their_operation_ids(make_repository: RepositoryFactory, way: str) -> None:
+    """They are many, no reader needs them, and the SDK takes as long to parse them as for all the rest of a page."""
+    repository = make_repository(sizes=SMALL, ttl=3600)
+    sent = await paged(repository)
+    stored = {item["SessionId"]["S"]: item.keys() for item in await scan(repository) if "lc_cut" in item}
+    assert all("lc_ops" in names for names in stored.values())
+    came: Raw = {}
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> Raw:
+        response = await proceed()
+        if operation == "batch_get_item":
+            ((found,),) = [response["Responses"].values()]
+            came.update((page["SessionId"]["S"], page.keys()) for page in found)
+        return response
+
+    reader = make_repository()
+    watch(reader, Hooked, hook)
+    chat = await reader.read("s") if way == "read" else None
+    assert (chat.messages if chat else [message async for message in reader.iter_messages("s")]) == sent
+    assert came == {name: names - {"lc_ops"} for name, names in stored.items()}
+
+
 async def test_two_large_answers_at_a_time(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are asked for two requests at a time: the SDK parses all answers that came in at once in one go."""
     await paged(make_repository(sizes=SMALL))

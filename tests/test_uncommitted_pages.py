@@ -179,6 +179,45 @@ async def test_a_writer_whose_begun_session_was_taken_back_leaves_nothing(
     assert await scan(other) == []
 
 
+@pytest.mark.parametrize("what", ["begun session", "tail cut", "cut", "batch"])
+async def test_a_writer_whose_session_is_being_removed_leaves_nothing(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Its page comes after another has removed the pages, its commit before the item is removed as well."""
+    monkeypatch.setattr(steps, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(steps, "LEASE_PER_MEGABYTE", 0.0)
+    writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    if what != "begun session":
+        await fill_tail(writer)
+    cleared, refused = asyncio.Event(), asyncio.Event()
+    removals: list[asyncio.Task[Any]] = []
+
+    async def slowly(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "delete_item" and "~lc~" not in str(request["Key"]):
+            cleared.set()
+            await refused.wait()
+        return await proceed()
+
+    async def overtake(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "put_item" and not removals:
+            remove = other.append("s", [human(30)]) if what == "begun session" else other.delete("s")
+            removals.append(asyncio.ensure_future(remove))
+            await cleared.wait()
+        if operation == "get_item" and removals:
+            refused.set()
+            await removals[0]
+        return await proceed()
+
+    hooked: Hooked = watch(other, Hooked, slowly)
+    watch(writer, Hooked, overtake)
+    batch = [human(size) for size in {"tail cut": [60, 60], "cut": [860]}.get(what, [400] * 5)]
+    await writer.append("s", batch)
+    assert (await contents(make_repository()))[-len(batch) :] == [message.content for message in batch]
+    other._table.connection = hooked.inner
+    await other.delete("s")
+    assert await scan(other) == []
+
+
 async def test_a_rewrite_between_two_steps_of_another_leaves_nothing(make_repository: RepositoryFactory) -> None:
     """One notes that the old pages are gone, at the version at which another, who does not know, drops new ones."""
     first, second = make_repository(sizes=SMALL), make_repository(sizes=SMALL)

@@ -57,13 +57,14 @@ class Appender:
                 raise unknown_outcome(key)  # deleted meanwhile
             try:
                 if isinstance(item, CommunityItem):
-                    check_expected(key, item, expected)
-                    if item.has_op(wish.op):  # an error must leave the item the incumbent's
+                    if item.has_op(wish.op):  # which the conversion may forget
                         check_content(key, wish.ops, item.ops)
+                        return await self.converter.convert(key, item)
+                    check_expected(key, item, expected)
                     item = await self.converter.convert(key, item)
                     expected = None if expected is None else item.version
                 elif looked:
-                    if item and await self._is_done(key, item, wish, doubt):
+                    if item and await self._is_done(key, item, wish, expected, doubt):
                         return item
                     check_expected(key, item, expected)
                 busy = expected is None and patience.attempt >= LEASE_AFTER
@@ -91,7 +92,9 @@ class Appender:
         usable = item and self.steps.is_settled(item) and expected in (None, item.version)
         return item if item and usable and not item.has_op(wish.op) else None
 
-    async def _is_done(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
+    async def _is_done(
+        self, key: SessionKey, item: SessionItem, wish: Append, expected: int | None, doubt: Doubt
+    ) -> bool:
         """Whether an earlier attempt of this append was applied.
 
         Raises `OutcomeUnknownError` where that can no longer be told, and `IdempotencyError` for a known key
@@ -100,7 +103,12 @@ class Appender:
         if item.has_op(wish.op):
             check_content(key, wish.ops, item.tail_ops | item.page_ops)
             return True
-        return doubt.active and await self._in_pages(key, item, wish, doubt)
+        if not doubt.active or item.version == expected:  # any attempt would have changed that
+            return False
+        found = await self._in_pages(key, item, wish, doubt)
+        if expected == 0 and not found:
+            raise unknown_outcome(key)  # it may have begun a session that was deleted since, and this is the next
+        return found
 
     async def _in_pages(self, key: SessionKey, item: SessionItem, wish: Append, doubt: Doubt) -> bool:
         """Whether it is in a committed page; raises `OutcomeUnknownError` where it may have been in one dropped since.
@@ -109,7 +117,7 @@ class Appender:
         """
         if not doubt.is_open_to(item):
             raise unknown_outcome(key)
-        numbers = range(max(doubt.lo, item.first_page), min(doubt.hi + 1, item.pages))
+        numbers = doubt.pages_of(item)
         pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True, ops=True)
         now = await self.reader.item(key) if numbers else item
         if not (isinstance(now, SessionItem) and now.keeps_pages_of(item)):
@@ -118,7 +126,8 @@ class Appender:
             if wish.op in page.ops:
                 check_content(key, wish.ops, page.ops)
                 return True
-        if doubt.lo < item.first_page or len(pages) < len(numbers):
+        unseen = doubt.lo < numbers.start and not any(map(doubt.is_after, pages.values()))
+        if unseen or len(pages) < len(numbers):
             raise unknown_outcome(key)
         doubt.settle_below(item.pages)
         return False

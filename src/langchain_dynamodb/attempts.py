@@ -21,11 +21,12 @@ from .errors import (
     VersionConflictError,
 )
 from .keys import PAGE_NUMBERS, SessionKey
-from .layout import CommunityItem, SessionItem
+from .layout import CommunityItem, Page, SessionItem
 from .reading import Unproven
 from .table import Refused
 
 PATIENCE_SECONDS = 30.0  # how long a write waits for others before it gives up
+LOOK_BACK = 32  # pages cut since then, at most, among which an append at a version is looked for
 LAST_WORDS_SECONDS = 1.0  # how long a cancelled task may go on, to tidy up
 
 State: TypeAlias = SessionItem | CommunityItem
@@ -38,7 +39,7 @@ class Doubt:
 
     active: bool = False
     generation: int | None = None  # of the session they were meant for, where it was seen
-    version: int = 0  # that the session had to have, where that was all that was known of it
+    version: int | None = None  # that the session had to have, where that was all that was known of it
     lo: int = 0
     hi: int = 0
 
@@ -47,8 +48,10 @@ class Doubt:
         seen = item if isinstance(item, SessionItem) else None
         base = seen.pages if seen else 0
         self.lo = min(self.lo, base) if self.active else base
+        if not item:
+            self.version = expected
         if expected and not item:  # only the version was the condition, so it may be in any page
-            self.version, self.hi = expected, PAGE_NUMBERS
+            self.hi = PAGE_NUMBERS
         self.hi = max(self.hi, base + 1)
         self.generation = self.generation or (seen.generation if seen else None)
         self.active = True
@@ -59,7 +62,16 @@ class Doubt:
             return isinstance(item, SessionItem) and item.generation == self.generation
         if isinstance(item, SessionItem):
             return not self.version or item.generation <= self.version
-        return item is not None or not self.version
+        return self.version in (None, item.version if item else 0)
+
+    def pages_of(self, item: SessionItem) -> range:
+        """Numbers of the pages to look at: where just a version was known, not of all that there are."""
+        lo = max(self.lo, item.first_page, item.pages - LOOK_BACK if self.version else 0)
+        return range(lo, min(self.hi + 1, item.pages))
+
+    def is_after(self, page: Page) -> bool:
+        """Whether this page, and so all before it, was cut before the operation can have taken place."""
+        return page.cut <= (self.version or 0)
 
     def settle_below(self, pages: int) -> None:
         """Pages below are known not to hold it, and no late attempt can add it there."""

@@ -180,8 +180,12 @@ class SessionItem:
 
     def is_live(self, now: int) -> bool:
         """Whether readers see a session here: born, not being deleted, not expired at `now` (microseconds)."""
-        deleting = self.intent is not None and self.intent.kind == "delete"
-        return bool(self.created) and not deleting and not is_expired(self.expires, now)
+        return self.lasts and not is_expired(self.expires, now)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is more than what somebody is going to remove: born, and not being deleted."""
+        return bool(self.created) and (self.intent is None or self.intent.kind != "delete")
 
     def has_op(self, op: bytes) -> bool:
         """Whether this operation is among those remembered here."""

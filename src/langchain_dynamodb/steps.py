@@ -93,10 +93,10 @@ class Steps:
     async def discard_unreachable(
         self, key: SessionKey, item: SessionItem, numbers: Sequence[int], refused: Refused
     ) -> None:
-        """Remove pages put for a session deleted or rewritten meanwhile: whoever did that may have come before them."""
+        """Remove pages put for a session deleted or rewritten meanwhile, by somebody who may have come before them."""
         # Not every engine returns the item, and the pages may be removed only where they are surely not needed.
         current = refused.current or await self.table.get(key)
-        if isinstance(current, SessionItem) and current.generation == item.generation:
+        if isinstance(current, SessionItem) and current.generation == item.generation and current.lasts:
             numbers = [number for number in numbers if number < current.first_page]
         await self.table.discard_pages(key, item.generation, numbers, item.version)
 
