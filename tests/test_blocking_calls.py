@@ -11,7 +11,7 @@ import pytest
 
 from conftest import TestEngine
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 
 PROBE = Path(__file__).parent / "blocking_probe.py"
 # docs/operation.md says so too. aiobotocore loads the trusted certificates when a client sends its first request ...
