@@ -247,6 +247,17 @@ async def test_endless_parts(make_repository: RepositoryFactory, monkeypatch: py
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("trimmed", [1, 3])
+async def test_a_first_page_that_does_not_come_first(make_repository: RepositoryFactory, trimmed: int) -> None:
+    """The session says that other messages were dropped than those before its first page."""
+    session = await stored(make_repository, "pages")
+    item = {**session.items[0], "lc_trimmed": {"N": str(trimmed)}}
+    for read in (whole, listed):
+        with pytest.raises(CorruptSessionError, match="~00000000"):
+            await read(over([item, *session.items[1:]]))
+
+
+@pytest.mark.once
 async def test_a_wrong_number_of_pages_does_not_hang(make_repository: RepositoryFactory) -> None:
     """Four thousand million pages that are not there: noticed by every operation that would go through them."""
     session = await stored(make_repository, "pages")

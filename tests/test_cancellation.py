@@ -18,6 +18,8 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, attempts
 from langchain_dynamodb import connection as connection_module
 from langchain_dynamodb.connection import ConditionFailed, Connection
+from langchain_dynamodb.errors import ThrottledError
+from langchain_dynamodb.table import in_parallel
 from scenarios import (
     BATCH,
     Step,
@@ -406,3 +408,21 @@ async def test_iterator_cancelled(make_repository: RepositoryFactory) -> None:
     assert [message async for message in messages] == []
     assert tasks() == set()
     assert [message.content async for message in repository.iter_messages("s")] == await state(repository)
+
+
+@pytest.mark.once
+async def test_an_error_cancels_the_calls_beside_it() -> None:
+    """None of them goes on by itself when the caller has been told."""
+    ended: list[str] = []
+
+    async def call(name: str) -> None:
+        if name == "fails":
+            raise ThrottledError("no")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(name)
+
+    with pytest.raises(ThrottledError):
+        await in_parallel(call, ["first", "fails", "second"])
+    assert sorted(ended) == ["first", "second"]
