@@ -16,7 +16,7 @@ pytestmark = pytest.mark.any_engine
 Script = Callable[..., str]
 
 PRELUDE = """
-import asyncio, atexit, os, sys, threading
+import asyncio, atexit, os, signal, sys, threading
 
 @atexit.register
 def last():  # registered before ours, so called after it
@@ -34,6 +34,12 @@ def make(kind=AsyncSessionRepository, **options):
 
 def adapter(session="s1"):
     return DynamoDBChatMessageHistory(TABLE, session, URL)
+
+def interrupt(noticed):
+    # Again until it is noticed: Python misses a signal that comes right before it begins to wait.
+    while not noticed.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+        noticed.wait(5)
 
 async def say(repository, text, session="s1"):
     await repository.append(session, [HumanMessage(text)])
@@ -355,9 +361,8 @@ def test_fork_again_and_again(script: Script) -> None:
 def test_keyboard_interrupt(script: Script) -> None:
     """An interrupt while waiting cancels the coroutine; the facade works on."""
     printed = script("""
-        import signal
         from langchain_dynamodb.blocking import run
-        started, cancelled = threading.Event(), threading.Event()
+        started, cancelled, noticed = threading.Event(), threading.Event(), threading.Event()
         async def long():
             started.set()
             try:
@@ -365,13 +370,14 @@ def test_keyboard_interrupt(script: Script) -> None:
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
-        def interrupt():
+        def interrupt_it():
             started.wait()
-            os.kill(os.getpid(), signal.SIGINT)
-        threading.Thread(target=interrupt).start()
+            interrupt(noticed)
+        threading.Thread(target=interrupt_it).start()
         try:
             run(long())
         except KeyboardInterrupt:
+            noticed.set()
             print(cancelled.wait(10))
         adapter().add_user_message("hi!")
         print(told(make(SessionRepository)))
@@ -457,20 +463,22 @@ def test_multiprocessing_fork(script: Script) -> None:
 def test_interrupt_during_a_batch(script: Script) -> None:
     """An interrupt in the middle of a write of several pages: nothing of it is there, the next call need not wait."""
     printed = script("""
-        import signal, time
+        import time
         from support import SMALL, Stopping, watch
         repository = make(SessionRepository, sizes=SMALL)
         repository.append("s", [HumanMessage("before")])
         stopping = watch(repository._repository, Stopping, 2, False)
-        def interrupt():
+        noticed = threading.Event()
+        def interrupt_it():
             while not stopping.stopped.is_set():
                 time.sleep(0.01)
             stopping.proceed()
-            os.kill(os.getpid(), signal.SIGINT)
-        threading.Thread(target=interrupt).start()
+            interrupt(noticed)
+        threading.Thread(target=interrupt_it).start()
         try:
             repository.append("s", [HumanMessage(os.urandom(300).hex()) for _ in range(8)])
         except KeyboardInterrupt:
+            noticed.set()
             print("interrupted")
         calls = stopping.calls
         repository.append("s", [HumanMessage("after")])
