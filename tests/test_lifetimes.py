@@ -17,6 +17,7 @@ Script = Callable[..., str]
 
 PRELUDE = """
 import asyncio, atexit, os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 
 @atexit.register
 def last():  # registered before ours, so called after it
