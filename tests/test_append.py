@@ -21,6 +21,8 @@ from langchain_dynamodb.errors import (
 )
 from support import SMALL, Call, Hooked, Meter, Recorder, human, remembered, watch
 
+pytestmark = pytest.mark.once
+
 
 async def contents(repository: AsyncSessionRepository, session: str = "s") -> list[Any]:
     """Texts of the session's messages."""

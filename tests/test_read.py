@@ -17,6 +17,8 @@ from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, V
 from langchain_dynamodb.messages import pack, unpack
 from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
 
+pytestmark = pytest.mark.once
+
 Raw = dict[str, Any]
 
 
