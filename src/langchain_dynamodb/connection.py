@@ -394,8 +394,8 @@ class _Attempts:
         return self.maybe_applied or self.sent > self.ended
 
 
-class _NotAgain(BotoCoreError):
-    fmt = "no answer came to a request that must be sent only once."
+class _NotAgain(Exception):
+    """No answer came to a request that must be sent only once."""
 
 
 _current: ContextVar[_Attempts] = ContextVar("langchain_dynamodb_attempts")
@@ -407,7 +407,7 @@ def _attempt_begins(**_: object) -> None:
     if client is None or client.closed:  # aiobotocore would open a session here that nobody closes
         raise RepositoryClosedError("The repository or the event loop was closed during this call.")
     if attempts.once and attempts.maybe_applied:
-        raise _NotAgain
+        raise _NotAgain("no answer came to a request that must be sent only once.")
     attempts.sent += 1
 
 
