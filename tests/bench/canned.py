@@ -1,12 +1,14 @@
 """A responder that answers what DynamoDB Local once answered: the engine's time does not hide the client's.
 
 It runs in a process of its own. Each table has either answers (to the same request the same answer, whatever the
-session id; else the last one to the same operation) or a script: the n-th request gets the n-th answer.
+session id; to other batches the pages asked for; else the last one to the same operation) or a script: the n-th
+request gets the n-th answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import re
 import subprocess
@@ -48,10 +50,14 @@ class Responder:
         self.scripts = {table: [e.response for e in r.exchanges] for table, r in recordings.items() if r.script}
         self.next = dict.fromkeys(self.scripts, 0)
         self.answers: dict[tuple[str, str, bytes | None], bytes] = {}
+        self.pages: dict[tuple[str, str], object] = {}
         for table, recording in recordings.items():
             for exchange in recording.exchanges if not recording.script else ():
                 for request in (None, SESSION.sub(_ANY, exchange.request)):
                     self.answers[table, exchange.operation, request] = SESSION.sub(_ANY, exchange.response)
+                if exchange.operation == "BatchGetItem":
+                    for item in json.loads(SESSION.sub(_ANY, exchange.response))["Responses"][table]:
+                        self.pages[table, json.dumps(item["SessionId"])] = item
 
     def answer(self, operation: str, body: bytes) -> bytes:
         """Answer a request; ``Rewind`` with a table's name starts its script anew."""
@@ -66,8 +72,17 @@ class Responder:
             return self.scripts[table][position]
         session = SESSION.search(body)
         key = table, operation, SESSION.sub(_ANY, body)
-        response = self.answers.get(key) or self.answers[table, operation, None]
+        response = self.answers.get(key)
+        if response is None and operation == "BatchGetItem":  # some pages were in memory still
+            response = self._some_pages(table, key[2])
+        response = response or self.answers[table, operation, None]
         return response.replace(_ANY, session[0]) if session else response
+
+    def _some_pages(self, table: str, body: bytes) -> bytes:
+        keys = [json.dumps(key["SessionId"]) for key in json.loads(body)["RequestItems"][table]["Keys"]]
+        return json.dumps(
+            {"Responses": {table: [self.pages[table, key] for key in keys]}, "UnprocessedKeys": {}}
+        ).encode()
 
 
 class _Connection(asyncio.Protocol):

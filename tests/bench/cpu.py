@@ -215,13 +215,12 @@ async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str,
         await contender.open()
         await contender.load(SESSION, turns[:-1])
         contender.forget()
-        recorder: Recorder | None = watch(contender.repository, Recorder) if isinstance(contender, Ours) else None
         with wire.recording() as tape:
             for title, limit in (("read", None), ("last 20", 20)):
+                recorder: Recorder | None = watch(contender.repository, Recorder) if type(contender) is Ours else None
                 await contender.read(SESSION, limit)
                 if recorder:
                     calls[title] = [(operation, dict(request)) for operation, request in recorder.log]
-                    recorder.log.clear()
                 contender.forget()
             await contender.append(SESSION, contender.prepare(turns[-1]))
         recordings[table] = Recording(tape)
