@@ -11,7 +11,8 @@ from langchain_core.messages import BaseMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.connection import Connection, ConnectionSettings
+from langchain_dynamodb.connection import Connection
+from langchain_dynamodb.settings import ConnectionSettings
 from support import SMALL, Crash, Crashing, human, scan, watch
 
 Raw = dict[str, Any]

@@ -14,7 +14,8 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb import repository as repository_module
-from langchain_dynamodb.connection import ConditionFailed, Connection
+from langchain_dynamodb.connection import Connection
+from langchain_dynamodb.failures import ConditionFailed
 from langchain_dynamodb.layout import SessionItem
 from langchain_dynamodb.values import attribute_bytes
 

@@ -11,7 +11,6 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, appending, attempts
-from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
     IdempotencyError,
     OutcomeUnknownError,
@@ -19,6 +18,7 @@ from langchain_dynamodb.errors import (
     ThrottledError,
     VersionConflictError,
 )
+from langchain_dynamodb.failures import ConditionFailed
 from support import SMALL, Call, Hooked, Meter, Recorder, human, remembered, watch
 
 pytestmark = pytest.mark.once

@@ -35,6 +35,8 @@ ORDER = [
     "conditions",
     "plan",
     "cache",
+    "settings",
+    "failures",
     "connection",
     "table",
     "naming",
@@ -71,10 +73,11 @@ UPWARD = {("repository", "history")}
 
 # The modules that may import a library; what is not listed here is free.
 ONLY = {
-    "aioboto3": {"connection"},
-    "aiobotocore": {"connection"},
-    "boto3": {"connection"},
-    "botocore": {"connection"},
+    "aioboto3": {"settings"},
+    "aiobotocore": {"settings"},
+    "boto3": {"settings"},
+    "botocore": {"settings", "failures"},
+    "aiohttp": {"failures"},
     "langchain_core.chat_history": {"history"},
     "langchain_core.runnables": {"history", "middleware"},
     "fastapi": {"fastapi"},

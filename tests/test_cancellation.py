@@ -17,8 +17,9 @@ from langchain_core.messages import HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, attempts
 from langchain_dynamodb import connection as connection_module
-from langchain_dynamodb.connection import ConditionFailed, Connection
+from langchain_dynamodb.connection import Connection
 from langchain_dynamodb.errors import ThrottledError
+from langchain_dynamodb.failures import ConditionFailed
 from langchain_dynamodb.table import in_parallel
 from scenarios import (
     BATCH,

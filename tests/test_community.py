@@ -25,7 +25,6 @@ from community_support import (
     plain,
 )
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes, attempts, community, steps
-from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import (
     CorruptSessionError,
     IdempotencyError,
@@ -34,6 +33,7 @@ from langchain_dynamodb.errors import (
     StorageError,
     VersionConflictError,
 )
+from langchain_dynamodb.failures import ConditionFailed
 from langchain_dynamodb.plan import CONVERTED_OPS
 from langchain_dynamodb.values import attribute_bytes
 from support import Call, WatchedConnection, scan, watch

@@ -22,7 +22,7 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
 from langchain_dynamodb import connection as module
-from langchain_dynamodb.connection import ConditionFailed, Connection, ConnectionSettings
+from langchain_dynamodb.connection import Connection
 from langchain_dynamodb.errors import (
     AccessDeniedError,
     ChatHistoryError,
@@ -33,6 +33,8 @@ from langchain_dynamodb.errors import (
     TableNotFoundError,
     ThrottledError,
 )
+from langchain_dynamodb.failures import ConditionFailed
+from langchain_dynamodb.settings import _DEFAULTS, ConnectionSettings, merged_config
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 UPDATE = {"TableName": "chats", "Key": {"SessionId": {"S": "s1"}}}
@@ -328,17 +330,17 @@ async def test_our_config_and_the_callers(server: Server) -> None:
     config = AioConfig({"keepalive_timeout": 1.5}, user_agent="mine", max_pool_connections=3)
     await Connection(server.settings(config=config)).call("list_tables", {})
     assert server.requests[-1]["user-agent"].startswith("mine ")
-    merged = module._merged_config(config)
+    merged = merged_config(config)
     assert (merged.connector_args["keepalive_timeout"], merged.max_pool_connections) == (1.5, 3)
     assert (merged.parameter_validation, merged.read_timeout) == (False, 10)
 
 
 def test_retries_are_merged() -> None:
     """A caller who sets the number of attempts keeps our retry mode; one who sets the mode gets it."""
-    assert module._merged_config(None).retries == {"mode": "standard"}
+    assert merged_config(None).retries == {"mode": "standard"}
     given = Config(retries={"total_max_attempts": 8})
-    assert module._merged_config(given).retries == {"mode": "standard", "total_max_attempts": 8}
-    assert module._merged_config(Config(retries={"mode": "adaptive"})).retries == {"mode": "adaptive"}
+    assert merged_config(given).retries == {"mode": "standard", "total_max_attempts": 8}
+    assert merged_config(Config(retries={"mode": "adaptive"})).retries == {"mode": "adaptive"}
 
 
 async def test_settings_of_the_environment_do_not_stay(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +349,7 @@ async def test_settings_of_the_environment_do_not_stay(server: Server, monkeypat
     server.answers = [drop, drop]
     assert (await failure(Connection(server.settings(config=Config(read_timeout=2))))).outcome_unknown
     assert len(server.requests) == 1
-    assert module._DEFAULTS["retries"] == {"mode": "standard"}
+    assert _DEFAULTS["retries"] == {"mode": "standard"}
 
 
 class CountingSession(aioboto3.Session):

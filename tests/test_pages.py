@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes, attempts
-from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
+from langchain_dynamodb.failures import ConditionFailed
 from support import (
     SMALL,
     Call,

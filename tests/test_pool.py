@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from botocore.config import Config
 
-from langchain_dynamodb.connection import Connection, ConnectionSettings
+from langchain_dynamodb.connection import Connection
+from langchain_dynamodb.settings import ConnectionSettings
 from test_connection import Server, ok
 
 

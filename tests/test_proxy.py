@@ -12,8 +12,9 @@ from botocore.config import Config
 
 from conftest import TestEngine
 from faults import Fault, Plan, Request, Script, Strike
-from langchain_dynamodb.connection import Connection, ConnectionSettings
+from langchain_dynamodb.connection import Connection
 from langchain_dynamodb.errors import StorageError, ThrottledError
+from langchain_dynamodb.settings import ConnectionSettings
 from proxy import Proxy
 
 pytestmark = pytest.mark.once

@@ -13,8 +13,8 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Script, Strike
 from langchain_dynamodb import AsyncSessionRepository, steps
-from langchain_dynamodb.connection import ConditionFailed
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError
+from langchain_dynamodb.failures import ConditionFailed
 from proxy import Proxy
 from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.connection import _service_descriptions
+from langchain_dynamodb.settings import service_descriptions
 from scenarios import CASES, state
 from support import Clock, Stopping, watch
 
@@ -38,7 +38,7 @@ async def write(job: dict[str, Any]) -> None:
 
 def main() -> None:
     """Serve until the input ends. Nothing is opened here: neither a client nor an event loop may be inherited."""
-    _service_descriptions()
+    service_descriptions()
     clock = Clock(pytest.MonkeyPatch())
     for line in sys.stdin:
         job = json.loads(line)

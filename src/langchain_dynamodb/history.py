@@ -13,12 +13,12 @@ from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk
 from langchain_core.runnables.config import var_child_runnable_config
 
 from .blocking import run
-from .connection import ConnectionSettings
 from .errors import InvalidInputError
 from .keys import Session
 from .layout import Sizes
 from .naming import check_session
 from .repository import AsyncSessionRepository, ItemFormat, check_count
+from .settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Self

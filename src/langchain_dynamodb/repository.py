@@ -21,7 +21,7 @@ from .attempts import check_expected, new_op
 from .attributes import check_own_name, check_own_size, own_attributes, to_python
 from .cache import LRU
 from .community import CommunityWriter
-from .connection import Connection, ConnectionSettings
+from .connection import Connection
 from .converting import Converter
 from .errors import InvalidInputError
 from .exact import short
@@ -34,6 +34,7 @@ from .parsing import corrupt
 from .reading import Reader, Snapshot
 from .rewriting import Rewriter, check_metadata
 from .schema import Index, check_indexes
+from .settings import ConnectionSettings
 from .steps import Steps
 from .table import Table
 from .values import Changes, from_attribute, moment, to_attribute

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from . import conditions
 from .cache import LRU
-from .connection import ConditionFailed, Connection
+from .connection import Connection
 from .errors import (
     AccessDeniedError,
     CorruptSessionError,
@@ -20,6 +20,7 @@ from .errors import (
     ThrottledError,
 )
 from .expressions import Expression
+from .failures import ConditionFailed
 from .keys import SessionKey
 from .layout import PAGES, CommunityItem, Names, Page, SessionItem
 from .parsing import corrupt, parse_item, parse_page
