@@ -44,6 +44,8 @@ ORDER = [
     "listing",
     "reading",
     "attempts",
+    "arguments",
+    "snapshot",
     "steps",
     "converting",
     "appending",

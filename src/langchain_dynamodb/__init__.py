@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from .layout import Sizes
 from .listing import SessionSummary
 from .messages import register_message_class
-from .repository import AsyncSessionRepository, ChatSession
+from .repository import AsyncSessionRepository
 from .schema import Index
+from .snapshot import ChatSession
 
 if TYPE_CHECKING:
     from .blocking import SessionRepository

@@ -21,8 +21,9 @@ from .errors import ChatHistoryError
 from .keys import Session
 from .layout import Sizes
 from .listing import KeyValue, SessionSummary
-from .repository import AsyncSessionRepository, ChatSession, ItemFormat
+from .repository import AsyncSessionRepository, ItemFormat
 from .schema import Index
+from .snapshot import ChatSession
 
 if TYPE_CHECKING:
     from typing_extensions import Self

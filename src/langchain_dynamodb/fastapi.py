@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
         f'langchain_dynamodb.fastapi needs {error.name}: pip install "langchain-dynamodb[fastapi]"', name=error.name
     ) from error
 
+from .arguments import check_count
 from .blocking import SessionRepository
 from .errors import ChatHistoryError, InvalidInputError, SettingsError
 from .etags import EntityTags, Preconditions, etag, parse_tags
@@ -31,7 +32,7 @@ from .history import DynamoDBChatMessageHistory
 from .keys import Session, is_utf8
 from .lifespan import session_lifespan
 from .problems import MEDIA_TYPE, Problem, problem, version_conflict
-from .repository import AsyncSessionRepository, check_count
+from .repository import AsyncSessionRepository
 
 __all__ = [
     "PROBLEM_RESPONSES",

@@ -12,12 +12,13 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables.config import var_child_runnable_config
 
+from .arguments import check_count
 from .blocking import run
 from .errors import InvalidInputError
 from .keys import Session
 from .layout import Sizes
 from .naming import check_session
-from .repository import AsyncSessionRepository, ItemFormat, check_count
+from .repository import AsyncSessionRepository, ItemFormat
 from .settings import ConnectionSettings
 
 if TYPE_CHECKING:

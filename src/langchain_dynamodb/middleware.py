@@ -14,12 +14,14 @@ from typing import Annotated, Any, Optional, cast
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
+from .arguments import check_count
 from .attempts import Patience
 from .blocking import SessionRepository, run
 from .errors import IdempotencyError, InvalidInputError, VersionConflictError
 from .keys import Session
 from .record import HistoryRecord, ids, is_changed, note, note_run, operation, stored_all
-from .repository import AsyncSessionRepository, ChatSession, check_count
+from .repository import AsyncSessionRepository
+from .snapshot import ChatSession
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic, which langgraph asks, wants
 
 from . import messages as codec
 from .errors import SettingsError
-from .repository import ChatSession
+from .snapshot import ChatSession
 
 
 class HistoryRecord(TypedDict):

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
 from . import messages as codec
 from . import plan
 from .appending import Appender
+from .arguments import check_count, check_ttl, metadata_changes, operation_ids
 from .attempts import check_expected, new_op
-from .attributes import check_own_name, check_own_size, own_attributes, to_python
+from .attributes import check_own_name, check_own_size, own_attributes
 from .cache import LRU
 from .community import CommunityWriter
 from .connection import Connection
 from .converting import Converter
 from .errors import InvalidInputError
-from .exact import short
 from .indexing import ensure_indexes
 from .keys import Session, SessionKey, session_key
-from .layout import METADATA, CommunityItem, Names, SessionItem, Sizes, check_names, check_sizes, check_sort_key_name
+from .layout import Names, SessionItem, Sizes, check_names, check_sizes, check_sort_key_name
 from .listing import KeyValue, Lister, Listing, SessionSummary
 from .naming import Named, named
-from .parsing import corrupt
-from .reading import Reader, Snapshot
+from .reading import Reader
 from .rewriting import Rewriter, check_metadata
 from .schema import Index, check_indexes
 from .settings import ConnectionSettings
+from .snapshot import ChatSession, chat_session
 from .steps import Steps
 from .table import Table
-from .values import Changes, from_attribute, moment, to_attribute
+from .values import Changes
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
@@ -46,23 +43,6 @@ KNOWN_SESSIONS = 1024  # session items remembered, so that an append needs no lo
 PAGE_CACHE_BYTES = 16 << 20
 
 ItemFormat = Literal["pages", "community"]
-
-
-class ChatSession(BaseModel):
-    """One consistent snapshot of a chat session. Version 0 and no messages: there is no such session."""
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_bytes="base64")
-
-    version: int
-    messages: list[SerializeAsAny[BaseMessage]]
-    message_count: int
-    """Messages stored in the session; `messages` may hold fewer when the read had a limit."""
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    expires_at: datetime | None = None
-    metadata: dict[str, Any] = {}
-    attributes: dict[str, Any] = {}
-    """Your own top-level attributes on the session item."""
 
 
 class AsyncSessionRepository:
@@ -180,7 +160,7 @@ class AsyncSessionRepository:
         check_count("history_size", history_size)
         lines = codec.encode_messages(messages)
         plan.check_size(lines, self._sizes)
-        op, ops = _operation(idempotency_key, lines)
+        op, ops = operation_ids(idempotency_key, lines)
         if attributes and not lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
@@ -211,7 +191,7 @@ class AsyncSessionRepository:
         check_count("unless_version", unless_version)
         key, _ = await self._named(session)
         snapshot = await self._reader.snapshot(key, limit, unless_version)
-        return None if snapshot is None else _chat_session(key, snapshot)
+        return None if snapshot is None else chat_session(key, snapshot)
 
     async def iter_messages(self, session: Session) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, with a few pages in memory at a time.
@@ -269,7 +249,7 @@ class AsyncSessionRepository:
         have. They stay until they are changed or the session is deleted.
         """
         check_count("expected_version", expected_version)
-        changes = _metadata_changes(metadata)
+        changes = metadata_changes(metadata)
         check_metadata({"M": {name: value for name, value in changes.items() if value is not None}}, self._sizes)
         key, own = await self._named(session, attributes)
         if self.item_format == "community" and (changes or attributes is None):
@@ -345,74 +325,6 @@ class AsyncSessionRepository:
         return item.version if item else 0
 
 
-LARGEST = 1 << 63  # above every count and version there can be
-
-
 def clock() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1000
-
-
-def check_ttl(ttl: object) -> None:
-    """Raise `InvalidInputError` unless `ttl` is None or a positive number of whole seconds."""
-    if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int) or not 0 < ttl < 10**10):
-        raise InvalidInputError(f"ttl={short(ttl)} must be a positive number of whole seconds, or None for no expiry")
-
-
-def check_count(option: str, value: object, *, optional: bool = True) -> None:
-    """Raise `InvalidInputError` unless `value` is a whole number from 0 on (or None, where that is allowed)."""
-    if value is None and optional:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST:
-        wanted = "a number from 0 on, or None" if optional else "a number from 0 on"
-        raise InvalidInputError(f"{option}={short(value)} must be {wanted}")
-
-
-def _operation(idempotency_key: str | None, lines: Sequence[bytes]) -> tuple[bytes, frozenset[bytes]]:
-    """Id of an append, and the ids to remember: a key is remembered together with a hash of its content."""
-    if idempotency_key is None:
-        op = new_op()
-        return op, frozenset([op])
-    if not isinstance(idempotency_key, str) or not idempotency_key:
-        raise InvalidInputError(f"idempotency_key={idempotency_key!r} must be a text that is not empty, or None")
-    op = hashlib.blake2b(idempotency_key.encode("utf-8", "surrogatepass"), digest_size=10).digest()
-    content = hashlib.blake2b(b"\n".join(lines), key=op, digest_size=9).digest()
-    return op, frozenset([op, content])
-
-
-def _metadata_changes(metadata: object) -> Changes:
-    if not isinstance(metadata, Mapping):
-        raise InvalidInputError(f"metadata {metadata!r:.80} must be a mapping of names to values")
-    stored = to_attribute(metadata, "metadata")["M"]
-    return {name: None if metadata[name] is None else value for name, value in stored.items()}
-
-
-def _chat_session(key: SessionKey, snapshot: Snapshot) -> ChatSession:
-    item, messages = snapshot
-    if item is None:
-        return ChatSession(version=0, messages=[], message_count=0)
-    if isinstance(item, CommunityItem):
-        return ChatSession(
-            version=item.version,
-            messages=messages,
-            message_count=len(item.natives),
-            expires_at=moment(item.expires),
-            attributes=to_python(item.own),
-        )
-    return ChatSession(
-        version=item.version,
-        messages=messages,
-        message_count=item.message_count,
-        created_at=moment(item.created / plan.MICROSECONDS),
-        updated_at=moment(item.updated / plan.MICROSECONDS),
-        expires_at=moment(item.expires),
-        metadata=_metadata(key, item),
-        attributes=to_python(item.own),
-    )
-
-
-def _metadata(key: SessionKey, item: SessionItem) -> dict[str, Any]:
-    try:
-        return from_attribute(item.metadata) if item.metadata else {}
-    except ValueError as error:
-        raise corrupt(str(key), METADATA, str(error)) from error
