@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,15 @@ def own_imports(module: str) -> set[str]:
 def test_every_module_has_its_place() -> None:
     """A module that is not in ORDER would escape the other tests."""
     assert sorted(modules()) == sorted(ORDER)
+
+
+@pytest.mark.once
+def test_every_module_is_explained() -> None:
+    """The table of docs/explanation.md names each module, and none that is not there."""
+    text = Path(__file__).parents[1].joinpath("docs", "explanation.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    public = {name.partition(".")[0] for name in ORDER if not name.startswith("_")}
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == public
 
 
 @pytest.mark.once
