@@ -25,6 +25,7 @@ ORDER = [
     "messages",
     "values",
     "keys",
+    "tenants",
     "layout",
     "cost",
     "attributes",

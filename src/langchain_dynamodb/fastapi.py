@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
-from urllib.parse import quote
+from typing import Annotated, Any
 
 try:
     from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response, WebSocket
@@ -32,6 +31,7 @@ from .keys import Session, is_utf8
 from .lifespan import session_lifespan
 from .problems import MEDIA_TYPE, Problem, problem, version_conflict
 from .repository import AsyncSessionRepository, check_count
+from .tenants import TenantKey, composite_key, tenant_key
 
 __all__ = [
     "PROBLEM_RESPONSES",
@@ -50,28 +50,7 @@ __all__ = [
     "tenant_key",
 ]
 
-TenantKey: TypeAlias = Callable[[str, str], Session]
-
 _log = logging.getLogger(__name__)
-
-
-def tenant_key(tenant: str, session_id: str) -> str:
-    """One key attribute from tenant and session id: the tenant, percent-encoded, then ``/`` and the id.
-
-    No two pairs share a key, since an encoded tenant holds no slash.
-    """
-    return f"{quote(tenant, safe=':@')}/{session_id}"
-
-
-def composite_key(
-    partition_key_name: str, sort_key_name: str, *, partition_prefix: str = "", sort_prefix: str = ""
-) -> TenantKey:
-    """Make keys for a table with two key attributes: the tenant is the partition, the session id the sort key."""
-
-    def key(tenant: str, session_id: str) -> Session:
-        return {partition_key_name: partition_prefix + tenant, sort_key_name: sort_prefix + session_id}
-
-    return key
 
 
 class SessionDependencies:
