@@ -350,6 +350,27 @@ def test_keys() -> None:
     assert composite_key("PK", "SK")("alice", "first") == {"PK": "alice", "SK": "first"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("PK", "PK"), "two key attributes"),  # all tenants would share their sessions
+        (("PK", ""), "key attribute name ''"),
+        (("PK", 7), "sort_key_name=7 must be a text"),
+        (("lc_version", "SK"), "choose another"),
+    ],
+)
+def test_names_that_no_table_has(arguments: Any, told: str) -> None:
+    """Refused when the key function is made."""
+    with pytest.raises(errors.InvalidInputError, match=told):
+        composite_key(*arguments)
+
+
+def test_a_prefix_that_is_no_text() -> None:
+    """Refused when the key function is made."""
+    with pytest.raises(errors.InvalidInputError, match="sort_prefix=None must be a text"):
+        composite_key("PK", "SK", sort_prefix=None)  # type: ignore[arg-type]
+
+
 def user(x_user: Annotated[str | None, Header()] = None) -> Any:
     """Who is logged in, as the tests say it."""
     return x_user
@@ -410,6 +431,21 @@ def test_nobody_shares_a_tenant(tenant: Any, open_sessions: Open, caplog: pytest
     assert "HTTPException(401)" in caplog.text
 
 
+@pytest.mark.parametrize("key", [lambda tenant, session_id: None, composite_key], ids=["None", "a function"])
+def test_a_key_function_that_makes_no_key(key: Any, open_sessions: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of the server, and not the client's to be told of."""
+    own = SessionDependencies(tenant=lambda: "alice", key=key)
+    router = APIRouter()
+
+    @router.get("/chats/{session_id}")
+    async def show(history: Any = Depends(own.history)) -> None: ...
+
+    with TestClient(application(open_sessions, router)) as client:
+        answer = client.get("/chats/first")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "it must return a session id" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["user/", "header"])
 def test_an_empty_id_is_refused(kind: str, open_sessions: Open) -> None:
     """It would otherwise be the id of one more session."""
@@ -424,12 +460,18 @@ def test_a_key_without_a_tenant_is_refused() -> None:
         SessionDependencies(key=composite_key("PK", "SK"))
 
 
+async def tenant_key_later(tenant: str, session_id: str) -> str:
+    """Make a key, but not at once."""
+    return tenant_key(tenant, session_id)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"session_id": "chat_id"}, r"session_id='chat_id'.*Path\(alias"),
         ({"tenant": Depends(lambda: "t")}, "tenant=.*not Depends of it"),
         ({"tenant": lambda: "t", "key": "PK"}, "key='PK'"),
+        ({"tenant": lambda: "t", "key": tenant_key_later}, "must not be async"),
         ({"history_size": "20"}, "history_size='20'"),
         ({"state": AsyncSessionRepository("T")}, "must be the name of a repository in session_lifespan"),
     ],

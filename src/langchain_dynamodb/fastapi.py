@@ -6,8 +6,9 @@ Needs the extra ``fastapi``. How to use it: docs/howto/fastapi.md.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 try:
@@ -85,6 +86,8 @@ class SessionDependencies:
         for name, function in (("tenant", tenant), ("key", key)):
             if not (function is None or callable(function)):
                 raise InvalidInputError(f"{name}={short(function)} must be a function (itself, not Depends of it)")
+        if inspect.iscoroutinefunction(key):
+            raise InvalidInputError(f"key={short(key)} must not be async: let tenant= wait for what it needs")
         check_count("history_size", history_size)
         if not isinstance(state, str):
             raise InvalidInputError(f"state={short(state)} must be the name of a repository in session_lifespan(...)")
@@ -147,7 +150,13 @@ def _tenant_key(source: Any, whose: Callable[..., Any], make: TenantKey) -> Call
             )
         if not isinstance(session_id, str) or not session_id or not is_utf8(session_id):
             raise InvalidInputError(f"session id {short(session_id)} must be a text (UTF-8) that is not empty")
-        return make(tenant, session_id)
+        made: object = make(tenant, session_id)
+        if not isinstance(made, (str, Mapping)):
+            raise SettingsError(
+                f"key= made {short(made)}: it must return a session id (a str) or a whole key (a mapping such as "
+                '{"PK": tenant, "SK": session_id}), as composite_key("PK", "SK") does'
+            )
+        return made
 
     return key
 
