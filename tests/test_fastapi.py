@@ -778,6 +778,21 @@ def test_a_web_socket_is_closed(open_sessions: Open) -> None:
         assert websocket.receive() == {"type": "websocket.close", "code": 1013, "reason": "session_busy"}
 
 
+def test_preconditions_of_a_web_socket(open_sessions: Open) -> None:
+    """The handshake is a request, whose headers mean the same."""
+    app = application(open_sessions)
+
+    @app.websocket("/live/{session_id}")
+    async def live(websocket: WebSocket, known: KnownVersion, expected: ExpectedVersion) -> None:
+        await websocket.accept()
+        await websocket.send_json([known, expected])
+
+    with TestClient(app) as client:
+        for headers, versions in (({}, [None, None]), ({"If-Match": '"7"'}, [None, 7])):
+            with client.websocket_connect("/live/s", headers=headers) as websocket:
+                assert websocket.receive_json() == versions
+
+
 # --- OpenAPI, imports ---
 
 

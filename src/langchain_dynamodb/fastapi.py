@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 try:
-    from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response, WebSocket
+    from fastapi import Depends, FastAPI, Header, HTTPException, Path, Response, WebSocket
     from fastapi.params import Depends as DependsParam
     from fastapi.params import Param
     from fastapi.params import Path as PathParam
@@ -177,13 +177,13 @@ _IF_NONE_MATCH = "ETags of what you have; answered with 304 while the session is
 
 def _expected_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
     async def expected_version(
-        request: Request,
+        connection: HTTPConnection,
         repository: AsyncSessionRepository = Depends(sessions),
         session: Any = Depends(key),
         if_match: str | None = Header(default=None, alias="If-Match", description=_IF_MATCH),
         if_none_match: str | None = Header(default=None, alias="If-None-Match", description=_UNLESS_EXISTS),
     ) -> int | None:
-        conditions = Preconditions(_tags(request, "If-Match"), _tags(request, "If-None-Match"))
+        conditions = Preconditions(_tags(connection, "If-Match"), _tags(connection, "If-None-Match"))
         if conditions == Preconditions(None, None):
             return None
         if conditions.version is not None:
@@ -198,12 +198,12 @@ def _expected_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> 
 
 def _known_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
     async def known_version(
-        request: Request,
+        connection: HTTPConnection,
         repository: AsyncSessionRepository = Depends(sessions),
         session: Any = Depends(key),
         if_none_match: str | None = Header(default=None, alias="If-None-Match", description=_IF_NONE_MATCH),
     ) -> int | None:
-        tags = _tags(request, "If-None-Match") or EntityTags()
+        tags = _tags(connection, "If-None-Match") or EntityTags()
         known = tags.strong | tags.weak
         if len(known) <= 1 and not tags.anything:
             return next(iter(known), None)
@@ -213,9 +213,9 @@ def _known_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Cal
     return known_version
 
 
-def _tags(request: Request, header: str) -> EntityTags | None:
+def _tags(connection: HTTPConnection, header: str) -> EntityTags | None:
     try:
-        return parse_tags(header, request.headers.getlist(header))
+        return parse_tags(header, connection.headers.getlist(header))
     except ValueError as error:
         raise ProblemError(Problem(400, "malformed_header", str(error))) from None
 
