@@ -620,6 +620,21 @@ def test_conflict(client: TestClient) -> None:
         }
 
 
+def test_why_a_condition_does_not_hold(client: TestClient) -> None:
+    """The answer does not tell to read again where that would change nothing."""
+    tag = client.post("/chats/s?text=a").headers["ETag"]
+    for headers, told in (
+        ({"If-Match": f"W/{tag}"}, "weak one"),
+        ({"If-None-Match": tag}, "what If-None-Match says"),
+        ({"If-Match": tag, "If-None-Match": f"W/{tag}"}, "what If-None-Match says"),
+        ({"If-Match": 'W/"7"'}, "has changed since you read it"),
+        ({"If-Match": 'W/"7"', "If-None-Match": tag}, "has changed since you read it"),
+    ):
+        answer = client.post("/chats/s?text=b", headers=headers)
+        assert (answer.status_code, headers, told in answer.json()["detail"]) == (412, headers, True)
+    assert "no such session" in client.post("/chats/absent?text=b", headers={"If-Match": "*"}).json()["detail"]
+
+
 def test_a_read_is_no_failed_precondition() -> None:
     """A conflict of `iter_messages` in a GET with If-None-Match is 409: the client's tag is not to blame."""
     assert raised(errors.VersionConflictError("x", expected=1, actual=2), {"If-None-Match": '"1"'}).status_code == 409

@@ -30,7 +30,7 @@ from .exact import short
 from .history import DynamoDBChatMessageHistory
 from .keys import Session, is_utf8
 from .lifespan import session_lifespan
-from .problems import MEDIA_TYPE, Problem, problem, version_conflict
+from .problems import MEDIA_TYPE, Problem, precondition_failed, problem
 from .repository import AsyncSessionRepository, check_count
 from .tenants import TenantKey, composite_key, tenant_key
 
@@ -190,7 +190,7 @@ def _expected_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> 
             return conditions.version
         version = (await repository.read(session, limit=0)).version
         if not conditions.hold(version):
-            raise ProblemError(version_conflict(version, status=412))
+            raise ProblemError(precondition_failed(conditions, version))
         return version
 
     return expected_version
