@@ -371,6 +371,14 @@ def test_a_prefix_that_is_no_text() -> None:
         composite_key("PK", "SK", sort_prefix=None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("key", [tenant_key, composite_key("PK", "SK")])
+@pytest.mark.parametrize("pair", [("", "a"), (None, "a"), (7, "a"), ("\ud800", "a"), ("a", None), ("a", "")], ids=ascii)
+def test_what_makes_no_key(key: Any, pair: Any) -> None:
+    """Nobody's sessions are not those of an empty tenant, and None is no id."""
+    with pytest.raises(errors.InvalidInputError, match=r"(tenant|session id) .* must be a text"):
+        key(*pair)
+
+
 def user(x_user: Annotated[str | None, Header()] = None) -> Any:
     """Who is logged in, as the tests say it."""
     return x_user

@@ -32,7 +32,7 @@ from .keys import Session, is_utf8
 from .lifespan import session_lifespan
 from .problems import MEDIA_TYPE, Problem, precondition_failed, problem
 from .repository import AsyncSessionRepository, check_count
-from .tenants import TenantKey, composite_key, tenant_key
+from .tenants import TenantKey, check_text, composite_key, tenant_key
 
 __all__ = [
     "PROBLEM_RESPONSES",
@@ -148,8 +148,7 @@ def _tenant_key(source: Any, whose: Callable[..., Any], make: TenantKey) -> Call
                 f"the tenant dependency returned {short(tenant)}: it must return a text that is not empty, or raise "
                 "HTTPException(401) where nobody is logged in"
             )
-        if not isinstance(session_id, str) or not session_id or not is_utf8(session_id):
-            raise InvalidInputError(f"session id {short(session_id)} must be a text (UTF-8) that is not empty")
+        check_text("session id", session_id)
         made: object = make(tenant, session_id)
         if not isinstance(made, (str, Mapping)):
             raise SettingsError(

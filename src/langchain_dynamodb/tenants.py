@@ -8,17 +8,25 @@ from urllib.parse import quote
 
 from .errors import InvalidInputError
 from .exact import short
-from .keys import Session, session_key
+from .keys import Session, is_utf8, session_key
 
 TenantKey: TypeAlias = Callable[[str, str], Session]
 """Makes a session's key from tenant and session id."""
 
 
+def check_text(name: str, value: object) -> None:
+    """Raise `InvalidInputError` unless the value is a text that can be stored, and not empty."""
+    if not isinstance(value, str) or not value or not is_utf8(value):
+        raise InvalidInputError(f"{name} {short(value)} must be a text (UTF-8) that is not empty")
+
+
 def tenant_key(tenant: str, session_id: str) -> str:
     """One key attribute from tenant and session id: the tenant, percent-encoded, then ``/`` and the id.
 
-    No two pairs share a key, since an encoded tenant holds no slash.
+    No two pairs share a key, since an encoded tenant holds no slash. Raises `InvalidInputError` for what is no text.
     """
+    check_text("tenant", tenant)
+    check_text("session id", session_id)
     return f"{quote(tenant, safe=':@')}/{session_id}"
 
 
@@ -45,6 +53,8 @@ def composite_key(
         )
 
     def key(tenant: str, session_id: str) -> Session:
+        check_text("tenant", tenant)
+        check_text("session id", session_id)
         return {partition_key_name: partition_prefix + tenant, sort_key_name: sort_prefix + session_id}
 
     session_key(key("tenant", "id"), "")  # refuses names that a key attribute cannot have
