@@ -221,13 +221,36 @@ async def test_the_bound_can_be_raised(make_repository: RepositoryFactory) -> No
 @pytest.mark.real_engine
 @pytest.mark.parametrize("count", [1, 20])
 async def test_a_value_the_index_cannot_take(make_repository: RepositoryFactory, count: int) -> None:
-    """DynamoDB's refusal is passed on; nothing of the append is stored, be it one update or many."""
+    """The error names it; nothing of the append is stored, be it one update or many."""
     sessions = make_repository(sizes=SMALL)
+    by_score = Index("by_score", hash_key="user", range_key="score", range_type="N")
+    await sessions.create_table(indexes=[Index("by_user", hash_key="user"), by_score])
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"user": 1}, "attribute 'user' is 1, .* index 'by_[a-z]+' it must be a text"),
+        ({"user": ""}, "attribute 'user' is '', .* a text that is not empty"),
+        ({"user": "u1", "score": "high"}, "attribute 'score' is 'high', .* index 'by_score' it must be a number"),
+    ]
+    for attributes, told in refused:
+        with pytest.raises(InvalidInputError, match=told):
+            await sessions.append("s", many(count, 300), attributes=attributes)
+        assert await scan(sessions) == []
+
+
+@pytest.mark.real_engine
+async def test_a_value_the_index_cannot_take_where_nobody_may_look(make_repository: RepositoryFactory) -> None:
+    """DynamoDB's refusal is passed on."""
+    sessions = make_repository()
     await sessions.create_table(indexes=[Index("by_user", hash_key="user")])
+
+    async def no_look(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "describe_table":
+            raise AccessDeniedError("no DescribeTable", code="AccessDeniedException")
+        return await proceed()
+
+    watch(sessions, Hooked, no_look)
     with pytest.raises(StorageError) as caught:
-        await sessions.append("s", many(count, 300), attributes={"user": 1})
+        await sessions.append("s", [human()], attributes={"user": 1})
     assert caught.value.code == "ValidationException"
-    assert await scan(sessions) == []
 
 
 # -- keys with further attributes ------------------------------------------------------------------------------

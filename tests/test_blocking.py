@@ -33,6 +33,15 @@ def members(kind: type) -> dict[str, list[tuple[str, Any, Any]]]:
     }
 
 
+@pytest.mark.parametrize(
+    "other", [None, "SessionTable", SessionRepository("SessionTable")], ids=lambda o: type(o).__name__
+)
+def test_over_something_else(other: Any) -> None:
+    """Refused there, and not at the first call."""
+    with pytest.raises(InvalidInputError, match="pass an AsyncSessionRepository"):
+        SessionRepository.over(other)
+
+
 def test_same_methods() -> None:
     """Both kinds of repository have the same methods with the same parameters and defaults."""
     assert members(SessionRepository) == members(AsyncSessionRepository)

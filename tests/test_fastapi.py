@@ -350,6 +350,35 @@ def test_keys() -> None:
     assert composite_key("PK", "SK")("alice", "first") == {"PK": "alice", "SK": "first"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("PK", "PK"), "two key attributes"),  # all tenants would share their sessions
+        (("PK", ""), "key attribute name ''"),
+        (("PK", 7), "sort_key_name=7 must be a text"),
+        (("lc_version", "SK"), "choose another"),
+    ],
+)
+def test_names_that_no_table_has(arguments: Any, told: str) -> None:
+    """Refused when the key function is made."""
+    with pytest.raises(errors.InvalidInputError, match=told):
+        composite_key(*arguments)
+
+
+def test_a_prefix_that_is_no_text() -> None:
+    """Refused when the key function is made."""
+    with pytest.raises(errors.InvalidInputError, match="sort_prefix=None must be a text"):
+        composite_key("PK", "SK", sort_prefix=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", [tenant_key, composite_key("PK", "SK")])
+@pytest.mark.parametrize("pair", [("", "a"), (None, "a"), (7, "a"), ("\ud800", "a"), ("a", None), ("a", "")], ids=ascii)
+def test_what_makes_no_key(key: Any, pair: Any) -> None:
+    """Nobody's sessions are not those of an empty tenant, and None is no id."""
+    with pytest.raises(errors.InvalidInputError, match=r"(tenant|session id) .* must be a text"):
+        key(*pair)
+
+
 def user(x_user: Annotated[str | None, Header()] = None) -> Any:
     """Who is logged in, as the tests say it."""
     return x_user
@@ -410,6 +439,21 @@ def test_nobody_shares_a_tenant(tenant: Any, open_sessions: Open, caplog: pytest
     assert "HTTPException(401)" in caplog.text
 
 
+@pytest.mark.parametrize("key", [lambda tenant, session_id: None, composite_key], ids=["None", "a function"])
+def test_a_key_function_that_makes_no_key(key: Any, open_sessions: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of the server, and not the client's to be told of."""
+    own = SessionDependencies(tenant=lambda: "alice", key=key)
+    router = APIRouter()
+
+    @router.get("/chats/{session_id}")
+    async def show(history: Any = Depends(own.history)) -> None: ...
+
+    with TestClient(application(open_sessions, router)) as client:
+        answer = client.get("/chats/first")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "it must return a session id" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["user/", "header"])
 def test_an_empty_id_is_refused(kind: str, open_sessions: Open) -> None:
     """It would otherwise be the id of one more session."""
@@ -424,12 +468,18 @@ def test_a_key_without_a_tenant_is_refused() -> None:
         SessionDependencies(key=composite_key("PK", "SK"))
 
 
+async def tenant_key_later(tenant: str, session_id: str) -> str:
+    """Make a key, but not at once."""
+    return tenant_key(tenant, session_id)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"session_id": "chat_id"}, r"session_id='chat_id'.*Path\(alias"),
         ({"tenant": Depends(lambda: "t")}, "tenant=.*not Depends of it"),
         ({"tenant": lambda: "t", "key": "PK"}, "key='PK'"),
+        ({"tenant": lambda: "t", "key": tenant_key_later}, "must not be async"),
         ({"history_size": "20"}, "history_size='20'"),
         ({"state": AsyncSessionRepository("T")}, "must be the name of a repository in session_lifespan"),
     ],
@@ -576,6 +626,21 @@ def test_conflict(client: TestClient) -> None:
             "current_version": int(current.strip('"')),
             "expected_version": 1,
         }
+
+
+def test_why_a_condition_does_not_hold(client: TestClient) -> None:
+    """The answer does not tell to read again where that would change nothing."""
+    tag = client.post("/chats/s?text=a").headers["ETag"]
+    for headers, told in (
+        ({"If-Match": f"W/{tag}"}, "weak one"),
+        ({"If-None-Match": tag}, "what If-None-Match says"),
+        ({"If-Match": tag, "If-None-Match": f"W/{tag}"}, "what If-None-Match says"),
+        ({"If-Match": 'W/"7"'}, "has changed since you read it"),
+        ({"If-Match": 'W/"7"', "If-None-Match": tag}, "has changed since you read it"),
+    ):
+        answer = client.post("/chats/s?text=b", headers=headers)
+        assert (answer.status_code, headers, told in answer.json()["detail"]) == (412, headers, True)
+    assert "no such session" in client.post("/chats/absent?text=b", headers={"If-Match": "*"}).json()["detail"]
 
 
 def test_a_read_is_no_failed_precondition() -> None:
@@ -734,6 +799,21 @@ def test_a_web_socket_is_closed(open_sessions: Open) -> None:
     with TestClient(app) as client, client.websocket_connect("/live/s") as websocket:
         assert websocket.receive_json() == ["hi"]
         assert websocket.receive() == {"type": "websocket.close", "code": 1013, "reason": "session_busy"}
+
+
+def test_preconditions_of_a_web_socket(open_sessions: Open) -> None:
+    """The handshake is a request, whose headers mean the same."""
+    app = application(open_sessions)
+
+    @app.websocket("/live/{session_id}")
+    async def live(websocket: WebSocket, known: KnownVersion, expected: ExpectedVersion) -> None:
+        await websocket.accept()
+        await websocket.send_json([known, expected])
+
+    with TestClient(app) as client:
+        for headers, versions in (({}, [None, None]), ({"If-Match": '"7"'}, [None, 7])):
+            with client.websocket_connect("/live/s", headers=headers) as websocket:
+                assert websocket.receive_json() == versions
 
 
 # --- OpenAPI, imports ---

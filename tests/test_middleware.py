@@ -397,6 +397,24 @@ async def test_a_failed_append_is_repeated_exactly(sessions: AsyncSessionReposit
     assert len(agent.asked) == 1
 
 
+async def test_a_failed_append_is_made_good_by_the_next_run(sessions: AsyncSessionRepository) -> None:
+    """With a conflict too: the thread has the messages, and then those that others wrote meanwhile."""
+    script = [call("interfere"), "two", "three"]
+    agent = Agent(
+        sessions,
+        script,
+        tools=[_interfering(sessions)],
+        checkpointer=InMemorySaver(),
+        options={"if_unchanged": True},
+    )
+    with pytest.raises(VersionConflictError):
+        await agent.run("1")
+    assert await stored(sessions) == ["human: interfering"]
+    await agent.run("3")
+    assert agent.asked[-1] == ["interfering", "1", "calling interfere", "done", "two", "3"]
+    assert [line.partition(" ")[2] for line in await stored(sessions)] == [*agent.asked[-1], "three"]
+
+
 async def test_a_repeated_append_does_not_bring_back_what_was_removed(sessions: AsyncSessionRepository) -> None:
     """Its idempotency key says that it was done, even where the messages are gone."""
     agent = Agent(sessions, ["one"], checkpointer=InMemorySaver())

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from langchain_core.messages import BaseMessage
 
-from .errors import ChatHistoryError
+from .errors import ChatHistoryError, InvalidInputError
+from .exact import short
 from .keys import Session
 from .layout import Sizes
 from .listing import KeyValue, SessionSummary
@@ -192,7 +193,12 @@ class SessionRepository:
 
     @classmethod
     def over(cls, repository: AsyncSessionRepository) -> Self:
-        """Make a facade over a repository, which it shares with asynchronous callers; closing one closes both."""
+        """Make a facade over a repository, which it shares with asynchronous callers; closing one closes both.
+
+        Raises `InvalidInputError` for what is none.
+        """
+        if not isinstance(repository, AsyncSessionRepository):
+            raise InvalidInputError(f"SessionRepository.over({short(repository)}): pass an AsyncSessionRepository")
         self = cls.__new__(cls)
         self._repository = repository
         return self

@@ -32,7 +32,7 @@ class ChatHistoryError(Exception):
 
 
 class InvalidInputError(ChatHistoryError, ValueError):
-    """An argument cannot be used; the message names its value and the fix. Nothing was sent."""
+    """An argument cannot be used; the message names its value and the fix. Nothing was written."""
 
 
 class InvalidCursorError(InvalidInputError):

@@ -86,6 +86,10 @@ class Preconditions:
             return next(iter(self.match.strong))
         return None
 
+    def are_weak(self, version: int) -> bool:
+        """Whether ``If-Match``, which compares strongly, has no more than a weak tag of this version."""
+        return self.match is not None and version in self.match.weak and version not in self.match.strong
+
     def hold(self, version: int) -> bool:
         """Whether the change may happen at this version."""
         if self.match is not None and not self.match.match(version, weakly=False):

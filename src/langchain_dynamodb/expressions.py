@@ -22,6 +22,8 @@ class Expression:
         self._values: dict[str, AttributeValue] = {}
         self._clauses: dict[str, list[str]] = {}
         self._conditions: list[str] = []
+        self.values_set: dict[str, AttributeValue] = {}
+        """What attributes are SET to, but for expressions."""
         self.once = False
         """The request must not be sent again while an earlier copy may be on its way: see `conditions`."""
 
@@ -37,6 +39,7 @@ class Expression:
 
     def set(self, attribute: str, value: AttributeValue) -> None:
         """SET the attribute to a value."""
+        self.values_set[attribute] = value
         self._clause("SET", f"{self.name(attribute)} = {self.value(value)}")
 
     def assign(self, attribute: str, expression: str) -> None:

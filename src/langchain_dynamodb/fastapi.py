@@ -5,19 +5,16 @@ Needs the extra ``fastapi``. How to use it: docs/howto/fastapi.md.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
-from urllib.parse import quote
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 try:
-    from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response, WebSocket
+    from fastapi import Depends, Header, Path, Response
     from fastapi.params import Depends as DependsParam
     from fastapi.params import Param
     from fastapi.params import Path as PathParam
     from fastapi.requests import HTTPConnection
-    from fastapi.responses import JSONResponse
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f'langchain_dynamodb.fastapi needs {error.name}: pip install "langchain-dynamodb[fastapi]"', name=error.name
@@ -25,14 +22,16 @@ except ModuleNotFoundError as error:
 
 from .arguments import check_count
 from .blocking import SessionRepository
-from .errors import ChatHistoryError, InvalidInputError, SettingsError
+from .errors import InvalidInputError, SettingsError
 from .etags import EntityTags, Preconditions, etag, parse_tags
 from .exact import short
+from .handlers import PROBLEM_RESPONSES, ProblemError, install_error_handlers
 from .history import DynamoDBChatMessageHistory
 from .keys import Session, is_utf8
 from .lifespan import session_lifespan
-from .problems import MEDIA_TYPE, Problem, problem, version_conflict
+from .problems import Problem, precondition_failed
 from .repository import AsyncSessionRepository
+from .tenants import TenantKey, check_text, composite_key, tenant_key
 
 __all__ = [
     "PROBLEM_RESPONSES",
@@ -50,29 +49,6 @@ __all__ = [
     "session_lifespan",
     "tenant_key",
 ]
-
-TenantKey: TypeAlias = Callable[[str, str], Session]
-
-_log = logging.getLogger(__name__)
-
-
-def tenant_key(tenant: str, session_id: str) -> str:
-    """One key attribute from tenant and session id: the tenant, percent-encoded, then ``/`` and the id.
-
-    No two pairs share a key, since an encoded tenant holds no slash.
-    """
-    return f"{quote(tenant, safe=':@')}/{session_id}"
-
-
-def composite_key(
-    partition_key_name: str, sort_key_name: str, *, partition_prefix: str = "", sort_prefix: str = ""
-) -> TenantKey:
-    """Make keys for a table with two key attributes: the tenant is the partition, the session id the sort key."""
-
-    def key(tenant: str, session_id: str) -> Session:
-        return {partition_key_name: partition_prefix + tenant, sort_key_name: sort_prefix + session_id}
-
-    return key
 
 
 class SessionDependencies:
@@ -107,6 +83,8 @@ class SessionDependencies:
         for name, function in (("tenant", tenant), ("key", key)):
             if not (function is None or callable(function)):
                 raise InvalidInputError(f"{name}={short(function)} must be a function (itself, not Depends of it)")
+        if inspect.iscoroutinefunction(key):
+            raise InvalidInputError(f"key={short(key)} must not be async: let tenant= wait for what it needs")
         check_count("history_size", history_size)
         if not isinstance(state, str):
             raise InvalidInputError(f"state={short(state)} must be the name of a repository in session_lifespan(...)")
@@ -167,9 +145,14 @@ def _tenant_key(source: Any, whose: Callable[..., Any], make: TenantKey) -> Call
                 f"the tenant dependency returned {short(tenant)}: it must return a text that is not empty, or raise "
                 "HTTPException(401) where nobody is logged in"
             )
-        if not isinstance(session_id, str) or not session_id or not is_utf8(session_id):
-            raise InvalidInputError(f"session id {short(session_id)} must be a text (UTF-8) that is not empty")
-        return make(tenant, session_id)
+        check_text("session id", session_id)
+        made: object = make(tenant, session_id)
+        if not isinstance(made, (str, Mapping)):
+            raise SettingsError(
+                f"key= made {short(made)}: it must return a session id (a str) or a whole key (a mapping such as "
+                '{"PK": tenant, "SK": session_id}), as composite_key("PK", "SK") does'
+            )
+        return made
 
     return key
 
@@ -190,20 +173,20 @@ _IF_NONE_MATCH = "ETags of what you have; answered with 304 while the session is
 
 def _expected_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
     async def expected_version(
-        request: Request,
+        connection: HTTPConnection,
         repository: AsyncSessionRepository = Depends(sessions),
         session: Any = Depends(key),
         if_match: str | None = Header(default=None, alias="If-Match", description=_IF_MATCH),
         if_none_match: str | None = Header(default=None, alias="If-None-Match", description=_UNLESS_EXISTS),
     ) -> int | None:
-        conditions = Preconditions(_tags(request, "If-Match"), _tags(request, "If-None-Match"))
+        conditions = Preconditions(_tags(connection, "If-Match"), _tags(connection, "If-None-Match"))
         if conditions == Preconditions(None, None):
             return None
         if conditions.version is not None:
             return conditions.version
         version = (await repository.read(session, limit=0)).version
         if not conditions.hold(version):
-            raise ProblemError(version_conflict(version, status=412))
+            raise ProblemError(precondition_failed(conditions, version))
         return version
 
     return expected_version
@@ -211,12 +194,12 @@ def _expected_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> 
 
 def _known_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
     async def known_version(
-        request: Request,
+        connection: HTTPConnection,
         repository: AsyncSessionRepository = Depends(sessions),
         session: Any = Depends(key),
         if_none_match: str | None = Header(default=None, alias="If-None-Match", description=_IF_NONE_MATCH),
     ) -> int | None:
-        tags = _tags(request, "If-None-Match") or EntityTags()
+        tags = _tags(connection, "If-None-Match") or EntityTags()
         known = tags.strong | tags.weak
         if len(known) <= 1 and not tags.anything:
             return next(iter(known), None)
@@ -226,9 +209,9 @@ def _known_version(sessions: Callable[..., Any], key: Callable[..., Any]) -> Cal
     return known_version
 
 
-def _tags(request: Request, header: str) -> EntityTags | None:
+def _tags(connection: HTTPConnection, header: str) -> EntityTags | None:
     try:
-        return parse_tags(header, request.headers.getlist(header))
+        return parse_tags(header, connection.headers.getlist(header))
     except ValueError as error:
         raise ProblemError(Problem(400, "malformed_header", str(error))) from None
 
@@ -237,69 +220,6 @@ def not_modified(version: int | None) -> Response:
     """Answer 304: the client's copy, which is of this version, is still the session."""
     return Response(status_code=304, headers={} if version is None else {"ETag": etag(version)})
 
-
-class ProblemError(HTTPException):
-    """What the dependencies answer a request with; FastAPI knows it without the handlers below too."""
-
-    def __init__(self, told: Problem) -> None:
-        super().__init__(told.status, told.detail, dict(told.headers))
-        self.problem = told
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer errors of this package with their status and a problem document (docs/howto/fastapi.md has the table).
-
-    Those that are the server's own go to the log ``langchain_dynamodb.fastapi``, and no detail of them to the client.
-    """
-    if not hasattr(app, "add_exception_handler"):
-        raise InvalidInputError(f"install_error_handlers({short(app)}): pass the FastAPI application, not a router")
-    app.add_exception_handler(ChatHistoryError, _answer)
-    app.add_exception_handler(ProblemError, _answer)
-
-
-async def _answer(connection: Any, error: Exception) -> Any:  # of a request or of a WebSocket
-    if isinstance(error, ProblemError):
-        told = error.problem
-    else:
-        assert isinstance(error, ChatHistoryError)
-        told = problem(error, conditional=_is_conditional_change(connection))
-    if told.status >= 500:
-        where = f"{connection.scope['type']} {connection.url.path}"
-        _log.log(logging.ERROR if told.status == 500 else logging.WARNING, "%s failed", where, exc_info=error)
-    if isinstance(connection, WebSocket):
-        with contextlib.suppress(RuntimeError):  # closed already
-            await connection.close(1013 if told.status == 503 else 1011, told.code)
-        return None
-    return JSONResponse(told.document, told.status, dict(told.headers), MEDIA_TYPE)
-
-
-def _is_conditional_change(connection: HTTPConnection) -> bool:
-    changes = connection.scope.get("method") not in ("GET", "HEAD")
-    return changes and ("if-match" in connection.headers or "if-none-match" in connection.headers)
-
-
-_DOCUMENT = {
-    "type": "object",
-    "properties": {
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "current_version": {"type": "integer"},
-    },
-    "required": ["title", "status", "detail", "code"],
-}
-
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _DOCUMENT}}}
-    for status, description in {
-        409: "The session is at another version",
-        412: "The session does not meet If-Match or If-None-Match",
-        413: "A message is too large",
-        503: "Busy or throttled: try again",
-    }.items()
-}
-"""For ``FastAPI(responses=PROBLEM_RESPONSES)``, so that the OpenAPI document tells of them."""
 
 _plain = SessionDependencies()
 

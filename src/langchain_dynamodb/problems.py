@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 from . import errors
-from .etags import etag
+from .etags import Preconditions, etag
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}  # seconds; the SDK and the repository have waited before they gave up
@@ -64,6 +64,17 @@ def version_conflict(actual: int, expected: int | None = None, *, status: int) -
         told = "The session has changed since you read it: read it again, then repeat the change."
     more = {"current_version": actual} | ({} if expected is None else {"expected_version": expected})
     return Problem(status, "version_conflict", told, {"ETag": etag(actual)}, more)
+
+
+def precondition_failed(conditions: Preconditions, version: int) -> Problem:
+    """The session is at a version at which the request's conditions do not hold."""
+    told = version_conflict(version, status=412)
+    if version and conditions.are_weak(version):
+        weak = "If-Match has the session's ETag as a weak one (W/), which allows no change: send it as the server made"
+        return replace(told, detail=f"{weak} it. A proxy that compresses answers may have made it weak.")
+    if version and (conditions.match is None or conditions.match.match(version, weakly=False)):
+        return replace(told, detail="The session is what If-None-Match says it must not be.")
+    return told
 
 
 def _invalid(error: errors.InvalidInputError) -> Problem:

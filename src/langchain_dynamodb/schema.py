@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from . import layout
-from .attributes import check_own_name
+from .attributes import check_own_name, to_python
 from .errors import InvalidInputError
 from .exact import short
 from .keys import RESERVED_PREFIX
 from .layout import Names
+from .values import Item
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
 
 NON_KEY_ATTRIBUTES = 20  # DynamoDB's limit for one index
+_TAKEN = {"S": "a text that is not empty", "N": "a number", "B": "bytes that are not empty"}
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _SUMMARY = (
     layout.VERSION,
@@ -165,6 +167,17 @@ class Schema:
     def described(self) -> str:
         """The key attributes, for a message."""
         return ", ".join(f"{name} ({kind})" for name, kind in self.keys.items())
+
+    def misfit(self, values: Item) -> str | None:
+        """Which of an item's attributes an index cannot have as a key, for a message."""
+        for index, schema in self.indexes.items():
+            for name, kind in schema.keys.items():
+                if name in values and not values[name].get(kind):
+                    return (
+                        f"attribute {name!r} is {short(to_python(values)[name])}, and as a key of index {index!r} it "
+                        f"must be {_TAKEN[kind]}: pass such a value, or None to leave the session out of the index"
+                    )
+        return None
 
     def own_names(self, names: Names) -> frozenset[str]:
         """The attributes of the user's own that its indexes name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from .connection import Connection
 from .errors import (
     AccessDeniedError,
     CorruptSessionError,
+    InvalidInputError,
     OutcomeUnknownError,
     SettingsError,
     StorageError,
@@ -69,7 +71,8 @@ class Table:
     async def update(self, key: SessionKey, expression: Expression) -> SessionItem | CommunityItem | None:
         """A conditional UpdateItem; returns the new item.
 
-        Raises `Refused`, and `CorruptSessionError` where the item is so damaged that it cannot be updated.
+        Raises `Refused`, `CorruptSessionError` where the item is so damaged that it cannot be updated, and
+        `InvalidInputError` for a value that an index cannot have as a key.
         """
         request = {"Key": key.item, "ReturnValues": "ALL_NEW", **_EXPLAIN, **expression.request()}
         try:
@@ -79,6 +82,7 @@ class Table:
         except StorageError as error:
             if error.code == "ValidationException":  # an attribute of the wrong type, say
                 await self.get(key)
+                await self._check_index_keys(expression)
             raise
         try:
             return self._parsed(response["Attributes"], key)
@@ -295,6 +299,11 @@ class Table:
         except StorageError:
             pass
         return None
+
+    async def _check_index_keys(self, refused: Expression) -> None:
+        with contextlib.suppress(StorageError):  # the engine's own words must do
+            if wrong := (await self.schema(lambda known: bool(known.keys))).misfit(refused.values_set):
+                raise InvalidInputError(wrong)
 
     def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
         return parse_item(raw, self.names, str(key), key.item) if raw else None
