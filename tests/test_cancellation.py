@@ -206,7 +206,8 @@ async def test_first_call(make_repository: RepositoryFactory, steps: int) -> Non
     texts = await state(repository)
     assert {"1", "3"} <= set(texts)
     assert len(texts) == len(set(texts))
-    assert [place[0] for place in connection_module._clients] == [asyncio.get_running_loop()]
+    # Other tests' synchronous facades may have left clients of the background loop.
+    assert [place[0] for place in connection_module._clients].count(asyncio.get_running_loop()) == 1
     assert tasks() == set()
 
 

@@ -1,4 +1,7 @@
-"""What DynamoDB bills and what goes over the wire: counted by DynamoDB Local, failed conditions included."""
+"""What goes over the wire, and what DynamoDB bills for it: counted by DynamoDB Local, failed conditions included.
+
+Requests and bytes are the same on every engine; moto counts a unit for any write.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,10 @@ from langchain_dynamodb import AsyncSessionRepository, Index
 from langchain_dynamodb.connection import Connection
 from support import Meter, watch
 
-pytestmark = pytest.mark.dynamodb_local_only
-
 TURNS = 1000
 
 
+@pytest.mark.dynamodb_local_only
 async def test_a_thousand_turns_cost_the_same_all_along(make_repository: RepositoryFactory) -> None:
     """1.2 KB turns: write units and requests a turn, flat; then full reads and windows, cold and warm."""
     writer: AsyncSessionRepository = make_repository()
@@ -70,6 +72,7 @@ async def test_a_thousand_turns_cost_the_same_all_along(make_repository: Reposit
 
 
 @pytest.mark.once
+@pytest.mark.dynamodb_local_only
 async def test_what_an_index_adds(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
     """Nothing for sessions that are not in it; one write unit a turn, or two where its order changes; no request."""
     plain, turns = {}, 60
@@ -128,6 +131,7 @@ async def cost_of_turns(repository: AsyncSessionRepository, turns: Iterable[list
     return PerTurn(*(number / count for number in numbers))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("kind", "bounds"),
     [
@@ -148,6 +152,24 @@ async def test_turns_of_every_size_stay_within_bounds(
     assert cost.received <= bounds.received
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("kind", ["1.2 KB", "6 KB"])
+async def test_the_turns_of_a_chat_read_one_item(make_repository: RepositoryFactory, kind: str) -> None:
+    """Read, append, read, append: each read is one request, also after an append that cut a page."""
+    repository = make_repository()
+    meter: Meter = watch(repository, Meter)
+    messages: list[BaseMessage] = []
+    for batch in conversation(kind, 30):
+        assert (await repository.read("s")).messages == messages
+        await repository.append("s", batch)
+        messages += batch
+    pages = meter.requests.pop("put_item")
+    assert pages >= 3
+    assert meter.requests == {"get_item": 30, "update_item": 30}
+    assert (await make_repository().read("s")).messages == messages
+
+
+@pytest.mark.dynamodb_local_only
 async def test_turns_cost_the_same_in_a_session_of_thousands(make_repository: RepositoryFactory) -> None:
     """The same 100 turns, from the start and after 5,000 others: units, requests and bytes of a turn do not grow."""
     young = await cost_of_turns(make_repository(), conversation("1.2 KB", 100))

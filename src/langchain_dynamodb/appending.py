@@ -183,10 +183,12 @@ class Appender:
         kept = await self._without_old_pages(key, item, wish)
         new = replace(plan.appended(kept, layout, wish, now, times), floor=item.first_page)
         try:
-            return await self.steps.swing(key, item, new, wish.own)
+            committed = await self.steps.swing(key, item, new, wish.own)
         except Refused as refused:
             await self.steps.discard_unreachable(key, item, [page.number], refused)
             raise
+        self.reader.remember(key, committed, page)
+        return committed
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, wish: Append, layout: Layout) -> SessionItem:
         """Rule 3: declare an intent, put the pages, commit."""

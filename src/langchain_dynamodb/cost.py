@@ -70,24 +70,24 @@ def session_usage(
             tail += 1
         else:
             fits = cost <= room  # else the turn joins the page
-            for page in _pages(tail if fits else tail + 1, entry, sizes):
-                writes += math.ceil((key_bytes + page) / 1024)
-                page_reads += 0.5 * math.ceil((key_bytes + page) / 4096)
-                paged += key_bytes + page
+            count, page = _pages(tail if fits else tail + 1, entry, sizes)
+            writes += count * math.ceil((key_bytes + page) / 1024)
+            page_reads += count * 0.5 * math.ceil((key_bytes + page) / 4096)
+            paged += count * (key_bytes + page)
             tail, ops = int(fits), tail
         item = key_bytes + NUMBERS_BYTES + tail * (entry + ENTRY_BYTES) + ops * OP_BYTES + (PAGED_BYTES if paged else 0)
         writes += math.ceil(max(before, item) / 1024)
     return Usage(writes, reads, item + paged)
 
 
-def _pages(turns: int, entry: float, sizes: Sizes) -> list[float]:
-    """Bytes, without the session's key, of the pages that hold so many turns."""
+def _pages(turns: int, entry: float, sizes: Sizes) -> tuple[int, float]:
+    """The number of pages that hold so many turns, and the bytes of each without the session's key."""
     data = entry if turns == 1 else PAGE_RATIO * entry * turns
     count = math.ceil(data / sizes.page)
-    return [PAGE_BYTES + OP_BYTES * turns + data / count] * count
+    return count, PAGE_BYTES + OP_BYTES * turns + data / count
 
 
-def _number(low: float, high: float = math.inf, *, whole: bool = True) -> type:
+def _number(low: int, high: int, *, whole: bool = True) -> type:
     def parse(text: str) -> float:
         try:
             value = int(text) if whole else float(text)
@@ -95,8 +95,7 @@ def _number(low: float, high: float = math.inf, *, whole: bool = True) -> type:
             value = math.nan
         if not low <= value <= high:
             kind = "a whole number" if whole else "a number"
-            bounds = f"from {low:g} to {high:g}" if high < math.inf else f"from {low:g} on"
-            raise argparse.ArgumentTypeError(f"{text!r} must be {kind} {bounds}")
+            raise argparse.ArgumentTypeError(f"{text!r} must be {kind} from {low:,} to {high:,}")
         return value
 
     return parse  # type: ignore[return-value]
@@ -106,9 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print what so many sessions cost."""
     parser = argparse.ArgumentParser(prog="python -m langchain_dynamodb.cost", description="What chat sessions cost.")
     parser.add_argument("--turns", type=_number(1, 10**7), required=True, help="turns of a session")
-    parser.add_argument("--turn-bytes", type=_number(1), default=1200, help="bytes of a turn as JSON (default 1200)")
-    parser.add_argument("--stored-bytes", type=_number(1), help="bytes of a turn as stored, if you know them")
-    parser.add_argument("--users", type=_number(1), default=1, help="sessions of that length (default 1)")
+    parser.add_argument(
+        "--turn-bytes", type=_number(1, 10**8), default=1200, help="bytes of a turn as JSON (default 1200)"
+    )
+    parser.add_argument("--stored-bytes", type=_number(1, 10**8), help="bytes of a turn as stored, if you know them")
+    parser.add_argument("--users", type=_number(1, 10**12), default=1, help="sessions of that length (default 1)")
     parser.add_argument(
         "--cold-reads",
         type=_number(0, 1, whole=False),
@@ -117,13 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--write-price",
-        type=_number(0, whole=False),
+        type=_number(0, 10**6, whole=False),
         default=DOLLARS_PER_MILLION_WRITE_UNITS,
         help="dollars for a million write units (default %(default)s)",
     )
     parser.add_argument(
         "--read-price",
-        type=_number(0, whole=False),
+        type=_number(0, 10**6, whole=False),
         default=DOLLARS_PER_MILLION_READ_UNITS,
         help="dollars for a million read units (default %(default)s)",
     )

@@ -231,6 +231,11 @@ class Reader:
             self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
         return lines
 
+    def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
+        """Keep a page that has just been committed: the next turn need not fetch it."""
+        kept = LoadedPage(replace(page, ops=frozenset()))
+        self.cache.put((key, item.generation, page.number), kept, PAGE_OVERHEAD + len(page.data))
+
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
         previous: Page | None = None
         parts: list[bytes] = []
