@@ -145,13 +145,17 @@ def test_two_tabs_conflict(new_page: NewPage, address: str) -> None:
     first.get_by_role("button", name="Rename").click()
     first.get_by_label("New title").fill("Late")
     first.keyboard.press("Enter")
-    expect(notice).to_contain_text("Nothing was changed")
+    expect(notice).to_contain_text("Rename has kept your title.")
     first.get_by_role("button", name="Reload the chat").click()
     expect(notice).to_be_hidden()
     shows(first, ["I am Ann", HELLO, "What is my name?", "Your name is Ann."])
     expect(first.get_by_label("Your question")).to_have_value("my late question")
     first.get_by_label("Your question").press("Enter")
     answered(first, "You said: my late question That was thing number 3 you told me; the first was: I am Ann")
+    first.get_by_role("button", name="Rename").click()
+    expect(first.get_by_label("New title")).to_have_value("Late")
+    first.keyboard.press("Enter")
+    expect(first.get_by_role("heading", level=1)).to_have_text("Late")
 
 
 def test_users_see_their_own_chats_only(new_page: NewPage) -> None:

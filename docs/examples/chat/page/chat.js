@@ -574,8 +574,11 @@ document.querySelector(".skip").addEventListener("click", (event) => (event.prev
 for (const close of document.querySelectorAll("[data-close]")) {
   close.addEventListener("click", () => close.closest("dialog").close());
 }
+const titles = new Map(); // titles that were not stored, by the id of their chat
+
 $("rename").addEventListener("click", () => {
-  $("new-title").value = current.title;
+  $("new-title").value = titles.get(current.id) ?? current.title;
+  titles.delete(current.id);
   $("rename-dialog").showModal();
   $("new-title").select();
 });
@@ -585,14 +588,14 @@ $("delete").addEventListener("click", () => {
 });
 
 /** Do what a dialog asks for, with the version that is on the screen. */
-async function change(chat, action) {
+async function change(chat, action, refused = "Nothing was changed.") {
   hideNotice();
   try {
     await action(chat);
     refresh();
   } catch (error) {
-    if (error.conflict) chat.conflict("Nothing was changed.");
-    else explain(error, () => change(chat, action));
+    if (error.conflict) chat.conflict(refused);
+    else explain(error, () => change(chat, action, refused));
   }
 }
 
@@ -601,12 +604,15 @@ $("rename-dialog").addEventListener("submit", (event) => {
   const title = $("new-title").value.trim();
   if (!title) return;
   $("rename-dialog").close();
-  change(current, async (chat) => {
+  titles.set(current.id, title);
+  const rename = async (chat) => {
     const response = await call("PATCH", chat.path, { version: chat.version, body: { title } });
     Object.assign(chat, { title, version: (await response.json()).version });
+    titles.delete(chat.id);
     own.set(chat.id, chat);
     show();
-  });
+  };
+  change(current, rename, "Rename has kept your title.");
 });
 $("delete-dialog").addEventListener("submit", (event) => {
   event.preventDefault();
