@@ -106,7 +106,7 @@ def shows(page: Page, expected: list[str]) -> None:
 def answered(page: Page, text: str) -> None:
     """Wait until the last message is this answer, and complete."""
     expect(page.locator(".message").last.locator(".text")).to_have_text(text)
-    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
 def test_a_chat_is_kept(new_page: NewPage) -> None:
@@ -263,6 +263,35 @@ def test_a_refused_question_waits_in_its_chat(new_page: NewPage) -> None:
     page.get_by_role("button", name="Open it").click()
     answered(page, HELLO)
     expect(page.get_by_label("Your question")).to_have_value("What is my name?")
+
+
+def test_what_is_typed_outlives_a_reload(new_page: NewPage) -> None:
+    """A draft, and a refused question that waits in another chat; what was sent does not come back."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    page.reload()
+    answered(page, HELLO)
+    question = page.get_by_label("Your question")
+    expect(question).to_have_value("")
+    held: list[Route] = []
+    page.route("**/turns", lambda route: held.append(route), times=1)
+    ask(page, "What is my name?")
+    page.get_by_role("button", name="New chat").click()
+    held.pop().fulfill(status=412, json={})
+    expect(page.get_by_role("alert")).to_contain_text("changed in another tab")
+    question.fill("a draft")
+    page.reload()
+    expect(question).to_have_value("a draft")
+    question.fill("")
+    page.get_by_role("link", name="I am Ann").click()
+    expect(question).to_have_value("What is my name?")
+    answered(page, HELLO)
+    question.press("Enter")
+    answered(page, "Your name is Ann.")
+    page.reload()
+    answered(page, "Your name is Ann.")
+    expect(question).to_have_value("")
 
 
 def test_show_earlier_messages(new_page: NewPage, engine: TestEngine) -> None:
@@ -620,6 +649,35 @@ def test_a_server_that_is_down(new_page: NewPage) -> None:
     page.get_by_role("button", name="Reload the chat").click()
     answered(page, HELLO)
     shows(page, ["I am Ann", HELLO])
+
+
+def test_a_slow_connection(new_page: NewPage) -> None:
+    """What is asked before the chat is there waits for it; where it never comes, it can be opened again."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    chat = page.url.partition("#")[2]
+    held: list[Route] = []
+    page.route(f"**/api/chats/{chat}?*", lambda route: held.append(route), times=2)
+    page.reload()
+    expect(page.get_by_role("link", name="I am Ann")).to_be_visible()
+    question, send = page.get_by_label("Your question"), page.get_by_role("button", name="Send")
+    expect(send).to_be_disabled()
+    expect(page.get_by_text("Ask something.")).to_be_hidden()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    question.fill("What is my name?")
+    question.press("Enter")
+    expect(question).to_have_value("What is my name?")
+    held.pop().abort()
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    assert "POST" not in sent
+    page.get_by_role("button", name="Dismiss").click()
+    page.get_by_role("link", name="I am Ann").click()
+    held.pop().continue_()
+    answered(page, HELLO)
+    question.press("Enter")
+    answered(page, "Your name is Ann.")
 
 
 @pytest.mark.parametrize("action", ["delete", "reload"])

@@ -77,8 +77,10 @@ async function* events(response) {
 // --- One chat: it keeps its place on the page, also while another one is shown ---
 
 class Chat {
-  constructor(id, title = "New chat") {
-    Object.assign(this, { id, title, version: 0, messages: [], limit: FIRST, turn: null, loads: 0 });
+  constructor(id) {
+    const known = id === ""; // a new chat: there is nothing to be loaded
+    Object.assign(this, { id: id || newId(), title: known ? "New chat" : "…", known });
+    Object.assign(this, { version: 0, messages: [], limit: FIRST, turn: null, loads: 0 });
     this.list = make("ol", { class: "messages" });
   }
 
@@ -91,7 +93,7 @@ class Chat {
     const response = await call("GET", `${this.path}?limit=${limit}`);
     const { title, version, messages } = await response.json();
     if (mine !== this.loads) return; // loaded once more, or asked, meanwhile: this is too old
-    Object.assign(this, { title, version, messages, limit });
+    Object.assign(this, { title, version, messages, limit, known: true });
     this.draw();
   }
 
@@ -303,7 +305,7 @@ class Chat {
 
 // --- The chat that is shown ---
 
-let current = new Chat(newId());
+let current = new Chat("");
 const running = () => current.turn !== null;
 
 function newId() {
@@ -311,7 +313,7 @@ function newId() {
 }
 
 function show() {
-  const fresh = current.version === 0 && current.messages.length === 0;
+  const fresh = current.known && current.version === 0 && current.messages.length === 0;
   $("title").textContent = current.title;
   document.title = `${current.title} – Chat`;
   if ($("log").firstChild !== current.list) $("log").replaceChildren(current.list);
@@ -322,6 +324,7 @@ function show() {
   $("no-earlier").hidden = !above || current.limit < MOST;
   $("earlier").disabled = running();
   $("send").hidden = running();
+  $("send").disabled = !current.known; // its version is, and that goes along with a question
   $("stop").hidden = !running();
   for (const name of ["rename", "delete"]) $(name).disabled = running();
   drawList();
@@ -331,7 +334,7 @@ function show() {
 async function open() {
   const id = location.hash.slice(1);
   hideNotice();
-  const chat = busy.get(id) ?? new Chat(id || newId(), id ? "…" : "New chat");
+  const chat = busy.get(id) ?? new Chat(id);
   current = chat;
   show();
   giveBack(chat, unsent.get(id) ?? "");
@@ -378,10 +381,21 @@ function takeBack(chat, text) {
   if (box.value.startsWith(text)) box.value = box.value.slice(text.length).trimStart();
 }
 
-/** Change the address; asks for nothing to be loaded where it is the chat on the screen. */
+/** What was typed and not sent outlives a reload of the page, in this tab. */
+function keepTyped() {
+  sessionStorage.setItem("typed", JSON.stringify({ box: $("question").value, unsent: [...unsent] }));
+}
+
+function restoreTyped() {
+  const { box = "", unsent: texts = [] } = JSON.parse(sessionStorage.getItem("typed") ?? "{}");
+  $("question").value = box;
+  for (const [id, text] of texts) unsent.set(id, text);
+}
+
+/** Change the address; asks for nothing to be loaded where that chat is on the screen. */
 function go(id) {
   history.pushState(null, "", id ? `#${id}` : location.pathname);
-  if (id !== current.id) open();
+  if (id !== current.id || !current.known) open();
 }
 
 function atBottom() {
@@ -527,7 +541,7 @@ const sends = (event) => event.key === "Enter" && !event.shiftKey && !event.isCo
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("question").value.trim();
-  if (!text || running()) return;
+  if (!text || running() || !current.known) return;
   $("question").value = "";
   current.ask(text);
 });
@@ -569,6 +583,8 @@ $("shade").addEventListener("click", () => closeDrawer($("open-drawer")));
 document.addEventListener("keydown", (event) => event.key === "Escape" && closeDrawer($("open-drawer")));
 narrow.addEventListener("change", () => drawer(false));
 addEventListener("popstate", open);
+addEventListener("pagehide", keepTyped);
+document.addEventListener("visibilitychange", keepTyped); // a hidden page may end without a word
 document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), $("question").focus()));
 
 for (const close of document.querySelectorAll("[data-close]")) {
@@ -627,6 +643,7 @@ $("delete-dialog").addEventListener("submit", (event) => {
   });
 });
 
+restoreTyped();
 open();
 refresh();
 if (!touch.matches) $("question").focus(); // a phone's keyboard would cover the chat
