@@ -227,6 +227,52 @@ def test_stop_before_the_answer_begins(new_page: NewPage, exists: bool) -> None:
     expect(question).to_have_value("")
 
 
+def test_double_clicks(new_page: NewPage) -> None:
+    """They do what single ones do, also where another button takes the place of the first."""
+    page = new_page()
+    page.get_by_label("Your question").fill("I am Ann")
+    page.get_by_role("button", name="Send").dblclick()
+    answered(page, HELLO)
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Edit your question").fill("I am Bob")
+    page.get_by_role("button", name="Ask this").dblclick()
+    answered(page, HELLO.replace("Ann", "Bob"))
+    page.get_by_role("button", name="Regenerate").dblclick()
+    answered(page, HELLO.replace("Ann", "Bob"))
+    shows(page, ["I am Bob", HELLO.replace("Ann", "Bob")])
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").dblclick()
+    expect(page.get_by_text("No chats yet.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_an_open_editor_waits_in_its_chat(new_page: NewPage) -> None:
+    """Whoever looks at another chat meanwhile finds it as it was; once cancelled, it is gone."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    page.get_by_role("button", name="Edit").click()
+    editor = page.get_by_label("Edit your question")
+    editor.fill("I am Bob")
+    page.get_by_role("button", name="New chat").click()
+    shows(page, [])
+    expect(editor).to_have_count(0)
+    page.get_by_role("link", name="I am Ann").click()
+    expect(editor).to_have_value("I am Bob")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_role("link", name="I am Ann").click()
+    answered(page, HELLO)
+    expect(editor).to_have_count(0)
+    page.get_by_role("button", name="Edit").click()
+    editor.fill("I am Bob")
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_role("link", name="I am Ann").click()
+    page.get_by_role("button", name="Ask this").click()
+    answered(page, HELLO.replace("Ann", "Bob"))
+    shows(page, ["I am Bob", HELLO.replace("Ann", "Bob")])
+
+
 def test_stop_when_the_server_has_it_already(new_page: NewPage) -> None:
     """A question that is stored is shown, and does not come back to be sent twice."""
     page = new_page()
@@ -649,6 +695,12 @@ def test_a_server_that_is_down(new_page: NewPage) -> None:
     page.get_by_role("button", name="Reload the chat").click()
     answered(page, HELLO)
     shows(page, ["I am Ann", HELLO])
+    cut = f"**/api/chats/{page.url.partition('#')[2]}?*"
+    page.route(cut, lambda route: route.fulfill(content_type="application/json", body='{"title": "I a'), times=1)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    page.get_by_role("button", name="Try again").click()
+    answered(page, HELLO)
 
 
 def test_a_slow_connection(new_page: NewPage) -> None:

@@ -55,6 +55,15 @@ async function call(method, path, { body, version, signal } = {}) {
   throw new Problem(response.status, document, Number(response.headers.get("Retry-After")) || 0);
 }
 
+/** The document in a response; where it is cut off, there is no server any more. */
+async function content(response) {
+  try {
+    return await response.json();
+  } catch {
+    throw new Problem(0, UNREACHABLE);
+  }
+}
+
 /** The server-sent events of a response, as [name, data]. */
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -91,7 +100,7 @@ class Chat {
   async load(limit = this.limit) {
     const mine = ++this.loads;
     const response = await call("GET", `${this.path}?limit=${limit}`);
-    const { title, version, messages } = await response.json();
+    const { title, version, messages } = await content(response);
     if (mine !== this.loads) return; // loaded once more, or asked, meanwhile: this is too old
     Object.assign(this, { title, version, messages, limit, known: true });
     this.draw();
@@ -334,7 +343,9 @@ function show() {
 async function open() {
   const id = location.hash.slice(1);
   hideNotice();
-  const chat = busy.get(id) ?? new Chat(id);
+  if (current.list.querySelector(".editor")) editing.set(current.id, current);
+  const chat = busy.get(id) ?? editing.get(id) ?? new Chat(id);
+  editing.delete(id);
   current = chat;
   show();
   giveBack(chat, unsent.get(id) ?? "");
@@ -364,6 +375,7 @@ function gone(chat) {
   tell("There is no such chat (any more).");
 }
 
+const editing = new Map(); // chats with an open editor that are not on the screen
 const unsent = new Map(); // texts that were not stored, by the id of a chat that is there, but not on the screen
 
 /** Put a text that was not stored back where it was typed, beside what is there by now. */
@@ -432,7 +444,7 @@ async function refresh() {
   try {
     for (let page = 0; page < pages && (cursor || !page); page++) {
       const response = await call("GET", cursor ? `?cursor=${encodeURIComponent(cursor)}` : "");
-      const { chats, next: rest } = await response.json();
+      const { chats, next: rest } = await content(response);
       found.push(...chats);
       cursor = rest;
     }
@@ -550,7 +562,8 @@ $("question").addEventListener("keydown", (event) => {
   event.preventDefault();
   $("composer").requestSubmit();
 });
-$("stop").addEventListener("click", () => {
+$("stop").addEventListener("click", (event) => {
+  if (event.detail > 1) return; // the second click of a double one, whose first was on Send, in the same place
   current.turn?.abort();
   $("question").focus();
 });
@@ -623,7 +636,7 @@ $("rename-dialog").addEventListener("submit", (event) => {
   titles.set(current.id, title);
   const rename = async (chat) => {
     const response = await call("PATCH", chat.path, { version: chat.version, body: { title } });
-    Object.assign(chat, { title, version: (await response.json()).version });
+    Object.assign(chat, { title, version: (await content(response)).version });
     titles.delete(chat.id);
     own.set(chat.id, chat);
     show();
