@@ -340,6 +340,17 @@ def test_what_is_typed_outlives_a_reload(new_page: NewPage) -> None:
     expect(question).to_have_value("")
 
 
+def test_a_browser_that_keeps_nothing(new_page: NewPage) -> None:
+    """Where the tab's storage is forbidden, the page works all the same."""
+    page = new_page()
+    page.add_init_script("Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('no'); }})")
+    page.reload()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    page.reload()
+    answered(page, HELLO)
+
+
 def test_show_earlier_messages(new_page: NewPage, engine: TestEngine) -> None:
     """The newest hundred, then twice as many; what is on the screen, and what is being typed, stays."""
     page = new_page()
@@ -716,6 +727,7 @@ def test_a_slow_connection(new_page: NewPage) -> None:
     question, send = page.get_by_label("Your question"), page.get_by_role("button", name="Send")
     expect(send).to_be_disabled()
     expect(page.get_by_text("Ask something.")).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Loading…")
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method))
     question.fill("What is my name?")

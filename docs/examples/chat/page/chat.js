@@ -88,7 +88,7 @@ async function* events(response) {
 class Chat {
   constructor(id) {
     const known = id === ""; // a new chat: there is nothing to be loaded
-    Object.assign(this, { id: id || newId(), title: known ? "New chat" : "…", known });
+    Object.assign(this, { id: id || newId(), title: known ? "New chat" : "Loading…", known });
     Object.assign(this, { version: 0, messages: [], limit: FIRST, turn: null, loads: 0 });
     this.list = make("ol", { class: "messages" });
   }
@@ -393,13 +393,22 @@ function takeBack(chat, text) {
   if (box.value.startsWith(text)) box.value = box.value.slice(text.length).trimStart();
 }
 
-/** What was typed and not sent outlives a reload of the page, in this tab. */
+/** What outlives a reload of the page, in this tab; undefined where the browser keeps nothing. */
+function kept() {
+  try {
+    return sessionStorage;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keep what was typed and not sent. */
 function keepTyped() {
-  sessionStorage.setItem("typed", JSON.stringify({ box: $("question").value, unsent: [...unsent] }));
+  kept()?.setItem("typed", JSON.stringify({ box: $("question").value, unsent: [...unsent] }));
 }
 
 function restoreTyped() {
-  const { box = "", unsent: texts = [] } = JSON.parse(sessionStorage.getItem("typed") ?? "{}");
+  const { box = "", unsent: texts = [] } = JSON.parse(kept()?.getItem("typed") ?? "{}");
   $("question").value = box;
   for (const [id, text] of texts) unsent.set(id, text);
 }
