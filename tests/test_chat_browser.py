@@ -106,7 +106,7 @@ def shows(page: Page, expected: list[str]) -> None:
 def answered(page: Page, text: str) -> None:
     """Wait until the last message is this answer, and complete."""
     expect(page.locator(".message").last.locator(".text")).to_have_text(text)
-    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
 def test_a_chat_is_kept(new_page: NewPage) -> None:
@@ -145,13 +145,17 @@ def test_two_tabs_conflict(new_page: NewPage, address: str) -> None:
     first.get_by_role("button", name="Rename").click()
     first.get_by_label("New title").fill("Late")
     first.keyboard.press("Enter")
-    expect(notice).to_contain_text("Nothing was changed")
+    expect(notice).to_contain_text("Rename has kept your title.")
     first.get_by_role("button", name="Reload the chat").click()
     expect(notice).to_be_hidden()
     shows(first, ["I am Ann", HELLO, "What is my name?", "Your name is Ann."])
     expect(first.get_by_label("Your question")).to_have_value("my late question")
     first.get_by_label("Your question").press("Enter")
     answered(first, "You said: my late question That was thing number 3 you told me; the first was: I am Ann")
+    first.get_by_role("button", name="Rename").click()
+    expect(first.get_by_label("New title")).to_have_value("Late")
+    first.keyboard.press("Enter")
+    expect(first.get_by_role("heading", level=1)).to_have_text("Late")
 
 
 def test_users_see_their_own_chats_only(new_page: NewPage) -> None:
@@ -223,6 +227,52 @@ def test_stop_before_the_answer_begins(new_page: NewPage, exists: bool) -> None:
     expect(question).to_have_value("")
 
 
+def test_double_clicks(new_page: NewPage) -> None:
+    """They do what single ones do, also where another button takes the place of the first."""
+    page = new_page()
+    page.get_by_label("Your question").fill("I am Ann")
+    page.get_by_role("button", name="Send").dblclick()
+    answered(page, HELLO)
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Edit your question").fill("I am Bob")
+    page.get_by_role("button", name="Ask this").dblclick()
+    answered(page, HELLO.replace("Ann", "Bob"))
+    page.get_by_role("button", name="Regenerate").dblclick()
+    answered(page, HELLO.replace("Ann", "Bob"))
+    shows(page, ["I am Bob", HELLO.replace("Ann", "Bob")])
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").dblclick()
+    expect(page.get_by_text("No chats yet.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_an_open_editor_waits_in_its_chat(new_page: NewPage) -> None:
+    """Whoever looks at another chat meanwhile finds it as it was; once cancelled, it is gone."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    page.get_by_role("button", name="Edit").click()
+    editor = page.get_by_label("Edit your question")
+    editor.fill("I am Bob")
+    page.get_by_role("button", name="New chat").click()
+    shows(page, [])
+    expect(editor).to_have_count(0)
+    page.get_by_role("link", name="I am Ann").click()
+    expect(editor).to_have_value("I am Bob")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_role("link", name="I am Ann").click()
+    answered(page, HELLO)
+    expect(editor).to_have_count(0)
+    page.get_by_role("button", name="Edit").click()
+    editor.fill("I am Bob")
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_role("link", name="I am Ann").click()
+    page.get_by_role("button", name="Ask this").click()
+    answered(page, HELLO.replace("Ann", "Bob"))
+    shows(page, ["I am Bob", HELLO.replace("Ann", "Bob")])
+
+
 def test_stop_when_the_server_has_it_already(new_page: NewPage) -> None:
     """A question that is stored is shown, and does not come back to be sent twice."""
     page = new_page()
@@ -259,6 +309,46 @@ def test_a_refused_question_waits_in_its_chat(new_page: NewPage) -> None:
     page.get_by_role("button", name="Open it").click()
     answered(page, HELLO)
     expect(page.get_by_label("Your question")).to_have_value("What is my name?")
+
+
+def test_what_is_typed_outlives_a_reload(new_page: NewPage) -> None:
+    """A draft, and a refused question that waits in another chat; what was sent does not come back."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    page.reload()
+    answered(page, HELLO)
+    question = page.get_by_label("Your question")
+    expect(question).to_have_value("")
+    held: list[Route] = []
+    page.route("**/turns", lambda route: held.append(route), times=1)
+    ask(page, "What is my name?")
+    page.get_by_role("button", name="New chat").click()
+    held.pop().fulfill(status=412, json={})
+    expect(page.get_by_role("alert")).to_contain_text("changed in another tab")
+    question.fill("a draft")
+    page.reload()
+    expect(question).to_have_value("a draft")
+    question.fill("")
+    page.get_by_role("link", name="I am Ann").click()
+    expect(question).to_have_value("What is my name?")
+    answered(page, HELLO)
+    question.press("Enter")
+    answered(page, "Your name is Ann.")
+    page.reload()
+    answered(page, "Your name is Ann.")
+    expect(question).to_have_value("")
+
+
+def test_a_browser_that_keeps_nothing(new_page: NewPage) -> None:
+    """Where the tab's storage is forbidden, the page works all the same."""
+    page = new_page()
+    page.add_init_script("Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('no'); }})")
+    page.reload()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    page.reload()
+    answered(page, HELLO)
 
 
 def test_show_earlier_messages(new_page: NewPage, engine: TestEngine) -> None:
@@ -616,6 +706,42 @@ def test_a_server_that_is_down(new_page: NewPage) -> None:
     page.get_by_role("button", name="Reload the chat").click()
     answered(page, HELLO)
     shows(page, ["I am Ann", HELLO])
+    cut = f"**/api/chats/{page.url.partition('#')[2]}?*"
+    page.route(cut, lambda route: route.fulfill(content_type="application/json", body='{"title": "I a'), times=1)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    page.get_by_role("button", name="Try again").click()
+    answered(page, HELLO)
+
+
+def test_a_slow_connection(new_page: NewPage) -> None:
+    """What is asked before the chat is there waits for it; where it never comes, it can be opened again."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    chat = page.url.partition("#")[2]
+    held: list[Route] = []
+    page.route(f"**/api/chats/{chat}?*", lambda route: held.append(route), times=2)
+    page.reload()
+    expect(page.get_by_role("link", name="I am Ann")).to_be_visible()
+    question, send = page.get_by_label("Your question"), page.get_by_role("button", name="Send")
+    expect(send).to_be_disabled()
+    expect(page.get_by_text("Ask something.")).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Loading…")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    question.fill("What is my name?")
+    question.press("Enter")
+    expect(question).to_have_value("What is my name?")
+    held.pop().abort()
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    assert "POST" not in sent
+    page.get_by_role("button", name="Dismiss").click()
+    page.get_by_role("link", name="I am Ann").click()
+    held.pop().continue_()
+    answered(page, HELLO)
+    question.press("Enter")
+    answered(page, "Your name is Ann.")
 
 
 @pytest.mark.parametrize("action", ["delete", "reload"])

@@ -55,6 +55,15 @@ async function call(method, path, { body, version, signal } = {}) {
   throw new Problem(response.status, document, Number(response.headers.get("Retry-After")) || 0);
 }
 
+/** The document in a response; where it is cut off, there is no server any more. */
+async function content(response) {
+  try {
+    return await response.json();
+  } catch {
+    throw new Problem(0, UNREACHABLE);
+  }
+}
+
 /** The server-sent events of a response, as [name, data]. */
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -77,8 +86,10 @@ async function* events(response) {
 // --- One chat: it keeps its place on the page, also while another one is shown ---
 
 class Chat {
-  constructor(id, title = "New chat") {
-    Object.assign(this, { id, title, version: 0, messages: [], limit: FIRST, turn: null, loads: 0 });
+  constructor(id) {
+    const known = id === ""; // a new chat: there is nothing to be loaded
+    Object.assign(this, { id: id || newId(), title: known ? "New chat" : "Loading…", known });
+    Object.assign(this, { version: 0, messages: [], limit: FIRST, turn: null, loads: 0 });
     this.list = make("ol", { class: "messages" });
   }
 
@@ -89,9 +100,9 @@ class Chat {
   async load(limit = this.limit) {
     const mine = ++this.loads;
     const response = await call("GET", `${this.path}?limit=${limit}`);
-    const { title, version, messages } = await response.json();
+    const { title, version, messages } = await content(response);
     if (mine !== this.loads) return; // loaded once more, or asked, meanwhile: this is too old
-    Object.assign(this, { title, version, messages, limit });
+    Object.assign(this, { title, version, messages, limit, known: true });
     this.draw();
   }
 
@@ -303,7 +314,7 @@ class Chat {
 
 // --- The chat that is shown ---
 
-let current = new Chat(newId());
+let current = new Chat("");
 const running = () => current.turn !== null;
 
 function newId() {
@@ -311,7 +322,7 @@ function newId() {
 }
 
 function show() {
-  const fresh = current.version === 0 && current.messages.length === 0;
+  const fresh = current.known && current.version === 0 && current.messages.length === 0;
   $("title").textContent = current.title;
   document.title = `${current.title} – Chat`;
   if ($("log").firstChild !== current.list) $("log").replaceChildren(current.list);
@@ -322,6 +333,7 @@ function show() {
   $("no-earlier").hidden = !above || current.limit < MOST;
   $("earlier").disabled = running();
   $("send").hidden = running();
+  $("send").disabled = !current.known; // its version is, and that goes along with a question
   $("stop").hidden = !running();
   for (const name of ["rename", "delete"]) $(name).disabled = running();
   drawList();
@@ -331,7 +343,9 @@ function show() {
 async function open() {
   const id = location.hash.slice(1);
   hideNotice();
-  const chat = busy.get(id) ?? new Chat(id || newId(), id ? "…" : "New chat");
+  if (current.list.querySelector(".editor")) editing.set(current.id, current);
+  const chat = busy.get(id) ?? editing.get(id) ?? new Chat(id);
+  editing.delete(id);
   current = chat;
   show();
   giveBack(chat, unsent.get(id) ?? "");
@@ -361,6 +375,7 @@ function gone(chat) {
   tell("There is no such chat (any more).");
 }
 
+const editing = new Map(); // chats with an open editor that are not on the screen
 const unsent = new Map(); // texts that were not stored, by the id of a chat that is there, but not on the screen
 
 /** Put a text that was not stored back where it was typed, beside what is there by now. */
@@ -378,10 +393,30 @@ function takeBack(chat, text) {
   if (box.value.startsWith(text)) box.value = box.value.slice(text.length).trimStart();
 }
 
-/** Change the address; asks for nothing to be loaded where it is the chat on the screen. */
+/** What outlives a reload of the page, in this tab; undefined where the browser keeps nothing. */
+function kept() {
+  try {
+    return sessionStorage;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keep what was typed and not sent. */
+function keepTyped() {
+  kept()?.setItem("typed", JSON.stringify({ box: $("question").value, unsent: [...unsent] }));
+}
+
+function restoreTyped() {
+  const { box = "", unsent: texts = [] } = JSON.parse(kept()?.getItem("typed") ?? "{}");
+  $("question").value = box;
+  for (const [id, text] of texts) unsent.set(id, text);
+}
+
+/** Change the address; asks for nothing to be loaded where that chat is on the screen. */
 function go(id) {
   history.pushState(null, "", id ? `#${id}` : location.pathname);
-  if (id !== current.id) open();
+  if (id !== current.id || !current.known) open();
 }
 
 function atBottom() {
@@ -418,7 +453,7 @@ async function refresh() {
   try {
     for (let page = 0; page < pages && (cursor || !page); page++) {
       const response = await call("GET", cursor ? `?cursor=${encodeURIComponent(cursor)}` : "");
-      const { chats, next: rest } = await response.json();
+      const { chats, next: rest } = await content(response);
       found.push(...chats);
       cursor = rest;
     }
@@ -527,7 +562,7 @@ const sends = (event) => event.key === "Enter" && !event.shiftKey && !event.isCo
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("question").value.trim();
-  if (!text || running()) return;
+  if (!text || running() || !current.known) return;
   $("question").value = "";
   current.ask(text);
 });
@@ -536,7 +571,8 @@ $("question").addEventListener("keydown", (event) => {
   event.preventDefault();
   $("composer").requestSubmit();
 });
-$("stop").addEventListener("click", () => {
+$("stop").addEventListener("click", (event) => {
+  if (event.detail > 1) return; // the second click of a double one, whose first was on Send, in the same place
   current.turn?.abort();
   $("question").focus();
 });
@@ -569,13 +605,18 @@ $("shade").addEventListener("click", () => closeDrawer($("open-drawer")));
 document.addEventListener("keydown", (event) => event.key === "Escape" && closeDrawer($("open-drawer")));
 narrow.addEventListener("change", () => drawer(false));
 addEventListener("popstate", open);
+addEventListener("pagehide", keepTyped);
+document.addEventListener("visibilitychange", keepTyped); // a hidden page may end without a word
 document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), $("question").focus()));
 
 for (const close of document.querySelectorAll("[data-close]")) {
   close.addEventListener("click", () => close.closest("dialog").close());
 }
+const titles = new Map(); // titles that were not stored, by the id of their chat
+
 $("rename").addEventListener("click", () => {
-  $("new-title").value = current.title;
+  $("new-title").value = titles.get(current.id) ?? current.title;
+  titles.delete(current.id);
   $("rename-dialog").showModal();
   $("new-title").select();
 });
@@ -585,14 +626,14 @@ $("delete").addEventListener("click", () => {
 });
 
 /** Do what a dialog asks for, with the version that is on the screen. */
-async function change(chat, action) {
+async function change(chat, action, refused = "Nothing was changed.") {
   hideNotice();
   try {
     await action(chat);
     refresh();
   } catch (error) {
-    if (error.conflict) chat.conflict("Nothing was changed.");
-    else explain(error, () => change(chat, action));
+    if (error.conflict) chat.conflict(refused);
+    else explain(error, () => change(chat, action, refused));
   }
 }
 
@@ -601,12 +642,15 @@ $("rename-dialog").addEventListener("submit", (event) => {
   const title = $("new-title").value.trim();
   if (!title) return;
   $("rename-dialog").close();
-  change(current, async (chat) => {
+  titles.set(current.id, title);
+  const rename = async (chat) => {
     const response = await call("PATCH", chat.path, { version: chat.version, body: { title } });
-    Object.assign(chat, { title, version: (await response.json()).version });
+    Object.assign(chat, { title, version: (await content(response)).version });
+    titles.delete(chat.id);
     own.set(chat.id, chat);
     show();
-  });
+  };
+  change(current, rename, "Rename has kept your title.");
 });
 $("delete-dialog").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -621,6 +665,7 @@ $("delete-dialog").addEventListener("submit", (event) => {
   });
 });
 
+restoreTyped();
 open();
 refresh();
 if (!touch.matches) $("question").focus(); // a phone's keyboard would cover the chat
