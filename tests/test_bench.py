@@ -32,9 +32,10 @@ def test_a_tiny_benchmark(engine: TestEngine, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     measured = json.loads(results.read_text())
     assert set(measured) == {*PARTS, "environment"}
-    assert measured["sequence"] == {"read": 2, "requests of that read": 2, "append": 1}
+    assert set(measured["sequence"]) == {"short", "1.2 KB", "6 KB"}
+    assert measured["sequence"]["6 KB"] == {"append": 1, "read": 2, "requests of that read": 2}
     contenders = {row["contender"] for row in measured["counts"]}
     assert {"ours", "item per message", "langchain_community"} <= contenders
     page = (tmp_path / "performance.md").read_text()
-    assert "| warm next turn: read units: at most 1 |" in page
+    assert "| warm next turn, the dearest kind and length: read units: at most 1 | 1 | yes |" in page
     assert {image.name for image in (tmp_path / "images").iterdir()} >= {"write-units.svg", "read-units.svg"}

@@ -35,7 +35,7 @@ R = TypeVar("R")
 CONCURRENCY = 16  # requests of one operation at a time
 GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
 # Such requests at a time: the SDK parses each answer in one go, about 12 ms, and all that came in at once in a row.
-GET_CONCURRENCY = 2
+GET_CONCURRENCY = 3
 WRITE_BATCH = 25  # and in one BatchWriteItem
 POLL_SECONDS = 0.2
 CREATE_POLLS = 1500  # five minutes; a new table takes some seconds
@@ -109,7 +109,7 @@ class Table:
     async def get_pages(
         self, key: SessionKey, generation: int, numbers: Iterable[int], *, consistent: bool, ops: bool = False
     ) -> dict[int, Page]:
-        """Those of the pages that are there, 100 to a request, two requests at once; only on demand with their `ops`.
+        """Those of the pages that are there, 100 to a request, three requests at once; only on demand with their `ops`.
 
         Nobody else needs those, and the SDK takes as long for them as for all the rest of a page.
         """

@@ -67,7 +67,7 @@ async def run_counts(url: str, scale: Scale) -> Any:
 
 async def run_sequence(url: str, scale: Scale) -> Any:
     """Requests that wait for each other."""
-    return await longest_sequence(url, scale.histories[0][1])
+    return {kind: await longest_sequence(url, kind, scale.histories[0][1]) for kind in TURNS}
 
 
 async def run_cpu(url: str, scale: Scale) -> Any:

@@ -13,6 +13,7 @@ from corpus import conversation
 from wire import Bill, Wire, run_wire
 
 LENGTHS = (10, 100, 1000, 10_000)
+WARM = 10  # turns up to each length whose history is read right after them
 COUNTED: tuple[type[Contender], ...] = (Ours, ItemPerMessage, Community, LlamaIndex)
 SESSION = "session-000000"
 
@@ -35,7 +36,7 @@ async def measure(engine_url: str, *, sizes: dict[str, int]) -> list[dict[str, A
 async def _count(contender: Contender, wire: Wire, kind: str, longest: int) -> list[dict[str, Any]]:
     """Append turn after turn; at each length, look at the turns of the second half and at reads."""
     rows = []
-    bills = [wire.bill]
+    bills, reads, warm = [wire.bill], Bill(), Bill()
     for turn in conversation(kind, longest):
         messages = contender.prepare(turn)
         try:
@@ -43,31 +44,36 @@ async def _count(contender: Contender, wire: Wire, kind: str, longest: int) -> l
         except ClientError as error:
             if not contender.bounded or error.response["Error"]["Code"] != "ValidationException":
                 raise
-            rows.append(await _row(contender, wire, kind, bills, ended=True))
+            rows.append(await _row(contender, wire, kind, bills, await _read(contender, wire), ended=True))
             break
-        bills.append(wire.bill)
+        bills.append(wire.bill - reads)
         length = len(bills) - 1
+        before = wire.bill
+        if any(longest - WARM < length <= longest for longest in LENGTHS):
+            warm += await _read(contender, wire)
         if length in LENGTHS:
-            before = wire.bill
-            rows.append(await _row(contender, wire, kind, bills))
-            reads = wire.bill - before
-            bills = [bill + reads for bill in bills]  # so that the next difference leaves them out
+            rows.append(await _row(contender, wire, kind, bills, warm / WARM))
+            warm = Bill()
+        reads += wire.bill - before
     return rows
 
 
+async def _read(contender: Contender, wire: Wire, limit: int | None = None) -> Bill:
+    before = wire.bill
+    await contender.read(SESSION, limit)
+    return wire.bill - before
+
+
 async def _row(
-    contender: Contender, wire: Wire, kind: str, bills: list[Bill], *, ended: bool = False
+    contender: Contender, wire: Wire, kind: str, bills: list[Bill], warm: Bill, *, ended: bool = False
 ) -> dict[str, Any]:
     length = len(bills) - 1
     start = length // 2 if length > 10 else 0
     turn = (bills[-1] - bills[start]) / max(1, length - start)
-    reads = {}
-    for name, limit, cold in (("cold", None, True), ("warm", None, False), ("last 20", 20, True)):
-        if cold:
-            contender.forget()
-        before = wire.bill
-        await contender.read(SESSION, limit)
-        reads[name] = asdict(wire.bill - before)
+    reads = {"warm": asdict(warm)}
+    for name, limit in (("cold", None), ("last 20", 20)):
+        contender.forget()
+        reads[name] = asdict(await _read(contender, wire, limit))
     return {
         "kind": kind,
         "contender": contender.name,
@@ -76,5 +82,5 @@ async def _row(
         "append": asdict(turn),
         "reads": reads,
         # A turn is one read of the history by a server that has served the session before, and one append.
-        "dollars": round(turn.dollars_per_million + Bill(**reads["warm"]).dollars_per_million, 2),
+        "dollars": round(turn.dollars_per_million + warm.dollars_per_million, 2),
     }

@@ -34,6 +34,20 @@ def _row(results: Results, contender: str, turns: int) -> Any:
     raise KeyError(turns)
 
 
+def _dearest_read(name: str) -> Callable[[Results], float]:
+    return lambda results: float(max(row["reads"]["warm"][name] for row in _fitting(results)))
+
+
+def _fitting(results: Results) -> list[Any]:
+    """Ours, without the history that is larger than the memory for pages: of that, windows are read."""
+    rows = [row for row in results["counts"] if row["contender"] == "ours"]
+    return [row for row in rows if (row["kind"], row["turns"]) != ("6 KB", 10_000)]
+
+
+def _sequence(name: str) -> Callable[[Results], float]:
+    return lambda results: float(max(found[name] for found in results["sequence"].values()))
+
+
 def _slope(results: Results) -> float:
     early, late = (_row(results, "ours", turns)["append"]["write_units"] for turns in (100, 10_000))
     return float(abs(late / early - 1) * 100)
@@ -102,10 +116,10 @@ GOALS = (
     Goal("change of the write units a turn from 100 to 10,000 turns, percent", 2, _slope),
     Goal("read units of a full read at 1,000 turns, ours / item per message", 0.33, lambda r: _reads(r, 1000)),
     Goal("the same at 10,000 turns", 0.33, lambda r: _reads(r, 10_000)),
-    Goal("warm next turn: read units", 1, lambda r: _row(r, "ours", 1000)["reads"]["warm"]["read_units"]),
-    Goal("warm next turn: read requests", 1, lambda r: _row(r, "ours", 1000)["reads"]["warm"]["requests"]),
-    Goal("append without a cut: requests", 1, lambda r: r["sequence"]["append"]),
-    Goal("cold full read of 1,000 messages of 1.2 KB turns: requests in sequence", 3, lambda r: r["sequence"]["read"]),
+    Goal("warm next turn, the dearest kind and length: read units", 1, _dearest_read("read_units")),
+    Goal("the same: read requests", 1, _dearest_read("requests")),
+    Goal("append without a cut: requests", 1, _sequence("append")),
+    Goal("cold full read of 1,000 messages, the slowest kind: requests in sequence", 3, _sequence("read")),
     Goal("CPU of a call, sync facade / async: append", 1.15, _cpu("append", "sync / async")),
     Goal("the same: warm read of 600 messages", 1.15, _cpu(_TYPICAL, "warm", "sync / async")),
     Goal("constructing a history object, microseconds", 20, _history),

@@ -67,7 +67,7 @@ def _counts(results: Results) -> str:
     return (
         f"Each append, at that length of the session:\n\n{table((*head, *units), appends)}\n"
         "Each read: read units / requests / bytes received. Cold: a process that has not seen the session; warm: the "
-        f"next turn in the same one.\n\n{table((*head, 'all, cold', 'all, warm', 'last 20, cold'), reads)}"
+        f"next turn in the same one, mean of ten.\n\n{table((*head, 'all, cold', 'all, warm', 'last 20, cold'), reads)}"
     )
 
 
@@ -127,7 +127,8 @@ def _memory(results: Results) -> str:
 
 
 def _sequence(results: Results) -> str:
-    return table(("requests in sequence", ""), list(results["sequence"].items()))
+    rows = [(kind, *found.values()) for kind, found in results["sequence"].items()]
+    return table(("turn", "append, in sequence", "cold read, in sequence", "cold read, all"), rows)
 
 
 def _environment(results: Results) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contenders import Ours
+from corpus import conversation
 from engine import fill
 from support import Call, WatchedConnection, watch
 
@@ -28,17 +29,17 @@ class Sequence(WatchedConnection):
         return response
 
 
-async def longest_sequence(engine_url: str, messages: int) -> dict[str, int]:
-    """Requests in sequence of an append in the normal case, and of a cold read of so many messages."""
-    ours = Ours(engine_url, "SequenceOurs")
+async def longest_sequence(engine_url: str, kind: str, messages: int) -> dict[str, int]:
+    """Requests in sequence of an append without a cut, and of a cold read of so many messages."""
+    ours = Ours(engine_url, f"Sequence{kind.replace(' ', '')}")
     ours.create_table()
     await ours.open()
-    await fill(ours, SESSION, "1.2 KB", messages // 2)
+    appending: Sequence = watch(ours.repository, Sequence)
+    await ours.append("another", next(conversation(kind, 1)))
+    append = appending.longest
+    await fill(ours, SESSION, kind, messages // 2)
     ours.forget()
     reading: Sequence = watch(ours.repository, Sequence)
     await ours.read(SESSION)
-    ours.forget()
-    appending: Sequence = watch(ours.repository, Sequence)
-    await ours.repository.append("another", [(await ours.read(SESSION, 1))[0]])
     await ours.close()
-    return {"read": reading.longest, "requests of that read": reading.requests, "append": appending.longest - 1}
+    return {"append": append, "read": reading.longest, "requests of that read": reading.requests}
