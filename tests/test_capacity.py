@@ -17,9 +17,9 @@ from langchain_core.messages import BaseMessage
 
 from conftest import RepositoryFactory, TableFactory
 from corpus import conversation, turn
-from langchain_dynamodb import AsyncSessionRepository, Index
+from langchain_dynamodb import AsyncSessionRepository, Index, layout
 from langchain_dynamodb.connection import Connection
-from support import Meter, watch
+from support import Call, Hooked, Meter, scan, watch
 
 TURNS = 1000
 
@@ -167,6 +167,28 @@ async def test_the_turns_of_a_chat_read_one_item(make_repository: RepositoryFact
     assert pages >= 3
     assert meter.requests == {"get_item": 30, "update_item": 30}
     assert (await make_repository().read("s")).messages == messages
+
+
+@pytest.mark.once
+async def test_a_read_leaves_out_what_only_writers_need(make_repository: RepositoryFactory) -> None:
+    """The ids of a page's appends do not travel: the SDK takes as long for them as for all the rest of a page."""
+    writer, reader = make_repository(), make_repository()
+    for batch in conversation("1.2 KB", 20):
+        await writer.append("s", batch)
+    stored = [item for item in await scan(writer) if layout.CUT in item]
+    found: list[dict[str, Any]] = []
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "batch_get_item":
+            found.extend(response["Responses"][reader.table_name])
+        return response
+
+    watch(reader, Hooked, hook)
+    await reader.read("s")
+    assert len(found) == len(stored) > 1
+    assert all(layout.OPS in item for item in stored)
+    assert not any(layout.OPS in item for item in found)
 
 
 @pytest.mark.dynamodb_local_only

@@ -196,12 +196,14 @@ def make_later() -> Any:
     """Make a repository, but not at once."""
 
     async def make() -> AsyncSessionRepository:
-        return AsyncSessionRepository("T")
+        return AsyncSessionRepository("Table")
 
     return make()
 
 
-@pytest.mark.parametrize("make", [lambda: SessionRepository("T"), make_later, lambda: None, lambda: nullcontext("T")])
+@pytest.mark.parametrize(
+    "make", [lambda: SessionRepository("Chat"), make_later, lambda: None, lambda: nullcontext("T")]
+)
 def test_an_opener_that_makes_no_repository(make: Any) -> None:
     """The worker does not start, and the error shows how an opener looks."""
     with pytest.raises(errors.SettingsError, match=r"'sessions' made .*lambda: AsyncSessionRepository\(.*SyncSessions"):
@@ -224,7 +226,7 @@ def test_a_lifespan_of_ones_own_with_the_sync_facade() -> None:
 
     @asynccontextmanager
     async def own(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
-        yield {"sessions": SessionRepository("T")}
+        yield {"sessions": SessionRepository("Table")}
 
     app = FastAPI(lifespan=own)
     app.include_router(chats)
@@ -481,7 +483,7 @@ async def tenant_key_later(tenant: str, session_id: str) -> str:
         ({"tenant": lambda: "t", "key": "PK"}, "key='PK'"),
         ({"tenant": lambda: "t", "key": tenant_key_later}, "must not be async"),
         ({"history_size": "20"}, "history_size='20'"),
-        ({"state": AsyncSessionRepository("T")}, "must be the name of a repository in session_lifespan"),
+        ({"state": AsyncSessionRepository("Table")}, "must be the name of a repository in session_lifespan"),
     ],
 )
 def test_bad_dependencies_are_refused(options: dict[str, Any], told: str) -> None:

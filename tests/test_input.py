@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb.errors import InvalidInputError, MessageTooLargeError, UnsupportedMessageError
+from langchain_dynamodb.exact import short
 from support import Call, WatchedConnection, watch
 
 Method = Callable[[AsyncSessionRepository, Any], Awaitable[object]]
@@ -286,11 +287,19 @@ def test_bad_options(options: dict[str, Any], said: str) -> None:
         AsyncSessionRepository("Table", **options)
 
 
-@pytest.mark.parametrize("name", ["", None, 5, b"Table"])
+@pytest.mark.parametrize("name", ["", None, 5, b"Table", "My Table", "ab", "Tabl\u00e9", "a/b", "Table\n", "a" * 256])
 def test_bad_table_names(name: Any) -> None:
-    """A table's name is a text."""
-    with pytest.raises(InvalidInputError, match=f"table_name={name!r}"):
+    """A table's name is a text of the characters and the length that DynamoDB takes."""
+    with pytest.raises(InvalidInputError, match=re.escape(f"table_name={short(name)} must be")):
         AsyncSessionRepository(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["abc", "a" * 255, "My_Table-1.x", "arn:aws:dynamodb:us-east-1:123456789012:table/My_Table-1.x"]
+)
+def test_good_table_names(name: str) -> None:
+    """Names, and ARNs, which DynamoDB takes in place of a name."""
+    assert AsyncSessionRepository(name).table_name == name
 
 
 async def test_what_is_checked_is_an_invalid_input_and_a_value_error() -> None:
@@ -324,4 +333,4 @@ async def test_numbers_beyond_all_counts() -> None:
 def test_sizes_that_cannot_work(sizes: Any) -> None:
     """They would fail at the first page, or store what cannot be read."""
     with pytest.raises(InvalidInputError, match=r"[sS]izes"):
-        AsyncSessionRepository("T", sizes=sizes)
+        AsyncSessionRepository("Table", sizes=sizes)

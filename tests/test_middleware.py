@@ -836,7 +836,7 @@ async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session
 )
 def test_arguments_that_cannot_be_used(options: dict[str, Any], said: str) -> None:
     """They are refused when the middleware is made."""
-    arguments = {"sessions": AsyncSessionRepository("T"), **options}
+    arguments = {"sessions": AsyncSessionRepository("Table"), **options}
     with pytest.raises(InvalidInputError) as raised:
         DynamoDBHistoryMiddleware(**arguments)
     assert said in str(raised.value)

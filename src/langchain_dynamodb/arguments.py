@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 from .attempts import new_op
@@ -10,7 +11,17 @@ from .errors import InvalidInputError
 from .exact import short
 from .values import Changes, to_attribute
 
+_TABLE_NAME = re.compile(r"[\w.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
 LARGEST = 1 << 63  # above every count and version there can be
+
+
+def check_table_name(table_name: object) -> None:
+    """Raise `InvalidInputError` for what can be no table's name or ARN (Developer Guide, "Naming rules")."""
+    if not isinstance(table_name, str) or not _TABLE_NAME.fullmatch(table_name):
+        raise InvalidInputError(
+            f"table_name={short(table_name)} must be a table's name (3 to 255 letters, digits, '_', '-' and '.', all "
+            "ASCII) or its ARN"
+        )
 
 
 def check_ttl(ttl: object) -> None:

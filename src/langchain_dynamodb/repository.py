@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from . import messages as codec
 from . import plan
 from .appending import Appender
-from .arguments import check_count, check_ttl, metadata_changes, operation_ids
+from .arguments import check_count, check_table_name, check_ttl, metadata_changes, operation_ids
 from .attempts import check_expected, new_op
 from .attributes import check_own_name, check_own_size, own_attributes
 from .cache import LRU
@@ -79,8 +79,7 @@ class AsyncSessionRepository:
         langchain_community, within its limits. `skip_undecodable` leaves out stored messages that cannot be read
         instead of raising `CorruptSessionError`; changes of a session still raise it, so that nothing is lost.
         """
-        if not isinstance(table_name, str) or not table_name:
-            raise InvalidInputError(f"table_name={table_name!r} must be a text that is not empty")
+        check_table_name(table_name)
         if item_format not in ("pages", "community"):
             raise InvalidInputError(f"item_format={item_format!r} must be 'pages' or 'community'")
         check_ttl(ttl)

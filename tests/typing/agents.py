@@ -27,12 +27,12 @@ def find_session(runtime: Runtime[Context], config: RunnableConfig) -> dict[str,
 
 async def the_middleware(model: BaseChatModel) -> None:
     """Either repository, a name or a function for the session; it fits agents with and without a context."""
-    history = DynamoDBHistoryMiddleware(AsyncSessionRepository("T"), limit=20, if_unchanged=True)
+    history = DynamoDBHistoryMiddleware(AsyncSessionRepository("Table"), limit=20, if_unchanged=True)
     agent = create_agent(model, middleware=[history])
     await agent.ainvoke({"messages": [{"role": "user", "content": "hi"}]}, {"configurable": {"session_id": "s"}})
-    by_key = DynamoDBHistoryMiddleware(SessionRepository("T"), session=find_session)
+    by_key = DynamoDBHistoryMiddleware(SessionRepository("Table"), session=find_session)
     with_context = create_agent(model, middleware=[by_key], context_schema=Context)
     await with_context.ainvoke({"messages": []}, context=Context("ann"))
     DynamoDBHistoryMiddleware("T")  # type: ignore[arg-type]
-    DynamoDBHistoryMiddleware(AsyncSessionRepository("T"), 20)  # type: ignore[arg-type, call-arg]
-    DynamoDBHistoryMiddleware(AsyncSessionRepository("T"), session=7)  # type: ignore[arg-type]
+    DynamoDBHistoryMiddleware(AsyncSessionRepository("Table"), 20)  # type: ignore[arg-type, call-arg]
+    DynamoDBHistoryMiddleware(AsyncSessionRepository("Table"), session=7)  # type: ignore[arg-type]

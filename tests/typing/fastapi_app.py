@@ -30,7 +30,7 @@ from langchain_dynamodb.fastapi import (
 @asynccontextmanager
 async def prepared() -> AsyncIterator[AsyncSessionRepository]:
     """An opener of one's own."""
-    async with AsyncSessionRepository("T") as sessions:
+    async with AsyncSessionRepository("Table") as sessions:
         await sessions.create_table()
         yield sessions
 
@@ -68,5 +68,5 @@ def delete(key: SessionKey, sessions: SyncSessions, expected: ExpectedVersion, n
     return etag(0) + str(len(notes.messages))
 
 
-session_lifespan(sessions=AsyncSessionRepository("T"))  # type: ignore[arg-type]
+session_lifespan(sessions=AsyncSessionRepository("Table"))  # type: ignore[arg-type]
 SessionDependencies(key=lambda session_id: session_id)  # type: ignore[misc,arg-type]

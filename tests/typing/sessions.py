@@ -27,7 +27,7 @@ from langchain_dynamodb.errors import ChatHistoryError, StorageError, ThrottledE
 
 async def the_async_repository() -> None:
     """Keys are texts or mappings, a read is None only where it is asked to be."""
-    async with AsyncSessionRepository("T", ttl=60, sizes=Sizes(page=1000)) as sessions:
+    async with AsyncSessionRepository("Table", ttl=60, sizes=Sizes(page=1000)) as sessions:
         await sessions.create_table(sort_key_name="SK")
         version: int = await sessions.append("s", [HumanMessage("a"), AIMessage("b")], idempotency_key="k")
         chat: ChatSession = await sessions.read({"PK": "a", "SK": 1}, limit=3)
@@ -60,7 +60,7 @@ async def the_async_repository() -> None:
 
 def the_sync_repository() -> None:
     """The same without await."""
-    with SessionRepository("T", aws_session=boto3.Session(), item_format="community") as sessions:
+    with SessionRepository("Table", aws_session=boto3.Session(), item_format="community") as sessions:
         version: int = sessions.append("s", [HumanMessage("a")], expected_version=0)
         chat: ChatSession = sessions.read("s")
         newer: ChatSession | None = sessions.read("s", unless_version=version)
@@ -69,7 +69,7 @@ def the_sync_repository() -> None:
         sessions.update_metadata("s", {}, attributes={"user": "u"})
         sessions.create_table(indexes=[Index("by_user", hash_key="user", range_key=None)])
         print(chat, newer, stream, summaries)
-    SessionRepository("T", item_format="other")  # type: ignore[arg-type]
+    SessionRepository("Table", item_format="other")  # type: ignore[arg-type]
 
 
 def the_adapter() -> RunnableWithMessageHistory:

@@ -3,7 +3,8 @@
 ::
 
     with run_engine() as engine:
-        async with AsyncSessionRepository("T", endpoint_url=engine.endpoint_url, region_name=engine.region_name) as ...
+        place = {"endpoint_url": engine.endpoint_url, "region_name": engine.region_name}
+        async with AsyncSessionRepository("ChatTable", **place) as sessions: ...
 
 The pytest plugin of this package gives the same as fixtures: `langchain_dynamodb_engine` and
 `langchain_dynamodb_environment`.

@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with run_engine(options.engine, data_dir=options.data, port=options.port) as engine:
             if options.command:
                 return _run(options.command, engine.environment)
-            print("\n".join(f"export {name}={value}" for name, value in engine.environment.items()), flush=True)
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt):  # from the first line on: whoever reads it may be quick
+                print("\n".join(f"export {name}={value}" for name, value in engine.environment.items()), flush=True)
                 threading.Event().wait()
     except (EngineError, ValueError) as error:
         print(error, file=sys.stderr)
