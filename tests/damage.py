@@ -121,7 +121,7 @@ class Items(Connection):
 
 def over(items: list[Raw], **options: Any) -> AsyncSessionRepository:
     """A repository that reads these items."""
-    repository = AsyncSessionRepository("t", sizes=SMALL, **options)
+    repository = AsyncSessionRepository("Table", sizes=SMALL, **options)
     repository._table.connection = Items(items)
     return repository
 
