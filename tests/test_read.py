@@ -366,7 +366,7 @@ async def test_pages_come_without_their_operation_ids(make_repository: Repositor
     assert came == {name: names - {"lc_ops"} for name, names in stored.items()}
 
 
-async def test_three_large_answers_at_a_time(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_three_large_answers_at_once(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are asked for three requests at a time: the SDK parses all answers that came in at once in one go."""
     await paged(make_repository(sizes=SMALL))
     running = most = 0
