@@ -49,6 +49,8 @@ async def _count(contender: Contender, wire: Wire, kind: str, longest: int) -> l
         bills.append(wire.bill - reads)
         length = len(bills) - 1
         before = wire.bill
+        if any(length == longest - WARM for longest in LENGTHS):
+            await contender.read(SESSION)  # fills the caches
         if any(longest - WARM < length <= longest for longest in LENGTHS):
             warm += await _read(contender, wire)
         if length in LENGTHS:
