@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ settings.load_profile("default")
 END = "-----END CERTIFICATE-----\n"
 TableFactory = Callable[..., str]
 RepositoryFactory = Callable[..., AsyncSessionRepository]
+
+# The background jobs of a shell inherit that Ctrl+C is ignored, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
