@@ -1,4 +1,4 @@
-"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs all but demo, chat, screenshots, soak and bench.
+"""All checks: ``nox -s tests`` runs the tests, ``nox`` runs all but those by hand (demo, soak, simulate ...).
 
 Works with pip alone; with uv installed beside nox (``pip install nox uv``) the environments are up in seconds.
 What follows ``--`` goes to pytest (or to the demo, or the long run): ``nox -s tests -- --engine dynamodb-local``.
@@ -45,9 +45,9 @@ def find_pythons() -> list[str]:
 PYTHONS = find_pythons()
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
-TOOLS = ("docs", "docs_commands", "demo", "chat_app", "chat_browser", "chat_serve", "local", "architecture")
-CHAT_TESTS = ["tests/test_chat_browser.py", "tests/test_chat_serve.py"]
-WITHOUT_TOOLS = [f"--ignore=tests/test_{name}.py" for name in TOOLS]
+TOOLS = ("docs", "integrations/test_local.py", "unit/test_architecture.py")
+CHAT_TESTS = ["tests/docs/test_chat_browser.py", "tests/docs/test_chat_serve.py"]
+WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
 
@@ -112,7 +112,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
     session.install("-e", with_extras(session), *group("test"))
     # The session docs runs the documentation.
-    run_pytest(session, "--ignore-glob=tests/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE))
+    run_pytest(session, "--ignore-glob=tests/docs/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE))
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])
@@ -131,10 +131,10 @@ def minimums(session: nox.Session) -> None:
     others = [line for line in group("test") if line not in agents]
     uv_install(session, "--constraint", str(lowest), *others)
     check_lowest(session, wanted)
-    run_pytest(session, *WITHOUT_TOOLS, "-m", "not any_engine", "--hypothesis-profile=quick")
+    run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)
     uv_install(session, "--resolution", "lowest-direct", WHEEL, *extras["langchain"])
     check_lowest(session, extras["langchain"])
-    run_pytest(session, "tests/test_middleware.py", *ONCE_MORE)
+    run_pytest(session, "tests/integrations/test_middleware.py", *ONCE_MORE)
 
 
 @nox.session
@@ -157,7 +157,21 @@ def latest_botocore(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Run mixed traffic for three minutes and see that nothing grows; ``-- --seconds 3600`` takes longer."""
     session.install("-e", with_extras(session), *group("test"))
-    session.run("python", "-W", "error", "tests/soak.py", *session.posargs)
+    session.run("python", "-W", "error", "tests/helpers/soak.py", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Play random schedules for a minute; ``-- --seconds 3600``, ``-- --exhaustive``, ``-- --coverage``."""
+    session.install("-e", ".", *(["coverage>=7.6"] if "--coverage" in session.posargs else []))
+    session.run("python", "-m", "simulation", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Break the protocol in ten ways, and see that the simulation finds each (ten minutes)."""
+    session.install("-e", ".")
+    session.run("python", "tests/simulation/mutations.py", *session.posargs)
 
 
 @nox.session
@@ -179,7 +193,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Execute the code of the README and of docs/, and check all else in their blocks."""
     session.install("-e", with_extras(session), *group("docs"))
-    run_pytest(session, "tests/test_docs.py", "tests/test_docs_commands.py")
+    run_pytest(session, *sorted(str(path) for path in Path("tests/docs").glob("test_docs*.py")))
 
 
 @nox.session
@@ -209,7 +223,7 @@ def browser(session: nox.Session) -> None:
 def screenshots(session: nox.Session) -> None:
     """Take the documentation's pictures of the chat application anew."""
     session.install("-e", with_extras(session), *group("browser"))
-    session.run("python", "tests/chat_screenshots.py", "docs/images")
+    session.run("python", "tests/docs/chat_screenshots.py", "docs/images")
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, settings
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.local import ENGINES, Engine, run_engine
+from scripted_server import Server
 
 # Fresh examples at every run; one that fails is shown with what repeats it. Deadlines would test the machine.
 # ``--hypothesis-profile thorough`` looks ten times as hard.
@@ -126,7 +128,7 @@ def dynamodb(engine: TestEngine, aws_environment: None) -> Iterator[Any]:
 
 @pytest.fixture
 def make_table(engine: TestEngine, dynamodb: Any) -> Iterator[TableFactory]:
-    """Create tables by hand, as the incumbent's page does: ``make_table("PK", "SK")``; returns the table's name.
+    """Create tables by hand, as langchain_community's page does: ``make_table("PK", "SK")``; returns the table's name.
 
     A key attribute is a name, or a name and a type other than S: ``"number:N"``.
     """
@@ -174,6 +176,16 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rounds(request: pytest.FixtureRequest) -> int:
     """How many rounds of chaos to play."""
     return int(request.config.getoption("--rounds"))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """Run such a server on a free port."""
+    scripted = Server()
+    listening = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
+    scripted.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    yield scripted
+    listening.close()
 
 
 # --- Fixtures that make repositories (they use what the package builds on all this) ---

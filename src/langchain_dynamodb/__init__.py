@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .layout import Sizes
-from .listing import SessionSummary
-from .messages import register_message_class
+from ._items.items import Sizes
+from ._items.table_schema import Index
+from ._protocol.tool_calls import pair_tool_calls
+from .codec.messages import register_message_class
+from .models import ChatSession, Gap, Removed, RepairReport, SessionSummary
 from .repository import AsyncSessionRepository
-from .schema import Index
-from .snapshot import ChatSession
 
 if TYPE_CHECKING:
     from .blocking import SessionRepository
@@ -21,10 +21,14 @@ __all__ = [
     "AsyncSessionRepository",
     "ChatSession",
     "DynamoDBChatMessageHistory",
+    "Gap",
     "Index",
+    "Removed",
+    "RepairReport",
     "SessionRepository",
     "SessionSummary",
     "Sizes",
+    "pair_tool_calls",
     "register_message_class",
 ]
 

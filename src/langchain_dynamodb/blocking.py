@@ -6,155 +6,30 @@ has closed the clients. So it works in scripts, in threads and under a running e
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import concurrent.futures
-import os
-import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from langchain_core.messages import BaseMessage
 
-from .errors import ChatHistoryError, InvalidInputError
-from .exact import short
-from .keys import Session
-from .layout import Sizes
-from .listing import KeyValue, SessionSummary
+from ._background import iterate, run
+from ._checks import short
+from ._items.items import Sizes
+from ._items.keys import Session
+from ._items.table_schema import Index
+from ._objects import Fixed
+from ._protocol.views import StartOn
+from .errors import InvalidInputError
+from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .repository import AsyncSessionRepository, ItemFormat
-from .schema import Index
-from .snapshot import ChatSession
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .history import DynamoDBChatMessageHistory
 
-T = TypeVar("T")
-_JOIN_SECONDS = 5.0  # to close the clients at exit; a stuck one must not keep the process
 
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop, wait for it and return its result.
-
-    An exception while waiting (KeyboardInterrupt) cancels it.
-    """
-    try:
-        background = _running()
-        if threading.current_thread() is background.thread:
-            raise ChatHistoryError(
-                "A synchronous method was called on the thread of SessionRepository's own event loop, where it would "
-                "wait for itself: use AsyncSessionRepository's methods with await here."
-            )
-    except BaseException:
-        coroutine.close()
-        raise
-    loop, done = background.loop, concurrent.futures.Future[T]()
-    task: asyncio.Task[T] | None = None
-
-    def start() -> None:
-        nonlocal task
-        task = loop.create_task(coroutine)
-        task.add_done_callback(finish)
-
-    def finish(task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            done.cancel()
-        elif (error := task.exception()) is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(task.result())
-
-    def abandon() -> None:
-        if task is None:
-            coroutine.close()
-        else:
-            task.cancel()
-
-    # Not run_coroutine_threadsafe: an interrupt inside it leaves open whether the coroutine was handed over.
-    try:
-        loop.call_soon_threadsafe(start)
-        return done.result()
-    except BaseException:
-        loop.call_soon_threadsafe(abandon)  # comes after `start`, if that was handed over at all
-        raise
-
-
-def _iterate(values: AsyncIterator[T]) -> Iterator[T]:
-    """The values of an asynchronous iterator, each awaited on the background loop."""
-    ended: Any = object()
-
-    async def following() -> T:
-        return await anext(values, ended)
-
-    while (value := run(following())) is not ended:
-        yield value
-
-
-class _Background:
-    """An event loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._work, name="langchain-dynamodb", daemon=True)
-        try:
-            self.thread.start()
-        except BaseException:
-            self.loop.close()
-            raise
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(_JOIN_SECONDS)
-
-    def _work(self) -> None:
-        self.loop.run_forever()
-        self.loop.run_until_complete(self._wind_up())
-        self.loop.close()
-
-    async def _wind_up(self) -> None:
-        # As asyncio.run ends, but for the executor: at interpreter exit no thread can be started to wait for it.
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.loop.shutdown_asyncgens()
-
-
-_background: _Background | None = None
-_starting = threading.Lock()
-_inherited: list[object] = []
-
-
-def _running() -> _Background:
-    global _background
-    with _starting:
-        if _background is None:
-            _background = _Background()
-        return _background
-
-
-@atexit.register
-def _stop() -> None:
-    global _background
-    background, _background = _background, None
-    if background is not None:
-        background.stop()
-
-
-def _leave_to_parent() -> None:
-    # Kept, not dropped: closing the loop here would take the parent's wake-up socket out of the shared epoll object.
-    global _background, _starting
-    _inherited.append(_background)
-    _background, _starting = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-class SessionRepository:
+class SessionRepository(Fixed):
     """`AsyncSessionRepository` without ``await``: same parameters, same methods, same errors.
 
     Threads may share one. `close()`, or a ``with`` block, lets go of its client; without it that ends with the process.
@@ -204,7 +79,8 @@ class SessionRepository:
         return self
 
     def __enter__(self) -> Self:
-        """Open nothing: the first call does."""
+        """Open nothing: the first call does. A repository that was closed may be used again from here on."""
+        self._repository._connection.reopen()
         return self
 
     def __exit__(
@@ -214,7 +90,7 @@ class SessionRepository:
         self.close()
 
     def close(self) -> None:
-        """Let go of the client; afterwards every call raises `RepositoryClosedError`."""
+        """Let go of the client; later calls raise `RepositoryClosedError`, until it is entered anew."""
         run(self._repository.aclose())
 
     def create_table(self, *, sort_key_name: str | None = None, indexes: Sequence[Index] = ()) -> None:
@@ -230,6 +106,7 @@ class SessionRepository:
         idempotency_key: str | None = None,
         history_size: int | None = None,
         attributes: Mapping[str, object] | None = None,
+        must_exist: bool = False,
     ) -> int:
         """See `AsyncSessionRepository.append`."""
         return run(
@@ -240,24 +117,58 @@ class SessionRepository:
                 idempotency_key=idempotency_key,
                 history_size=history_size,
                 attributes=attributes,
+                must_exist=must_exist,
             )
         )
 
     @overload
-    def read(self, session: Session, *, limit: int | None = None) -> ChatSession: ...
+    def read(
+        self,
+        session: Session,
+        *,
+        limit: int | None = None,
+        start_on: StartOn | None = None,
+        skip_missing_pages: bool = False,
+    ) -> ChatSession: ...
 
     @overload
-    def read(self, session: Session, *, limit: int | None = None, unless_version: int | None) -> ChatSession | None: ...
+    def read(
+        self,
+        session: Session,
+        *,
+        limit: int | None = None,
+        start_on: StartOn | None = None,
+        unless_version: int | None,
+        skip_missing_pages: bool = False,
+    ) -> ChatSession | None: ...
 
     def read(
-        self, session: Session, *, limit: int | None = None, unless_version: int | None = None
+        self,
+        session: Session,
+        *,
+        limit: int | None = None,
+        start_on: StartOn | None = None,
+        unless_version: int | None = None,
+        skip_missing_pages: bool = False,
     ) -> ChatSession | None:
         """See `AsyncSessionRepository.read`."""
-        return run(self._repository.read(session, limit=limit, unless_version=unless_version))
+        return run(
+            self._repository.read(
+                session,
+                limit=limit,
+                start_on=start_on,
+                unless_version=unless_version,
+                skip_missing_pages=skip_missing_pages,
+            )
+        )
 
-    def iter_messages(self, session: Session) -> Iterator[BaseMessage]:
+    def iter_messages(
+        self, session: Session, *, start_on: StartOn | None = None, skip_missing_pages: bool = False
+    ) -> Iterator[BaseMessage]:
         """See `AsyncSessionRepository.iter_messages`; an iterator not used up may simply be dropped."""
-        return _iterate(self._repository.iter_messages(session))
+        return iterate(
+            self._repository.iter_messages(session, start_on=start_on, skip_missing_pages=skip_missing_pages)
+        )
 
     def replace(
         self,
@@ -266,15 +177,22 @@ class SessionRepository:
         *,
         expected_version: int | None = None,
         attributes: Mapping[str, object] | None = None,
+        must_exist: bool = False,
     ) -> int:
         """See `AsyncSessionRepository.replace`."""
         return run(
-            self._repository.replace(session, messages, expected_version=expected_version, attributes=attributes)
+            self._repository.replace(
+                session, messages, expected_version=expected_version, attributes=attributes, must_exist=must_exist
+            )
         )
 
-    def truncate(self, session: Session, *, keep: int, expected_version: int | None = None) -> int:
+    def truncate(
+        self, session: Session, *, keep: int, expected_version: int | None = None, must_exist: bool = True
+    ) -> int:
         """See `AsyncSessionRepository.truncate`."""
-        return run(self._repository.truncate(session, keep=keep, expected_version=expected_version))
+        return run(
+            self._repository.truncate(session, keep=keep, expected_version=expected_version, must_exist=must_exist)
+        )
 
     def update_metadata(
         self,
@@ -283,17 +201,26 @@ class SessionRepository:
         *,
         expected_version: int | None = None,
         attributes: Mapping[str, object] | None = None,
+        must_exist: bool = True,
     ) -> int:
         """See `AsyncSessionRepository.update_metadata`."""
         return run(
             self._repository.update_metadata(
-                session, metadata, expected_version=expected_version, attributes=attributes
+                session, metadata, expected_version=expected_version, attributes=attributes, must_exist=must_exist
             )
         )
 
-    def delete(self, session: Session, *, expected_version: int | None = None) -> None:
+    def set_expiry(self, session: Session, seconds: int | None, *, expected_version: int | None = None) -> int:
+        """See `AsyncSessionRepository.set_expiry`."""
+        return run(self._repository.set_expiry(session, seconds, expected_version=expected_version))
+
+    def delete(self, session: Session, *, expected_version: int | None = None, search_pages: bool = False) -> None:
         """See `AsyncSessionRepository.delete`."""
-        run(self._repository.delete(session, expected_version=expected_version))
+        run(self._repository.delete(session, expected_version=expected_version, search_pages=search_pages))
+
+    def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
+        """See `AsyncSessionRepository.repair`."""
+        return run(self._repository.repair(session, drop_undecodable=drop_undecodable))
 
     def list(
         self,
@@ -307,7 +234,7 @@ class SessionRepository:
         attributes: Sequence[str] = (),
     ) -> Iterator[SessionSummary]:
         """See `AsyncSessionRepository.list`; an iterator not used up may simply be dropped."""
-        return _iterate(
+        return iterate(
             self._repository.list(
                 partition=partition,
                 index=index,
@@ -319,6 +246,8 @@ class SessionRepository:
             )
         )
 
-    def history(self, session: Session, *, history_size: int | None = None) -> DynamoDBChatMessageHistory:
+    def history(
+        self, session: Session, *, history_size: int | None = None, must_exist: bool = False
+    ) -> DynamoDBChatMessageHistory:
         """See `AsyncSessionRepository.history`; both kinds of repository give the same adapter."""
-        return self._repository.history(session, history_size=history_size)
+        return self._repository.history(session, history_size=history_size, must_exist=must_exist)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .layout import Sizes
+from ._items.items import Sizes
 
 DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # on demand, us-east-1
 DOLLARS_PER_MILLION_READ_UNITS = 0.125
@@ -38,7 +38,7 @@ class Usage:
 def stored_turn_bytes(turn_bytes: float) -> float:
     """Bytes that a turn takes in the session item; `turn_bytes` is its size as LangChain's own compact JSON.
 
-    Fitted to the conversations of tests/corpus.py: metadata nearly vanishes, English text halves.
+    Fitted to the conversations of tests/helpers/corpus.py: metadata nearly vanishes, English text halves.
     """
     return max(190.0, 0.46 * turn_bytes - 245)
 

@@ -11,7 +11,10 @@
     ├── IdempotencyError                           the same idempotency key with other messages
     ├── VersionConflictError                       expected_version is not the session's version
     ├── SessionBusyError                           another writer held the session for too long
+    ├── SessionNotFoundError                       there is no such session, and the call was not to begin one
     ├── ItemFormatError                            the item is not in the format this repository writes
+    │   └── ForeignItemError                       the item is no chat session of ours or langchain_community's
+    ├── IncompleteSessionError                     a page is not there yet (a replica lags); try again
     ├── CorruptSessionError                        what is stored cannot be read; names item and attribute
     ├── RepositoryClosedError                      used after aclose()
     ├── OutcomeUnknownError                        the write may or may not have happened
@@ -40,7 +43,7 @@ class InvalidCursorError(InvalidInputError):
 
 
 class UnsupportedMessageError(InvalidInputError):
-    """A message holds something that would not come back as it went in.
+    """A message holds something that would not come back as it went in, or is an instruction (`RemoveMessage`).
 
     `path` says where, for example ``messages[1].additional_kwargs['when']``.
     """
@@ -84,6 +87,32 @@ class ItemFormatError(ChatHistoryError):
     """The stored item is not in the format that this repository writes. Nothing was written."""
 
 
+class ForeignItemError(ItemFormatError):
+    """The item at this key is neither a chat session of ours nor one of langchain_community's. It was left as it is.
+
+    `item` is the item's key.
+    """
+
+    def __init__(self, message: str, *, item: str) -> None:
+        super().__init__(message)
+        self.item = item
+
+
+class SessionNotFoundError(ChatHistoryError):
+    """There is no such session (it was deleted, has expired or never began), and the call was not to begin one."""
+
+
+class IncompleteSessionError(ChatHistoryError):
+    """A page of a session that changed just now is not there yet, as on a replica that lags behind. Try again.
+
+    `item` is the page's key.
+    """
+
+    def __init__(self, message: str, *, item: str) -> None:
+        super().__init__(message)
+        self.item = item
+
+
 class CorruptSessionError(ChatHistoryError):
     """What is stored cannot be read.
 
@@ -97,7 +126,7 @@ class CorruptSessionError(ChatHistoryError):
 
 
 class RepositoryClosedError(ChatHistoryError):
-    """The repository was used after `aclose()`."""
+    """The repository was used after `aclose()` (and not entered again since)."""
 
 
 class OutcomeUnknownError(ChatHistoryError):

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
-from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.runnables.config import run_in_executor, var_child_runnable_config
 
-from .arguments import check_count
-from .blocking import run
+from ._background import run
+from ._checks import check_count, check_flag, short
+from ._dynamodb.client_settings import ConnectionSettings, check_aws_session
+from ._items.items import Sizes
+from ._items.keys import Session
+from ._objects import Shared
+from ._store.addressing import check_session
 from .errors import InvalidInputError
-from .keys import Session
-from .layout import Sizes
-from .naming import check_session
 from .repository import AsyncSessionRepository, ItemFormat
-from .settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+T = TypeVar("T")
+
 REPOSITORIES = 16  # kept for the next histories with the same settings, each with the pages it has cached
 
 
-class DynamoDBChatMessageHistory(BaseChatMessageHistory):
+class _Setting(Generic[T]):
+    """A setting of the history's repository; assigning it checks it, and changes to a repository that has it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, history: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, history: DynamoDBChatMessageHistory, owner: type) -> T: ...
+
+    def __get__(self, history: DynamoDBChatMessageHistory | None, owner: type) -> T | Self:
+        if history is None:
+            return self
+        value: T = getattr(history._repository, self.name)
+        return value
+
+    def __set__(self, history: DynamoDBChatMessageHistory, value: T) -> None:
+        history._change(self.name, value)
+
+
+class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     """One chat session as a LangChain history, with the constructor of `langchain_community`'s class.
 
     Making one sends nothing; all with equal settings share one repository, and so one client per event loop. Make one
@@ -36,13 +61,26 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
 
     `key` (the whole key of the item; further attributes are set on it with each append) wins over `session_id`. `ttl`
     is in seconds. `history_size` bounds what is read to the newest so many messages (None or 0: all), and lets older
-    pages be dropped. `coerce_float_to_decimal` has no effect, since numbers come back as they went in; `kms_key_id` is
+    pages be dropped; what is read begins with a human message then, leading system messages aside, since models refuse
+    another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in; `kms_key_id` is
     refused. `config` is a botocore ``Config``.
-    ``item_format="community"`` shares sessions with applications that still use `langchain_community`.
+    ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
+    `must_exist` adding begins no session: where there is none (any more) it raises `SessionNotFoundError`.
 
-    Raises `InvalidInputError` for an argument that cannot be used. Reading and adding raise what
+    `key`, `session_id`, `history_size`, `ttl`, `ttl_key_name` and `history_messages_key` are attributes too. What is
+    assigned to them holds from the next call on, for this history alone. `session_id` names the session unless a key
+    does, as in the constructor.
+
+    A subclass's own `messages`, `add_messages` or `clear` holds for its asynchronous twin too, called in a thread then,
+    unless the same class has one of that as well.
+
+    Raises `InvalidInputError` for an argument or attribute that cannot be used. Reading and adding raise what
     `AsyncSessionRepository.read` and `append` raise.
     """
+
+    ttl = _Setting[int | None]()
+    ttl_key_name = _Setting[str]()
+    history_messages_key = _Setting[str]()
 
     def __init__(
         self,
@@ -64,6 +102,7 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
         item_format: ItemFormat = "pages",
         sizes: Sizes | None = None,
         skip_undecodable: bool = False,
+        must_exist: bool = False,
     ) -> None:
         super().__init__()
         if kms_key_id:
@@ -71,49 +110,129 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
                 f"kms_key_id={kms_key_id!r}: client-side encryption is not supported yet. Leave it out; to encrypt "
                 "with a key of your own, set it as the table's key (SSESpecification with KMSMasterKeyId)."
             )
-        if key is not None and not isinstance(key, Mapping):
-            raise InvalidInputError(
-                f"key={key!r:.80} must be the whole key of the item, such as {{'PK': 'a', 'SK': 'b'}}"
-            )
-        names = primary_key_name, history_messages_key, ttl_key_name
-        compared = None if config is None else ConnectionSettings(config=config)
-        options = (endpoint_url, region_name, boto3_session, compared, ttl, item_format, sizes, skip_undecodable)
-        try:
-            repository = _repository(table_name, *names, *options)
-        except TypeError:  # not hashable, so not usable: this says which
-            repository = _repository.__wrapped__(table_name, *names, *options)
-        self._open(repository, key or session_id, history_size)
-        self.session_id = session_id
-        self.ttl = ttl
-        self.ttl_key_name = ttl_key_name
-        self.history_messages_key = history_messages_key
+        if key is not None:
+            key = _checked_key(key)
+        check_aws_session(boto3_session, "boto3_session")
+        make = partial(
+            _shared_repository,
+            table_name=table_name,
+            endpoint_url=endpoint_url,
+            region_name=region_name,
+            aws_session=boto3_session,
+            config=None if config is None else ConnectionSettings(config=config),
+            primary_key_name=primary_key_name,
+            item_format=item_format,
+            sizes=sizes,
+            skip_undecodable=skip_undecodable,
+        )
+        settings = {"ttl": ttl, "ttl_key_name": ttl_key_name, "history_messages_key": history_messages_key}
+        self._open(make(**settings), make, settings, key or session_id, history_size, must_exist)
+        self._session_id = session_id
         self.coerce_float_to_decimal = coerce_float_to_decimal
 
     @classmethod
-    def over(cls, repository: AsyncSessionRepository, session: Session, *, history_size: int | None = None) -> Self:
+    def over(
+        cls,
+        repository: AsyncSessionRepository,
+        session: Session,
+        *,
+        history_size: int | None = None,
+        must_exist: bool = False,
+    ) -> Self:
         """Make a history over a repository; it ends with that."""
         self = cls.__new__(cls)
         BaseChatMessageHistory.__init__(self)
-        self._open(repository, session, history_size)
-        self.session_id = session if isinstance(session, str) else ""
-        self.ttl = repository.ttl
-        self.ttl_key_name = repository.ttl_key_name
-        self.history_messages_key = repository.history_messages_key
+        self._open(repository, repository._with, {}, session, history_size, must_exist)
+        self._session_id = session if isinstance(session, str) else ""
         self.coerce_float_to_decimal = False
         return self
 
-    def _open(self, repository: AsyncSessionRepository, session: Session, history_size: int | None) -> None:
-        check_count("history_size", history_size)
-        check_session(session, repository.primary_key_name, repository._table.names)
+    def __copy__(self) -> Self:
+        other = super().__copy__()
+        other._key = dict(self._key)
+        return other
+
+    def _open(
+        self,
+        repository: AsyncSessionRepository,
+        make: Callable[..., AsyncSessionRepository],
+        settings: Mapping[str, Any],
+        session: Session,
+        history_size: int | None,
+        must_exist: bool,
+    ) -> None:
+        check_flag("must_exist", must_exist)
         self._repository = repository
-        self._session = session if isinstance(session, str) else dict(session)
-        self.key = {repository.primary_key_name: session} if isinstance(session, str) else dict(session)
+        self._make = make
+        self._settings = settings
         self.history_size = history_size
+        self.must_exist = must_exist
+        self._name(session)
+
+    def _name(self, session: Session) -> None:
+        """Use this session from now on, if it can be one."""
+        check_session(session, self._repository.primary_key_name, self._repository._table.names)
+        self._id = session if isinstance(session, str) else None
+        self._key = {self._repository.primary_key_name: session} if isinstance(session, str) else dict(session)
+
+    def _change(self, setting: str, value: object) -> None:
+        """Use a repository with this setting from now on, if there can be one."""
+        settings = {**self._settings, setting: value}
+        repository = self._make(**settings)
+        check_session(self._session, repository.primary_key_name, repository._table.names)
+        self._repository, self._settings = repository, settings
+
+    @property
+    def _session(self) -> Session:
+        """What names the session: its id, or the key, which may also have been changed in place."""
+        key = self.key
+        if self._id is not None and key == {self._repository.primary_key_name: self._id}:
+            return self._id
+        return dict(key)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The key of the session's item."""
+        return self._key
+
+    @key.setter
+    def key(self, key: Mapping[str, object]) -> None:
+        self._name(_checked_key(key))
+
+    @property
+    def session_id(self) -> str:
+        """What the session is called; it names the session where no key was given or assigned."""
+        return self._session_id
+
+    @session_id.setter
+    def session_id(self, session_id: str) -> None:
+        if isinstance(self._session, str):
+            self._name(session_id)
+        self._session_id = session_id
+
+    @property
+    def history_size(self) -> int | None:
+        """How many messages are read at most (None or 0: all)."""
+        return self._history_size
+
+    @history_size.setter
+    def history_size(self, history_size: int | None) -> None:
+        check_count("history_size", history_size)
+        self._history_size = history_size
+
+    @property
+    def table(self) -> Any:
+        """There is none, unlike in `langchain_community`."""
+        raise AttributeError(_NO_TABLE)
+
+    @table.setter
+    def table(self, table: object) -> None:
+        raise InvalidInputError(_NO_TABLE)
 
     @property
     def messages(self) -> list[BaseMessage]:
         """The messages, oldest first."""
-        return run(self.aget_messages())
+        return run(self.aget_messages() if self._is_ours("messages") else self._get())
 
     @messages.setter
     def messages(self, messages: list[BaseMessage]) -> None:
@@ -121,38 +240,70 @@ class DynamoDBChatMessageHistory(BaseChatMessageHistory):
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Return the messages, oldest first."""
+        if self._goes_through("messages", "aget_messages"):
+            return await run_in_executor(None, lambda: self.messages)
+        return await self._get()
+
+    async def _get(self) -> list[BaseMessage]:
         if not self._in_turn():
             return await self._read()
         begun = _ending.get()
-        if begun is None or begun.history is not self:
+        if begun is None or begun.history is not self or begun.read_by != self._read_by:
             messages = await self._read()
-            return _TurnMessages(messages, _Begun(self, messages))
+            return _TurnMessages(messages, _Begun(self, self._read_by, messages))
         _ending.set(None)
         return list(begun.messages)
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Append the messages, all or none; chunks are stored as whole messages."""
-        run(self.aadd_messages(messages))
+        run(self.aadd_messages(messages) if self._is_ours("add_messages") else self._add(messages))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Append the messages, all or none; chunks are stored as whole messages."""
+        if self._goes_through("add_messages", "aadd_messages"):
+            await run_in_executor(None, self.add_messages, messages)
+        else:
+            await self._add(messages)
+
+    async def _add(self, messages: Sequence[BaseMessage]) -> None:
         if isinstance(messages, (list, tuple)):
             if not messages:
                 return
             messages = [whole_message(message) for message in messages]
-        await self._repository.append(self._session, messages, history_size=self.history_size or None)
+        await self._repository.append(
+            self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
+        )
 
     def clear(self) -> None:
         """Delete the session."""
-        run(self.aclear())
+        run(self.aclear() if self._is_ours("clear") else self._clear())
 
     async def aclear(self) -> None:
         """Delete the session."""
+        if self._goes_through("clear", "aclear"):
+            await run_in_executor(None, self.clear)
+        else:
+            await self._clear()
+
+    async def _clear(self) -> None:
         await self._repository.delete(self._session)
 
+    def _is_ours(self, method: str) -> bool:
+        return _definer(type(self), method) is DynamoDBChatMessageHistory
+
+    def _goes_through(self, method: str, twin: str) -> bool:
+        """Whether a subclass has its own `method`, and that class no asynchronous `twin` of it."""
+        return not self._is_ours(method) and _definer(type(self), method) is not _definer(type(self), twin)
+
     async def _read(self) -> list[BaseMessage]:
-        chat = await self._repository.read(self._session, limit=self.history_size or None)
-        return list(chat.messages)
+        window = await self._repository._window(self._session, self.history_size or None)
+        assert window is not None  # no version was named
+        return window.shown(window.chat.messages)
+
+    @property
+    def _read_by(self) -> tuple[object, ...]:
+        """What decides which messages a read gives."""
+        return self._session, self.history_size, self.history_messages_key, self.ttl_key_name
 
     def _in_turn(self) -> bool:
         """Whether this is called by the `RunnableWithMessageHistory` whose factory returned this very object."""
@@ -165,6 +316,7 @@ class _Begun:
     """What a `RunnableWithMessageHistory` invocation read when it began."""
 
     history: DynamoDBChatMessageHistory
+    read_by: tuple[object, ...]
     messages: list[BaseMessage]
 
 
@@ -191,35 +343,33 @@ class _TurnMessages(list[BaseMessage]):
 _ending: ContextVar[_Begun | None] = ContextVar("langchain_dynamodb_ending", default=None)
 
 
+_NO_TABLE = (
+    "a history of langchain_dynamodb has no boto3 table: make another one for another table_name, and in tests use "
+    "langchain_dynamodb.local.run_engine() or its pytest fixtures"
+)
+
+
+def _definer(cls: type, method: str) -> type:
+    return next(base for base in cls.__mro__ if method in vars(base))
+
+
+def _checked_key(key: object) -> Mapping[str, object]:
+    if not isinstance(key, Mapping):
+        raise InvalidInputError(f"key={short(key)} must be the whole key of the item, such as {{'PK': 'a', 'SK': 'b'}}")
+    return key
+
+
+def _shared_repository(**options: Any) -> AsyncSessionRepository:
+    try:
+        return _repository(**options)
+    except TypeError:  # not hashable, so not usable: this says which
+        return _repository.__wrapped__(**options)
+
+
 @lru_cache(maxsize=REPOSITORIES, typed=True)
-def _repository(
-    table_name: str,
-    primary_key_name: str,
-    history_messages_key: str,
-    ttl_key_name: str,
-    endpoint_url: str | None,
-    region_name: str | None,
-    aws_session: Any,
-    config: ConnectionSettings | None,  # which compares configs by their options
-    ttl: int | None,
-    item_format: ItemFormat,
-    sizes: Sizes | None,
-    skip_undecodable: bool,
-) -> AsyncSessionRepository:
-    return AsyncSessionRepository(
-        table_name,
-        endpoint_url=endpoint_url,
-        region_name=region_name,
-        aws_session=aws_session,
-        config=config and config.config,
-        primary_key_name=primary_key_name,
-        history_messages_key=history_messages_key,
-        ttl_key_name=ttl_key_name,
-        ttl=ttl,
-        item_format=item_format,
-        sizes=sizes,
-        skip_undecodable=skip_undecodable,
-    )
+def _repository(*, config: ConnectionSettings | None, **options: Any) -> AsyncSessionRepository:
+    # `config` comes within settings, which compare it by its options.
+    return AsyncSessionRepository(config=config and config.config, **options)
 
 
 def whole_message(message: BaseMessage) -> BaseMessage:

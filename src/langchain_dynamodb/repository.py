@@ -5,36 +5,44 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from langchain_core.messages import BaseMessage
 
-from . import messages as codec
-from . import plan
-from .appending import Appender
-from .arguments import check_count, check_table_name, check_ttl, metadata_changes, operation_ids
-from .attempts import check_expected, new_op
-from .attributes import check_own_name, check_own_size, own_attributes
-from .cache import LRU
-from .community import CommunityWriter
-from .connection import Connection
-from .converting import Converter
+from ._checks import check_count, check_flag, check_start_on, check_table_name, check_ttl
+from ._dynamodb.client_settings import ConnectionSettings
+from ._dynamodb.connection import Connection
+from ._dynamodb.values import Changes
+from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
+from ._items.items import SessionItem, Sizes, check_sizes
+from ._items.keys import Session, SessionKey, session_key
+from ._items.names import Names, check_names, check_sort_key_name
+from ._items.table_schema import Index, check_indexes
+from ._objects import Fixed
+from ._protocol.append import ids_of
+from ._protocol.identity import check_exists, check_expected
+from ._protocol.views import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
+from ._store.addressing import Named, named
+from ._store.cache import LRU
+from ._store.community import CommunityWriter
+from ._store.converting import Converter
+from ._store.intents import Steps
+from ._store.leftovers import Leftovers
+from ._store.listing import Lister, Listing
+from ._store.pages_writer import PagesWriter
+from ._store.reading import Reader
+from ._store.repairing import Repairer
+from ._store.salvaging import Salvager
+from ._store.table import Table
+from ._store.table_setup import create_table
+from ._store.writer import Content, Writer
+from .codec import messages as codec
 from .errors import InvalidInputError
-from .indexing import ensure_indexes
-from .keys import Session, SessionKey, session_key
-from .layout import Names, SessionItem, Sizes, check_names, check_sizes, check_sort_key_name
-from .listing import KeyValue, Lister, Listing, SessionSummary
-from .naming import Named, named
-from .reading import Reader
-from .rewriting import Rewriter, check_metadata
-from .schema import Index, check_indexes
-from .settings import ConnectionSettings
-from .snapshot import ChatSession, chat_session
-from .steps import Steps
-from .table import Table
-from .values import Changes
+from .halves import mended, refuse_halves
+from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
@@ -45,13 +53,16 @@ PAGE_CACHE_BYTES = 16 << 20
 ItemFormat = Literal["pages", "community"]
 
 
-class AsyncSessionRepository:
+class AsyncSessionRepository(Fixed):
     """Chat sessions on one DynamoDB table.
 
     Wherever a session is named, a text is a session id and a mapping is the whole key of its item. Making a repository
-    does no I/O: it opens on first use, and `aclose()` (or ``async with``) ends it. Clients are shared per process,
-    event loop and settings, so repositories are cheap.
+    does no I/O: it opens on first use, and `aclose()` (or ``async with``) ends it; a later ``async with`` may use it
+    again. Clients are shared per process, event loop and settings, so repositories are cheap. Settings are fixed (to
+    assign one raises `AttributeError`); a repository can be copied, and then shares its client, but not pickled.
 
+    Any method that names a session raises `ForeignItemError` where another program's item has its key, and
+    `ItemFormatError` where the session was written with another `history_messages_key`; both are left as they are.
     Any method may raise `StorageError` and its subclasses, `InvalidInputError` for arguments it cannot use (before
     anything is sent) and `RepositoryClosedError`.
     """
@@ -76,36 +87,50 @@ class AsyncSessionRepository:
 
         `aws_session` is a boto3 or aioboto3 session, `config` a botocore ``Config`` merged over ours. `ttl` in seconds
         lets a session expire so long after its last change. ``item_format="community"`` keeps sessions readable by
-        langchain_community, within its limits. `skip_undecodable` leaves out stored messages that cannot be read
-        instead of raising `CorruptSessionError`; changes of a session still raise it, so that nothing is lost.
+        langchain_community, within its limits (400 KB; 1.0 comes back as 1). `skip_undecodable` leaves out stored
+        messages that cannot be read instead of raising `CorruptSessionError`; changes of a session still raise it, so
+        that nothing is lost.
         """
         check_table_name(table_name)
         if item_format not in ("pages", "community"):
             raise InvalidInputError(f"item_format={item_format!r} must be 'pages' or 'community'")
-        check_ttl(ttl)
-        names = Names(history_messages_key, ttl_key_name)
-        check_names(names, primary_key_name)
-        self.table_name = table_name
-        self.primary_key_name = primary_key_name
-        self.history_messages_key = history_messages_key
-        self.ttl = ttl
-        self.ttl_key_name = ttl_key_name
-        self.item_format = item_format
+        self.table_name: Final = table_name
+        self.primary_key_name: Final = primary_key_name
+        self.history_messages_key: Final = history_messages_key
+        self.ttl: Final = ttl
+        self.ttl_key_name: Final = ttl_key_name
+        self.item_format: Final = item_format
+        self._utf8_only = False
+        check_flag("skip_undecodable", skip_undecodable)
         self._sizes = Sizes() if sizes is None else check_sizes(sizes)
+        self._skip_undecodable = skip_undecodable
         self._connection = Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config))
-        self._table = Table(self._connection, table_name, names)
+        self._assemble()
+
+    def _assemble(self) -> None:
+        check_ttl(self.ttl)
+        names = Names(self.history_messages_key, self.ttl_key_name)
+        check_names(names, self.primary_key_name)
+        self._table = Table(self._connection, self.table_name, names)
         known = LRU[SessionItem](KNOWN_SESSIONS)
-        self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), known, clock, skip_undecodable)
+        self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), known, clock, self._skip_undecodable)
         steps = Steps(self._table, known, clock)
         strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
-        converter = Converter(steps, strict, self._sizes, ttl)
-        self._appender = Appender(steps, strict, converter, self._sizes, ttl)
-        self._rewriter = Rewriter(steps, strict, converter, self._sizes, ttl)
-        self._community = CommunityWriter(steps, ttl)
-        self._lister = Lister(self._table, primary_key_name, clock, skip_undecodable)
+        converter = Converter(steps, strict, self._sizes, self.ttl)
+        self._pages = PagesWriter(steps, strict, converter, self._sizes, self.ttl)
+        self._writer: Writer = CommunityWriter(steps, self.ttl) if self.item_format == "community" else self._pages
+        self._lister = Lister(self._table, self.primary_key_name, clock, self._skip_undecodable)
+
+    def _with(self, **settings: Any) -> AsyncSessionRepository:
+        """One with other settings (those named as attributes), on the same connection: closed along with this one."""
+        other = copy(self)
+        vars(other).update(settings)
+        other._assemble()
+        return other
 
     async def __aenter__(self) -> AsyncSessionRepository:
-        """Nothing to do: the first call opens."""
+        """Open nothing: the first call does. A repository that was closed may be used again from here on."""
+        self._connection.reopen()
         return self
 
     async def __aexit__(
@@ -115,7 +140,7 @@ class AsyncSessionRepository:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give back what this repository holds; later calls raise `RepositoryClosedError`."""
+        """Give back what this repository holds; later calls raise `RepositoryClosedError`, until it is entered anew."""
         await self._connection.aclose()
 
     async def create_table(self, *, sort_key_name: str | None = None, indexes: Sequence[Index] = ()) -> None:
@@ -132,8 +157,7 @@ class AsyncSessionRepository:
             check_sort_key_name(sort_key_name, self._table.names, self.primary_key_name)
             keys.append(sort_key_name)
         declared = check_indexes(indexes, self._table.names, keys)
-        await self._table.create(keys, ttl=self.ttl is not None, indexes=declared)
-        await ensure_indexes(self._table, declared)
+        await create_table(self._table, keys, ttl=self.ttl is not None, indexes=declared)
 
     async def append(
         self,
@@ -144,63 +168,126 @@ class AsyncSessionRepository:
         idempotency_key: str | None = None,
         history_size: int | None = None,
         attributes: Mapping[str, object] | None = None,
+        must_exist: bool = False,
     ) -> int:
         """Append all `messages` or none, and return the session's version.
 
         `expected_version` lets it happen only at that version (0: only if there is no such session). With an
         `idempotency_key`, repeating the same append changes nothing as long as it is among the appends of the tail or
         of the last page. `history_size` drops pages that lie wholly before the newest so many messages. `attributes`
-        are set on the session item along with the messages, see `update_metadata`.
+        are set on the session item along with the messages, see `update_metadata`. With `must_exist` it begins no
+        session, nor brings one back that was deleted or has expired; that costs nothing.
 
-        Raises `VersionConflictError`, `IdempotencyError`, `MessageTooLargeError`, `UnsupportedMessageError`,
-        `SessionBusyError`, and `OutcomeUnknownError` where it cannot be told whether the messages were appended.
+        Raises `VersionConflictError`, `SessionNotFoundError` (only with `must_exist`), `IdempotencyError`,
+        `MessageTooLargeError`, `UnsupportedMessageError`, `SessionBusyError`, and `OutcomeUnknownError` where it cannot
+        be told whether the messages were appended.
         """
         check_count("expected_version", expected_version)
         check_count("history_size", history_size)
-        lines = codec.encode_messages(messages)
-        plan.check_size(lines, self._sizes)
-        op, ops = operation_ids(idempotency_key, lines)
-        if attributes and not lines:
+        check_flag("must_exist", must_exist)
+        content = self._content(messages)
+        ids = ids_of(idempotency_key, content.lines)
+        if attributes and not content.lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
-        if not lines:
-            return await self._version(key, expected_version)
-        if self.item_format == "community":
-            return await self._community.append(key, messages, op, ops, expected_version, history_size, own)
-        wish = plan.Append(tuple(lines), codec.pack(lines), new_op(), op, ops, history_size, own)
-        return await self._appender.append(key, wish, expected_version)
-
-    @overload
-    async def read(self, session: Session, *, limit: int | None = None) -> ChatSession: ...
+        if not content.lines:
+            return await self._version(key, expected_version, must_exist=must_exist)
+        return await self._writer.append(
+            key, content, ids, expected_version, history_size=history_size, own=own, must_exist=must_exist
+        )
 
     @overload
     async def read(
-        self, session: Session, *, limit: int | None = None, unless_version: int | None
+        self,
+        session: Session,
+        *,
+        limit: int | None = None,
+        start_on: StartOn | None = None,
+        skip_missing_pages: bool = False,
+    ) -> ChatSession: ...
+
+    @overload
+    async def read(
+        self,
+        session: Session,
+        *,
+        limit: int | None = None,
+        start_on: StartOn | None = None,
+        unless_version: int | None,
+        skip_missing_pages: bool = False,
     ) -> ChatSession | None: ...
 
     async def read(
-        self, session: Session, *, limit: int | None = None, unless_version: int | None = None
+        self,
+        session: Session,
+        *,
+        limit: int | None = None,
+        start_on: StartOn | None = None,
+        unless_version: int | None = None,
+        skip_missing_pages: bool = False,
     ) -> ChatSession | None:
         """The session as of now: the newest `limit` messages (None: all), oldest first.
 
         None if the session is still at `unless_version`. A window never begins with tool messages whose call is outside
-        of it. An absent, deleted or expired session has version 0 and no messages. Raises `CorruptSessionError`.
+        of it. With ``start_on="human"`` the first message is a human one, leading system messages aside: what stands
+        before it is left out, so that there may be fewer than `limit`. An absent, deleted or expired session has
+        version 0 and no messages.
+
+        Raises `CorruptSessionError`, and `IncompleteSessionError` where a page of a session that has just changed is
+        not there yet. With `skip_missing_pages`, pages that are not there are no error: `messages` are those that are
+        there, and `missing` says where how many are not. With a `limit` these are the newest `limit` messages that are
+        there, and what is missing after the first of them.
         """
+        check_start_on(start_on)
+        check_flag("skip_missing_pages", skip_missing_pages)
+        reader = Salvager(self._reader) if skip_missing_pages else self._reader
+        window = await self._window(session, limit, unless_version, reader, start_on)
+        return None if window is None else window.chat
+
+    async def _window(
+        self,
+        session: Session,
+        limit: int | None,
+        unless_version: int | None = None,
+        reader: Reader | Salvager | None = None,
+        start_on: StartOn | None = None,
+    ) -> Window | None:
+        """What `read` gives, for those who hand it to a model."""
         check_count("limit", limit)
         check_count("unless_version", unless_version)
         key, _ = await self._named(session)
-        snapshot = await self._reader.snapshot(key, limit, unless_version)
-        return None if snapshot is None else chat_session(key, snapshot)
+        snapshot = await (reader or self._reader).snapshot(key, limit, unless_version)
+        if snapshot is None:
+            return None
+        if start_on is not None:
+            snapshot = snapshot.keeping(begin_with_human(snapshot.messages))
+        chat = chat_session(key, snapshot, self._reader.clock())
+        if self._utf8_only:
+            chat = chat.model_copy(update={"messages": mended(chat.messages)})
+        return Window(chat, is_cut(snapshot.item, limit))
 
-    async def iter_messages(self, session: Session) -> AsyncGenerator[BaseMessage, None]:
-        """All messages of one snapshot, oldest first, with a few pages in memory at a time.
+    async def iter_messages(
+        self, session: Session, *, start_on: StartOn | None = None, skip_missing_pages: bool = False
+    ) -> AsyncGenerator[BaseMessage, None]:
+        """All messages of one snapshot, oldest first, with a few pages in memory at a time; `start_on` as in `read`.
 
-        Raises `VersionConflictError` when the history is rewritten or deleted meanwhile, and `CorruptSessionError`.
+        With `skip_missing_pages`, those that are there (`read` tells what is missing); all pages are then read twice.
+
+        Raises `VersionConflictError` when the history is rewritten or deleted meanwhile, `CorruptSessionError`, and
+        `IncompleteSessionError`.
         """
+        check_start_on(start_on)
+        check_flag("skip_missing_pages", skip_missing_pages)
         key, _ = await self._named(session)
-        async with contextlib.aclosing(self._reader.iterate(key)) as messages:
+        reader = Salvager(self._reader) if skip_missing_pages else self._reader
+        leading, begun = True, start_on is None
+        async with contextlib.aclosing(reader.iterate(key)) as messages:
             async for message in messages:
-                yield message
+                if codec.is_instruction(message):
+                    continue
+                leading, begun = leading and is_system(message), begun or is_human(message)
+                if leading or begun:
+                    yield mended(message) if self._utf8_only else message
 
     async def replace(
         self,
@@ -209,26 +296,33 @@ class AsyncSessionRepository:
         *,
         expected_version: int | None = None,
         attributes: Mapping[str, object] | None = None,
+        must_exist: bool = False,
     ) -> int:
         """Exchange the whole history, and return the session's version. An empty one keeps session and metadata.
 
-        `attributes` are set on the session item along with it, see `update_metadata`.
+        `attributes` are set on the session item along with it, see `update_metadata`. With `must_exist` it raises
+        `SessionNotFoundError` where there is no session, instead of beginning one.
         """
         check_count("expected_version", expected_version)
-        lines = codec.encode_messages(messages)
-        plan.check_size(lines, self._sizes)
+        check_flag("must_exist", must_exist)
+        content = self._content(messages)
         key, own = await self._named(session, attributes)
-        if self.item_format == "community":
-            return await self._community.replace(key, messages, expected_version, own)
-        return await self._rewriter.replace(key, lines, expected_version, own)
+        return await self._writer.replace(key, content, expected_version, own=own, must_exist=must_exist)
 
-    async def truncate(self, session: Session, *, keep: int, expected_version: int | None = None) -> int:
-        """Keep the first `keep` messages, and return the session's version."""
+    async def truncate(
+        self, session: Session, *, keep: int, expected_version: int | None = None, must_exist: bool = True
+    ) -> int:
+        """Keep the first `keep` messages, and return the session's version.
+
+        Where there is no session (any more) it raises `SessionNotFoundError`; with ``must_exist=False``, or at
+        ``expected_version=0``, it does nothing then, and returns 0.
+        """
         check_count("expected_version", expected_version)
         check_count("keep", keep, optional=False)
+        check_flag("must_exist", must_exist)
         key, _ = await self._named(session)
-        writer = self._community if self.item_format == "community" else self._rewriter
-        return await writer.truncate(key, keep, expected_version)
+        must_exist = must_exist and expected_version != 0
+        return await self._writer.truncate(key, keep, expected_version, must_exist=must_exist)
 
     async def update_metadata(
         self,
@@ -237,8 +331,12 @@ class AsyncSessionRepository:
         *,
         expected_version: int | None = None,
         attributes: Mapping[str, object] | None = None,
+        must_exist: bool = True,
     ) -> int:
         """Merge `metadata` into the session's (None removes a name), and return the session's version.
+
+        Where there is no session (any more) it raises `SessionNotFoundError`: a late change brings none back. With
+        ``must_exist=False``, or at ``expected_version=0``, it begins one without messages.
 
         Values are of JSON types; together at most 2 KB, since every append pays for them.
 
@@ -248,20 +346,62 @@ class AsyncSessionRepository:
         have. They stay until they are changed or the session is deleted.
         """
         check_count("expected_version", expected_version)
+        check_flag("must_exist", must_exist)
         changes = metadata_changes(metadata)
         check_metadata({"M": {name: value for name, value in changes.items() if value is not None}}, self._sizes)
         key, own = await self._named(session, attributes)
-        if self.item_format == "community" and (changes or attributes is None):
-            raise InvalidInputError("item_format='community' has no metadata: the incumbent's item has no place for it")
-        if self.item_format == "community":
-            return await self._community.set_attributes(key, own, expected_version)
-        return await self._rewriter.update_metadata(key, changes, expected_version, own)
+        must_exist = must_exist and expected_version != 0
+        return await self._writer.update_metadata(key, changes, expected_version, own=own, must_exist=must_exist)
 
-    async def delete(self, session: Session, *, expected_version: int | None = None) -> None:
-        """Remove the session and all its items; nothing to do where there is none."""
+    async def set_expiry(self, session: Session, seconds: int | None, *, expected_version: int | None = None) -> int:
+        """Let the session expire in so many `seconds` from now, or (None) not any more; returns its version.
+
+        The next change by a repository with `ttl` moves that again. Making a session permanent takes a write for each
+        of its pages. Raises `SessionNotFoundError` where there is no session.
+        """
+        check_ttl(seconds, "seconds")
         check_count("expected_version", expected_version)
         key, _ = await self._named(session)
-        await self._rewriter.delete(key, expected_version)
+        return await self._writer.set_expiry(key, seconds, expected_version)
+
+    async def delete(
+        self, session: Session, *, expected_version: int | None = None, search_pages: bool = False
+    ) -> None:
+        """Remove the session and all its items; nothing to do where there is none.
+
+        Which pages there are, the session item says. Where it was lost (DynamoDB removed it by its TTL, or somebody by
+        hand) they stay until they expire themselves, and no session can read them. `search_pages` finds and removes
+        those too: by a Query of the session's pages where the table's sort key takes their suffix (docs/storage.md),
+        else by a Scan, which reads the **whole table**.
+        """
+        check_count("expected_version", expected_version)
+        check_flag("search_pages", search_pages)
+        key, _ = await self._named(session)
+        await self._writer.delete(key, expected_version)
+        if search_pages:
+            await Leftovers(self._table).remove(key)
+
+    async def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
+        """Make of a damaged session one that works in every way, and say what was done.
+
+        Pages that are missing are given up: what is left becomes the history, in order, without a gap. (If you have a
+        backup, put their items back first: `read` with ``skip_missing_pages=True`` tells their keys.) What others wrote
+        into the session's list is brought in where it can be read as messages, and taken out where not. A session of
+        which an older item was restored takes note of the newer pages, so that appends get past them and `delete`
+        removes them; their messages are not read.
+
+        What is there and cannot be decoded, or is not the page that should be there, stays; it is an error where it is
+        in the way. `drop_undecodable` takes it out.
+
+        A healthy session stays as it is, at its version; so do items in the format of langchain_community, which have
+        no pages. All pages are read. If some in the middle are missing, those that are left are written anew.
+
+        Raises `SessionNotFoundError`, `IncompleteSessionError` where a page that is missing may only be late, and
+        `CorruptSessionError` for what cannot be repaired: session items whose numbers contradict each other.
+        """
+        check_flag("drop_undecodable", drop_undecodable)
+        key, _ = await self._named(session)
+        return await Repairer(self._pages).repair(key, drop_undecodable=drop_undecodable)
 
     async def list(
         self,
@@ -288,18 +428,35 @@ class AsyncSessionRepository:
         Reads are eventually consistent: what was written within the last second may be missing. Every process looks at
         the table once (`DescribeTable`). docs/howto/list-sessions.md says what each way costs.
 
-        Raises `InvalidCursorError` for a cursor of another listing or a damaged one, and `CorruptSessionError`.
+        A damaged session comes with an `error`, and hides no other (with `skip_undecodable` it is left out); items of
+        other programs do not show up.
+
+        Raises `InvalidCursorError` for a cursor of another listing or a damaged one.
         """
         check_count("limit", limit)
-        wish = Listing(partition, index, descending, limit, cursor, segments, attributes)
-        async for summary in self._lister.list(wish):
+        request = Listing(partition, index, descending, limit, cursor, segments, attributes)
+        async for summary in self._lister.list(request):
             yield summary
 
-    def history(self, session: Session, *, history_size: int | None = None) -> DynamoDBChatMessageHistory:
-        """A LangChain chat message history over this repository."""
+    def history(
+        self, session: Session, *, history_size: int | None = None, must_exist: bool = False
+    ) -> DynamoDBChatMessageHistory:
+        """A LangChain chat message history over this repository; with `must_exist` it begins no session."""
         from .history import DynamoDBChatMessageHistory  # only here: langchain-core 2.0 removes its base class
 
-        return DynamoDBChatMessageHistory.over(self, session, history_size=history_size)
+        return DynamoDBChatMessageHistory.over(self, session, history_size=history_size, must_exist=must_exist)
+
+    def _for_http(self) -> AsyncSessionRepository:
+        """This repository, with which halves of characters are neither stored nor met."""
+        view = copy(self)
+        view._utf8_only = True
+        return view
+
+    def _content(self, messages: Sequence[BaseMessage]) -> Content:
+        content = Content(messages, codec.encode(messages, self._sizes.message))
+        if self._utf8_only:
+            refuse_halves(messages)
+        return content
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self.primary_key_name, self._table.names)
@@ -308,7 +465,8 @@ class AsyncSessionRepository:
         """Key of the session, and the attributes to set on it: those given, over those its name brings along."""
         taken = (*self._table.names, self.primary_key_name if isinstance(session, str) else "")
         given: Changes = {} if attributes is None else own_attributes(attributes, taken)
-        check_own_size(given, self._sizes)
+        if given:
+            check_own_size(given, self._sizes)
         if isinstance(session, str):
             return Named(self._key(session), given)
         key, brought = await named(self._table, session, self.primary_key_name)
@@ -318,9 +476,11 @@ class AsyncSessionRepository:
         check_own_size(own, self._sizes)
         return Named(key, own)
 
-    async def _version(self, key: SessionKey, expected: int | None) -> int:
+    async def _version(self, key: SessionKey, expected: int | None, *, must_exist: bool) -> int:
         item = await self._reader.item(key)
         check_expected(key, item, expected)
+        if must_exist:
+            check_exists(key, item)
         return item.version if item else 0
 
 

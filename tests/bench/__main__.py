@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path += [str(ROOT / "tests"), str(ROOT / "docs" / "examples" / "demo")]
+sys.path += [str(ROOT / "tests" / "helpers"), str(ROOT / "docs" / "examples" / "demo")]
 warnings.simplefilter("ignore")  # those of the others; ours are errors in the tests
 
 import contenders  # noqa: E402

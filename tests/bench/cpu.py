@@ -117,7 +117,7 @@ async def _cpu(operation: Operation, repeats: int) -> float:
 
 
 Histories = tuple[tuple[str, int], ...]
-# More than 600 messages of 1.2 KB turns, or 1,000 short ones, do not fit the incumbent's item.
+# More than 600 messages of 1.2 KB turns, or 1,000 short ones, do not fit langchain_community's item.
 HISTORIES: Histories = (("short", 1000), ("1.2 KB", 600))
 
 

@@ -78,7 +78,7 @@ def _mb(size: float) -> float:
 def _objects(endpoint_url: str, table: str) -> dict[str, Any]:
     """Bytes and microseconds of a history object and of a repository that was never used, and clients made for them."""
     from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
-    from langchain_dynamodb.connection import _clients
+    from langchain_dynamodb._dynamodb.connection import _clients
 
     shared = AsyncSessionRepository(table, endpoint_url=endpoint_url)
     makers = {
@@ -158,5 +158,5 @@ def _child(what: str, endpoint_url: str, table: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[1]))
+    sys.path.append(str(Path(__file__).parents[1] / "helpers"))
     print(json.dumps(_child(*sys.argv[1:])))

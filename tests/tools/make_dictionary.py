@@ -1,4 +1,4 @@
-"""Write src/langchain_dynamodb/_dictionary.py: ``python tests/tools/make_dictionary.py``.
+"""Write src/langchain_dynamodb/codec/dictionary.py: ``python tests/tools/make_dictionary.py``.
 
 The dictionary is the boilerplate of stored messages: the keys, model names and fixed values of model providers and of
 LangChain's content blocks, in the order in which a line has them. It holds no prose. What is likeliest comes last,
@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_TARGET = Path(__file__).parents[2] / "src" / "langchain_dynamodb" / "_dictionary.py"
+_TARGET = Path(__file__).parents[2] / "src" / "langchain_dynamodb" / "codec" / "dictionary.py"
 _HEADER = '''"""The preset dictionary of block format 1, written by tests/tools/make_dictionary.py.
 
 Never change it: blocks already stored could no longer be read.

@@ -8,13 +8,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import zstandard
 
 from corpus import conversation
-from langchain_dynamodb._dictionary import DICTIONARY_1
-from langchain_dynamodb.messages import encode_messages
+from langchain_dynamodb.codec.dictionary import DICTIONARY_1
+from langchain_dynamodb.codec.messages import encode_messages
 
 TURNS = 448
 REPEATS = 5

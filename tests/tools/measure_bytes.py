@@ -11,12 +11,12 @@ import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from langchain_core.messages import BaseMessage, messages_to_dict
 
 from corpus import compact_json, turn
-from langchain_dynamodb.messages import encode_messages, pack
+from langchain_dynamodb.codec.messages import encode_messages, pack
 
 _TURNS = 1000
 Turn = list[BaseMessage]

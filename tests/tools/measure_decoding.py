@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import orjson
 from langchain_core.messages import (
@@ -23,7 +23,7 @@ from langchain_core.messages import (
 )
 
 from corpus import conversation
-from langchain_dynamodb.messages import decode_lines, encode_messages
+from langchain_dynamodb.codec.messages import decode_lines, encode_messages
 
 MESSAGES = 1000
 REPEATS = 25

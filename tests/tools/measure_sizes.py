@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository, Sizes

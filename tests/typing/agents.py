@@ -27,7 +27,7 @@ def find_session(runtime: Runtime[Context], config: RunnableConfig) -> dict[str,
 
 async def the_middleware(model: BaseChatModel) -> None:
     """Either repository, a name or a function for the session; it fits agents with and without a context."""
-    history = DynamoDBHistoryMiddleware(AsyncSessionRepository("Table"), limit=20, if_unchanged=True)
+    history = DynamoDBHistoryMiddleware(AsyncSessionRepository("Table"), limit=20, if_unchanged=True, must_exist=True)
     agent = create_agent(model, middleware=[history])
     await agent.ainvoke({"messages": [{"role": "user", "content": "hi"}]}, {"configurable": {"session_id": "s"}})
     by_key = DynamoDBHistoryMiddleware(SessionRepository("Table"), session=find_session)

@@ -40,7 +40,9 @@ def user() -> str:
     return "alice"
 
 
-own = SessionDependencies("notes", tenant=user, key=composite_key("PK", "SK"), session_id=Header(alias="X-Session-Id"))
+own = SessionDependencies(
+    "notes", tenant=user, key=composite_key("PK", "SK"), session_id=Header(alias="X-Session-Id"), must_exist=True
+)
 OwnHistory = Annotated[DynamoDBChatMessageHistory, Depends(own.history)]
 
 app = FastAPI(
@@ -48,6 +50,7 @@ app = FastAPI(
     responses=PROBLEM_RESPONSES,
 )
 install_error_handlers(app)
+app.state.sessions = AsyncSessionRepository("T")
 
 
 @app.get("/{session_id}")

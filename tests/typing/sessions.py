@@ -16,10 +16,13 @@ from langchain_dynamodb import (
     AsyncSessionRepository,
     ChatSession,
     DynamoDBChatMessageHistory,
+    Gap,
     Index,
+    RepairReport,
     SessionRepository,
     SessionSummary,
     Sizes,
+    pair_tool_calls,
     register_message_class,
 )
 from langchain_dynamodb.errors import ChatHistoryError, StorageError, ThrottledError, VersionConflictError
@@ -32,15 +35,30 @@ async def the_async_repository() -> None:
         version: int = await sessions.append("s", [HumanMessage("a"), AIMessage("b")], idempotency_key="k")
         chat: ChatSession = await sessions.read({"PK": "a", "SK": 1}, limit=3)
         newer: ChatSession | None = await sessions.read("s", unless_version=version)
+        version = await sessions.append("s", [HumanMessage("a")], must_exist=True)
+        version = await sessions.set_expiry("s", None, expected_version=version)
         messages: list[BaseMessage] = chat.messages
         moment: datetime | None = chat.updated_at
         metadata: dict[str, Any] = chat.metadata
         stream: AsyncIterator[BaseMessage] = sessions.iter_messages("s")
+        stream = sessions.iter_messages("s", start_on="human")
+        chat = await sessions.read("s", limit=9, start_on="human")
+        newer = await sessions.read("s", start_on="human", unless_version=version)
+        await sessions.read("s", start_on="ai")  # type: ignore[call-overload]
+        messages = pair_tool_calls(chat.messages)
         version = await sessions.replace("s", messages, expected_version=version)
         version = await sessions.truncate("s", keep=2)
         version = await sessions.update_metadata("s", {"title": "t", "old": None})
         history: BaseChatMessageHistory = sessions.history("s", history_size=20)
-        await sessions.delete("s", expected_version=version)
+        await sessions.delete("s", expected_version=version, search_pages=True)
+        left: ChatSession = await sessions.read("s", skip_missing_pages=True)
+        gaps: list[Gap] = left.missing
+        around: AsyncIterator[BaseMessage] = sessions.iter_messages("s", skip_missing_pages=True)
+        report: RepairReport = await sessions.repair("s", drop_undecodable=True)
+        gaps, removed = report.missing, report.removed
+        page: dict[str, Any] = gaps[0].pages[0]
+        where: str = removed[0].where
+        print(around, page, where, report.version + report.brought_in)
         await sessions.append("s", messages, attributes={"user": "u", "raw": b"r", "old": None})
         await sessions.create_table(indexes=[Index("by_user", "user", Index.CREATED, include=["topic"])])
         async for summary in sessions.list(index="by_user", partition="u", limit=3, cursor=None):
@@ -66,6 +84,10 @@ def the_sync_repository() -> None:
         newer: ChatSession | None = sessions.read("s", unless_version=version)
         stream: Iterator[BaseMessage] = sessions.iter_messages("s")
         summaries: Iterator[SessionSummary] = sessions.list(partition=b"p", descending=True)
+        gaps: list[Gap] = sessions.read("s", skip_missing_pages=True).missing
+        report: RepairReport = sessions.repair("s")
+        print(gaps, report, list(sessions.iter_messages("s", skip_missing_pages=True)))
+        sessions.delete("s", search_pages=True)
         sessions.update_metadata("s", {}, attributes={"user": "u"})
         sessions.create_table(indexes=[Index("by_user", hash_key="user", range_key=None)])
         print(chat, newer, stream, summaries)
@@ -73,12 +95,20 @@ def the_sync_repository() -> None:
 
 
 def the_adapter() -> RunnableWithMessageHistory:
-    """Positional arguments in the incumbent's order."""
+    """Positional arguments in langchain_community's order."""
 
     def factory(session_id: str) -> BaseChatMessageHistory:
         return DynamoDBChatMessageHistory(
             "T", session_id, None, "SessionId", {"PK": "a"}, None, None, 60, "ttl", 10, "H"
         )
+
+    history = DynamoDBChatMessageHistory("T", "s")
+    history.key, history.session_id = {"PK": "a", "SK": 7}, "t"
+    history.ttl, history.history_size, history.ttl_key_name, history.history_messages_key = None, 5, "ttl", "H"
+    seconds: int | None = history.ttl
+    history.ttl = "60"  # type: ignore[assignment]
+    history.history_messages_key = None  # type: ignore[assignment]
+    print(seconds)
 
     def answer(messages: list[BaseMessage]) -> str:
         return "hi"

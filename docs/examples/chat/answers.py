@@ -16,9 +16,10 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, m
 from starlette.types import Receive, Scope, Send
 
 from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.errors import ChatHistoryError, VersionConflictError
-from langchain_dynamodb.keys import Session
-from langchain_dynamodb.problems import problem
+from langchain_dynamodb.halves import mended
+from langchain_dynamodb.web.problems import problem
 
 STOPPED = "stopped"  # in an answer's response_metadata: it ends where somebody or something stopped it
 PAUSES = (0.5, 1.0, 2.0)  # seconds between attempts to store an answer that is already there
@@ -69,7 +70,7 @@ class Answer:
         """Store what was said so far, once; returns the session's version.
 
         It goes on if its caller is cancelled. Raises `VersionConflictError` where the question is no longer the last
-        message: the answer to it has no place any more.
+        message, or the chat was deleted: the answer to it has no place any more.
         """
         if self.storing is None:
             self.storing = asyncio.create_task(self._store())
@@ -80,9 +81,7 @@ class Answer:
     async def _store(self) -> int:
         if self.said is None or not self.said.text:
             return self.version
-        message = message_chunk_to_message(self.said)
-        if isinstance(message.content, str):
-            message.content = whole(message.content)
+        message = mended(message_chunk_to_message(self.said))  # some providers stream characters in halves
         if not self.complete:
             message.response_metadata[STOPPED] = True
         for pause in (*PAUSES, None):
@@ -99,7 +98,11 @@ class Answer:
         while True:
             try:
                 return await self.sessions.append(
-                    self.key, [message], expected_version=self.version, idempotency_key=f"answer to {self.question.id}"
+                    self.key,
+                    [message],
+                    expected_version=self.version,
+                    must_exist=True,  # it belongs to a chat, and never begins one
+                    idempotency_key=f"answer to {self.question.id}",
                 )
             except VersionConflictError:
                 chat = await self.sessions.read(self.key, limit=1)
@@ -124,11 +127,6 @@ class AnswerResponse(StreamingResponse):
         finally:
             with contextlib.suppress(ChatHistoryError):  # the log knows; so does the browser, if it is still there
                 await self.answer.keep()
-
-
-def whole(text: str) -> str:
-    """Join characters that came in halves (surrogates), as some providers stream them; a half alone becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def event(name: str, data: Any) -> str:

@@ -24,8 +24,9 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from answers import STOPPED, Answer, AnswerResponse, whole
+from answers import STOPPED, Answer, AnswerResponse
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
+from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
 from langchain_dynamodb.fastapi import (
     SessionDependencies,
@@ -36,8 +37,7 @@ from langchain_dynamodb.fastapi import (
     not_modified,
     session_lifespan,
 )
-from langchain_dynamodb.keys import Session
-from langchain_dynamodb.problems import MEDIA_TYPE, Problem
+from langchain_dynamodb.web.problems import MEDIA_TYPE, Problem
 from models import SCRIPTED, choose_model
 from users import current_user, welcome
 
@@ -47,6 +47,7 @@ LISTED = 30  # chats at a time
 CONTEXT = 40  # messages that the model sees
 SYSTEM = SystemMessage("You are a helpful assistant. You answer in plain text.")
 NO_TITLE = "Untitled chat"
+GONE = "There is no such chat (any more)."
 MOST = 5000  # messages at a time
 HEADERS = {
     "Cache-Control": "private, no-cache",  # kept for this user only, and asked for anew (by ETag) each time
@@ -117,6 +118,12 @@ async def required(expected: Annotated[int | None, Depends(own.expected_version)
 Expected = Annotated[int, Depends(required)]
 
 
+def refuse_to_begin(expected: int) -> None:
+    """Refuse what only a chat that is there can have where the browser knows of none: it would begin one."""
+    if not expected:
+        raise HTTPException(404, GONE)
+
+
 class Title(BaseModel):
     """A new title."""
 
@@ -162,7 +169,7 @@ async def show(
     if chat is None:
         return not_modified(known)
     if not chat.version:
-        raise HTTPException(404, "There is no such chat (any more).")
+        raise HTTPException(404, GONE)
     response.headers["ETag"] = etag(chat.version)
     first = chat.message_count - len(chat.messages)
     messages = [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
@@ -177,12 +184,13 @@ def title_of(chat: ChatSession | SessionSummary) -> str:
 def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
     """What the page needs to know of a message."""
     stopped = isinstance(message, AIMessage) and bool(message.response_metadata.get(STOPPED))
-    return {"index": index, "type": message.type, "text": whole(message.text), "stopped": stopped}
+    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped}
 
 
 @chats.patch("/{session_id}")
 async def rename(new: Title, key: Key, sessions: Sessions, expected: Expected) -> dict[str, int]:
     """Rename the chat, if it is as the browser knows it."""
+    refuse_to_begin(expected)
     return {"version": await sessions.update_metadata(key, {"title": new.title}, expected_version=expected)}
 
 
@@ -200,9 +208,10 @@ async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expect
     """
     version = expected
     if turn.keep is not None:
+        refuse_to_begin(expected)
         version = await sessions.truncate(key, keep=turn.keep, expected_version=version)
     # Read first: once the question is stored, nothing may fail that would make the browser ask it again.
-    chat = await sessions.read(key, limit=CONTEXT - 1)
+    chat = await sessions.read(key, limit=CONTEXT - 1, start_on="human")
     question = HumanMessage(turn.text, id=uuid.uuid4().hex)
     version = await sessions.append(key, [question], expected_version=version)
     title = title_of(chat)

@@ -29,8 +29,8 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     options = parse_arguments()
     screen = Screen()
-    incumbent = None if options.chat else find_incumbent()
-    # What the incumbent's page shows is deprecated, as the README says; saying it at each step would not help.
+    theirs = None if options.chat else find_theirs()
+    # What langchain_community's page shows is deprecated, as the README says; saying it at each step would not help.
     warnings.simplefilter("ignore", DeprecationWarning)
     # Before our settings hide the user's credentials, which a real model needs.
     model = choose_model(options.model) if options.chat else None
@@ -46,7 +46,7 @@ def main() -> int:
             if model:
                 chat(screen, model, options.session)
             else:
-                Tour(screen, meter, incumbent).run()
+                Tour(screen, meter, theirs).run()
     except EngineError as error:
         print(error, file=sys.stderr)
         return 1
@@ -75,7 +75,7 @@ def use_only(environment: Mapping[str, str]) -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
-def find_incumbent() -> HistoryClass | None:
+def find_theirs() -> HistoryClass | None:
     """Return langchain_community's class if it is installed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,4 +1,4 @@
-"""The steps. Each function is shown on the screen as it stands here, then run with our class and the incumbent's."""
+"""The steps. Each is shown on the screen as it stands here, then run with our class and with langchain_community's."""
 
 from __future__ import annotations
 

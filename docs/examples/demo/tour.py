@@ -1,4 +1,4 @@
-"""The walk through the incumbent's documentation page, and two things beyond it."""
+"""The walk through langchain_community's documentation page, and two things beyond it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from steps import HistoryClass
 
 OURS = "langchain-dynamodb"
 THEIRS = "langchain_community"
-SUFFIX = "-community"  # of the tables in which the incumbent does the same
+SUFFIX = "-community"  # of the tables in which langchain_community does the same
 EARLY = "moto refuses at half of AWS's 400 KB: it counts old and new bytes of an update together"
 REFUSED = (
     "As DynamoDB Local reports it. Refused conditional writes are billed, but not reported: those are counted by the "
@@ -29,14 +29,14 @@ NEXT = "\nNow try nox -s demo -- --chat, or -- --engine dynamodb-local to see wh
 
 
 class Tour:
-    """Takes each step with our class and, where langchain_community is installed, with the incumbent's."""
+    """Takes each step with our class and, where langchain_community is installed, with langchain_community's."""
 
-    def __init__(self, screen: Screen, meter: Meter | None, incumbent: HistoryClass | None) -> None:
+    def __init__(self, screen: Screen, meter: Meter | None, theirs: HistoryClass | None) -> None:
         self._screen = screen
         self._meter = meter
         self._libraries: dict[str, tuple[HistoryClass, str]] = {OURS: (DynamoDBChatMessageHistory, "")}
-        if incumbent:
-            self._libraries[THEIRS] = (incumbent, SUFFIX)
+        if theirs:
+            self._libraries[THEIRS] = (theirs, SUFFIX)
         self._bill: dict[str, list[Usage | None]] = {}
         self._dynamodb = boto3.client("dynamodb")
 
@@ -68,7 +68,7 @@ class Tour:
                 self._screen.result(text, f"session {session_id!r}")
 
     def _create_by_hand(self, table_name: str, *keys: str) -> None:
-        """Create a table as the incumbent's page does."""
+        """Create a table as langchain_community's page does."""
         if table_name in self._dynamodb.list_tables()["TableNames"]:
             return
         self._dynamodb.create_table(

@@ -27,13 +27,13 @@ const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 
 /** What went wrong: a problem document of the server, or that there is no server. */
 class Problem extends Error {
-  constructor(status, { code = "", detail = "" } = {}, retryAfter = 0) {
+  constructor(status, { code = "", detail = "", current_version } = {}, retryAfter = 0) {
     super(typeof detail === "string" && detail ? detail : `The server answered with the error ${status}.`);
-    Object.assign(this, { status, code, retryAfter });
+    Object.assign(this, { status, code, retryAfter, gone: status === 404 || current_version === 0 });
   }
 
   get conflict() {
-    return this.status === 409 || this.status === 412;
+    return this.gone || this.status === 409 || this.status === 412;
   }
 }
 
@@ -108,7 +108,7 @@ class Chat {
 
   /** It could not be loaded. No matter, if another chat is on the screen by now. */
   unloaded(error, again) {
-    if (error.status === 404 || error.status === 422) gone(this);
+    if (error.gone || error.status === 422) gone(this);
     else if (this === current) explain(error, again);
   }
 
@@ -250,7 +250,7 @@ class Chat {
     if (stored || (found && this.holds(text, index))) {
       remember(this);
       if (stopped) speak("Stopped.");
-      else if (error.conflict) this.conflict("The answer was not kept.");
+      else if (error.conflict) this.conflict(error, "The answer was not kept.");
       else tell(error.message, [["Reload the chat", () => this.reload()]]);
       return;
     }
@@ -258,7 +258,7 @@ class Chat {
     const typed = !this.holds(text, index); // else the question was there before: its answer was to be made anew
     if (typed) giveBack(this, text);
     if (stopped) return speak("Stopped. Your question was not sent.");
-    if (error.conflict) return this.conflict(typed ? "Your question is still here." : "Nothing was changed.");
+    if (error.conflict) return this.conflict(error, typed ? "Your question is still here." : "Nothing was changed.");
     if (keep !== null) await this.load().catch(() => {}); // it may have been cut back already
     explain(error, () => {
       takeBack(this, text);
@@ -266,10 +266,10 @@ class Chat {
     });
   }
 
-  conflict(more) {
+  conflict(error, more) {
     const which = this === current ? "This chat" : `“${this.title}”`;
     const action = this === current ? ["Reload the chat", () => this.reload()] : ["Open it", () => go(this.id)];
-    tell(`${which} was changed in another tab or on another device. ${more}`, [action]);
+    tell(`${which} was ${error.gone ? "deleted" : "changed"} in another tab or on another device. ${more}`, [action]);
   }
 
   /** After a stream that was cut: show what the server has kept; it needs a moment to notice. False: nothing. */
@@ -632,7 +632,7 @@ async function change(chat, action, refused = "Nothing was changed.") {
     await action(chat);
     refresh();
   } catch (error) {
-    if (error.conflict) chat.conflict(refused);
+    if (error.conflict) chat.conflict(error, refused);
     else explain(error, () => change(chat, action, refused));
   }
 }

@@ -1,0 +1,288 @@
+"""Clients, one per process, event loop and settings: the one place that talks to AWS.
+
+A client belongs to the event loop it was made on. It is made by the first call on that loop, shared by every
+`Connection` with equal settings, and ends with the last of them that is closed there or with the loop itself:
+an async generator holds it open, and `loop.shutdown_asyncgens()` (which asyncio.run, asyncio.Runner, uvicorn
+and pytest-asyncio call) finishes that. Whoever drives a loop by hand calls `aclose()` or `shutdown_asyncgens()`
+before `loop.close()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import os
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+from zlib import crc32
+
+from ..errors import RepositoryClosedError, StorageError
+from .client_settings import ConnectionSettings, aio_session, merged_config
+from .failures import call_error, keeps_failing, never_arrived, opening_error
+
+
+class Connection:
+    """Calls DynamoDB through the shared client of the running loop."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        """Open nothing; the first call on a loop does."""
+        self.settings = settings
+        self._closed = False
+
+    async def call(
+        self, operation: str, request: Mapping[str, Any], *, write: bool = False, once: bool = False
+    ) -> dict[str, Any]:
+        """Make one request, such as ``"update_item"``, and return DynamoDB's response.
+
+        `write` says whether an answer that never came leaves the outcome unknown. With `once`, the SDK does not send
+        it again after that: the `StorageError` of unknown outcome comes at once.
+
+        Raises `ConditionFailed`, `StorageError` and its subclasses, `RepositoryClosedError`, and
+        `SettingsError` where no client can be made from the settings.
+        """
+        if self._closed:
+            raise RepositoryClosedError(
+                "This repository was closed by aclose(): make a new one, or enter this one again (async with)."
+            )
+        shared = self._join()
+        client = await shared.ready()
+        attempts = _Attempts(shared, once)
+        token = _current.set(attempts)
+        try:
+            response: dict[str, Any] = await getattr(client, operation)(**request)
+        except Exception as error:
+            if keeps_failing(error) and not shared.used:
+                shared.retire()
+            told = call_error(
+                error,
+                operation,
+                request,
+                asking=attempts.asking,
+                sent=attempts.sent > 0,
+                retried=attempts.maybe_applied,
+                unknown=write and attempts.outcome_unknown,
+            )
+            if told is error:
+                raise
+            raise told from error
+        finally:
+            _current.reset(token)
+        if attempts.corrupt:
+            raise StorageError("The response was damaged on the way or is not DynamoDB's.", outcome_unknown=write)
+        return response
+
+    def reopen(self) -> None:
+        """Take calls (again): after `aclose` too, the next one finds or makes a client."""
+        self._closed = False
+
+    async def aclose(self) -> None:
+        """Let go of the clients; one that nobody else holds is closed if it belongs to the running loop.
+
+        A client of another loop stays open for that loop's next user, and ends with the loop.
+        """
+        self._closed = True
+        running = asyncio.get_running_loop()
+        for place, shared in list(_clients.items()):
+            if self in shared.holders:
+                shared.holders.discard(self)
+                if place[0] is running and not shared.holders:
+                    await shared.close()
+
+    def _join(self) -> _SharedClient:
+        place = asyncio.get_running_loop(), self.settings.key
+        shared = _clients.get(place)
+        if shared is None or shared.closed:
+            _close_unused(place[0])
+            shared = _clients[place] = _SharedClient(place, self.settings)
+        shared.holders.add(self)
+        return shared
+
+
+_Place = tuple[asyncio.AbstractEventLoop, tuple[object, ...]]
+
+
+class _SharedClient:
+    """One client, made on the running loop."""
+
+    def __init__(self, place: _Place, settings: ConnectionSettings) -> None:
+        self.holders: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self.closed = False
+        self.used = False  # has sent something, and so once found credentials
+        self._place = place
+        self._settings = settings
+        self._pid = os.getpid()
+        self._stack = contextlib.AsyncExitStack()
+        self._lifetime = self._until_the_loop_ends()
+        self._opening = place[0].create_task(self._open())
+        self._opening.add_done_callback(self._opened)
+
+    async def ready(self) -> Any:
+        """Return the client; however many wait, it is made once, also when some of them are cancelled."""
+        if not self._opening.done():
+            await asyncio.wait([self._opening])
+        try:
+            return self._opening.result()
+        except Exception as error:
+            told = opening_error(error, self._settings.region_name, self._settings.endpoint_url)
+            if told is error:
+                raise
+            raise told from error
+
+    def retire(self) -> None:
+        """Let the next call make another client, and close this one, which nobody uses (or not with success)."""
+        if _clients.get(self._place) is self:
+            del _clients[self._place]
+            _close_soon(self)
+
+    async def close(self) -> None:
+        """Close the client, unless the loop's end is doing that."""
+        if self.closed:
+            return
+        self._leave()
+        if not self._opening.done():
+            await asyncio.wait([self._opening])
+        await self._stack.aclose()
+        await self._lifetime.aclose()
+
+    async def _open(self) -> Any:
+        session, region = await aio_session(self._settings)
+        async with contextlib.AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                session.client(
+                    "dynamodb",
+                    region_name=region,
+                    endpoint_url=self._settings.endpoint_url,
+                    config=merged_config(self._settings.config),
+                )
+            )
+            client.meta.events.register("before-endpoint-resolution.dynamodb", _account_is_asked_for)
+            client.meta.events.register("before-sign.dynamodb", _credentials_are_asked_for)
+            client.meta.events.register("before-send.dynamodb", _attempt_begins)
+            client.meta.events.register("needs-retry.dynamodb", _attempt_ended)
+            await anext(self._lifetime)
+            self._stack = stack.pop_all()
+        return client
+
+    def _opened(self, opening: asyncio.Task[Any]) -> None:
+        # A failure is every waiting caller's to report (there may be none left); the next call tries anew.
+        if opening.cancelled() or opening.exception() is not None:
+            self._leave()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._leave()
+            if os.getpid() == self._pid:  # else the sockets are the parent's
+                await self._stack.aclose()
+
+    def _leave(self) -> None:
+        self.closed = True
+        if _clients.get(self._place) is self:
+            del _clients[self._place]
+
+
+_clients: dict[_Place, _SharedClient] = {}
+_closing: set[asyncio.Task[None]] = set()
+_inherited: list[object] = []
+
+
+def _close_unused(running: asyncio.AbstractEventLoop) -> None:
+    """Before a new client is made, end those whose connections were all dropped, and forget loops that were closed."""
+    for place, shared in list(_clients.items()):
+        if place[0].is_closed():
+            _clients.pop(place, None)
+        elif place[0] is running and not shared.holders:
+            shared.retire()
+
+
+def _close_soon(shared: _SharedClient) -> None:
+    task = asyncio.get_running_loop().create_task(shared.close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+def _leave_to_parent() -> None:
+    # Kept, not dropped: a destructor would take the parent's sockets out of the epoll object both processes share.
+    _inherited.append(dict(_clients))
+    _clients.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+class _Attempts:
+    """What became of the attempts that botocore made for one call."""
+
+    __slots__ = ("asking", "client", "corrupt", "ended", "maybe_applied", "once", "sent")
+
+    def __init__(self, client: _SharedClient, once: bool) -> None:
+        # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
+        self.client = weakref.ref(client)
+        self.once = once
+        self.sent = self.ended = 0
+        self.asking = self.maybe_applied = self.corrupt = False
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """True where an attempt may have reached DynamoDB and was not refused by it."""
+        return self.maybe_applied or self.sent > self.ended
+
+
+class _NotAgain(Exception):
+    """No answer came to a request that must be sent only once."""
+
+
+_current: ContextVar[_Attempts] = ContextVar("langchain_dynamodb_attempts")
+
+
+def _account_is_asked_for(builtins: dict[str, Any], **_: object) -> None:
+    # The account, a part of AWS's endpoints, comes with the credentials, which are obtained for it where need be.
+    ask = builtins.get("AWS::Auth::AccountId")
+    if callable(ask):
+        builtins["AWS::Auth::AccountId"] = partial(_ask, ask)
+
+
+async def _ask(source: Callable[[], Any]) -> Any:
+    attempts = _current.get()
+    attempts.asking = True
+    answer = source()
+    if inspect.isawaitable(answer):
+        answer = await answer
+    attempts.asking = False
+    return answer
+
+
+def _credentials_are_asked_for(**_: object) -> None:
+    _current.get().asking = True
+
+
+def _attempt_begins(**_: object) -> None:
+    attempts = _current.get()
+    attempts.asking = False
+    client = attempts.client()
+    if client is None or client.closed:  # aiobotocore would open a session here that nobody closes
+        raise RepositoryClosedError("The repository or the event loop was closed during this call.")
+    if attempts.once and attempts.maybe_applied:
+        raise _NotAgain("no answer came to a request that must be sent only once.")
+    client.used = True
+    attempts.sent += 1
+
+
+async def _attempt_ended(response: Any, caught_exception: Exception | None, **_: object) -> None:
+    attempts = _current.get()
+    attempts.ended = attempts.sent
+    if response is None:
+        attempts.maybe_applied |= not never_arrived(caught_exception)
+        return
+    http = response[0]
+    attempts.maybe_applied |= not 400 <= http.status_code < 500
+    # botocore checks this too, but returns the last attempt as it is, and takes a proxy's page for an empty success.
+    content = await http.content
+    checksum = http.headers.get("x-amz-crc32", str(crc32(content)))
+    attempts.corrupt = checksum != str(crc32(content)) or not (content[:1] == b"{" and content[-1:] == b"}")

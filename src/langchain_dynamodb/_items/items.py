@@ -1,0 +1,244 @@
+"""Session items and pages as typed values. No I/O.
+
+docs/storage.md shows a worked example of each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .._dynamodb.values import AttributeValue, Item, number
+from ..codec.lines import pack
+from ..errors import InvalidInputError
+from .clock import is_expired
+from .keys import SessionKey
+from .lc import (
+    CHANGE,
+    COUNT,
+    CREATED,
+    CUT,
+    DATA,
+    FIRST,
+    FIRST_PAGE,
+    FLOOR,
+    GENERATION,
+    INTENT,
+    MESSAGES,
+    METADATA,
+    OPS,
+    PAGE_OPS,
+    PAGE_VERSION,
+    PAGES,
+    PAGES_EXPIRE,
+    PARTS,
+    PREVIOUS,
+    REACH,
+    TAIL_BYTES,
+    TAIL_OPS,
+    TAIL_START,
+    TOKEN,
+    TRIMMED,
+    UPDATED,
+    VERSION,
+)
+from .names import Names
+
+GUARD = pack(())
+"""What a stored tail without entries holds: to langchain_community an empty list would be a session to write over."""
+TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A write of several steps under way: the pages it may write, and until when others leave it alone.
+
+    The end of the lease moves while the writer works: it does not tell two intents apart.
+    """
+
+    op: bytes
+    kind: str  # "append", "rewrite", "convert", "lease", "delete"
+    generation: int
+    first: int
+    last: int
+    lease: int = field(compare=False)  # microseconds since the epoch
+
+    def attribute(self) -> AttributeValue:
+        """As stored on the session item."""
+        numbers = {"generation": self.generation, "first": self.first, "last": self.last, "lease": self.lease}
+        return {"M": {"op": {"B": self.op}, "kind": {"S": self.kind}, **{k: number(v) for k, v in numbers.items()}}}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionItem:
+    """The session item. Page numbers grow for the whole life of a session and are never used twice.
+
+    Pages ``first_page .. pages - 1`` are the history before the tail. Pages below `first_page` are dropped; those from
+    `floor` on may still exist. `reach` is the highest number that any unfinished write may have left behind.
+    `tail_ops` are the ids of the tail's appends, `page_ops` those of the last page's, `change` is that of the last
+    other change.
+    Times are microseconds since the epoch, expiries seconds (None: DynamoDB never expires it, whatever is stored).
+    """
+
+    version: int
+    generation: int
+    created: int = 0  # 0: unborn, a first batch is still on its way
+    updated: int = 0
+    pages: int = 0
+    first_page: int = 0
+    floor: int = 0
+    reach: int = -1
+    page_version: int = 0
+    count: int = 0
+    trimmed: int = 0
+    tail_start: int = 0
+    tail_bytes: int = 0
+    tail: tuple[bytes, ...] = ()
+    tail_ops: frozenset[bytes] = frozenset()
+    page_ops: frozenset[bytes] = frozenset()
+    intent: Intent | None = None
+    change: bytes | None = None
+    expires: int | None = None
+    pages_expire: int = 0
+    metadata: AttributeValue | None = None
+    own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
+    others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
+    listed: int | None = field(default=None, compare=False)  # entries of the list when it was read, guard included
+
+    @property
+    def message_count(self) -> int:
+        """Messages that are stored and readable."""
+        return self.count - self.trimmed
+
+    def is_live(self, now: int) -> bool:
+        """Whether readers see a session here: born, not being deleted, not expired at `now` (microseconds)."""
+        return self.lasts and (self.expires is None or not is_expired(self.expires, now))
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is more than what somebody is going to remove: born, and not being deleted."""
+        return bool(self.created) and (self.intent is None or self.intent.kind != "delete")
+
+    def has_op(self, op: bytes) -> bool:
+        """Whether this operation is among those remembered here."""
+        return op in self.tail_ops or op in self.page_ops or op == self.change
+
+    @property
+    def entries(self) -> int:
+        """Number of entries that the stored list has."""
+        return max(1, len(self.tail)) if self.listed is None else self.listed
+
+    def keeps_pages_of(self, earlier: SessionItem) -> bool:
+        """Whether it is the same session, and none of the pages of its history was dropped since."""
+        return (self.generation, self.first_page) == (earlier.generation, earlier.first_page)
+
+    def attributes(self, names: Names) -> Item:
+        """All attributes but the key and the user's own."""
+        item: Item = {
+            VERSION: number(self.version),
+            GENERATION: number(self.generation),
+            PAGES: number(self.pages),
+            COUNT: number(self.count),
+            TAIL_BYTES: number(self.tail_bytes),
+            UPDATED: number(self.updated),
+            names.history: {"L": [{"B": entry} for entry in self.tail or (GUARD,)]},
+        }
+        defaults = {CREATED: (self.created, 0), FIRST_PAGE: (self.first_page, 0), PAGE_VERSION: (self.page_version, 0)}
+        defaults |= {FLOOR: (self.floor, self.first_page), REACH: (self.reach, -1), TRIMMED: (self.trimmed, 0)}
+        defaults |= {TAIL_START: (self.tail_start, 0), PAGES_EXPIRE: (self.pages_expire, 0)}
+        item |= {name: number(value) for name, (value, default) in defaults.items() if value != default}
+        item |= {n: {"BS": sorted(ops)} for n, ops in ((TAIL_OPS, self.tail_ops), (PAGE_OPS, self.page_ops)) if ops}
+        if self.intent:
+            item[INTENT] = self.intent.attribute()
+        if self.change is not None:
+            item[CHANGE] = {"B": self.change}
+        if self.expires is not None:
+            item[names.ttl] = number(self.expires)
+        if self.metadata is not None:
+            item[METADATA] = self.metadata
+        return item
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One immutable page. `messages` is 0 on all but the last of the `parts` that one large message was cut into."""
+
+    number: int
+    cut: int  # version of the session it was cut at
+    previous: int  # `cut` of the page before
+    token: bytes
+    first: int  # index of its first message
+    messages: int
+    data: bytes
+    parts: int = 1
+    ops: frozenset[bytes] = frozenset()
+    expires: int | None = None
+
+    def attributes(self, names: Names) -> Item:
+        """All attributes but the key."""
+        item = {CUT: number(self.cut), PREVIOUS: number(self.previous), TOKEN: {"B": self.token}}
+        item |= {FIRST: number(self.first), MESSAGES: number(self.messages), DATA: {"B": self.data}}
+        if self.parts != 1:
+            item[PARTS] = number(self.parts)
+        if self.ops:
+            item[OPS] = {"BS": sorted(self.ops)}
+        if self.expires is not None:
+            item[names.ttl] = number(self.expires)
+        return item
+
+    def is_in(self, stored: Item, names: Names) -> bool:
+        """Whether this very page is stored there, with a later expiry than its own."""
+        same = stored.get(CUT) == number(self.cut) and stored.get(TOKEN) == {"B": self.token}
+        lasts = int(stored.get(names.ttl, {}).get("N", 0))
+        return same and self.expires is not None and lasts > self.expires
+
+
+def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:
+    """Bytes an entry and its operation ids add to the session item."""
+    return len(entry) + 4 + sum(len(op) + 1 for op in ops)
+
+
+def new_op() -> bytes:
+    """A fresh operation id."""
+    return os.urandom(8)
+
+
+MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
+MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
+# Data deflates a thousandfold at most, so such a tail stays below MAX_INFLATED.
+MAX_SESSION_ITEM = 65_000  # bytes
+MAX_WRITE_PAGES = 1 << 17  # pages of one write
+MAX_LEFT_PAGES = 1 << 20  # page numbers that unfinished writes may have used beyond the committed ones
+
+
+class Sizes(NamedTuple):
+    """Bounds in bytes; the defaults come from the measurements in docs/storage.md.
+
+    `session_item`: the whole session item without metadata. `page`: a page of several messages. `item`: the data of
+    one page item, so that it stays under DynamoDB's 409,600. `message`: one encoded message. `metadata`: as DynamoDB
+    counts it. `attributes`: those set by one call, names included.
+    """
+
+    session_item: int = 3072
+    page: int = 16 << 10
+    item: int = 380_000
+    message: int = 16 << 20
+    metadata: int = 2048
+    attributes: int = 1024
+
+    def tail(self, key: SessionKey) -> int:
+        """Room for the tail's entries and the operation ids, next to this key and the session's numbers."""
+        return max(self.session_item - key.size - 260, 256)
+
+
+def check_sizes(sizes: object) -> Sizes:
+    """Refuse sizes that cannot work; raises `InvalidInputError`."""
+    if not isinstance(sizes, Sizes) or not all(type(size) is int and size > 0 for size in sizes):
+        raise InvalidInputError(f"sizes={sizes!r} must be Sizes(...) of whole numbers from 1 on")
+    if sizes.item > MAX_ITEM_DATA or sizes.message > MAX_INFLATED:
+        raise InvalidInputError(f"{sizes!r}: item may be at most {MAX_ITEM_DATA}, message at most {MAX_INFLATED}")
+    if sizes.session_item > MAX_SESSION_ITEM:
+        raise InvalidInputError(f"{sizes!r}: session_item may be at most {MAX_SESSION_ITEM}: each append pays for it")
+    return sizes

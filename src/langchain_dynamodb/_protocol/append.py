@@ -1,0 +1,316 @@
+"""Appends (rules 1 to 3): what one becomes on the state that was seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any, NamedTuple
+
+from .._dynamodb.expressions import Expression, Statement
+from .._dynamodb.values import AttributeValue, Changes
+from .._items import lc
+from .._items.clock import FIVE_YEARS, is_expired
+from .._items.items import TAIL_TOKEN, Page, SessionItem, Sizes, entry_cost, new_op
+from .._items.keys import SessionKey
+from .._items.names import Names
+from ..codec import messages as codec
+from ..errors import InvalidInputError
+from .conditions import absent, unexpired_within
+from .expiry import Expiries
+from .pages import PAGE_INFLATED, Draft, PageStart, Placement, make_pages, paginate
+from .states import next_state, tail_bytes, unborn
+
+
+@dataclass(frozen=True)
+class Append:
+    """What a caller wants appended: encoded once, sent as often as needed."""
+
+    lines: tuple[bytes, ...]
+    entry: bytes
+    cost: int  # bytes it adds to the tail
+    call: bytes  # identifies this very call: its intents are its own
+    op: bytes  # identifies this append: a fresh id, or that of the caller's idempotency key
+    ops: frozenset[bytes]  # remembered with it: `op`, and with a key also the hash of the content
+    history_size: int | None
+    own: Changes  # attributes to set along with it
+    must_exist: bool  # never begin a session
+
+    @property
+    def token(self) -> bytes:
+        """Marks pages with these very messages: another caller may use the same key with others."""
+        return b"".join(sorted(self.ops))
+
+    def fits(self, item: SessionItem | None, room: int) -> bool:
+        """Whether it can go into the tail as it is."""
+        used = item.tail_bytes if item else 0
+        return used + self.cost <= room and sum(map(len, self.lines)) <= PAGE_INFLATED
+
+    def can_follow(self, item: SessionItem, expected: int | None, now: int) -> bool:
+        """Whether an item that was seen before can serve as the base without another look.
+
+        One that holds the append already (the caller repeats an idempotency key) cannot: of the ids, only the condition
+        of an insert takes notice, not that of a page cut.
+        """
+        idle = item.intent is None and (item.expires is None or not is_expired(item.expires, now))
+        return idle and expected in (None, item.version) and not item.has_op(self.op)
+
+
+class Ids(NamedTuple):
+    """How an append is recognised: by `op`, a fresh id or that of the caller's idempotency key; all are remembered."""
+
+    op: bytes
+    all: frozenset[bytes]
+
+
+def ids_of(idempotency_key: str | None, lines: Sequence[bytes]) -> Ids:
+    """The ids of an append: a key is remembered together with a hash of its content."""
+    if idempotency_key is None:
+        op = new_op()
+        return Ids(op, frozenset([op]))
+    if not isinstance(idempotency_key, str) or not idempotency_key:
+        raise InvalidInputError(f"idempotency_key={idempotency_key!r} must be a text that is not empty, or None")
+    op = hashlib.blake2b(idempotency_key.encode("utf-8", "surrogatepass"), digest_size=10).digest()
+    content = hashlib.blake2b(b"\n".join(lines), key=op, digest_size=9).digest()
+    return Ids(op, frozenset([op, content]))
+
+
+def pack(lines: Sequence[bytes], ids: Ids, history_size: int | None, own: Changes, must_exist: bool) -> Append:
+    """Pack the messages of an append."""
+    entry = codec.pack(lines)
+    cost = entry_cost(entry, ids.all)
+    return Append(tuple(lines), entry, cost, new_op(), ids.op, ids.all, history_size, own, must_exist)
+
+
+class Insert(NamedTuple):
+    """Rule 1: one UpdateItem puts it into the tail, whatever others append meanwhile."""
+
+    update: Statement
+
+
+class Cut(NamedTuple):
+    """Rule 2: the tail becomes a page, then the session item is exchanged.
+
+    `commit` makes its next state from the one seen, less the old pages that are to be dropped.
+    """
+
+    page: Page
+    commit: Callable[[SessionItem], SessionItem]
+
+
+class Batch(NamedTuple):
+    """Rule 3: an intent is declared on `base`, the pages are put, then the session item is exchanged.
+
+    `pages` and `commit` go on from the state with the intent.
+    """
+
+    base: SessionItem
+    drafts: Sequence[Draft]
+    pages: Callable[[SessionItem], list[Page]]
+    commit: Callable[[SessionItem], SessionItem]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Where and when an append is tried."""
+
+    key: SessionKey
+    names: Names
+    sizes: Sizes
+    now: int
+    times: Expiries
+    expected: int | None
+
+
+def decide(
+    request: Append,
+    item: SessionItem | None,
+    at: Circumstances,
+    tail_lines: Callable[[], Sequence[bytes]],
+) -> Insert | Cut | Batch:
+    """What to do on the state that was seen (None: not seen, or absent); `tail_lines` tells the messages of its tail.
+
+    Whoever holds a lease (an intent is on the item) cuts in any case: an insert would be kept off by it.
+    """
+    sizes, now, times = at.sizes, at.now, at.times
+    room = sizes.tail(at.key)
+    if (item is None or item.intent is None) and request.fits(item, room):
+        return Insert(_insert(request, item, at, room))
+    placement = place_append(tail_lines(), request, room, sizes)
+    commit = partial(appended, placement=placement, request=request, now=now, times=times)
+    if item is not None and len(placement.drafts) == 1:
+        # A page of the tail alone is the same whoever cuts it.
+        token, ops = (TAIL_TOKEN, frozenset[bytes]()) if placement.tail else (request.token, request.ops)
+        (page,) = make_pages(placement.drafts, item, append_start(item, times.pages), token, ops)
+        return Cut(page, commit)
+
+    def pages(start: SessionItem) -> list[Page]:
+        return make_pages(placement.drafts, start, append_start(start, times.pages), request.token, request.ops)
+
+    return Batch(item or unborn(now), placement.drafts, pages, commit)
+
+
+def place_append(tail_lines: Sequence[bytes], request: Append, room: int, sizes: Sizes) -> Placement:
+    """The old tail becomes a page; the new messages start the next tail, or join the page when they are too many.
+
+    At least one page is cut in any case: that is what lets the ids of the last page go (see the fence).
+    """
+    if tail_lines and request.fits(None, room):
+        return Placement(paginate(tail_lines, sizes), (request.entry,))
+    return Placement(paginate([*tail_lines, *request.lines], sizes), ())
+
+
+def append_start(item: SessionItem, expires: int | None) -> PageStart:
+    """Where the pages of an append begin: with what is now the tail."""
+    return PageStart(item.pages, item.page_version, item.tail_start, expires)
+
+
+def appended(item: SessionItem, placement: Placement, request: Append, now: int, times: Expiries) -> SessionItem:
+    """State after an append that cut pages from the tail of `item`."""
+    pages = item.pages + len(placement.drafts)
+    count = item.count + len(request.lines)
+    page_ops = item.tail_ops
+    return next_state(
+        item,
+        now,
+        times.session,
+        created=item.created or now,
+        pages=pages,
+        page_version=item.version,
+        pages_expire=times.of_pages(item),
+        reach=item.reach if item.reach >= pages else -1,
+        count=count,
+        tail=placement.tail,
+        tail_start=count - (len(request.lines) if placement.tail else 0),
+        tail_ops=request.ops,
+        page_ops=page_ops,
+        tail_bytes=tail_bytes(placement.tail, request.ops | page_ops),
+    )
+
+
+class _Shape(NamedTuple):
+    """What the text of an insert depends on."""
+
+    names: Names
+    key_name: str
+    known: bool  # the state was seen
+    expected: bool | None  # a version is; None: that there is no session
+    expires: bool
+    must_exist: bool
+    own: tuple[tuple[str, bool], ...]  # attributes of the user's own, and whether each is set or removed
+
+
+def _insert(request: Append, item: SessionItem | None, at: Circumstances, room: int) -> Statement:
+    """UpdateItem of the normal case: adds an entry to the tail, sent without a look at the item first.
+
+    The fence: where no session is known, the item may be absent, or in its first two epochs; else ``pages <= base + 1``
+    of the number of pages last known. Page numbers only grow, and a rewrite skips at least one, so while that holds the
+    ids of all appends since then are still on the item, and the condition sees whether this very append was applied
+    before.
+    """
+    expected, expires, now = at.expected, at.times.session, at.now
+    own = tuple((name, value is not None) for name, value in request.own.items())
+    shape = _Shape(
+        names=at.names,
+        key_name=at.key.attributes[0][0],
+        known=item is not None,
+        expected=None if expected == 0 else expected is not None,
+        expires=expires is not None,
+        must_exist=request.must_exist,
+        own=own,
+    )
+    text = _insert_text(shape)
+    numbers = {"now": now, "messages": len(request.lines), "cost": request.cost}
+    if item is None:
+        numbers["before"] = now - 1
+    else:
+        numbers["generation"] = item.generation
+    values_set: dict[str, AttributeValue] = {name: value for name, value in request.own.items() if value is not None}
+    values: dict[str, AttributeValue] = {f"own{i}": value for i, value in enumerate(values_set.values())}
+    if expires is not None:
+        values["expires"] = values_set[at.names.ttl] = {"N": str(expires)}
+    if expected != 0:
+        values["op"] = {"B": request.op}
+        seconds = now // 1_000_000
+        numbers |= {"room": room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
+        if expected is not None:
+            numbers["expected"] = expected
+        else:
+            numbers["fence"] = (item.pages if item else 0) + 1
+    values |= {name: {"N": str(number)} for name, number in numbers.items()}
+    values |= {"entries": {"L": [{"B": request.entry}]}, "ops": {"BS": sorted(request.ops)}}
+    given = {text.placeholders[name]: value for name, value in values.items()}
+    return Statement(
+        {**text.parameters, "ExpressionAttributeValues": {**text.fixed, **given}}, values_set, once=text.once
+    )
+
+
+class _Text(NamedTuple):
+    """A request without what differs each time."""
+
+    parameters: dict[str, Any]
+    fixed: dict[str, AttributeValue]  # values that are always the same
+    placeholders: dict[str, str]  # of the others
+    once: bool
+
+
+@lru_cache(maxsize=256)
+def _insert_text(shape: _Shape) -> _Text:
+    e = Expression()
+    names = shape.names
+    entries, now = e.parameter("entries"), e.parameter("now")
+    history, version = e.name(names.history), e.name(lc.VERSION)
+    one = e.value({"N": "1"})
+    if shape.known:
+        e.assign(names.history, f"list_append({history}, {entries})")
+        e.assign(lc.VERSION, f"{version} + {one}")
+    else:
+        e.assign(names.history, f"list_append(if_not_exists({history}, {e.value({'L': []})}), {entries})")
+        e.assign(lc.VERSION, f"if_not_exists({version}, {e.parameter('before')}) + {one}")
+        e.assign(lc.GENERATION, f"if_not_exists({e.name(lc.GENERATION)}, {now})")
+        e.assign(lc.CREATED, f"if_not_exists({e.name(lc.CREATED)}, {now})")
+        e.assign(lc.PAGES, f"if_not_exists({e.name(lc.PAGES)}, {e.value({'N': '0'})})")
+    e.assign(lc.UPDATED, now)
+    if shape.expires:
+        e.assign(names.ttl, e.parameter("expires"))
+    e.add_to(lc.COUNT, e.parameter("messages"))
+    e.add_to(lc.TAIL_BYTES, e.parameter("cost"))
+    e.add_to(lc.TAIL_OPS, e.parameter("ops"))
+    values = (e.parameter(f"own{i}") for i in count())
+    for name, is_set in shape.own:
+        if is_set:
+            e.assign(name, next(values))
+        else:
+            e.remove(name)
+    e.require(_insertable(e, shape))
+    parameters = e.request()
+    values = parameters.pop("ExpressionAttributeValues")
+    given = {*e.parameters.values()}
+    return _Text(parameters, {p: v for p, v in values.items() if p not in given}, e.parameters, e.once)
+
+
+def _insertable(e: Expression, shape: _Shape) -> str:
+    if shape.expected is None:
+        return absent(e, shape.key_name)
+    names, op = shape.names, e.parameter("op")
+    conditions = [
+        f"attribute_not_exists({e.name(lc.INTENT)})",
+        f"{e.name(lc.TAIL_BYTES)} <= {e.parameter('room')}",
+        f"NOT contains({e.name(lc.TAIL_OPS)}, {op})",
+        f"NOT contains({e.name(lc.PAGE_OPS)}, {op})",
+        unexpired_within(e, names, e.parameter("since"), e.parameter("until")),
+    ]
+    if shape.expected:
+        conditions.append(f"{e.name(lc.VERSION)} = {e.parameter('expected')}")
+    else:
+        conditions.append(f"{e.name(lc.PAGES)} <= {e.parameter('fence')}")
+    if shape.known:
+        conditions.append(f"{e.name(lc.GENERATION)} = {e.parameter('generation')}")
+    else:  # both are there: a damaged item must not get new ones, or its pages would be lost
+        conditions.append(f"{e.name(lc.GENERATION)} <= {e.name(lc.VERSION)}")
+    conditions.append(f"attribute_exists({e.name(names.history)})")  # or the history has another name
+    live = " AND ".join(conditions)
+    may_be_absent = not shape.known and not shape.expected and not shape.must_exist
+    return f"({absent(e, shape.key_name)} OR ({live}))" if may_be_absent else live

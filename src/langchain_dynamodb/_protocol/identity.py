@@ -1,0 +1,58 @@
+"""How operations are recognised: ids of appends, keys of callers, versions that they expect."""
+
+from __future__ import annotations
+
+from .._items.community_item import CommunityItem, State
+from .._items.items import SessionItem
+from .._items.keys import SessionKey
+from ..errors import IdempotencyError, SessionNotFoundError, VersionConflictError
+
+
+def check_expected(
+    key: SessionKey, item: SessionItem | CommunityItem | None, expected: int | None, given: int | None = None
+) -> None:
+    """Raise `VersionConflictError` unless the session is at the expected version; it names the one that was `given`."""
+    actual = item.version if item else 0
+    if expected not in (None, actual):
+        told = (expected or 0) if given is None else given
+        raise VersionConflictError(
+            f"session {key} is at version {actual}, not {told}: read it again and decide anew",
+            expected=told,
+            actual=actual,
+        )
+
+
+def check_exists(key: SessionKey, item: State | None) -> None:
+    """Raise `SessionNotFoundError` unless there is a session."""
+    if item is None or (isinstance(item, CommunityItem) and not item.has_history):
+        raise SessionNotFoundError(
+            f"there is no session {key} (it was deleted, has expired or never began), and this call was not to begin "
+            "one: append to it without must_exist does"
+        )
+
+
+def check_content(key: SessionKey, wanted: frozenset[bytes], stored: frozenset[bytes]) -> None:
+    """Raise `IdempotencyError` unless the ids of the content are stored along with that of its idempotency key."""
+    if not wanted <= stored:
+        raise IdempotencyError(
+            f"this idempotency key was used on session {key} for other messages: use a new key for new messages"
+        )
+
+
+def is_same(seen: State | None, item: State | None) -> bool:
+    """Whether it is still the session that was seen: ours whatever happened to it, langchain_community's unchanged."""
+    if isinstance(seen, SessionItem) and isinstance(item, SessionItem):
+        return seen.generation == item.generation
+    if isinstance(seen, CommunityItem) and isinstance(item, CommunityItem):
+        return (seen.has_history, seen.history, seen.ops) == (item.has_history, item.history, item.ops)
+    return seen is item is None
+
+
+def only_appends(seen: State | None, item: State | None) -> bool:
+    """Whether nothing but appends can have happened in between: a change of ours would have left its id."""
+    if isinstance(seen, SessionItem) and isinstance(item, SessionItem):
+        return (seen.generation, seen.change) == (item.generation, item.change)
+    if isinstance(seen, CommunityItem) and isinstance(item, CommunityItem):
+        # There each change adds its id to the others', but langchain_community, writing, leaves none.
+        return is_same(seen, item) or (bool(seen.ops) and seen.ops <= item.ops)
+    return seen is item is None

@@ -1,0 +1,149 @@
+"""Pages: how messages are laid out in them, and what each request about one depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .._dynamodb.expressions import Expression
+from .._dynamodb.values import number
+from .._items import lc
+from .._items.items import Page, SessionItem, Sizes
+from .._items.keys import SessionKey
+from .._items.names import Names
+from ..codec import messages as codec
+
+PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
+
+
+class Draft(NamedTuple):
+    """Data of one page item to be; `messages` is 0 on all but the last part of a message cut into `parts`."""
+
+    data: bytes
+    messages: int
+    parts: int = 1
+
+
+class Placement(NamedTuple):
+    """Where messages go: pages, then the entries of the tail."""
+
+    drafts: list[Draft]
+    tail: tuple[bytes, ...]
+
+
+def paginate(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
+    """Pack lines into pages of at most `sizes.page` bytes; a longer message gets a page, or several, of its own."""
+    drafts: list[Draft] = []
+    for group in _groups(lines, min(PAGE_INFLATED, 4 * sizes.page)):
+        drafts += _pack(group, sizes)
+    return drafts
+
+
+def _groups(lines: Sequence[bytes], limit: int) -> list[list[bytes]]:
+    groups: list[list[bytes]] = []
+    size = 0
+    for line in lines:
+        if not groups or size + len(line) > limit:
+            groups.append([])
+            size = 0
+        groups[-1].append(line)
+        size += len(line)
+    return groups
+
+
+def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
+    data = codec.pack(lines)
+    if len(lines) > 1 and len(data) > sizes.page:
+        middle = len(lines) // 2
+        return _pack(lines[:middle], sizes) + _pack(lines[middle:], sizes)
+    parts = [data[i : i + sizes.item] for i in range(0, len(data), sizes.item)]
+    return [Draft(part, 0) for part in parts[:-1]] + [Draft(parts[-1], len(lines), len(parts))]
+
+
+class PageStart(NamedTuple):
+    """Where a run of new pages begins."""
+
+    number: int
+    previous: int
+    message: int
+    expires: int | None
+
+
+def make_pages(
+    drafts: Sequence[Draft], base: SessionItem, first: PageStart, token: bytes, ops: frozenset[bytes] = frozenset()
+) -> list[Page]:
+    """Number and chain drafts as pages cut at `base`, whose tail they begin with; `ops` came on top of that."""
+    pages = []
+    previous, index = first.previous, first.message
+    for page_number, draft in enumerate(drafts, first.number):
+        page = Page(
+            number=page_number,
+            cut=base.version,
+            previous=previous,
+            token=token,
+            first=index,
+            messages=draft.messages,
+            data=draft.data,
+            parts=draft.parts,
+            ops=base.tail_ops | ops,
+            expires=first.expires,
+        )
+        pages.append(page)
+        previous, index = base.version, index + draft.messages
+    return pages
+
+
+def put_page(page: Page, names: Names) -> Expression:
+    """PutItem of a page: nothing may be there but an older cut, or the very same one, which must not lose time.
+
+    That one may be committed already, by a writer of another ttl (or of none), and its session made permanent: then
+    it bears a mark that must stay, since late stamps are known by it.
+    """
+    e = Expression()
+    cut, token = e.name(lc.CUT), e.name(lc.TOKEN)
+    version = e.value(number(page.cut))
+    ttl = e.name(names.ttl)
+    lasts = f"attribute_not_exists({ttl})" if page.expires is None else f"{ttl} <= {e.value(number(page.expires))}"
+    unmarked = f"attribute_not_exists({e.name(lc.KEPT)})"
+    same = f"({cut} = {version} AND {token} = {e.value({'B': page.token})} AND {lasts} AND {unmarked})"
+    e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR {same})")
+    return e
+
+
+def page_without_ops(key: SessionKey, names: Names) -> dict[str, Any]:
+    """BatchGetItem of pages: all attributes but the operation ids."""
+    e = Expression()
+    attributes = (*key.item, *lc.PAGE_ATTRIBUTES, names.ttl)
+    return {"ProjectionExpression": ", ".join(map(e.name, attributes)), **e.request()}
+
+
+def delete_page(up_to: int) -> Expression:
+    """DeleteItem of a page that no commit can reach any more: a later cut of that number must survive it."""
+    e = Expression()
+    e.require(f"{e.name(lc.CUT)} <= {e.value(number(up_to))}")
+    return e
+
+
+def refresh_page(expires: int, names: Names, version: int) -> Expression:
+    """UpdateItem that lets a page live longer, never shorter; a page that is gone stays gone.
+
+    `version` is the one at which the session was seen to expire: not if it was made permanent since.
+    """
+    e = Expression()
+    ttl, kept = e.name(names.ttl), e.name(lc.KEPT)
+    e.set(names.ttl, number(expires))
+    e.require(f"attribute_exists({e.name(lc.CUT)})")
+    e.require(f"(attribute_not_exists({ttl}) OR {ttl} < {e.value(number(expires))})")
+    e.require(f"(attribute_not_exists({kept}) OR {kept} < {e.value(number(version))})")
+    return e
+
+
+def keep_page(version: int, names: Names) -> Expression:
+    """UpdateItem that takes the stamp off a page of a session that is made permanent at this version."""
+    e = Expression()
+    kept, seen = e.name(lc.KEPT), e.value(number(version))
+    e.set(lc.KEPT, number(version))
+    e.remove(names.ttl)
+    e.require(f"attribute_exists({e.name(lc.CUT)})")
+    e.require(f"(attribute_not_exists({kept}) OR {kept} <= {seen})")
+    return e

@@ -1,0 +1,1 @@
+"""Carries out what the protocol decided, on one table."""

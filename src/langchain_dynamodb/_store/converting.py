@@ -1,0 +1,86 @@
+"""Converts an item of langchain_community into our format."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+
+from .._items.community_item import CommunityItem
+from .._items.items import Intent, SessionItem, Sizes
+from .._items.keys import SessionKey
+from .._protocol import community, rewrite
+from .._protocol.expiry import expiries
+from .._protocol.pages import PageStart, make_pages
+from ..codec import messages as codec
+from ..errors import ChatHistoryError, StorageError, UnsupportedMessageError
+from .intents import Steps
+from .reading import Reader
+from .retrying import preparing
+from .table import Refused
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Rule 4 for items that langchain_community wrote."""
+
+    steps: Steps
+    reader: Reader
+    sizes: Sizes
+    ttl: int | None
+
+    async def convert(self, key: SessionKey, item: CommunityItem, op: bytes) -> SessionItem:
+        """Rule 4: bring an item of langchain_community into our format, if nobody changes it meanwhile.
+
+        `op` is that of the operation which needs it, by which it knows an intent of its own again.
+        """
+        lines = self._lines(key, item)
+        now = self.steps.clock()
+        base = SessionItem(version=now, generation=now, expires=item.expires)
+        times = expiries(now, self.ttl, base)
+        placement = rewrite.place_all(lines, self.sizes.tail(key), self.sizes)
+        pages = make_pages(placement.drafts, base, PageStart(0, 0, 0, times.pages), op)
+        new = community.converted(base, placement, len(lines), item.ops, now, times)
+        if not pages:
+            with preparing():
+                return await self.steps.from_community(key, item, new)
+        intent = self.steps.intent(op, "convert", now, 0, placement.drafts)
+        held = await self._announced(key, item, intent)
+        async with self.steps.holding(key, held):
+            try:
+                await self.steps.put(key, now, pages)
+                with preparing():
+                    return await self.steps.from_community(key, held, new)
+            except (ChatHistoryError, Refused):
+                if held.intent is None:
+                    await self._take_back(key, held, intent)
+                raise
+
+    def _lines(self, key: SessionKey, item: CommunityItem) -> list[bytes]:
+        """The messages in our form; raises `UnsupportedMessageError` where one holds bytes or a set."""
+        stored = self.reader.natives(key, item)
+        try:
+            return codec.encode_messages(stored)
+        except UnsupportedMessageError as error:
+            raise UnsupportedMessageError(
+                f"session {key} cannot be brought from langchain_community's format into ours, and was left as it is: "
+                f"of its stored messages, {error} Change it there, or go on with item_format='community'",
+                path=error.path,
+            ) from error
+
+    async def _announced(self, key: SessionKey, item: CommunityItem, intent: Intent) -> CommunityItem:
+        """Declare the conversion on the item, unless its 400 KB have no room for that: safety does not depend on it."""
+        request = self.steps.from_community(key, item, replace(item, intent=intent))
+        try:
+            return await self.steps.declare(key, intent, request, versioned=False)
+        except StorageError as error:
+            if error.code != "ValidationException":
+                raise
+            return item
+
+    async def _take_back(self, key: SessionKey, held: CommunityItem, intent: Intent) -> None:
+        """Remove the pages of an unannounced conversion, once it is certain that it cannot come about any more."""
+        with contextlib.suppress(ChatHistoryError):
+            now = await self.steps.table.get(key)
+            if not (isinstance(now, CommunityItem) and now.history == held.history):
+                numbers = range(intent.first, intent.last + 1)
+                await self.steps.discard_unreachable(key, intent.generation, numbers, intent.generation, now)

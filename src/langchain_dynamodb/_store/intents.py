@@ -1,0 +1,361 @@
+"""Single steps of the storage protocol, and the settling of what others left unfinished."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from .._dynamodb.expressions import Statement
+from .._dynamodb.values import NO_CHANGES, Changes
+from .._items.clock import is_expired
+from .._items.community_item import CommunityItem, State
+from .._items.items import MAX_WRITE_PAGES, Intent, Page, SessionItem, new_op
+from .._items.keys import SessionKey
+from .._protocol import community, conditions, states
+from .._protocol.pages import Draft
+from ..errors import ChatHistoryError, InvalidInputError, StorageError, ThrottledError
+from .cache import LRU
+from .leases import Watched, repeating
+from .retrying import Patience, last_words, preparing
+from .table import Refused, Table
+
+LEASE_SECONDS = 3.0  # others leave an unfinished write alone for so long after the last sign of life of its writer
+RENEW_SECONDS = 1.0  # which gives one so often
+ANSWER_SECONDS = 0.5  # how long a cancelled task waits for the answer to the request that begins a lease
+LEASE_POLL_SECONDS = 0.05
+LEASE_AFTER = 3  # lost races after which a write keeps the others off
+DISCARD_PAUSES = (0.0, 0.2, 1.0)  # seconds before each attempt to remove pages that nobody else will find
+
+S = TypeVar("S", SessionItem, CommunityItem)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a write is made of; `known` holds the session items last seen."""
+
+    table: Table
+    known: LRU[SessionItem]
+    clock: Callable[[], int]
+
+    async def compare_and_set(
+        self, key: SessionKey, old: SessionItem | None, new: SessionItem, own: Changes = NO_CHANGES
+    ) -> SessionItem:
+        """One step of the session item; `Refused` unless `old` is still the current state."""
+        return await self._step(key, new, conditions.compare_and_set(old, new, key, self.table.names, own))
+
+    async def _step(self, key: SessionKey, new: SessionItem, request: Statement) -> SessionItem:
+        try:
+            await self.table.update(key, request)
+        except Refused as refused:
+            if not (refused.retried and refused.current == new):
+                raise
+        self.known.put(key, new)
+        return new
+
+    async def patch(self, key: SessionKey, old: SessionItem, new: SessionItem) -> SessionItem:
+        """Change the bookkeeping, not the content: the version stays."""
+        await self.table.update(key, conditions.patch(old, new, self.table.names))
+        self.known.put(key, new)
+        return new
+
+    async def from_community(self, key: SessionKey, old: CommunityItem, new: S) -> S:
+        """One step of an item in langchain_community's format; `Refused` unless `old` is still there."""
+        try:
+            with self.comparing(old):
+                await self.table.update(key, community.from_community(old, new, self.table.names))
+        except Refused as refused:
+            if not (refused.retried and refused.current == new):
+                raise
+        if isinstance(new, SessionItem):
+            self.known.put(key, new)
+        return new
+
+    @contextlib.contextmanager
+    def comparing(self, old: CommunityItem) -> Iterator[None]:
+        """Around a request on condition that the whole list is unchanged, which not every engine can evaluate."""
+        try:
+            yield
+        except Refused as refused:
+            if refused.current == old and not is_expired(old.expires, self.clock()):
+                raise StorageError(
+                    "this engine refuses a condition that holds: it cannot compare lists. What is stored in the format "
+                    "of langchain_community needs that; use DynamoDB, DynamoDB Local or another engine that can"
+                ) from None
+            raise
+
+    async def clear(self, key: SessionKey, item: SessionItem) -> int:
+        """Delete pages that a rewrite or `history_size` dropped; returns the number below which there are none.
+
+        What fails here is made good by the next cut, rewrite or delete.
+        """
+        try:
+            await self.table.delete_pages(key, item.generation, range(item.floor, item.first_page))
+        except ChatHistoryError:
+            return item.floor
+        return item.first_page
+
+    async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
+        """The same after a rewrite, taking note of it."""
+        if item.floor < (floor := await self.clear(key, item)):
+            with contextlib.suppress(ChatHistoryError, Refused):
+                return await self.patch(key, item, replace(item, floor=floor))
+        return item
+
+    async def under_intent(
+        self,
+        key: SessionKey,
+        item: SessionItem | None,
+        intent: Intent,
+        pages: Callable[[SessionItem], list[Page]],
+        commit: Callable[[SessionItem], SessionItem],
+        own: Changes = NO_CHANGES,
+    ) -> SessionItem:
+        """Declare what may be written, put the pages, commit."""
+        base = item or states.unborn(intent.generation)
+        declaration = self.compare_and_set(key, item, states.declared(base, intent, self.clock()))
+        start = await self.declare(key, intent, declaration)
+        async with self.holding(key, start):
+            await self.put(key, start.generation, pages(start))
+            new = await self.compare_and_set(key, start, commit(start), own)
+        return await self.sweep(key, new)
+
+    async def put(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> None:
+        """Put pages; `Refused` where one is in the way, which the session's version must get beyond."""
+        with preparing():
+            in_the_way = await self.table.put_pages(key, generation, pages)
+        if in_the_way:
+            raise Refused(None, retried=False, beyond=in_the_way)
+
+    async def discard_unreachable(
+        self, key: SessionKey, generation: int, numbers: Iterable[int], cut: int, current: State | None
+    ) -> None:
+        """Remove pages put for a session deleted or rewritten meanwhile, by somebody who may have come before them.
+
+        Tidying up only: it raises nothing. None for `current` may mean that the engine did not say.
+        """
+        numbers = list(numbers)
+        for pause in DISCARD_PAUSES if numbers else ():
+            await asyncio.sleep(pause)
+            try:
+                # The pages may be removed only where they are surely not needed.
+                current = current or await self.table.get(key)
+                if isinstance(current, SessionItem) and current.generation == generation and current.lasts:
+                    numbers = [number for number in numbers if number < current.first_page]
+                await self.table.discard_pages(key, generation, numbers, cut)
+            except ThrottledError:
+                continue
+            except ChatHistoryError:
+                pass
+            break
+
+    def intent(self, op: bytes, kind: str, generation: int, first: int, drafts: Sequence[Draft]) -> Intent:
+        """An intent to write these pages."""
+        if len(drafts) > MAX_WRITE_PAGES:
+            raise InvalidInputError(
+                f"these messages need {len(drafts)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
+                "append them in several calls, or use larger Sizes(page=..., item=...)"
+            )
+        return Intent(op, kind, generation, first, first + len(drafts) - 1, self._lease_end())
+
+    def _lease_end(self) -> int:
+        return max(0, self.clock() + int(LEASE_SECONDS * 1e6))
+
+    async def lease(self, key: SessionKey, item: SessionItem, call: bytes, op: bytes | None = None) -> SessionItem:
+        """Keep other writers off a busy session; returns its state, with our intent on it.
+
+        `op` is that of an append, which others may have carried out meanwhile: `Refused` then.
+        """
+        intent = self.intent(call, "lease", item.generation, item.pages, ())
+        request = conditions.lease(item, intent, self.table.names, self.clock(), op)
+        held = await self.declare(key, intent, self.table.update(key, request))
+        assert isinstance(held, SessionItem)  # the condition saw to it
+        return held
+
+    async def release(self, key: SessionKey, held: SessionItem) -> SessionItem:
+        """Give back a lease that was not needed; where that fails it runs out."""
+        with contextlib.suppress(ChatHistoryError, Refused):
+            return await self.compare_and_set(key, held, states.released(held))
+        return held
+
+    async def declare(
+        self, key: SessionKey, intent: Intent, request: Coroutine[Any, Any, T], *, versioned: bool = True
+    ) -> T:
+        """Make the request that puts an intent on the item.
+
+        Where the task is cancelled meanwhile, the answer is waited for, within bounds, and the lease ended then: the
+        end must not overtake the beginning.
+        """
+        sent = asyncio.ensure_future(request)
+        try:
+            with preparing():
+                return await asyncio.shield(sent)
+        except asyncio.CancelledError:
+            await last_words(self._undeclare(sent, key, intent, versioned))
+            raise
+
+    async def _undeclare(self, sent: asyncio.Future[Any], key: SessionKey, intent: Intent, versioned: bool) -> None:
+        try:
+            await asyncio.wait([sent], timeout=ANSWER_SECONDS)
+        finally:
+            sent.cancel()
+            await asyncio.wait([sent])
+        refused = None if sent.cancelled() else sent.exception()
+        if not isinstance(refused, Refused) or refused.retried:
+            await self._end_lease(key, intent.op, versioned)
+
+    @contextlib.asynccontextmanager
+    async def holding(self, key: SessionKey, item: State | None) -> AsyncIterator[None]:
+        """While a write works that holds an intent: keep up its lease; where the write fails, take it back at once."""
+        if item is None or item.intent is None:
+            yield
+            return
+        try:
+            async with self.keeping(key, item.intent.op, versioned=isinstance(item, SessionItem)):
+                yield
+        except Exception as error:
+            with contextlib.suppress(ChatHistoryError):
+                await self._give_back(key, item, item.intent, error.beyond if isinstance(error, Refused) else 0)
+            raise
+
+    async def _give_back(self, key: SessionKey, item: State, intent: Intent, beyond: int) -> None:
+        try:
+            await self.take_back(key, item, beyond=beyond, ours=True)
+        except Refused as refused:  # somebody else has: perhaps before the pages were there
+            cut = item.version if isinstance(item, SessionItem) else intent.generation
+            current = refused.current or await self.table.get(key)
+            if current and current.intent == intent:
+                return  # or nobody has: our request may be late, and so may the commit, which needs the pages
+            await self.discard_unreachable(key, intent.generation, _numbers(intent), cut, current)
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, key: SessionKey, op: bytes, *, versioned: bool) -> AsyncIterator[None]:
+        """Keep up the lease of an intent. Where the task is cancelled, end it: others need not wait for it.
+
+        One request. The pages are left to whoever meets the intent: some may be on their way still.
+        """
+
+        async def renew() -> None:
+            await self.table.update(key, conditions.renew_lease(op, self._lease_end()))
+
+        try:
+            async with repeating(renew, RENEW_SECONDS):
+                yield
+        except asyncio.CancelledError:
+            await last_words(self._end_lease(key, op, versioned))
+            raise
+
+    async def _end_lease(self, key: SessionKey, op: bytes, versioned: bool) -> None:
+        with contextlib.suppress(ChatHistoryError, Refused):
+            await self.table.update(key, conditions.end_lease(op, new_op(), versioned=versioned))
+
+    def is_idle(self, item: SessionItem | CommunityItem | None) -> bool:
+        """Whether writes can build on this item as it is. None may also mean that the engine did not say."""
+        return item is not None and item.intent is None and not is_expired(item.expires, self.clock())
+
+    async def await_idle(self, key: SessionKey, op: bytes) -> State | None:
+        """What is there now, once no write is under way: waits for a lease, takes back what a crash left.
+
+        An unfinished write with our own `op` is one of which we never got the answer: it is taken back at once.
+        """
+        patience = Patience(f"get hold of session {key}")
+        watched = Watched()
+        while True:
+            item = await self.table.get(key)
+            if item is None or self.is_idle(item):
+                return item
+            try:
+                with preparing():
+                    if await self._settle(key, item, op, watched):
+                        continue
+            except Refused as refused:  # somebody else settles it, or we do not know whether we did
+                patience.lost(refused)
+            await patience.wait(at_least=LEASE_POLL_SECONDS)
+
+    async def _settle(self, key: SessionKey, item: State, op: bytes, watched: Watched) -> bool:
+        """Settle what this item is in the middle of, unless its owner may still be at work."""
+        intent = item.intent
+        if (intent and intent.kind == "delete") or is_expired(item.expires, self.clock()):
+            await self.remove(key, item)
+            return True
+        assert intent is not None  # else it would be idle
+        silent = watched.silence(intent) >= LEASE_SECONDS
+        if silent or intent.op == op or intent.lease <= self.clock():
+            await self.take_back(key, item)
+            return True
+        return False
+
+    async def take_back(self, key: SessionKey, item: State, *, beyond: int = 0, ours: bool = False) -> None:
+        """Take over an unfinished write, so that its owner cannot commit any more, and remove its traces.
+
+        A lease that was renewed since it was seen has not ended; only we ourselves know better of `ours`. The version
+        becomes larger than `beyond`.
+        """
+        intent = item.intent
+        assert intent is not None
+        mine = replace(intent, op=new_op(), lease=self._lease_end())
+        if isinstance(item, CommunityItem):
+            await self.declare(key, mine, self._claim(key, intent, mine, ours), versioned=False)
+            async with self.keeping(key, mine.op, versioned=False):
+                await self._discard(key, item, mine, intent.generation)
+                await self.table.update(key, community.drop_intent(mine.op))
+            return
+        takes = conditions.compare_and_set if ours else conditions.take_over
+        free = states.taken_back(item, beyond)
+        if item.created and not _numbers(intent):
+            await self._step(key, free, takes(item, free, key, self.table.names))
+            return
+        taken = replace(free, intent=mine)
+        await self.declare(key, mine, self._step(key, taken, takes(item, taken, key, self.table.names)))
+        async with self.keeping(key, mine.op, versioned=True):
+            await self._discard(key, taken, mine, taken.version)
+            if taken.created:
+                await self.compare_and_set(key, taken, states.released(taken))
+            else:
+                await self.table.delete(key, conditions.delete_item(taken, self.table.names))
+
+    async def _claim(self, key: SessionKey, old: Intent, mine: Intent, ours: bool) -> None:
+        try:
+            await self.table.update(key, community.claim(old, mine, ours=ours))
+        except Refused as refused:
+            if not (refused.retried and refused.current and refused.current.intent == mine):
+                raise
+
+    async def _discard(self, key: SessionKey, held: State, intent: Intent, cut: int) -> None:
+        """Remove the pages of a write that was taken over."""
+        try:
+            await self.table.discard_pages(key, intent.generation, _numbers(intent), cut)
+        except ChatHistoryError:
+            # A session of ours that goes on remembers how far they reach. Else the intent, for the next writer, does.
+            if isinstance(held, SessionItem) and held.created:
+                return
+            await self._end_lease(key, intent.op, versioned=isinstance(held, SessionItem))
+            raise
+
+    async def remove(self, key: SessionKey, item: SessionItem | CommunityItem) -> None:
+        """Remove all items of a session, beginning (unless that was done before) with a mark that hides it."""
+        self.known.discard(key)
+        if isinstance(item, CommunityItem):
+            if item.intent:
+                await self.take_back(key, item)
+                return
+            with self.comparing(item):
+                await self.table.delete(key, conditions.delete_item(item, self.table.names))
+            return
+        if not (item.intent and item.intent.kind == "delete"):
+            await self.table.check_pages(key, item)
+            mark = Intent(new_op(), "delete", item.generation, item.floor, item.pages, self.clock())
+            item = await self.compare_and_set(key, item, replace(item, version=item.version + 1, intent=mark))
+        # One more than are committed: a cut may have stopped half-way.
+        numbers = range(item.floor, max(item.pages, item.reach) + 1)
+        await self.table.delete_pages(key, item.generation, numbers)
+        with contextlib.suppress(Refused):  # whoever met the mark may have been faster
+            await self.table.delete(key, conditions.delete_item(item, self.table.names))
+        self.known.discard(key)
+
+
+def _numbers(intent: Intent) -> range:
+    return range(intent.first, intent.last + 1)

@@ -1,0 +1,267 @@
+"""Lists sessions: by partition, by index, or all of them; summaries only, no message is read."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from .._checks import short
+from .._dynamodb.expressions import Expression
+from .._dynamodb.values import Item
+from .._items import lc
+from .._items.attributes import check_own_name, to_python
+from .._items.clock import MICROSECONDS, next_expiry
+from .._items.keys import after_pages, key_value
+from .._items.parsing import Heading, own_of, parse_heading
+from .._items.table_schema import IndexSchema, Schema, summary_names
+from .._protocol import conditions
+from .._protocol.views import moment
+from ..errors import AccessDeniedError, CorruptSessionError, InvalidInputError, SettingsError, StorageError
+from ..models import KeyValue, SessionSummary
+from .cursors import invalid_cursor, read_cursor, write_cursor
+from .table import Table
+
+MAX_SEGMENTS = 16  # requests of one scan at a time
+MAX_LIMIT = 1000  # items looked at in one request, where the caller wants few
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a caller wants listed."""
+
+    partition: object = None
+    index: str | None = None
+    descending: bool | None = None
+    limit: int | None = None
+    cursor: str | None = None
+    segments: int = 1
+    attributes: Sequence[str] = ()
+
+
+class _Source(NamedTuple):
+    """A Query or Scan to be made, over and over until it is through."""
+
+    operation: str
+    request: dict[str, Any]
+    fixed: Item  # the part of each item's place that the caller named
+    types: Mapping[str, str]  # of the rest of it, which a cursor holds
+    scope: bytes
+    backwards: bool = False
+
+
+@dataclass(frozen=True)
+class Lister:
+    """Lists the sessions of one table."""
+
+    table: Table
+    primary_key_name: str
+    clock: Callable[[], int]
+    skip_undecodable: bool = False
+
+    async def list(self, query: Listing) -> AsyncIterator[SessionSummary]:
+        """The summaries; raises `InvalidInputError` before anything but a look at the table is sent."""
+        check_listing(query, self.table)
+        try:
+            schema = await self.table.schema(lambda known: bool(known.keys) and query.index in (None, *known.indexes))
+        except AccessDeniedError as error:
+            raise AccessDeniedError(f"{error} Listing needs to know the table's keys and indexes.", code=error.code,
+                                    outcome_unknown=False) from error  # fmt: skip
+        source = self._source(query, schema)
+        start = None
+        if query.cursor is not None:
+            start = {**source.fixed, **read_cursor(query.cursor, source.scope, source.types)}
+        parallel = query.segments > 1
+        items = self._parallel(source, query.segments) if parallel else self._in_order(source, start, query)
+        left = sys.maxsize if query.limit is None else query.limit
+        async with aclosing(items):
+            while left and (raw := await anext(items, None)) is not None:
+                summary = self._summary(raw, schema, None if parallel else source)
+                if summary:
+                    left -= 1
+                    yield summary
+
+    def _source(self, query: Listing, schema: Schema) -> _Source:
+        if query.partition is None:
+            return self._scan(query, schema)
+        index = None if query.index is None else self._index(query.index, schema)
+        keys = schema.keys if index is None else index.keys
+        (name, kind), *others = keys.items()
+        if index is None and not others:
+            raise InvalidInputError(
+                f"table {self.table.name!r} has no sort key, so a partition is one session: read it, or list by index="
+            )
+        partition = key_value("partition", query.partition)
+        if partition[0] != kind:
+            raise InvalidInputError(
+                f"partition={short(query.partition)} does not fit {name!r}, which is of type {kind}: pass a value of it"
+            )
+        backwards = query.descending if query.descending is not None else index is not None
+        fixed = {name: dict([partition])}
+        e = Expression()
+        request = {"KeyConditionExpression": f"{e.name(name)} = {e.value(fixed[name])}"}
+        request |= self._reads(e, query, schema, index)
+        more = {"ScanIndexForward": not backwards, **({"IndexName": query.index} if index else {})}
+        scope = repr(("query", self.table.name, query.index, name, partition, backwards)).encode()
+        rest = {n: k for n, k in {**keys, **schema.keys}.items() if n != name}
+        return _Source("query", {**request, **more}, fixed, rest, scope, backwards)
+
+    def _scan(self, query: Listing, schema: Schema) -> _Source:
+        scope = repr(("scan", self.table.name)).encode()
+        return _Source("scan", self._reads(Expression(), query, schema, None), {}, schema.keys, scope)
+
+    def _index(self, name: str, schema: Schema) -> IndexSchema:
+        """The index, if it can serve summaries; raises `SettingsError`."""
+        index = schema.indexes.get(name)
+        if index is None:
+            known = ", ".join(map(repr, sorted(schema.indexes))) or "none"
+            raise SettingsError(
+                f"table {self.table.name!r} has no index {name!r} (it has {known}): "
+                "declare it with create_table(indexes=[Index(...)])"
+            )
+        needed = summary_names(self.table.names) - {*index.keys, *schema.keys}
+        if wrong := {self.table.names.ttl, lc.VERSION} & index.keys.keys():
+            raise SettingsError(
+                f"index {name!r} has the key {min(wrong)!r}, by which no sessions can be listed: "
+                "declare another one with create_table(indexes=[Index(...)])"
+            )
+        if index.carried is not None and (lacking := sorted(needed - index.carried)):
+            raise SettingsError(
+                f"index {name!r} does not carry {', '.join(lacking)}, of which summaries are made: "
+                "declare another one with create_table(indexes=[Index(...)])"
+            )
+        return index
+
+    def _reads(self, e: Expression, query: Listing, schema: Schema, index: IndexSchema | None) -> dict[str, Any]:
+        """Filter and projection: history bytes never travel."""
+        names = self.table.names
+        carried = None if index is None else index.carried
+        own = {*query.attributes, *schema.own_names(names)}
+        if index is not None and carried is not None:
+            held = {*carried, *index.keys, *schema.keys}
+            if lacking := sorted(set(query.attributes) - held):
+                raise InvalidInputError(
+                    f"index {query.index!r} does not carry {', '.join(lacking)}: name them in its include="
+                )
+            own &= held
+        read = sorted({*schema.keys, *(index.keys if index else ()), *summary_names(names), *own})
+        keys = schema.keys if index is None else index.keys
+        history = carried is None or names.history in carried
+        return {
+            "FilterExpression": conditions.listed(e, names, self.clock(), keys=keys, history=history),
+            "ProjectionExpression": ", ".join(e.name(name) for name in read),
+            **e.request(),
+        }
+
+    async def _in_order(self, source: _Source, start: Item | None, query: Listing) -> AsyncGenerator[Item, None]:
+        """The items of one request after the other; with a limit, of small ones first."""
+        bound, cursor = query.limit, query.cursor
+        while True:
+            more: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
+            if bound is not None:
+                more["Limit"] = bound
+                bound = min(2 * bound, MAX_LIMIT)  # what is filtered out counts too, and may be most of it
+            try:
+                response = await self._fetch(source, more)
+            except StorageError as error:
+                if cursor is None or error.code != "ValidationException":
+                    raise
+                raise invalid_cursor(cursor) from error  # a forged one: the table can have no such key
+            for raw in response.get("Items", []):
+                yield raw
+            cursor, start = None, response.get("LastEvaluatedKey")
+            if not start:
+                return
+            if source.operation == "query":
+                start = after_pages(start, source.types, source.backwards)
+
+    async def _parallel(self, source: _Source, segments: int) -> AsyncGenerator[Item, None]:
+        """The items of all segments as they come, one request of each under way."""
+
+        def ask(segment: int, start: Item | None) -> asyncio.Task[dict[str, Any]]:
+            more = {"Segment": segment, "TotalSegments": segments}
+            return asyncio.create_task(self._fetch(source, {**more, **({"ExclusiveStartKey": start} if start else {})}))
+
+        pending = {ask(segment, None): segment for segment in range(segments)}
+        try:
+            while pending:
+                done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    segment, response = pending.pop(task), task.result()
+                    if last := response.get("LastEvaluatedKey"):
+                        pending[ask(segment, last)] = segment
+                    for raw in response.get("Items", []):
+                        yield raw
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _fetch(self, source: _Source, more: Mapping[str, Any]) -> dict[str, Any]:
+        request = {"TableName": self.table.name, **source.request, **more}
+        return await self.table.connection.call(source.operation, request, write=False)
+
+    def _summary(self, raw: Item, schema: Schema, source: _Source | None) -> SessionSummary | None:
+        key = {name: raw[name] for name in schema.keys}
+        heading, error = Heading(), None
+        try:
+            heading = parse_heading(raw, self.table.names, _native(key))
+        except CorruptSessionError as damage:  # which must not hide the other sessions
+            if self.skip_undecodable:
+                return None
+            error = str(damage)
+        place = {name: raw[name] for name in source.types} if source else {}
+        return SessionSummary(
+            session=self._named(key),
+            error=error,
+            version=heading.version,
+            message_count=heading.message_count,
+            created_at=moment(None if heading.created is None else heading.created / MICROSECONDS),
+            updated_at=moment(None if heading.updated is None else heading.updated / MICROSECONDS),
+            expires_at=moment(next_expiry(heading.expires, self.clock())),
+            metadata=to_python(heading.metadata["M"]) if heading.metadata else {},
+            attributes=to_python(own_of(raw, self.table.names, schema.keys)),
+            cursor=write_cursor(place, source.scope) if source else None,
+        )
+
+    def _named(self, key: Item) -> str | dict[str, Any]:
+        """The session as `read` takes it."""
+        if key.keys() == {self.primary_key_name} and "S" in key[self.primary_key_name]:
+            return str(key[self.primary_key_name]["S"])
+        return _native(key)
+
+
+def check_listing(query: Listing, table: Table) -> None:
+    """Refuse what makes no sense together; raises `InvalidInputError`."""
+    if query.index is not None and not isinstance(query.index, str):
+        raise InvalidInputError(f"index={short(query.index)} must be the name of an index, or None")
+    if query.index is not None and query.partition is None:
+        raise InvalidInputError(f"index={query.index!r} needs partition=, the value of its hash key to list")
+    if query.descending is not None and not isinstance(query.descending, bool):
+        raise InvalidInputError(f"descending={short(query.descending)} must be True, False or None")
+    if query.partition is None and query.descending is not None:
+        raise InvalidInputError("descending needs partition=: a scan of the whole table has no order")
+    if type(query.segments) is not int or not 1 <= query.segments <= MAX_SEGMENTS:
+        raise InvalidInputError(f"segments={short(query.segments)} must be a number from 1 to {MAX_SEGMENTS}")
+    if query.segments > 1 and (query.partition is not None or query.cursor is not None):
+        raise InvalidInputError("segments are for a scan of the whole table from its start: no partition, no cursor")
+    if isinstance(query.attributes, (str, bytes)) or not isinstance(query.attributes, Sequence):
+        raise InvalidInputError(f"attributes={short(query.attributes)} must be a list of attribute names")
+    for name in query.attributes:
+        check_own_name(name, table.names)
+
+
+def _native(key: Item) -> dict[str, Any]:
+    """A key in Python types: whole numbers as int, others as Decimal."""
+    return {name: _native_value(kind, value) for name, av in key.items() for kind, value in av.items()}
+
+
+def _native_value(kind: str, value: Any) -> KeyValue:
+    if kind != "N":
+        return value  # type: ignore[no-any-return]
+    number = Decimal(value)
+    return int(number) if number == number.to_integral_value() else number

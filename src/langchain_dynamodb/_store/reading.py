@@ -1,0 +1,396 @@
+"""Consistent snapshots of a session: the session item, and the pages it proves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from langchain_core.messages import BaseMessage
+
+from .._dynamodb.values import AttributeValue, from_attribute
+from .._items import lc
+from .._items.clock import is_expired
+from .._items.community_item import CommunityItem
+from .._items.items import MAX_INFLATED, Page, SessionItem
+from .._items.keys import SessionKey
+from .._items.parsing import corrupt
+from .._protocol.gaps import is_recent
+from .._protocol.pages import PAGE_INFLATED
+from .._protocol.strangers import described, is_disturbed, strangers
+from .._protocol.views import Snapshot, readable
+from ..codec import messages as codec
+from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
+from .cache import LRU
+from .table import Table
+
+ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
+ITER_PAGES = 16  # pages `iter_messages` holds at a time
+# What is done before other tasks of the event loop get their turn: about 5 ms each.
+SLICE = 256  # messages decoded
+SLICE_BYTES = 1 << 20  # of text inflated
+PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
+WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
+
+
+class LoadedPage(NamedTuple):
+    """A page and, once inflated, its messages as lines; a message cut into parts is in the last of them."""
+
+    page: Page
+    lines: list[bytes] | None = None
+
+
+class Chunk(NamedTuple):
+    """Messages as lines, and where they are stored: in a page, or else in an entry of the tail."""
+
+    page: int | None
+    entry: int
+    lines: list[bytes]
+
+
+class Unproven(Exception):
+    """A page that the session item proves is not there, even when read strongly. `cut` is that of the page wanted."""
+
+    def __init__(self, item: SessionItem, number: int, cut: int | None = None) -> None:
+        super().__init__(number)
+        self.item = item
+        self.number = number
+        self.cut = cut
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads sessions of one table; committed pages are immutable and kept in a bounded cache."""
+
+    table: Table
+    cache: LRU[LoadedPage]
+    known: LRU[SessionItem]
+    clock: Callable[[], int]
+    skip_undecodable: bool = False
+
+    async def item(self, key: SessionKey) -> SessionItem | CommunityItem | None:
+        """The session item as readers see it: None where it is absent, unborn, being deleted or expired."""
+        item = await self.table.get(key)
+        now = self.clock()
+        if isinstance(item, SessionItem):
+            if item.is_live(now):
+                self.known.put(key, item)
+                return item
+        elif item is not None and not is_expired(item.expires, now):
+            return item
+        self.known.discard(key)
+        return None
+
+    async def snapshot(self, key: SessionKey, limit: int | None, unless_version: int | None) -> Snapshot | None:
+        """The newest `limit` messages (None: all), oldest first; None if the session is at `unless_version`."""
+        for _ in range(ATTEMPTS):
+            item = await self.item(key)
+            if unless_version is not None and (item.version if item else 0) == unless_version:
+                return None
+            if item is None:
+                return Snapshot(None, [])
+            try:
+                messages = await self._messages(key, item, limit)
+            except Unproven as error:
+                if await self.is_unchanged(key, error.item):
+                    raise self.missing(key, error.item, error.number, error.cut) from None
+                continue
+            return Snapshot(item, messages)
+        raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
+
+    async def iterate(self, key: SessionKey) -> AsyncGenerator[BaseMessage, None]:
+        """All messages of one snapshot, oldest first, a few pages in memory at a time.
+
+        Pages are read strongly: going forward, there is no committed version yet to verify them by.
+        """
+        item = await self.item(key)
+        if item is None:
+            return
+        if isinstance(item, CommunityItem):
+            tail = self.natives(key, item)
+        else:
+            async with contextlib.aclosing(self._iterate_pages(key, item)) as batches:
+                async for batch in batches:
+                    for message in batch:
+                        yield message
+            tail = await self.decode(key, item, self.tail(key, item))
+        for message in tail:
+            yield message
+
+    async def lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
+        """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
+        try:
+            pages = await self._window(key, item, item.message_count)
+        except Unproven as error:
+            if await self.is_unchanged(key, error.item):
+                raise self.missing(key, error.item, error.number, error.cut) from None
+            raise
+        return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
+
+    def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
+        """The messages of the tail as lines."""
+        return [line for chunk in self.tail(key, item) for line in chunk.lines]
+
+    def tail(self, key: SessionKey, item: SessionItem) -> list[Chunk]:
+        """The messages of the tail, entry by entry."""
+        if item.others and not self.skip_undecodable and is_disturbed(item):
+            raise self._disturbed(key, item.others["L"])
+        try:
+            unpacked = codec.unpack_each(item.tail, MAX_INFLATED)
+        except codec.UndecodableError as error:
+            if not self.skip_undecodable:
+                raise corrupt(key, self._entry(error.index or 0), error.reason) from error
+            unpacked = [self._unpack(entry, key, "", 1, MAX_INFLATED) for entry in item.tail]
+        chunks = [Chunk(None, i, lines) for i, lines in enumerate(unpacked)]
+        self._check_count(key, item, chunks)
+        return chunks
+
+    def _check_count(self, key: SessionKey, item: SessionItem, tail: Sequence[Chunk]) -> None:
+        counted, found = item.count - item.tail_start, _count(tail)
+        if item.others and self.skip_undecodable:
+            return  # nobody counted what others put there
+        skipped = sum(chunk.lines == [UNREADABLE] for chunk in tail)  # each stands for one message or more
+        if item.others and found != counted and strangers(item.others["L"]):
+            raise self._disturbed(key, item.others["L"])
+        if found != counted if not skipped else found - skipped > counted:
+            raise corrupt(key, lc.COUNT, f"{counted} messages are counted in the tail, which holds {found}")
+
+    def _disturbed(self, key: SessionKey, entries: Sequence[AttributeValue]) -> Exception:
+        return corrupt(key, self._entry(strangers(entries)[0]), described(entries, self.table.names.history))
+
+    def _entry(self, index: int) -> str:
+        return f"{self.table.names.history}[{index}]"
+
+    async def _messages(
+        self, key: SessionKey, item: SessionItem | CommunityItem, limit: int | None
+    ) -> list[BaseMessage]:
+        if limit == 0:
+            return []
+        if isinstance(item, CommunityItem):
+            messages = self.natives(key, item, limit)
+        else:
+            chunks = self.tail(key, item)
+            wanted = sys.maxsize if limit is None else limit
+            if wanted > (found := _count(chunks)):
+                chunks = await self._window(key, item, wanted - found) + chunks
+            messages = await self.decode(key, item, _newest(chunks, wanted))
+        return readable(messages, limit)
+
+    async def _window(self, key: SessionKey, item: SessionItem, wanted: int) -> list[Chunk]:
+        """The messages of the newest pages that hold at least `wanted` (or all there are), verified, oldest first."""
+        pages: list[LoadedPage] = []
+        per_page = max(1, (item.tail_start - item.trimmed) // max(1, item.pages - item.first_page))
+        while True:
+            top = pages[0].page.number if pages else item.pages
+            missing = wanted - sum(loaded.page.messages for loaded in pages)
+            if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
+                return await self.inflate(key, item, pages)
+            step = min(WINDOW_PAGES, max(1, -(-missing // per_page), _missing_parts(pages)))
+            bottom = max(item.first_page, top - step)
+            pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages
+
+    async def _chain(
+        self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
+    ) -> list[LoadedPage]:
+        """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
+        found = {n: page for n in numbers if (page := self.cache.get((key, item.generation, n)))}
+        for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
+            read = await self.table.get_pages(key, item.generation, wanted, consistent=consistent)
+            found |= {n: LoadedPage(page) for n, page in read.items()}
+            broken = _first_break(found, item, numbers, successor)
+            if broken is None:
+                return [found[n] for n in numbers]
+            lost = broken
+        above = found[lost + 1].page if lost + 1 < numbers.stop else successor
+        raise Unproven(item, lost, above.previous if above else item.page_version)
+
+    async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
+        """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
+        chunks: list[Chunk] = []
+        parts: list[bytes] = []
+        inflated = 0
+        for page, lines in pages:
+            if lines is None:
+                parts.append(page.data)
+            if not page.messages:
+                continue
+            if lines is None:
+                lines = self.page_lines(key, item, page, parts)
+                inflated += sum(map(len, lines))
+            chunks.append(Chunk(page.number, 0, lines))
+            parts = []
+            if inflated >= SLICE_BYTES:
+                inflated = 0
+                await asyncio.sleep(0)
+        return chunks
+
+    def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> list[bytes]:
+        """Inflate one page (with the parts before it) and remember it."""
+        where = key.page(item.generation, page.number)
+        if len(parts) != page.parts:
+            raise corrupt(where, lc.PARTS, f"its message has {len(parts)} parts, not {page.parts}")
+        # A page of several messages is never cut larger, so it need not be believed to be.
+        most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
+        lines = self._unpack(b"".join(parts), where, lc.DATA, page.messages, most)
+        if len(lines) != page.messages:
+            raise corrupt(where, lc.MESSAGES, f"it holds {len(lines)} messages, not {page.messages}")
+        if page.parts == 1 and UNREADABLE not in lines:
+            cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
+            self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
+        return lines
+
+    def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
+        """Keep a page that has just been committed: the next turn need not fetch it."""
+        kept = LoadedPage(replace(page, ops=frozenset()))
+        self.cache.put((key, item.generation, page.number), kept, PAGE_OVERHEAD + len(page.data))
+
+    async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
+        previous: Page | None = None
+        parts: list[bytes] = []
+        for start in range(item.first_page, item.pages, ITER_PAGES):
+            numbers = range(start, min(start + ITER_PAGES, item.pages))
+            pages = await self.table.get_pages(key, item.generation, numbers, consistent=True)
+            for number in numbers:
+                page = pages.get(number)
+                if page is None or not _follows(item, previous, page):
+                    raise await self.gone(key, item, number)
+                previous = page
+                parts.append(page.data)
+                if page.messages:
+                    lines = self.page_lines(key, item, page, parts)
+                    yield await self.decode(key, item, [Chunk(number, 0, lines)])
+                    parts = []
+                elif sum(map(len, parts)) > MAX_INFLATED:
+                    where = str(key.page(item.generation, number))
+                    raise corrupt(where, lc.MESSAGES, "more parts than a message can have")
+
+    def _unpack(self, data: bytes, where: object, attribute: str, messages: int, most: int) -> list[bytes]:
+        """Lines of a block. Undecodable messages that are skipped become empty lines, so that windows still count."""
+        try:
+            return codec.unpack(data, most)
+        except codec.UndecodableError as error:
+            if self.skip_undecodable:
+                return [UNREADABLE] * messages
+            raise corrupt(where, attribute, str(error)) from error
+
+    async def decode(self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk]) -> list[BaseMessage]:
+        """The messages, in slices between which other tasks of the event loop run."""
+        messages: list[BaseMessage] = []
+        decoded = 0
+        for chunk in chunks:
+            for start in range(0, len(chunk.lines), SLICE):
+                if decoded >= SLICE:
+                    decoded = 0
+                    await asyncio.sleep(0)
+                part = chunk.lines[start : start + SLICE]
+                decoded += len(part)
+                try:
+                    messages += codec.decode_lines(part)
+                except codec.UndecodableError as error:
+                    if not self.skip_undecodable:
+                        raise self._undecodable(key, item, chunk, error) from error
+                    messages += _decodable(part)
+        return messages
+
+    def _undecodable(self, key: SessionKey, item: SessionItem, chunk: Chunk, error: Exception) -> Exception:
+        if chunk.page is None:
+            return corrupt(key, self._entry(chunk.entry), str(error))
+        return corrupt(key.page(item.generation, chunk.page), lc.DATA, str(error))
+
+    def natives(self, key: SessionKey, item: CommunityItem, newest: int | None = None) -> list[BaseMessage]:
+        """The newest messages of an item in langchain_community's format (None: all)."""
+        first = 0 if newest is None else max(0, len(item.natives) - newest)
+        messages: list[BaseMessage] = []
+        for i, entry in enumerate(item.natives[first:], first):
+            try:
+                messages.append(codec.from_native(from_attribute(entry, json_only=False)))
+            except ValueError as error:
+                if not self.skip_undecodable:
+                    raise corrupt(key, self._entry(i), str(error)) from error
+        return messages
+
+    async def is_unchanged(self, key: SessionKey, item: SessionItem) -> bool:
+        """Whether the pages that `item` proves must still be there."""
+        now = await self.item(key)
+        return isinstance(now, SessionItem) and now.keeps_pages_of(item)
+
+    async def gone(self, key: SessionKey, item: SessionItem, number: int) -> Exception:
+        """Why a page is not there: the session was rewritten, or it is damaged."""
+        if await self.is_unchanged(key, item):
+            above = (await self.table.get_pages(key, item.generation, [number + 1], consistent=True)).get(number + 1)
+            return self.missing(key, item, number, above.previous if above else item.page_version)
+        now = await self.item(key)
+        actual = now.version if now else 0
+        return VersionConflictError(
+            f"session {key} was rewritten or deleted while it was read (version {item.version}, now {actual}): "
+            "start again",
+            expected=item.version,
+            actual=actual,
+        )
+
+    def missing(self, key: SessionKey, item: SessionItem, number: int, cut: int | None = None) -> Exception:
+        """The error for a page that is not there: too early where it may have been cut a moment ago, else damage."""
+        where = str(key.page(item.generation, number))
+        if is_recent(item, number, cut, self.clock()):
+            told = f"item {where}: this page of session {key}, which has just changed, is not there yet: try again"
+            return IncompleteSessionError(told, item=where)
+        return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
+
+
+UNREADABLE = b""
+
+
+def _missing_parts(pages: Sequence[LoadedPage]) -> int:
+    """In how many earlier pages the first message of these begins."""
+    last_part = next((loaded.page for loaded in pages if loaded.page.messages), None)
+    return max(0, pages[0].page.number - (last_part.number - last_part.parts + 1)) if last_part else 0
+
+
+def _first_break(
+    found: Mapping[int, LoadedPage], item: SessionItem, numbers: range, successor: Page | None
+) -> int | None:
+    """Number of the newest page that is missing or not the one its successor names."""
+    for number in reversed(numbers):
+        loaded = found.get(number)
+        if loaded is None or not _precedes(item, loaded.page, successor):
+            return number
+        successor = loaded.page
+    return None
+
+
+def _precedes(item: SessionItem, page: Page, successor: Page | None) -> bool:
+    """Whether `page` ends where its successor (None: the tail) begins, and was cut at the version that one names."""
+    cut, first = (successor.previous, successor.first) if successor else (item.page_version, item.tail_start)
+    begins = page.number != item.first_page or page.first == item.trimmed
+    return begins and page.cut == cut and page.first + page.messages == first
+
+
+def _follows(item: SessionItem, previous: Page | None, page: Page) -> bool:
+    """The same on the way forward; `previous` is None before the first page."""
+    last = page.number < item.pages - 1 or _precedes(item, page, None)
+    return last and (_precedes(item, previous, page) if previous else page.first == item.trimmed)
+
+
+def _count(chunks: Iterable[Chunk]) -> int:
+    return sum(len(chunk.lines) for chunk in chunks)
+
+
+def _newest(chunks: Sequence[Chunk], wanted: int) -> list[Chunk]:
+    """The last `wanted` messages."""
+    newest: list[Chunk] = []
+    for chunk in reversed(chunks):
+        lines = chunk.lines[max(0, len(chunk.lines) - wanted) :]
+        wanted -= len(lines)
+        newest.append(chunk._replace(lines=lines))
+    return newest[::-1]
+
+
+def _decodable(lines: Iterable[bytes]) -> list[BaseMessage]:
+    messages = []
+    for line in lines:
+        with contextlib.suppress(codec.UndecodableError):
+            messages.append(codec.decode_line(line))
+    return messages

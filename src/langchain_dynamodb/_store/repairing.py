@@ -1,0 +1,219 @@
+"""Makes of a damaged session one that works in every way."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import NamedTuple
+
+from langchain_core.messages import BaseMessage
+
+from .._items.community_item import CommunityItem
+from .._items.items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
+from .._items.keys import SessionKey
+from .._items.parsing import corrupt
+from .._protocol import rewrite, states
+from .._protocol.expiry import expiries
+from .._protocol.gaps import Survey
+from .._protocol.pages import Draft, PageStart, Placement, make_pages, paginate
+from .._protocol.strangers import Tail, TakenOut, decodable, mend, strangers
+from .._protocol.views import Missing, gap
+from ..codec import messages as codec
+from ..errors import SessionNotFoundError
+from ..models import Removed, RepairReport
+from .rewriting import Rewriter
+from .salvaging import Run, Salvager, missing_at
+
+BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
+
+
+class _Pages(NamedTuple):
+    """The pages that are kept, as data, and what became of the others."""
+
+    drafts: list[Draft]
+    missing: tuple[Missing, ...]
+    removed: tuple[TakenOut, ...]
+    stay: tuple[int, int] | None  # number of the first one and index of its message, where none has to move
+
+    @property
+    def messages(self) -> int:
+        """How many they hold."""
+        return sum(draft.messages for draft in self.drafts)
+
+
+@dataclass(frozen=True)
+class Repairer:
+    """Repairs sessions in our format, with the means of the `rewriter`."""
+
+    rewriter: Rewriter
+
+    async def repair(self, key: SessionKey, *, drop_undecodable: bool) -> RepairReport:
+        """Drop what is missing, bring in what others wrote; returns what was done."""
+        steps = self.rewriter.steps
+        found = await steps.await_idle(key, b"")
+        if found is None or not found.version:
+            raise SessionNotFoundError(
+                f"there is no session {key} to repair: if its item was lost, restore that from a backup, or remove the "
+                "pages that it left by delete(session, search_pages=True)"
+            )
+        if isinstance(found, CommunityItem):
+            return RepairReport(version=found.version)
+        report = RepairReport(version=found.version)
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
+            nonlocal report
+            if item is None:
+                return None
+            pages, tail = await self._examined(key, item, drop_undecodable)
+            report = _report(pages, tail)
+            item = await self._past_newer_pages(key, item)
+            return await self._carry_out(key, item, pages, tail, op)
+
+        version = await self.rewriter._change(key, None, step, must_exist=True)
+        return report.model_copy(update={"version": version})
+
+    async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
+        """What is there of the pages, and the tail as it is to be."""
+        survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
+        runs = survey.whole()
+        kept = [[Draft(page.data, page.messages, page.parts) for page in run] for run in runs]
+        removed: list[TakenOut] = []
+        changed = False
+        if drop:
+            kept, removed = await self._decodable(key, item, runs)
+            changed = bool(removed)
+            where = [str(key.page(item.generation, number)) for number in sorted(survey.unusable)]
+            removed += [TakenOut(page, "no page that the session proves") for page in where]
+        known: dict[int, BaseMessage] = {}
+        for run in runs if item.others else []:
+            lines, wrong = decodable(b"".join(page.data for page in run), MAX_INFLATED)
+            known |= enumerate(map(codec.decode_line, [] if wrong else lines), run[-1].first)
+        history = self.rewriter.steps.table.names.history
+        return _pages(key, survey, kept, removed, changed), mend(item, known, history, drop_undecodable=drop)
+
+    async def _decodable(
+        self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
+    ) -> tuple[list[list[Draft]], list[TakenOut]]:
+        """The data of the pages, without what cannot be decoded."""
+        kept: list[list[Draft]] = []
+        removed: list[TakenOut] = []
+        for run in runs:
+            lines, wrong = decodable(b"".join(page.data for page in run), MAX_INFLATED)
+            if wrong is None and len(lines) == run[-1].messages:
+                kept.append([Draft(page.data, page.messages, page.parts) for page in run])
+            else:
+                kept.append(paginate(lines, self.rewriter.sizes))
+                told = wrong or f"it holds {len(lines)} messages, not {run[-1].messages}"
+                removed.append(TakenOut(str(key.page(item.generation, run[-1].number)), told))
+            await asyncio.sleep(0)
+        return kept, removed
+
+    async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
+        steps, sizes = self.rewriter.steps, self.rewriter.sizes
+        ops = item.tail_ops if tail.has_own else frozenset[bytes]()
+        new_tail = _changes_tail(item, tail)
+        if pages.stay == (item.first_page, item.trimmed) and not new_tail:
+            return item
+        now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
+        moved = pages.stay is None
+        if new_tail and tail.size(ops | item.page_ops) > sizes.tail(key):
+            if tail.has_unreadable:
+                reason = (
+                    "some of its entries cannot be decoded, and the others need pages: repair it with drop_undecodable"
+                )
+                raise corrupt(key, steps.table.names.history, reason)
+            lines = [line for entry in tail.entries for line in codec.unpack(entry, MAX_INFLATED)]
+            pages = pages._replace(drafts=pages.drafts + paginate(lines, sizes))
+            tail, moved = tail._replace(entries=(), messages=0), True
+
+        def mended(start: SessionItem, first_page: int, trimmed: int, count: int) -> SessionItem:
+            return replace(
+                states.changed(start, op, now, None),
+                first_page=first_page,
+                trimmed=trimmed,
+                tail_start=count,
+                count=count + tail.messages,
+                tail=tail.entries,
+                tail_ops=ops,
+                tail_bytes=tail.size(ops | item.page_ops),
+                others=None,
+                listed=None,
+            )
+
+        if not moved:
+            assert pages.stay is not None
+            new = await steps.compare_and_set(key, item, mended(item, *pages.stay, item.tail_start))
+            return await steps.sweep(key, new)
+        first = rewrite.rewrite_start(item)
+
+        def commit(start: SessionItem) -> SessionItem:
+            placement = Placement(pages.drafts, tail.entries)
+            rewritten = rewrite.rewritten(replace(start, reach=item.reach), placement, pages.messages, op, now, times)
+            new = mended(start, rewritten.first_page, 0, pages.messages)
+            return replace(
+                new,
+                pages=rewritten.pages,
+                page_version=rewritten.page_version,
+                reach=rewritten.reach,
+                pages_expire=rewritten.pages_expire,
+            )
+
+        def put(start: SessionItem) -> list[Page]:
+            without_ops = replace(start, tail_ops=frozenset())  # theirs are not looked for below a rewrite
+            return make_pages(pages.drafts, without_ops, PageStart(first, 0, 0, times.pages), op)
+
+        if not pages.drafts:
+            return await steps.sweep(key, await steps.compare_and_set(key, item, commit(item)))
+        intent = steps.intent(op, "rewrite", item.generation, first, pages.drafts)
+        return await steps.under_intent(key, item, intent, put, commit)
+
+    async def _past_newer_pages(self, key: SessionKey, item: SessionItem) -> SessionItem:
+        """Take note of pages that the session does not know of, as where an older item of it was restored.
+
+        So no cut is refused for their versions any more, and `delete` finds them.
+        """
+        steps, last = self.rewriter.steps, max(item.pages, item.reach)
+        numbers: Sequence[int] = [item.pages, *range(last + 1, last + 1 + BEYOND_PAGES)]
+        version, top = item.version, last
+        while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
+            found = await steps.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
+            version = max([version, *(page.cut for page in found.values())])
+            top = max([top, *found])
+            numbers = range(top + 1, top + 1 + BEYOND_PAGES) if top in found and top > last else ()
+        if (version, top) == (item.version, last):
+            return item
+        new = states.changed(item, new_op(), steps.clock(), None)
+        return await steps.compare_and_set(key, item, replace(new, version=version + 1, reach=top))
+
+
+def _pages(
+    key: SessionKey, survey: Survey, kept: Sequence[Sequence[Draft]], removed: Sequence[TakenOut], changed: bool
+) -> _Pages:
+    """The pages to keep, and at which message of those what is missing was."""
+    item, runs, holes = survey.item, survey.whole(), survey.holes()
+    firsts = [run[-1].first for run in runs]
+    totals = [0, *accumulate(sum(draft.messages for draft in drafts) for drafts in kept)]
+    missing = tuple(missing_at(totals[bisect_left(firsts, hole.first)], hole, key, item) for hole in holes)
+    first = runs[0] if runs else None
+    stay = (first[0].number, first[-1].first) if first else (item.pages, item.tail_start)
+    whole = not changed and all(hole.first == item.trimmed for hole in holes)
+    drafts = [draft for some in kept for draft in some]
+    return _Pages(drafts, missing, tuple(removed), stay if whole else None)
+
+
+def _changes_tail(item: SessionItem, tail: Tail) -> bool:
+    by_others = bool(item.others and strangers(item.others["L"]))
+    return by_others or (tail.entries, tail.messages) != (item.tail, item.count - item.tail_start)
+
+
+def _report(pages: _Pages, tail: Tail) -> RepairReport:
+    lost = (Missing(pages.messages, tail.lost, ()),) if tail.lost else ()
+    return RepairReport(
+        version=0,  # known once it is done
+        missing=[gap(one) for one in pages.missing + lost],
+        brought_in=tail.brought_in,
+        removed=[Removed(where=one.where, reason=one.reason, value=one.value) for one in pages.removed + tail.removed],
+    )

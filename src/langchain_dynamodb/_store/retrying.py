@@ -1,0 +1,159 @@
+"""Attempts at a conditional write: how long to go on, and what is open after one of unknown outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeAlias
+
+from .._items.community_item import CommunityItem, State
+from .._items.keys import SessionKey
+from .._protocol.doubt import Doubt, unknown_outcome
+from .._protocol.identity import check_exists, check_expected, only_appends
+from ..errors import (
+    IdempotencyError,
+    OutcomeUnknownError,
+    SessionBusyError,
+    StorageError,
+    VersionConflictError,
+)
+from .reading import Unproven
+from .table import Refused
+
+PATIENCE_SECONDS = 30.0  # how long a write waits for others before it gives up
+LAST_WORDS_SECONDS = 1.0  # how long a cancelled task may go on, to tidy up
+
+Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]
+
+
+class Patience:
+    """Pauses between attempts, growing, with jitter; `SessionBusyError` when they add up to too much.
+
+    Where DynamoDB's silence is what kept the attempts from succeeding, it is that error instead. So many `attempts`
+    came before.
+    """
+
+    def __init__(self, what: str, attempts: int = 0) -> None:
+        self.what = what
+        self.attempt = attempts - 1
+        self._deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        self._last: Refused | None = None
+
+    async def wait(self, at_least: float = 0.0) -> None:
+        """Wait before the next attempt; the first and the second come at once."""
+        self.attempt += 1
+        if self.attempt == 0 and not at_least:
+            return
+        if asyncio.get_running_loop().time() > self._deadline:
+            if self._last and isinstance(unanswered := self._last.__cause__, StorageError):
+                raise type(unanswered)(str(unanswered), code=unanswered.code)  # which left nothing in doubt
+            raise SessionBusyError(
+                f"could not {self.what} for {PATIENCE_SECONDS:.0f} s: others kept it busy; try again"
+            )
+        pause = random.uniform(0, min(0.005 * 2**self.attempt, 0.5)) if self.attempt > 1 else 0.0
+        await asyncio.sleep(max(pause, at_least))
+
+    def lost(self, refused: Refused) -> None:
+        """An attempt came to nothing because of this."""
+        self._last = refused
+
+
+@contextlib.contextmanager
+def preparing() -> Iterator[None]:
+    """Around requests that by themselves change nothing that anybody reads: no answer to one leaves no doubt.
+
+    The attempt starts over, as if it had been `Refused`.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if not error.outcome_unknown:
+            raise
+        raise Refused(None, retried=False) from error
+    except Refused as refused:
+        if not refused.retried:
+            raise
+        raise Refused(refused.current, retried=False, beyond=refused.beyond) from None
+
+
+@contextlib.contextmanager
+def truthful(key: SessionKey, doubt: Doubt) -> Iterator[None]:
+    """Around all attempts of an operation: as long as one of them is in doubt, no error may say that nothing happened.
+
+    What is raised having looked (that it did not take place, or that nobody can tell) stands.
+    """
+    try:
+        yield
+    except (IdempotencyError, OutcomeUnknownError, VersionConflictError):
+        raise
+    except Exception as error:
+        if doubt.active or (isinstance(error, StorageError) and error.outcome_unknown):
+            raise unknown_outcome(key) from error
+        raise
+
+
+async def change(
+    key: SessionKey,
+    op: bytes,
+    expected: int | None,
+    await_idle: Callable[[SessionKey, bytes], Awaitable[State | None]],
+    step: Step,
+    *,
+    must_exist: bool = False,
+    ops: frozenset[bytes] = frozenset(),
+) -> int:
+    """Look, take one step from what is there, start over when another was faster; returns the version.
+
+    `ops` are the ids of an append in langchain_community's format. Raises `OutcomeUnknownError` where an attempt of
+    unknown outcome was followed by changes of others.
+    """
+    patience = Patience(f"change session {key}")
+    doubt = Doubt()
+    seen: State | None = None
+    with truthful(key, doubt):
+        while True:
+            try:
+                await patience.wait()
+                item = await await_idle(key, op)
+                if item and item.has_op(op):
+                    if isinstance(item, CommunityItem):
+                        doubt.check_content(key, ops, item.ops)
+                    return item.version
+                if doubt.active and not only_appends(seen, item):
+                    raise unknown_outcome(key)
+                seen = item
+                check_expected(key, item, expected)
+                if must_exist:
+                    check_exists(key, item)
+                new = await step(item, op, patience.attempt)
+                return new.version if new else 0
+            except Refused as refused:
+                doubt.active |= refused.retried
+                patience.lost(refused)
+            except StorageError as error:
+                if not error.outcome_unknown:
+                    raise
+                doubt.active = True
+            except Unproven:  # rewritten between our look and the read of its pages
+                pass
+
+
+async def last_words(work: Coroutine[Any, Any, None]) -> None:
+    """Do what a cancelled task still has to do, within bounds; another cancellation leaves it to itself.
+
+    `work` deals with its own errors.
+    """
+    task = asyncio.create_task(_bounded(work))
+    _speaking.add(task)
+    task.add_done_callback(_speaking.discard)
+    await asyncio.shield(task)
+
+
+async def _bounded(work: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(work, LAST_WORDS_SECONDS)
+
+
+_speaking: set[asyncio.Task[None]] = set()  # an event loop keeps no task alive

@@ -1,0 +1,149 @@
+"""Changes of a session as a whole: replace, truncate, metadata, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from .._dynamodb.values import NO_CHANGES, Changes
+from .._items.attributes import check_metadata
+from .._items.community_item import CommunityItem, State
+from .._items.items import Page, SessionItem, Sizes, new_op
+from .._items.keys import SessionKey
+from .._protocol import rewrite, states
+from .._protocol.expiry import expiries
+from .._protocol.pages import PageStart, make_pages
+from .converting import Converter
+from .deleting import Deleter
+from .expiring import extend_after, extend_before, keep_for_good, unstamped
+from .intents import LEASE_AFTER
+from .reading import Reader
+from .retrying import change
+from .salvaging import Salvager
+from .writer import Content
+
+Change: TypeAlias = Callable[[SessionItem | None, bytes], Awaitable[SessionItem | None]]
+
+
+@dataclass(frozen=True)
+class Rewriter(Deleter):
+    """Rule 4: changes other than appends, in our format."""
+
+    reader: Reader
+    converter: Converter
+    sizes: Sizes
+    ttl: int | None
+
+    async def replace(
+        self, key: SessionKey, content: Content, expected: int | None, *, own: Changes, must_exist: bool
+    ) -> int:
+        """See `Writer`."""
+        lines = content.lines
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
+            return await self._rewrite(key, item, lines, op, own) if item or lines or own else None
+
+        return await self._change(key, expected, step, must_exist=must_exist)
+
+    async def truncate(self, key: SessionKey, keep: int, expected: int | None, *, must_exist: bool) -> int:
+        """See `Writer`. Within the tail that is one write, else a rewrite of what is kept."""
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
+            if item is None or keep >= item.message_count:
+                return item
+            in_tail = item.trimmed + keep - item.tail_start
+            if in_tail < 0:
+                kept = await Salvager(self.reader).first_lines(key, item, keep)
+                return await self._rewrite(key, item, kept, op)
+            now = self.steps.clock()
+            kept = self.reader.tail_lines(key, item)[:in_tail]
+            old, times = await extend_before(self.steps, key, item, now, self.ttl)
+            return await self._swing(key, old, rewrite.tail_truncated(old, kept, op, now, times.session), self.ttl)
+
+        return await self._change(key, expected, step, must_exist=must_exist)
+
+    async def update_metadata(
+        self, key: SessionKey, changes: Changes, expected: int | None, *, own: Changes, must_exist: bool
+    ) -> int:
+        """See `Writer`."""
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            merged = {**((item and item.metadata) or {"M": {}})["M"], **changes}
+            metadata = {"M": {name: value for name, value in merged.items() if value is not None}}
+            check_metadata(metadata, self.sizes)
+            now = self.steps.clock()
+            item, times = await extend_before(self.steps, key, item, now, self.ttl)
+            base = item or states.unborn(now)
+            new = states.changed(base, op, now, times.session)
+            new = replace(new, created=base.created or now, metadata=metadata if changes else base.metadata)
+            return await self._swing(key, item, new, self.ttl, own)
+
+        return await self._change(key, expected, step, must_exist=must_exist)
+
+    async def set_expiry(self, key: SessionKey, seconds: int | None, expected: int | None) -> int:
+        """See `Writer`."""
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            assert item is not None  # it must exist
+            now = self.steps.clock()
+            if seconds is None:
+                old = await keep_for_good(self.steps, key, item)
+                new = replace(states.changed(old, op, now, None), expires=None, pages_expire=0)
+                return await self.steps.compare_and_set(key, old, new, unstamped(old, self.steps.table.names))
+            old, times = await extend_before(self.steps, key, item, now, seconds)
+            return await self._swing(key, old, states.changed(old, op, now, times.session), seconds)
+
+        return await self._change(key, expected, step, must_exist=True)
+
+    async def _change(self, key: SessionKey, expected: int | None, step: Change, *, must_exist: bool) -> int:
+        """Take one step from an idle state in our format."""
+
+        async def ours(item: State | None, op: bytes, attempt: int) -> SessionItem | None:
+            if isinstance(item, CommunityItem):
+                return await step(await self.converter.convert(key, item, op), op)
+            if item is None or expected is not None or attempt < LEASE_AFTER:
+                return await step(item, op)
+            held = await self.steps.lease(key, item, op)
+            async with self.steps.holding(key, held):
+                new = await step(held, op)
+                # A step that had nothing to do leaves the lease to us.
+                return await self.steps.release(key, held) if new is held else new
+
+        return await change(key, new_op(), expected, self.steps.await_idle, ours, must_exist=must_exist)
+
+    async def _swing(
+        self,
+        key: SessionKey,
+        old: SessionItem | None,
+        new: SessionItem,
+        ttl: int | None,
+        own: Changes = NO_CHANGES,
+    ) -> SessionItem:
+        """One step that may introduce an expiry, or finds that an earlier one did."""
+        new = await self.steps.compare_and_set(key, old, new, own)
+        await extend_after(self.steps, key, new, ttl)
+        return new
+
+    async def _rewrite(
+        self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes, own: Changes = NO_CHANGES
+    ) -> SessionItem:
+        if item:  # whose pages are deleted afterwards
+            await self.steps.table.check_pages(key, item)
+        now = self.steps.clock()
+        times = expiries(now, self.ttl, item)
+        base = item or states.unborn(now)
+        placement = rewrite.place_all(lines, self.sizes.tail(key), self.sizes)
+        first = rewrite.rewrite_start(base)
+        if not placement.drafts:
+            new = rewrite.rewritten(base, placement, len(lines), op, now, times)
+            return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, new, own))
+
+        def pages(start: SessionItem) -> list[Page]:
+            return make_pages(placement.drafts, start, PageStart(first, 0, 0, times.pages), op)
+
+        def commit(start: SessionItem) -> SessionItem:
+            return rewrite.rewritten(replace(start, reach=base.reach), placement, len(lines), op, now, times)
+
+        intent = self.steps.intent(op, "rewrite", base.generation, first, placement.drafts)
+        return await self.steps.under_intent(key, item, intent, pages, commit, own)

@@ -1,0 +1,321 @@
+"""The few DynamoDB operations we use, as typed async calls on one table."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+from .._dynamodb.batches import in_parallel, pauses
+from .._dynamodb.connection import Connection
+from .._dynamodb.expressions import Expression, Statement
+from .._dynamodb.failures import ConditionFailed
+from .._dynamodb.values import Item
+from .._items.community_item import CommunityItem
+from .._items.items import Page, SessionItem
+from .._items.keys import SessionKey
+from .._items.lc import CUT, PAGES
+from .._items.names import Names
+from .._items.parsing import corrupt, parse_cut, parse_item, parse_page
+from .._items.table_schema import Schema, parse_schema
+from .._protocol.pages import delete_page, keep_page, page_without_ops, put_page, refresh_page
+from ..errors import (
+    AccessDeniedError,
+    CorruptSessionError,
+    InvalidInputError,
+    ItemFormatError,
+    OutcomeUnknownError,
+    SettingsError,
+    StorageError,
+)
+from .cache import LRU
+
+GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
+# Such requests at a time: the SDK parses each answer in one go, about 12 ms, and all that came in at once in a row.
+GET_CONCURRENCY = 3
+WRITE_BATCH = 25  # and in one BatchWriteItem
+MANY_PAGES = 10_000
+MAX_CHANGES = 1 << 40  # more than a session can have seen since any backup of it
+
+
+class Refused(Exception):
+    """The condition of a write did not hold. `current` is the item that was there, where the engine says so.
+
+    `retried`: an earlier transmission of the same request may have been applied. `beyond`: the version of a page that
+    was in the way, where the session has to get past it.
+    """
+
+    def __init__(self, current: SessionItem | CommunityItem | None, retried: bool, beyond: int = 0) -> None:
+        super().__init__("condition not met")
+        self.current = current
+        self.retried = retried
+        self.beyond = beyond
+
+
+class Table:
+    """One table and the attribute names used in it."""
+
+    def __init__(self, connection: Connection, name: str, names: Names) -> None:
+        self.connection = connection
+        self.name = name
+        self.names = names
+
+    async def get(self, key: SessionKey) -> SessionItem | CommunityItem | None:
+        """The session item, strongly consistent; one request, one read unit for up to 4 KB."""
+        response = await self._call("get_item", {"Key": key.item, "ConsistentRead": True}, key)
+        return self._parsed(response.get("Item"), key)
+
+    async def update(self, key: SessionKey, statement: Statement) -> SessionItem | CommunityItem | None:
+        """A conditional UpdateItem; returns the new item.
+
+        Raises `Refused`, `CorruptSessionError` where the item is so damaged that it cannot be updated,
+        `ItemFormatError` where it is none to be updated, and `InvalidInputError` for a value that an index cannot have
+        as a key.
+        """
+        request = {"Key": key.item, "ReturnValues": "ALL_NEW", **_EXPLAIN, **statement.parameters}
+        try:
+            response = await self._call("update_item", request, key, write=True, once=statement.once)
+        except ConditionFailed as failure:
+            raise self._refused(failure, key) from None
+        except StorageError as error:
+            # An attribute of the wrong type, say. What an earlier transmission may have done matters more.
+            if error.code == "ValidationException" and not error.outcome_unknown:
+                await self.get(key)
+                await self._check_index_keys(statement)
+            raise
+        try:
+            return self._parsed(response["Attributes"], key)
+        except (CorruptSessionError, ItemFormatError) as error:
+            told = f"the write to session {key} was applied, but the session can no longer be read: {error}"
+            raise OutcomeUnknownError(told) from error
+
+    async def delete(self, key: SessionKey, statement: Statement) -> None:
+        """A conditional DeleteItem of the session item. Raises `Refused`."""
+        try:
+            await self._call("delete_item", {"Key": key.item, **_EXPLAIN, **statement.parameters}, key, write=True)
+        except ConditionFailed as failure:
+            raise self._refused(failure, key) from None
+
+    async def put_page(self, key: SessionKey, generation: int, page: Page) -> int:
+        """Put a page; returns 0, or the version of what is in its way: a later cut, or another one of this version."""
+        page_key = key.page(generation, page.number)
+        item = {**page_key, **page.attributes(self.names)}
+        request = {"Item": item, **_EXPLAIN, **put_page(page, self.names).request()}
+        try:
+            await self._call("put_item", request, key, write=True)
+        except ConditionFailed as failure:
+            if failure.item and page.is_in(failure.item, self.names):
+                return 0
+            if failure.item:
+                cut = parse_cut(failure.item, page_key)
+            else:  # not every engine returns it
+                found = await self.get_pages(key, generation, [page.number], consistent=True)
+                cut = found[page.number].cut if found else page.cut
+            if cut - page.cut > MAX_CHANGES:
+                raise corrupt(page_key, CUT, f"far newer than its session, at version {page.cut}") from None
+            return cut
+        return 0
+
+    async def put_pages(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> int:
+        """Put all of them, some at a time; returns 0, or the newest version of what is in the way."""
+        return max(await in_parallel(lambda page: self.put_page(key, generation, page), pages))
+
+    async def get_pages(
+        self,
+        key: SessionKey,
+        generation: int,
+        numbers: Iterable[int],
+        *,
+        consistent: bool,
+        ops: bool = False,
+        unreadable: set[int] | None = None,
+    ) -> dict[int, Page]:
+        """Those of the pages that are there, 100 to a request, three requests at once; only on demand with their `ops`.
+
+        Nobody else needs those, and the SDK takes as long for them as for all the rest of a page. The numbers of items
+        that are no pages go into `unreadable`; without that they are a `CorruptSessionError`.
+        """
+        wanted = list(numbers)
+        chunks = [wanted[i : i + GET_BATCH] for i in range(0, len(wanted), GET_BATCH)]
+        found = await in_parallel(
+            lambda chunk: self._get_chunk(key, generation, chunk, consistent, ops, unreadable), chunks, GET_CONCURRENCY
+        )
+        return {page.number: page for pages in found for page in pages}
+
+    async def _get_chunk(
+        self,
+        key: SessionKey,
+        generation: int,
+        numbers: Sequence[int],
+        consistent: bool,
+        ops: bool,
+        unreadable: set[int] | None,
+    ) -> list[Page]:
+        """One BatchGetItem, and more while DynamoDB leaves keys unprocessed (16 MB a response)."""
+        by_id = {key.page_id(page_key): (n, page_key) for n in numbers for page_key in [key.page(generation, n)]}
+        pending = [page_key for _, page_key in by_id.values()]
+        options = {"ConsistentRead": consistent} | ({} if ops else page_without_ops(key, self.names))
+        pages: list[Page] = []
+        for pause in pauses():
+            request = {"RequestItems": {self.name: {"Keys": pending, **options}}}
+            response = await self.connection.call("batch_get_item", request, write=False)
+            for raw in response.get("Responses", {}).get(self.name, []):
+                number, page_key = by_id[key.page_id(raw)]
+                try:
+                    pages.append(parse_page(raw, self.names, page_key, number))
+                except CorruptSessionError:
+                    if unreadable is None:
+                        raise
+                    unreadable.add(number)
+            left = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if not left:
+                break
+            await asyncio.sleep(0 if len(left) < len(pending) else pause)
+            pending = left
+        return pages
+
+    async def delete_pages(self, key: SessionKey, generation: int, numbers: Iterable[int]) -> None:
+        """Delete pages whose numbers are never used again."""
+        keys = [key.page(generation, number) for number in numbers]
+        chunks = [keys[i : i + WRITE_BATCH] for i in range(0, len(keys), WRITE_BATCH)]
+        await in_parallel(self._delete_chunk, chunks)
+
+    async def _delete_chunk(self, keys: Sequence[Item]) -> None:
+        pending: list[Any] = [{"DeleteRequest": {"Key": key}} for key in keys]
+        for pause in pauses():
+            response = await self.connection.call(
+                "batch_write_item", {"RequestItems": {self.name: pending}}, write=True
+            )
+            left = response.get("UnprocessedItems", {}).get(self.name, [])
+            if not left:
+                return
+            await asyncio.sleep(0 if len(left) < len(pending) else pause)
+            pending = left
+
+    async def discard_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], up_to: int) -> None:
+        """Delete pages that an unfinished write left, unless a later cut has taken their number."""
+        condition = delete_page(up_to).request()
+        await in_parallel(
+            lambda n: self._conditional("delete_item", {"Key": key.page(generation, n), **condition}, key),
+            list(numbers),
+        )
+
+    async def discard(self, key: SessionKey, page_key: Item, up_to: int) -> None:
+        """Delete one page, unless a later cut has taken its place."""
+        await self._conditional("delete_item", {"Key": page_key, **delete_page(up_to).request()}, key)
+
+    async def every(self, operation: str, request: dict[str, Any], key: SessionKey) -> AsyncIterator[Item]:
+        """All items of a Query or Scan."""
+        while True:
+            response = await self._call(operation, request, key)
+            for raw in response.get("Items", []):
+                yield raw
+            if not (last := response.get("LastEvaluatedKey")):
+                return
+            request = {**request, "ExclusiveStartKey": last}
+
+    async def check_pages(self, key: SessionKey, item: SessionItem) -> None:
+        """Raise `CorruptSessionError` where a large number of pages is wrong: going through it might never end."""
+        if item.pages - item.first_page > MANY_PAGES:
+            last = item.pages - 1
+            if not await self.get_pages(key, item.generation, [last], consistent=True):
+                raise corrupt(key, PAGES, f"page {last}, which would be the last one, is missing")
+
+    async def refresh_pages(
+        self, key: SessionKey, generation: int, numbers: Iterable[int], expires: int, version: int
+    ) -> None:
+        """Let the pages of a session, as seen at `version`, expire no earlier than this."""
+        await self._update_pages(key, generation, numbers, refresh_page(expires, self.names, version))
+
+    async def keep_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], version: int) -> None:
+        """Let the pages of a session, as seen at `version`, not expire."""
+        await self._update_pages(key, generation, numbers, keep_page(version, self.names))
+
+    async def _update_pages(
+        self, key: SessionKey, generation: int, numbers: Iterable[int], expression: Expression
+    ) -> None:
+        change = expression.request()
+        await in_parallel(
+            lambda n: self._conditional("update_item", {"Key": key.page(generation, n), **change}, key), list(numbers)
+        )
+
+    async def _conditional(self, operation: str, request: dict[str, Any], key: SessionKey) -> bool:
+        try:
+            await self._call(operation, request, key, write=True)
+        except ConditionFailed:
+            return False
+        return True
+
+    async def describe(self) -> dict[str, Any]:
+        """DescribeTable."""
+        return await self.connection.call("describe_table", {"TableName": self.name}, write=False)
+
+    async def _call(
+        self, operation: str, request: dict[str, Any], key: SessionKey, *, write: bool = False, once: bool = False
+    ) -> dict[str, Any]:
+        try:
+            return await self.connection.call(operation, {"TableName": self.name, **request}, write=write, once=once)
+        except StorageError as error:
+            unexplained = error.code == "ValidationException" and not error.outcome_unknown
+            if unexplained and (wrong := await self._key_problem(key, error)):
+                raise SettingsError(wrong) from error
+            raise
+
+    async def schema(self, fits: Callable[[Schema], bool]) -> Schema:
+        """The table's keys and indexes, looked up once per process, and again where what is known does not fit."""
+        place = self.connection.settings, self.name
+        known = _schemas.get(place)
+        if known is not None and fits(known):
+            return known
+        schema = parse_schema((await self.describe())["Table"])
+        _schemas.put(place, schema)
+        return schema
+
+    def forgo_schema(self) -> Schema:
+        """An empty schema, for whoever may not look; from now on it is what is known."""
+        _schemas.put((self.connection.settings, self.name), Schema())
+        return Schema()
+
+    async def _key_problem(self, key: SessionKey, refusal: StorageError) -> str | None:
+        """What is wrong with the key, when the engine refused a request; None where it is not the key."""
+        try:
+            schema = await self.schema(lambda known: False)
+            if schema.keys.items() != key.shape:
+                return (
+                    f"key {key} does not fit table {self.name!r}, whose key attributes are {schema.described}: "
+                    "name the session by all of them, with values of those types"
+                )
+        except AccessDeniedError:  # the engine's own words must do
+            raise StorageError(
+                f"{refusal} (Allow dynamodb:DescribeTable to be told whether key {key} fits the table; what is no key "
+                "attribute of the table goes into attributes=.)",
+                code=refusal.code,
+            ) from refusal
+        except StorageError:
+            pass
+        return None
+
+    async def _check_index_keys(self, refused: Statement) -> None:
+        with contextlib.suppress(StorageError):  # the engine's own words must do
+            if wrong := (await self.schema(lambda known: bool(known.keys))).misfit(refused.values_set):
+                raise InvalidInputError(wrong)
+
+    def _refused(self, failure: ConditionFailed, key: SessionKey) -> Exception:
+        """What to raise where a condition did not hold; that the item cannot be read must not hide a doubt."""
+        try:
+            return Refused(self._parsed(failure.item, key), failure.retried)
+        except (CorruptSessionError, ItemFormatError) as error:
+            if not failure.retried:
+                return error
+            doubt = f"the write to session {key} may or may not have been applied, and what is there now is no answer"
+            return OutcomeUnknownError(f"{doubt}: {error}")
+
+    def _parsed(self, raw: Item | None, key: SessionKey) -> SessionItem | CommunityItem | None:
+        return parse_item(raw, self.names, key, [name for name, _, _ in key.attributes]) if raw else None
+
+
+_schemas = LRU[Schema](256)
+"""What is known of tables, by (connection settings, table name)."""
+
+_EXPLAIN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}

@@ -1,0 +1,71 @@
+"""Halves of characters (lone surrogates) in messages: found, refused, or mended. No I/O.
+
+The repository stores and returns them as they are. JSON in UTF-8 cannot say them, so what speaks HTTP must not meet
+them: an answer, a request to a model's provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import orjson
+from langchain_core.messages import BaseMessage
+
+from ._checks import is_utf8, short
+from .errors import UnsupportedMessageError
+
+T = TypeVar("T")
+
+
+def mended(value: T) -> T:
+    """The same text, list, dict or message with halves of a character joined where both are there, else as U+FFFD.
+
+    What holds none is returned as it is, and no message is changed in place.
+    """
+    changed: Any = value
+    if isinstance(value, str):
+        changed = value if is_utf8(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    elif isinstance(value, list):
+        changed = [mended(entry) for entry in value]
+    elif isinstance(value, dict):
+        changed = {mended(name): mended(entry) for name, entry in value.items()}
+    elif isinstance(value, BaseMessage) and not _is_whole(value):
+        extra = value.model_extra or {}
+        changed = value.model_copy(update=mended(value.__dict__))
+        if extra:
+            object.__setattr__(changed, "__pydantic_extra__", mended(extra))
+    result: T = changed
+    return result
+
+
+def refuse_halves(messages: Sequence[BaseMessage]) -> None:
+    """Raise `UnsupportedMessageError`, with the path, for a text in a message that is no UTF-8."""
+    for index, message in enumerate(messages):
+        if not _is_whole(message):
+            for name, value in (message.__dict__ | (message.model_extra or {})).items():
+                _refuse(name, f"messages[{index}]")
+                _refuse(value, f"messages[{index}].{name}")
+
+
+def _is_whole(message: BaseMessage) -> bool:
+    """Whether it is certain that nothing in the message is half a character; what orjson cannot write may be more."""
+    try:
+        orjson.dumps([message.__dict__, message.model_extra])
+    except TypeError:
+        return False
+    return True
+
+
+def _refuse(value: object, path: str) -> None:
+    if isinstance(value, str):
+        if not is_utf8(value):
+            what = f"{path} holds {short(value)} with half a character (a lone surrogate), which is no text in UTF-8"
+            raise UnsupportedMessageError(f"{what}: remove it.", path=path)
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            _refuse(entry, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            _refuse(name, path)
+            _refuse(entry, f"{path}[{short(name)}]")

@@ -1,0 +1,103 @@
+"""A chat session as its users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, TypeAlias
+
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
+
+from .codec.messages import from_dump
+
+
+class Gap(BaseModel):
+    """Messages that are missing, since the items of their pages are not there."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64")
+
+    position: int
+    """They were before ``messages[position]``."""
+    messages: int
+    """How many they were."""
+    pages: list[dict[str, Any]] = []
+    """Keys of the items that are missing (empty where a part of the session item itself is)."""
+
+
+class Removed(BaseModel):
+    """Something that a repair took out of a session."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64")
+
+    where: str
+    """The item or entry."""
+    reason: str
+    value: Any = None
+    """What it was, if others wrote it (as DynamoDB stores it)."""
+
+
+class RepairReport(BaseModel):
+    """What a repair did. A session that needed none keeps its version."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64")
+
+    version: int
+    missing: list[Gap] = []
+    """Messages that are lost; positions are those in the history as it is now."""
+    brought_in: int = 0
+    """Messages that others had stored, and that are a part of the history now."""
+    removed: list[Removed] = []
+
+
+def _restored(value: object) -> object:
+    return from_dump(value) if isinstance(value, Mapping) else value
+
+
+class ChatSession(BaseModel):
+    """One consistent snapshot of a chat session. Version 0 and no messages: there is no such session."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_bytes="base64")
+
+    version: int
+    messages: list[Annotated[SerializeAsAny[BaseMessage], BeforeValidator(_restored)]]
+    """Through `model_dump_json` and `model_validate_json` they come back as messages of their own classes."""
+    message_count: int
+    """Messages stored in the session; `messages` may hold fewer: a window, or without stored `RemoveMessage`s."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
+    """None where nothing is stored that DynamoDB ever expires: others may have stored text, or milliseconds."""
+    metadata: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    """Your own top-level attributes on the session item."""
+    missing: list[Gap] = []
+    """What is missing from `messages`, where a read skipped missing pages; else empty."""
+
+
+class SessionSummary(BaseModel):
+    """What is known of a session without its messages."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64")
+
+    session: str | dict[str, Any]
+    """As `read` takes it: the session id where sessions are named so on this table, else the whole key."""
+    version: int | None
+    """None for an item of `langchain_community` not yet converted (it has no version but by its messages), and with an
+    `error`."""
+    message_count: int | None
+    """None where `version` is."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
+    metadata: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    """Your own top-level attributes: those that the table's indexes name, and those asked for."""
+    cursor: str | None = None
+    """Where the same listing goes on after this session; None within a scan of several segments."""
+    error: str | None = None
+    """What is wrong with an item so damaged that nothing but its name is told here; `read` raises the error."""
+
+
+KeyValue: TypeAlias = str | bytes | int | Decimal

@@ -1,0 +1,212 @@
+"""The documentation tells the truth: its code runs and prints what it says, its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from docs_server import ask_all, save_programs, serving
+from documentation import BLOCKS, FENCE, LINK, MARKER, PAGES, ROOT, Block, find_commands, is_broken, prose
+from langchain_dynamodb.local import Engine, run_engine
+
+if TYPE_CHECKING:
+    from conftest import TestEngine
+
+# The README says so too. LangChain prints the first whatever the filters are; every other warning is an error.
+DEPRECATED = re.compile(r".*LangChainDeprecationWarning: RunnableWithMessageHistory is deprecated.*\n")
+WARNINGS = ("-W", "error", "-W", "ignore:`langchain-community` is being sunset")
+# Mangum asks for the main thread's event loop; Python 3.12 and 3.13 make one, and warn of it.
+WARNINGS += ("-W", "ignore:There is no current event loop")
+# Where the pages tell pytest how to run coroutines.
+PYTEST_PAGE = ROOT / "docs/howto/test-your-application.md"
+# What the FastAPI page's requests are answered with.
+ANSWERS = [
+    '{"answer":"You said hello. I know 0 messages."}',
+    '{"title":null,"messages":["hello","You said hello. I know 0 messages."]}',
+]
+# Stands in for the engine that a page chooses: no download, no Java.
+CHOSEN_ENGINE = """
+from contextlib import contextmanager
+
+import langchain_dynamodb.local as local
+
+
+@contextmanager
+def run_engine(name):
+    yield local.Engine(name, "http://nowhere")
+
+
+local.run_engine = run_engine
+
+
+def test_engine(langchain_dynamodb_engine):
+    assert langchain_dynamodb_engine.name == "dynamodb-local"
+"""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A Python block.
+
+    ```` ```python continued ```` goes on where the block before it ended, ```` ```python pytest ```` holds tests,
+    ```` ```python app.py ```` is a program that the page saves under that name.
+    """
+
+    block: Block
+    code: str
+
+
+def find_examples() -> Iterator[Example]:
+    """Yield the Python blocks of all pages."""
+    code = ""
+    for block in BLOCKS:
+        if block.language == "python":
+            code = code + block.code if block.kind == "continued" else block.code
+            yield Example(block, code)
+
+
+EXAMPLES = list(find_examples())
+
+
+@pytest.fixture(scope="module")
+def docs_engine(engine: TestEngine, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine that nobody shares: all examples use one table name."""
+    if engine.name == "aws":
+        pytest.skip("the examples would create tables in your account")
+    if request.config.getoption("--endpoint-url") is None:
+        assert engine.endpoint_url is not None
+        yield Engine(engine.name, engine.endpoint_url)  # type: ignore[arg-type]
+    else:
+        with run_engine() as started:
+            yield started
+
+
+@pytest.fixture
+def environment(docs_engine: Engine) -> Iterator[dict[str, str]]:
+    """What a user has set whose DynamoDB is this engine; tables that the example creates are removed after it."""
+    client: Any = boto3.client("dynamodb", **docs_engine.connection)
+    before = set(client.list_tables()["TableNames"])
+    yield {**os.environ, **docs_engine.environment}
+    for name in set(client.list_tables()["TableNames"]) - before:
+        client.delete_table(TableName=name)
+    client.close()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.block.place for example in EXAMPLES])
+def test_example(example: Example, environment: dict[str, str], tmp_path: Path) -> None:
+    """A program of the documentation ends well, warns of nothing and prints what the page shows."""
+    RUNNERS[example.block.kind](example, environment, tmp_path)
+
+
+def run(command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> tuple[int, str, str]:
+    """Run a command as a user would; returns exit code, output and errors."""
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, DEPRECATED.sub("", done.stderr)
+
+
+def run_program(example: Example, environment: dict[str, str], folder: Path) -> None:
+    """Run a program, and compare what it prints."""
+    save_programs(example.block.page, folder)
+    (folder / "example.py").write_text(example.code, encoding="utf-8")
+    assert run([sys.executable, *WARNINGS, "example.py"], environment, folder) == (0, example.block.output, "")
+
+
+def run_tests(example: Example, environment: dict[str, str], folder: Path) -> None:
+    """Run tests, with pytest set up as the page says."""
+    (folder / "test_example.py").write_text(example.code, encoding="utf-8")
+    [settings] = [block.code for block in BLOCKS if block.page == PYTEST_PAGE and block.language == "toml"]
+    (folder / "pyproject.toml").write_text(settings, encoding="utf-8")
+    code, output, errors = run([sys.executable, "-m", "pytest", "-q", "-W", "error"], environment, folder)
+    assert (code, errors) == (0, ""), output
+
+
+def run_conftest(example: Example, environment: dict[str, str], folder: Path) -> None:
+    """Run a test that sees which engine the page's `conftest.py` chooses."""
+    (folder / "conftest.py").write_text(example.code, encoding="utf-8")
+    run_tests(replace(example, code=CHOSEN_ENGINE), environment, folder)
+
+
+def run_server(example: Example, environment: dict[str, str], folder: Path) -> None:
+    """Start the program that serves, as the page says, and ask what the page asks."""
+    page, name = example.block.page, example.block.kind
+    assert f"`python {name}`" in prose(page)
+    ours = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+    with serving(page, [sys.executable, name], ours, folder) as port:
+        assert ask_all(page, port) == ANSWERS
+
+
+def test_server_command(environment: dict[str, str], tmp_path: Path) -> None:
+    """The command that serves with an AWS account does the same, where the table exists."""
+    [command] = [command for command in find_commands() if command.line.startswith("uvicorn ")]
+    make_table = "from langchain_dynamodb import SessionRepository; SessionRepository('SessionTable').create_table()"
+    assert run([sys.executable, "-c", make_table], environment, tmp_path)[0] == 0
+    words = [sys.executable, "-m", *shlex.split(command.line)]
+    with serving(command.page, words, environment, tmp_path) as port:
+        assert ask_all(command.page, port) == ANSWERS
+
+
+RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
+    "": run_program,
+    "continued": run_program,
+    "pytest": run_tests,
+    "app.py": run_program,
+    "serve.py": run_server,
+    "conftest.py": run_conftest,
+}
+# What is checked, and of which kinds: drawings in test_docs_design.py, all else but Python in test_docs_commands.py.
+CHECKED = {"python": RUNNERS.keys(), "bash": {""}, "toml": {""}, "json": {""}, "diff": {""}, "mermaid": {""}}
+CHECKED |= {"text": {"errors", "keys"}}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_block_is_checked(page: Path) -> None:
+    """No block slips by: each is of a language that the tests know, closed, and shows no output of nothing."""
+    blocks = [block for block in BLOCKS if block.page == page]
+    unknown = [block.place for block in blocks if block.kind not in CHECKED.get(block.language, ())]
+    text = page.read_text(encoding="utf-8")
+    assert (unknown, len(MARKER.findall(text))) == ([], 2 * len(FENCE.findall(text)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_nothing_is_left_of_a_merge(page: Path) -> None:
+    """Git's marks of a conflict are no text: both sides of it would be shown."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith(("<<<<<<< ", ">>>>>>> ")) or line == "======="] == []
+
+
+def test_examples_are_found() -> None:
+    """An empty list would pass all the same."""
+    assert [example.block.kind for example in EXAMPLES if example.block.page.name == "README.md"].count("") >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links(page: Path) -> None:
+    """Every relative link of a page leads to a file or folder, and to a heading that is there."""
+    assert [link for link in LINK.findall(prose(page)) if is_broken(page, link)] == []
+
+
+def test_anchors() -> None:
+    """They are found as GitHub names them, and a wrong one is seen."""
+    page = ROOT / "docs/explanation.md"
+    links = ["explanation.md#what-to-use-when", "#what-to-use-when", "#what-to-use", "howto/agents.md#nothing", "no.md"]
+    assert [is_broken(page, link) for link in links] == [False, False, True, True, True]
+
+
+def test_pages_named_in_the_source() -> None:
+    """Messages and docstrings name pages, and sections of them, that are there."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("src/**/*.py"))
+    pages = set(re.findall(r"docs/[\w/-]+\.md", text))
+    sections = set(re.findall(r'"([^"\n]+)" in (docs/[\w/-]+\.md)', text))
+    assert (len(pages) > 2, len(sections) > 0) == (True, True)
+    assert [page for page in pages if not (ROOT / page).exists()] == []
+    assert [title for title, page in sections if f"## {title}\n" not in (ROOT / page).read_text(encoding="utf-8")] == []

@@ -1,0 +1,72 @@
+"""A writer dies or is cancelled at every one of its requests: all before or all after, and it can be deleted whole.
+
+The requests are found by recording; the table is scanned after every single death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import pytest
+
+from conftest import RepositoryFactory
+from langchain_dynamodb._store import appending, deleting, rewriting
+from scenarios import CASES, Case, is_leased, record, start, survives
+from support import Clock, Crash, Crashing, Stopping, scan, watch
+
+pytestmark = pytest.mark.real_engine
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, case: Case) -> Clock:
+    """The test's clock, and leases at once where the case is about a busy session."""
+    if case.busy:
+        monkeypatch.setattr(appending, "LEASE_AFTER", 0)
+        monkeypatch.setattr(rewriting, "LEASE_AFTER", 0)
+        monkeypatch.setattr(deleting, "LEASE_AFTER", 0)
+    return Clock(monkeypatch)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_dying_at_every_request(make_repository: RepositoryFactory, clock: Clock, case: Case) -> None:
+    """Nothing is sent any more, and what was under way arrives."""
+    make = functools.partial(make_repository, **case.options)
+    course = await record(case, make, clock)
+    done: list[bool] = []
+    for at in range(1, course.steps + 1):
+        for died_after in (False, True):
+            dying, before = await start(make, clock, course.items, course.moment)
+            assert before == course.before
+            watch(dying, Crashing, at, died_after)
+            with pytest.raises(Crash):
+                await case.operation(dying)
+            clock.advance(60)  # past any lease
+            # After a request is before the next one: once with an append and once without.
+            goes_on = not died_after or at == course.steps
+            done.append(await survives(make(), course, goes_on))
+    assert done == sorted(done)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_cancelled_at_every_request(make_repository: RepositoryFactory, clock: Clock, case: Case) -> None:
+    """As death, but nobody has to wait for a lease."""
+    make = functools.partial(make_repository, **case.options)
+    course = await record(case, make, clock)
+    done: list[bool] = []
+    for at in range(1, course.steps + 1):
+        for after in (False, True):
+            client, _ = await start(make, clock, course.items, course.moment)
+            stopping: Stopping = watch(client, Stopping, at, after)
+            task = asyncio.ensure_future(case.operation(client))
+            await stopping.stopped.wait()
+            stopping.proceed()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not is_leased(await scan(client), clock.now)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            done.append(await survives(client if at % 2 else make(), course, goes_on=True))
+    assert done == sorted(done)

@@ -1,0 +1,312 @@
+"""Operations of several requests, and the states they start from: what the tests break in every place."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from langchain_core.messages import HumanMessage, messages_to_dict
+
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._dynamodb.values import to_attribute
+from support import SMALL, Call, Clock, Crash, Hooked, Recorder, fill_tail, human, remembered, scan, watch
+
+Step = Callable[[AsyncSessionRepository], Awaitable[Any]]
+_texts = random.Random(3)  # the same ones in every process
+
+
+def _human(size: int) -> HumanMessage:
+    return HumanMessage(_texts.randbytes(size // 2).hex())
+
+
+BATCH = [_human(300) for _ in range(4)]
+ONE = [_human(100)]
+LARGE = [HumanMessage("small"), _human(3000)]
+
+
+# --- What is there before ---
+
+
+async def nothing(repository: AsyncSessionRepository) -> None:
+    """No session yet."""
+
+
+async def full_tail(repository: AsyncSessionRepository) -> None:
+    """A session whose next append cuts a page, after some that did."""
+    await repository.append("s", [human(100)])
+    while remembered(repository).pages < 2:
+        await repository.append("s", [human(100)])
+    await fill_tail(repository)
+
+
+async def trimmed(repository: AsyncSessionRepository) -> None:
+    """A session whose next append cuts a page, and removes those that an earlier one dropped."""
+    await full_tail(repository)
+    await repository.append("s", [human(100)], history_size=3)
+    await fill_tail(repository)
+    assert remembered(repository).floor < remembered(repository).first_page
+
+
+async def soon_to_expire(repository: AsyncSessionRepository) -> None:
+    """A session whose pages must be given a new expiry by the next append."""
+    await full_tail(repository)
+    key, item = repository._key("s"), remembered(repository)
+    await repository._table.refresh_pages(key, item.generation, range(item.pages), 1_800_000_100, item.version)
+    await repository._connection.call(
+        "update_item",
+        {
+            "TableName": repository.table_name,
+            "Key": key.item,
+            "UpdateExpression": "SET lc_pages_expire = :soon",
+            "ExpressionAttributeValues": {":soon": {"N": "1800000100"}},
+        },
+        write=True,
+    )
+
+
+async def community_item(repository: AsyncSessionRepository) -> None:
+    """An item as langchain_community leaves it."""
+    natives = messages_to_dict([HumanMessage("old", id="1"), *BATCH])
+    item = {"SessionId": {"S": "s"}, "History": to_attribute(natives, "natives"), "Other": {"S": "kept"}}
+    await restore(repository, [item])
+
+
+async def kept_community_item(repository: AsyncSessionRepository) -> None:
+    """The same, and it shall stay readable by langchain_community."""
+    await community_item(repository)
+
+
+async def half_a_batch(repository: AsyncSessionRepository) -> None:
+    """A session with the pages of a batch whose writer died before the last step."""
+    await full_tail(repository)
+    await _die_before("update_item", "put_item", repository, append_many)
+    assert remembered(repository).intent is not None
+
+
+async def half_born(repository: AsyncSessionRepository) -> None:
+    """The pages of a first batch, and nothing else."""
+    await _die_before("update_item", "put_item", repository, append_many)
+    assert remembered(repository).created == 0
+
+
+async def half_converted(repository: AsyncSessionRepository) -> None:
+    """langchain_community's item with an intent on it, and pages."""
+    await community_item(repository)
+    await _die_before("update_item", "put_item", repository, append_one)
+
+
+async def half_deleted(repository: AsyncSessionRepository) -> None:
+    """A session that is marked as deleted."""
+    await full_tail(repository)
+    await _die_before("batch_write_item", "update_item", repository, delete)
+
+
+async def _die_before(last: str, after: str, repository: AsyncSessionRepository, operation: Step) -> None:
+    """Die in the operation before the first `last` that follows an `after`."""
+    seen: list[str] = []
+
+    async def hook(name: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if name == last and after in seen:
+            raise Crash
+        seen.append(name)
+        return await proceed()
+
+    watcher = watch(repository, Hooked, hook)
+    try:
+        await operation(repository)
+    except Crash:
+        repository._table.connection = watcher.inner
+
+
+# --- What is done ---
+
+
+def append_one(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Append to the tail; where that is full, a page is cut."""
+    return repository.append("s", ONE)
+
+
+def append_and_trim(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Append, and drop old messages."""
+    return repository.append("s", ONE, history_size=3)
+
+
+def append_many(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Append what needs several pages."""
+    return repository.append("s", BATCH)
+
+
+def append_many_unseen(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """The same by a client that has forgotten what it saw, so that it looks first."""
+    repository._reader.known.discard(repository._key("s"))
+    return append_many(repository)
+
+
+def append_large(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Append a message that needs several items."""
+    return repository.append("s", LARGE)
+
+
+def replace(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Exchange the history for one of several pages."""
+    return repository.replace("s", BATCH)
+
+
+def empty(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Exchange the history for none."""
+    return repository.replace("s", [])
+
+
+def truncate(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Keep messages of several pages."""
+    return repository.truncate("s", keep=4)
+
+
+def delete(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Remove the session."""
+    return repository.delete("s")
+
+
+def name(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Set metadata."""
+    return repository.update_metadata("s", {"title": "t"}, must_exist=False)
+
+
+class Case(NamedTuple):
+    """An operation, what is there before it, and the kinds of write it must make, else a test of it sees nothing."""
+
+    prepare: Step
+    operation: Step
+    writes: str
+    busy: bool = False  # on a session so busy that a change takes a lease first
+
+    def __str__(self) -> str:
+        return f"{self.prepare.__name__}-{self.operation.__name__}{'-busy' * self.busy}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Settings of the repositories that take part."""
+        return {
+            "sizes": SMALL,
+            "ttl": 1000 if self.prepare is soon_to_expire else None,
+            "item_format": "community" if self.prepare is kept_community_item else "pages",
+        }
+
+
+# put: a page; update: the session item (and the expiry of pages); discard, drop: pages one by one, several at once.
+CASES = [
+    Case(nothing, append_one, "update"),
+    Case(nothing, append_many, "put update"),
+    Case(nothing, append_large, "put update"),
+    Case(nothing, replace, "drop put update"),
+    Case(nothing, name, "update"),
+    Case(full_tail, append_one, "put update"),
+    Case(full_tail, append_and_trim, "put update"),
+    Case(full_tail, append_many, "put update"),
+    Case(full_tail, append_large, "put update"),
+    Case(full_tail, replace, "drop put update"),
+    Case(full_tail, empty, "drop update"),
+    Case(full_tail, truncate, "drop put update"),
+    Case(full_tail, delete, "delete drop update"),
+    Case(full_tail, name, "update"),
+    Case(trimmed, append_one, "drop put update"),
+    Case(soon_to_expire, append_one, "put update"),
+    Case(community_item, append_one, "put update"),
+    Case(community_item, append_many, "put update"),
+    Case(community_item, replace, "drop put update"),
+    Case(community_item, delete, "delete"),
+    Case(kept_community_item, append_one, "update"),
+    Case(kept_community_item, append_and_trim, "update"),
+    Case(kept_community_item, replace, "update"),
+    Case(kept_community_item, truncate, "update"),
+    Case(kept_community_item, delete, "delete"),
+    Case(half_a_batch, append_one, "delete put update"),
+    Case(half_born, append_one, "delete update"),
+    Case(half_converted, append_one, "delete put update"),
+    Case(half_deleted, append_one, "delete drop update"),
+    Case(full_tail, append_many_unseen, "put update", busy=True),
+    Case(full_tail, truncate, "drop put update", busy=True),
+    Case(full_tail, name, "update", busy=True),
+    Case(full_tail, delete, "delete drop update", busy=True),
+]
+KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
+
+
+# --- The course of a test ---
+
+
+class Course(NamedTuple):
+    """What recording an operation told."""
+
+    items: list[Any]  # the table's, before
+    moment: int  # of the clock
+    steps: int  # requests
+    before: list[Any]  # messages and metadata
+    after: list[Any]
+
+
+async def record(case: Case, make: Callable[[], AsyncSessionRepository], clock: Clock) -> Course:
+    """Prepare, and run the operation undisturbed; nothing is left of it."""
+    first = make()
+    await case.prepare(first)
+    clock.advance(60)  # past any lease
+    items, moment = await scan(first), clock.now
+    whole, before = await start(make, clock, items, moment)
+    recorder: Recorder = watch(whole, Recorder)
+    await case.operation(whole)
+    assert " ".join(sorted({KINDS[name] for name, _ in recorder.log if name in KINDS})) == case.writes
+    steps, after = len(recorder.log), await state(whole)
+    await whole.delete("s")
+    assert await scan(whole) == []
+    return Course(items, moment, steps, before, after)
+
+
+async def start(
+    make: Callable[[], AsyncSessionRepository], clock: Clock, items: list[Any], moment: int
+) -> tuple[AsyncSessionRepository, list[Any]]:
+    """Put all back as it was; returns a client that has looked at it, and what it saw."""
+    clock.now = moment
+    repository = make()
+    await restore(repository, items)
+    return repository, await state(repository)
+
+
+async def restore(repository: AsyncSessionRepository, items: list[Any]) -> None:
+    """Put items back as they were."""
+    call = repository._connection.call
+    await asyncio.gather(
+        *(call("put_item", {"TableName": repository.table_name, "Item": item}, write=True) for item in items)
+    )
+
+
+async def state(repository: AsyncSessionRepository) -> list[Any]:
+    """Messages and metadata in one list, to compare."""
+    chat = await repository.read("s")
+    return [*(message.content for message in chat.messages), *chat.metadata.items()]
+
+
+async def survives(other: AsyncSessionRepository, course: Course, goes_on: bool) -> bool:
+    """All before or all after, for a reader at once; an append (if it goes on) and a delete work, nothing is left.
+
+    Returns whether it is all after.
+    """
+    left = await scan(other)
+    assert {item["SessionId"]["S"].partition("~lc~")[0] for item in left} <= {"s"}
+    found = await state(other)
+    assert found in (course.before, course.after)
+    texts = [part for part in found if isinstance(part, str)]
+    assert [message.content async for message in other.iter_messages("s")] == texts
+    if goes_on:
+        await other.append("s", [HumanMessage("later")])
+        assert (await state(other))[: len(texts) + 1] == [*texts, "later"]
+    await other.delete("s")
+    assert await scan(other) == []
+    return found == course.after
+
+
+def is_leased(items: list[Any], now: int) -> bool:
+    """Whether a session item holds others off."""
+    intents = [item["lc_intent"]["M"] for item in items if "lc_intent" in item]
+    return any(intent["kind"]["S"] != "delete" and int(intent["lease"]["N"]) > now for intent in intents)

@@ -1,0 +1,258 @@
+"""Hand-written stand-ins at the one seam of the core: the `Connection` that a table calls."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb import repository as repository_module
+from langchain_dynamodb._dynamodb.connection import Connection
+from langchain_dynamodb._dynamodb.failures import ConditionFailed
+from langchain_dynamodb._dynamodb.values import attribute_bytes
+from langchain_dynamodb._items.items import SessionItem
+
+Call = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class WatchedConnection(Connection):
+    """Passes calls on; subclasses look at them or make them fail."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner.settings)
+        self.inner = inner
+
+    async def call(self, operation: str, request: Mapping[str, Any], **options: bool) -> dict[str, Any]:
+        async def proceed() -> dict[str, Any]:
+            return await self.inner.call(operation, request, **options)
+
+        return await self.around(operation, request, proceed)
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        """What happens to one call."""
+        return await proceed()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+class Meter(WatchedConnection):
+    """Counts requests and the capacity units that DynamoDB bills, failed conditions included."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner)
+        self.requests: Counter[str] = Counter()
+        self.read_units = 0.0
+        self.write_units = 0.0
+
+    def reset(self) -> None:
+        """Start counting anew."""
+        self.requests.clear()
+        self.read_units = self.write_units = 0.0
+
+    async def call(self, operation: str, request: Mapping[str, Any], **options: bool) -> dict[str, Any]:
+        self.requests[operation] += 1
+        metered = {**request, "ReturnConsumedCapacity": "TOTAL"}
+        try:
+            response = await self.inner.call(operation, metered, **options)
+        except ConditionFailed as failure:
+            # Billed by the size of the item that was there; the error carries no figure.
+            size = sum(len(k.encode()) + attribute_bytes(v) for k, v in (failure.item or {}).items())
+            self.write_units += max(1, math.ceil(size / 1024))
+            raise
+        consumed = response.get("ConsumedCapacity", [])
+        units = sum(c["CapacityUnits"] for c in (consumed if isinstance(consumed, list) else [consumed]))
+        if operation in ("get_item", "batch_get_item"):
+            self.read_units += units
+        else:
+            self.write_units += units
+        return response
+
+
+def watch(repository: AsyncSessionRepository, kind: type[WatchedConnection], *arguments: Any) -> Any:
+    """Put a watcher between a repository and DynamoDB; returns it."""
+    watcher = kind(repository._table.connection, *arguments)
+    repository._table.connection = watcher
+    return watcher
+
+
+async def scan(repository: AsyncSessionRepository) -> list[dict[str, Any]]:
+    """All items of the repository's table, as stored."""
+    items: list[dict[str, Any]] = []
+    request: dict[str, Any] = {"TableName": repository.table_name, "ConsistentRead": True}
+    while True:
+        response = await repository._connection.call("scan", request, write=False)
+        items += response["Items"]
+        if "LastEvaluatedKey" not in response:
+            return items
+        request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+
+class Crash(BaseException):
+    """The process died here. A BaseException, so that no clean-up of the code under test can run into it by chance."""
+
+
+class Stopping(WatchedConnection):
+    """Holds the n-th call back before it is sent, or its response: what happens then is the test's.
+
+    `stopped` is set once no other call is under way. Calls that come later are not sent; after `proceed` all are.
+    """
+
+    def __init__(self, inner: Connection, at: int, after: bool) -> None:
+        super().__init__(inner)
+        self.at = at
+        self.after = after
+        self.calls = self.under_way = 0
+        self.reached = self.over = False
+        self.stopped, self.resumed = asyncio.Event(), asyncio.Event()
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        self.calls += 1
+        mine = self.calls
+        if not self.over and (mine > self.at or (mine == self.at and not self.after)):
+            await self._reached()
+        self.under_way += 1
+        try:
+            response = await proceed()
+        finally:
+            self.under_way -= 1
+            self._look()
+        if mine == self.at and not self.over:
+            await self._reached()
+        return response
+
+    def proceed(self) -> None:
+        """Let calls that come from now on pass."""
+        self.over = True
+
+    def resume(self) -> None:
+        """Let all pass, those that were held back too."""
+        self.over = True
+        self.resumed.set()
+
+    async def _reached(self) -> None:
+        self.reached = True
+        self._look()
+        await self.stopped.wait()
+        await self.stop()
+
+    def _look(self) -> None:
+        if self.reached and self.under_way == 0:
+            self.stopped.set()
+
+    async def stop(self) -> None:
+        """What a call does that was held back."""
+        await self.resumed.wait()
+
+
+class Crashing(Stopping):
+    """Dies before or after the n-th call; every later call dies too."""
+
+    async def stop(self) -> None:
+        raise Crash
+
+
+class Hooked(WatchedConnection):
+    """Awaits `hook(operation, request, proceed)`, which returns the response in its place."""
+
+    def __init__(
+        self, inner: Connection, hook: Callable[[str, Mapping[str, Any], Call], Awaitable[dict[str, Any]]]
+    ) -> None:
+        super().__init__(inner)
+        self.hook = hook
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        return await self.hook(operation, request, proceed)
+
+
+class Recorder(WatchedConnection):
+    """Remembers every call."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner)
+        self.log: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        self.log.append((operation, request))
+        return await proceed()
+
+
+def noise(size: int) -> str:
+    """A fresh text of about `size` characters that hardly compresses."""
+    return os.urandom(size // 2 + 1).hex()[:size]
+
+
+def human(size: int = 100) -> HumanMessage:
+    """A fresh message with a text of that size."""
+    return HumanMessage(noise(size))
+
+
+def many(count: int, size: int = 100) -> list[BaseMessage]:
+    """Fresh messages of that size: the same one over and over would deflate to nothing."""
+    return [human(size) for _ in range(count)]
+
+
+SMALL = Sizes(session_item=700, page=500, item=900)
+"""Sizes so small that pages are cut all the time."""
+
+
+class Clock:
+    """A clock the tests set, in place of the repository's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_800_000_000_000_000
+        monkeypatch.setattr(repository_module, "clock", self)
+
+    def __call__(self) -> int:
+        self.now += 1000
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += int(seconds * 1_000_000)
+
+
+def remembered(repository: AsyncSessionRepository, session: str = "s") -> SessionItem:
+    """The session item as the repository last saw it."""
+    item = repository._reader.known.get(repository._key(session))
+    assert item is not None
+    return item
+
+
+async def fill_tail(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
+    """Append until no message of 100 characters fits the tail any more; returns what was appended."""
+    sent: list[BaseMessage] = []
+    room = SMALL.tail(repository._key(session))
+    while not sent or remembered(repository, session).tail_bytes + 60 <= room:
+        sent.append(human(30))
+        await repository.append(session, sent[-1:])
+    return sent
+
+
+def refusal(messages: Sequence[BaseMessage]) -> str | None:
+    """Why a strict provider would refuse the messages.
+
+    The user begins, every call is answered directly behind it, and every result belongs to a call.
+    """
+    said = [message for message in messages if message.type != "system"]
+    if not said or said[0].type != "human":
+        return f"begins with {said[0].type if said else 'nothing'}"
+    unanswered: set[str | None] = set()
+    for message in said:
+        if isinstance(message, ToolMessage):
+            if message.tool_call_id not in unanswered:
+                return f"result of {message.tool_call_id} without a call"
+            unanswered.discard(message.tool_call_id)
+            continue
+        if unanswered:
+            break
+        if isinstance(message, AIMessage):
+            unanswered = {made["id"] for made in (*message.tool_calls, *message.invalid_tool_calls) if made["id"]}
+    return f"calls {unanswered} without a result" if unanswered else None

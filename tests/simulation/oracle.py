@@ -1,0 +1,183 @@
+"""The truth: what a session holds, read straight from the engine's items by the rules of docs/storage.md.
+
+It knows the layout, but shares no code with the package's reader, so that the two can be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from langchain_dynamodb.codec.dictionary import DICTIONARY_1
+
+from .engine import Engine, Key
+from .expressions import Item, Value
+
+Tags = tuple[str, ...]
+SESSION = "s"
+SESSION_KEY: Key = (("S", SESSION),)
+HISTORY = "History"
+TTL = "expireAt"
+
+
+class Damaged(AssertionError):
+    """The session item promises what is not there: a reader would see a gap."""
+
+
+LOST = "?"
+"""Before the tag of a message whose page was lost by hand: `Engine.lost` has what it was."""
+
+
+class View(NamedTuple):
+    """A session at one moment. `tags` names its messages; None: readers see no session, whatever is stored.
+
+    `version` is the one stored, 0 without an item. `hidden`: an item that is there all the same (unborn, or being
+    deleted). `stored` is the item itself. `pages_end` is the earliest stamp of its pages, None where they stay.
+    """
+
+    tags: Tags | None = None
+    version: int = 0
+    generation: int = 0
+    meta: str = ""
+    expires: int | None = None
+    pages: int = 0
+    first_page: int = 0
+    community: bool = False
+    stored: Item | None = None
+    pages_end: int | None = None
+
+    @property
+    def content(self) -> tuple[Tags | None, str]:
+        """What a change has to be visible in."""
+        return self.tags, self.meta
+
+    @property
+    def hidden(self) -> bool:
+        """Whether an item is stored that nobody sees."""
+        return self.tags is None and self.stored is not None
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a page is missing."""
+        return any(tag.startswith(LOST) for tag in self.tags or ())
+
+
+def there(tags: Tags | None) -> Tags:
+    """What is left of the messages."""
+    return tuple(tag for tag in tags or () if not tag.startswith(LOST))
+
+
+ABSENT = View()
+
+
+def look(engine: Engine) -> View:
+    """The session as it is; raises `Damaged`."""
+    item = engine.items.get(SESSION_KEY)
+    if item is None:
+        return ABSENT
+    if "lc_version" not in item:
+        return _community(item)
+    version, generation = _int(item, "lc_version"), _int(item, "lc_generation")
+    pages, first = _int(item, "lc_pages"), _int(item, "lc_first_page")
+    intent = item.get("lc_intent", {"M": {}})["M"]
+    hidden = "lc_created" not in item or intent.get("kind") == {"S": "delete"}
+    tags = None if hidden else _paged(engine, item, generation, first, pages) + _tail(item)
+    if tags is not None and len(tags) != _int(item, "lc_count") - _int(item, "lc_trimmed"):
+        raise Damaged(f"lc_count - lc_trimmed is not {len(tags)}")
+    meta = "" if hidden or "lc_metadata" not in item else repr(item["lc_metadata"])
+    stamps = () if tags is None else (_stamp(page) for page in _pages(engine, generation, first, pages))
+    pages_end = min((stamp for stamp in stamps if stamp is not None), default=None)
+    return View(tags, version, generation, meta, _stamp(item), pages, first, False, item, pages_end)
+
+
+def _pages(engine: Engine, generation: int, first: int, pages: int) -> list[Item]:
+    keys = [page_key(generation, number) for number in range(first, pages)]
+    return [engine.items[key] for key in keys if key in engine.items]
+
+
+def page_key(generation: int, number: int) -> Key:
+    """Where a page of the session is."""
+    return (("S", f"{SESSION}~lc~{generation:014x}~{number:08x}"),)
+
+
+def _community(item: Item) -> View:
+    if HISTORY not in item:
+        return View(None, 0, expires=_stamp(item), community=True, stored=item)
+    entries = item[HISTORY]["L"]
+    tags = tuple(_tag(entry["M"]["data"]["M"]["content"]["S"]) for entry in entries if "M" in entry)
+    if len(tags) < len(entries):
+        raise Damaged("entries of two formats in one list")
+    return View(tags, _hash(item[HISTORY]), expires=_stamp(item), community=True, stored=item)
+
+
+def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) -> Tags:
+    """The messages of the committed pages, proved backwards by versions and indices."""
+    tags: Tags = ()
+    cut, end = _int(item, "lc_page_version"), _int(item, "lc_tail_start")
+    data = b""
+    parts = 0
+    lost = False
+    for number in range(pages - 1, first - 1, -1):
+        key = page_key(generation, number)
+        page = engine.items.get(key)
+        if page is None:
+            page, lost = engine.lost.get(key), True
+        if page is None:
+            raise Damaged(f"page {number} is missing")
+        begin, messages = _int(page, "lc_first"), _int(page, "lc_messages")
+        if _int(page, "lc_cut") != cut or begin + messages != end:
+            raise Damaged(f"page {number} is not the one that its successor names")
+        cut, end = _int(page, "lc_previous"), begin
+        if messages:
+            if parts:
+                raise Damaged(f"page {number}: a message lacks its first parts")
+            parts, data = _int(page, "lc_parts", 1) - 1, page["lc_data"]["B"]
+        elif parts:
+            parts, data = parts - 1, page["lc_data"]["B"] + data
+        else:
+            raise Damaged(f"page {number}: a part of no message")
+        if not parts:
+            found = tags_of_block(data)
+            tags = (tuple(LOST + tag for tag in found) if lost else found) + tags
+            lost = False
+    if parts or end != _int(item, "lc_trimmed"):
+        raise Damaged("the first page does not begin where the session does")
+    return tags
+
+
+def _tail(item: Item) -> Tags:
+    tags: Tags = ()
+    for entry in item[HISTORY]["L"]:
+        if "B" not in entry:
+            raise Damaged("an entry of another format in the tail")
+        tags += tags_of_block(entry["B"])
+    return tags
+
+
+@lru_cache(50_000)
+def tags_of_block(block: bytes) -> Tags:
+    """Names of the messages of one block."""
+    text = zlib.decompressobj(-15, zdict=DICTIONARY_1).decompress(block[5:])
+    return tuple(_tag(json.loads(line)["content"]) for line in text.split(b"\n") if line)
+
+
+def _tag(content: str) -> str:
+    return content.partition(" ")[0]
+
+
+def _hash(history: Value) -> int:
+    """The version that an item of langchain_community is given: a number that changes with its content."""
+    text = json.dumps(history, sort_keys=True, default=repr).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") + 1
+
+
+def _int(item: Item, name: str, default: int = 0) -> int:
+    value: Any = item.get(name)
+    return default if value is None else int(value["N"])
+
+
+def _stamp(item: Item) -> int | None:
+    return _int(item, TTL) if TTL in item else None
