@@ -8,7 +8,7 @@ import random
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.local import ENGINES, Engine, run_engine
 from scripted_server import Server
+from support import Clock, with_options
 
 # Fresh examples at every run; one that fails is shown with what repeats it. Deadlines would test the machine.
 # ``--hypothesis-profile thorough`` looks ten times as hard.
@@ -32,7 +34,6 @@ settings.load_profile("default")
 
 END = "-----END CERTIFICATE-----\n"
 TableFactory = Callable[..., str]
-RepositoryFactory = Callable[..., AsyncSessionRepository]
 
 # The background jobs of a shell inherit that Ctrl+C is ignored, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -191,17 +192,41 @@ async def server() -> AsyncIterator[Server]:
 # --- Fixtures that make repositories (they use what the package builds on all this) ---
 
 
+class RepositoryFactory:
+    """Makes repositories, on one table unless another is named: ``make_repository(ttl=60)``."""
+
+    def __init__(self, table_name: str, endpoint_url: str | None) -> None:
+        self.table_name = table_name
+        self.endpoint_url = endpoint_url
+        self.made: list[AsyncSessionRepository] = []
+        self.clock: Callable[[], int] | None = None  # of those made from now on; None: the machine's
+        self._timing = Timing()
+
+    def __call__(
+        self, table: str | None = None, *, timing: Timing | None = None, **options: Any
+    ) -> AsyncSessionRepository:
+        settings = {"endpoint_url": self.endpoint_url, **options}
+        repository = AsyncSessionRepository(self.table_name if table is None else table, **settings)
+        repository = with_options(repository, clock=self.clock, timing=timing or self._timing)
+        self.made.append(repository)
+        return repository
+
+    def set_clock(self) -> Clock:
+        """Let those made from now on go by a clock that the test sets."""
+        self.clock = clock = Clock()
+        return clock
+
+    def wait(self, **times: Any) -> None:
+        """Let those made from now on wait for so long: `lease` seconds for others, ... (see `Timing`)."""
+        self._timing = replace(self._timing, **times)
+
+
 @pytest.fixture
 async def make_repository(engine: TestEngine, table_name: str) -> AsyncIterator[RepositoryFactory]:
-    """Make repositories on one fresh table: ``make_repository(ttl=60)``; they are closed at the end."""
-    made: list[AsyncSessionRepository] = []
-
-    def make(table: str = table_name, **options: Any) -> AsyncSessionRepository:
-        made.append(AsyncSessionRepository(table, **{"endpoint_url": engine.endpoint_url, **options}))
-        return made[-1]
-
-    yield make
-    for repository in made:
+    """Make repositories on one fresh table; they are closed at the end."""
+    factory = RepositoryFactory(table_name, engine.endpoint_url)
+    yield factory
+    for repository in factory.made:
         await repository.aclose()
 
 

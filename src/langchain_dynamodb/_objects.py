@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Generic, NoReturn, SupportsIndex, TypeVar, overload
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-SETTINGS = {"table_name", "primary_key_name", "history_messages_key", "ttl", "ttl_key_name", "item_format"}
+    from ._store.options import ItemFormat, Options
+
+T = TypeVar("T")
 
 
 class Shared:
@@ -25,16 +27,39 @@ class Shared:
         )
 
 
-class Fixed(Shared):
-    """A repository, or a facade of one: an assigned setting would reach only a part of it, so it is refused."""
+class Setting(Generic[T]):
+    """A setting of a repository, or of a facade of one. To assign it would reach only a part of it, so it is fixed."""
 
-    if not TYPE_CHECKING:  # else type checkers would take any attribute
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
-        def __setattr__(self, name: str, value: object) -> None:
-            repository = vars(self).get("_repository", self)
-            if name in SETTINGS and name in vars(repository):
-                raise AttributeError(
-                    f"{name} of a {type(self).__name__} is fixed: make another one with {name}={value!r:.80}, "
-                    "which uses the same client"
-                )
-            super().__setattr__(name, value)
+    @overload
+    def __get__(self, repository: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, repository: Configured, owner: type) -> T: ...
+
+    def __get__(self, repository: Configured | None, owner: type) -> T | Self:
+        if repository is None:
+            return self
+        value: T = getattr(repository._options, self.name)
+        return value
+
+    def __set__(self, repository: Configured, value: NoReturn) -> NoReturn:
+        raise AttributeError(
+            f"{self.name} of a {type(repository).__name__} is fixed: make another one with {self.name}={value!r:.80}, "
+            "which uses the same client"
+        )
+
+
+class Configured(Shared):
+    """What is made with the settings of a repository."""
+
+    _options: Options
+
+    table_name: Setting[str] = Setting()
+    primary_key_name: Setting[str] = Setting()
+    history_messages_key: Setting[str] = Setting()
+    ttl: Setting[int | None] = Setting()
+    ttl_key_name: Setting[str] = Setting()
+    item_format: Setting[ItemFormat] = Setting()

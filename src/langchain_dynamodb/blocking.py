@@ -6,65 +6,47 @@ has closed the clients. So it works in scripts, in threads and under a running e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, overload
 
 from langchain_core.messages import BaseMessage
 
 from ._background import iterate, run
 from ._checks import short
-from ._items.items import Sizes
 from ._items.keys import Session
 from ._items.table_schema import Index
-from ._objects import Fixed
+from ._objects import Configured
 from ._protocol.views import StartOn
 from .errors import InvalidInputError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
-from .repository import AsyncSessionRepository, ItemFormat
+from .repository import AsyncSessionRepository
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .history import DynamoDBChatMessageHistory
 
+P = ParamSpec("P")
 
-class SessionRepository(Fixed):
+
+def same_parameters(
+    model: Callable[Concatenate[Any, P], None],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
+    """Give a method that passes its arguments on the signature of the one it passes them to."""
+    return wraps(model, assigned=("__doc__",))
+
+
+class SessionRepository(Configured):
     """`AsyncSessionRepository` without ``await``: same parameters, same methods, same errors.
 
     Threads may share one. `close()`, or a ``with`` block, lets go of its client; without it that ends with the process.
     """
 
-    def __init__(
-        self,
-        table_name: str,
-        *,
-        endpoint_url: str | None = None,
-        region_name: str | None = None,
-        aws_session: Any = None,
-        config: Any = None,
-        primary_key_name: str = "SessionId",
-        history_messages_key: str = "History",
-        ttl: int | None = None,
-        ttl_key_name: str = "expireAt",
-        item_format: ItemFormat = "pages",
-        sizes: Sizes | None = None,
-        skip_undecodable: bool = False,
-    ) -> None:
-        self._repository = AsyncSessionRepository(
-            table_name,
-            endpoint_url=endpoint_url,
-            region_name=region_name,
-            aws_session=aws_session,
-            config=config,
-            primary_key_name=primary_key_name,
-            history_messages_key=history_messages_key,
-            ttl=ttl,
-            ttl_key_name=ttl_key_name,
-            item_format=item_format,
-            sizes=sizes,
-            skip_undecodable=skip_undecodable,
-        )
+    @same_parameters(AsyncSessionRepository.__init__)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._use(AsyncSessionRepository(*arguments, **options))
 
     @classmethod
     def over(cls, repository: AsyncSessionRepository) -> Self:
@@ -75,8 +57,11 @@ class SessionRepository(Fixed):
         if not isinstance(repository, AsyncSessionRepository):
             raise InvalidInputError(f"SessionRepository.over({short(repository)}): pass an AsyncSessionRepository")
         self = cls.__new__(cls)
-        self._repository = repository
+        self._use(repository)
         return self
+
+    def _use(self, repository: AsyncSessionRepository) -> None:
+        self._repository, self._options = repository, repository._options
 
     def __enter__(self) -> Self:
         """Open nothing: the first call does. A repository that was closed may be used again from here on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -19,8 +19,9 @@ from ._items.items import Sizes
 from ._items.keys import Session
 from ._objects import Shared
 from ._store.addressing import check_session
+from ._store.options import ItemFormat, Options
 from .errors import InvalidInputError
-from .repository import AsyncSessionRepository, ItemFormat
+from .repository import AsyncSessionRepository
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -113,20 +114,18 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         if key is not None:
             key = _checked_key(key)
         check_aws_session(boto3_session, "boto3_session")
-        make = partial(
-            _shared_repository,
+        options = Options(
             table_name=table_name,
-            endpoint_url=endpoint_url,
-            region_name=region_name,
-            aws_session=boto3_session,
-            config=None if config is None else ConnectionSettings(config=config),
             primary_key_name=primary_key_name,
+            history_messages_key=history_messages_key,
+            ttl=ttl,
+            ttl_key_name=ttl_key_name,
             item_format=item_format,
-            sizes=sizes,
+            sizes=Sizes() if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
         )
-        settings = {"ttl": ttl, "ttl_key_name": ttl_key_name, "history_messages_key": history_messages_key}
-        self._open(make(**settings), make, settings, key or session_id, history_size, must_exist)
+        make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
+        self._open(make(options), make, key or session_id, history_size, must_exist)
         self._session_id = session_id
         self.coerce_float_to_decimal = coerce_float_to_decimal
 
@@ -142,7 +141,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         """Make a history over a repository; it ends with that."""
         self = cls.__new__(cls)
         BaseChatMessageHistory.__init__(self)
-        self._open(repository, repository._with, {}, session, history_size, must_exist)
+        self._open(repository, repository._with, session, history_size, must_exist)
         self._session_id = session if isinstance(session, str) else ""
         self.coerce_float_to_decimal = False
         return self
@@ -155,8 +154,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     def _open(
         self,
         repository: AsyncSessionRepository,
-        make: Callable[..., AsyncSessionRepository],
-        settings: Mapping[str, Any],
+        make: Callable[[Options], AsyncSessionRepository],
         session: Session,
         history_size: int | None,
         must_exist: bool,
@@ -164,7 +162,6 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         check_flag("must_exist", must_exist)
         self._repository = repository
         self._make = make
-        self._settings = settings
         self.history_size = history_size
         self.must_exist = must_exist
         self._name(session)
@@ -177,10 +174,10 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
 
     def _change(self, setting: str, value: object) -> None:
         """Use a repository with this setting from now on, if there can be one."""
-        settings = {**self._settings, setting: value}
-        repository = self._make(**settings)
+        changed: dict[str, Any] = {setting: value}
+        repository = self._make(replace(self._repository._options, **changed))
         check_session(self._session, repository.primary_key_name, repository._table.names)
-        self._repository, self._settings = repository, settings
+        self._repository = repository
 
     @property
     def _session(self) -> Session:
@@ -359,17 +356,9 @@ def _checked_key(key: object) -> Mapping[str, object]:
     return key
 
 
-def _shared_repository(**options: Any) -> AsyncSessionRepository:
-    try:
-        return _repository(**options)
-    except TypeError:  # not hashable, so not usable: this says which
-        return _repository.__wrapped__(**options)
-
-
-@lru_cache(maxsize=REPOSITORIES, typed=True)
-def _repository(*, config: ConnectionSettings | None, **options: Any) -> AsyncSessionRepository:
-    # `config` comes within settings, which compare it by its options.
-    return AsyncSessionRepository(config=config and config.config, **options)
+@lru_cache(maxsize=REPOSITORIES)
+def _repository(settings: ConnectionSettings, options: Options) -> AsyncSessionRepository:
+    return AsyncSessionRepository._of(options, settings)
 
 
 def whole_message(message: BaseMessage) -> BaseMessage:

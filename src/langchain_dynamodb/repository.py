@@ -8,20 +8,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from langchain_core.messages import BaseMessage
 
-from ._checks import check_count, check_flag, check_start_on, check_table_name, check_ttl
+from ._checks import check_count, check_flag, check_start_on, check_ttl
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
 from ._dynamodb.values import Changes
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
-from ._items.items import SessionItem, Sizes, check_sizes
+from ._items.items import SessionItem, Sizes
 from ._items.keys import Session, SessionKey, session_key
-from ._items.names import Names, check_names, check_sort_key_name
+from ._items.names import check_sort_key_name
 from ._items.table_schema import Index, check_indexes
-from ._objects import Fixed
+from ._objects import Configured
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
 from ._protocol.views import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
@@ -32,6 +32,7 @@ from ._store.converting import Converter
 from ._store.intents import Steps
 from ._store.leftovers import Leftovers
 from ._store.listing import Lister, Listing
+from ._store.options import ItemFormat, Options
 from ._store.pages_writer import PagesWriter
 from ._store.reading import Reader
 from ._store.repairing import Repairer
@@ -39,7 +40,7 @@ from ._store.salvaging import Salvager
 from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.writer import Content, Writer
-from .codec import messages as codec
+from .codec.messages import is_instruction
 from .errors import InvalidInputError
 from .halves import mended, refuse_halves
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
@@ -47,13 +48,8 @@ from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
 
-KNOWN_SESSIONS = 1024  # session items remembered, so that an append needs no look first
-PAGE_CACHE_BYTES = 16 << 20
 
-ItemFormat = Literal["pages", "community"]
-
-
-class AsyncSessionRepository(Fixed):
+class AsyncSessionRepository(Configured):
     """Chat sessions on one DynamoDB table.
 
     Wherever a session is named, a text is a session id and a mapping is the whole key of its item. Making a repository
@@ -91,41 +87,41 @@ class AsyncSessionRepository(Fixed):
         messages that cannot be read instead of raising `CorruptSessionError`; changes of a session still raise it, so
         that nothing is lost.
         """
-        check_table_name(table_name)
-        if item_format not in ("pages", "community"):
-            raise InvalidInputError(f"item_format={item_format!r} must be 'pages' or 'community'")
-        self.table_name: Final = table_name
-        self.primary_key_name: Final = primary_key_name
-        self.history_messages_key: Final = history_messages_key
-        self.ttl: Final = ttl
-        self.ttl_key_name: Final = ttl_key_name
-        self.item_format: Final = item_format
+        options = Options(
+            table_name=table_name,
+            primary_key_name=primary_key_name,
+            history_messages_key=history_messages_key,
+            ttl=ttl,
+            ttl_key_name=ttl_key_name,
+            item_format=item_format,
+            sizes=Sizes() if sizes is None else sizes,
+            skip_undecodable=skip_undecodable,
+        )
+        self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
+
+    @classmethod
+    def _of(cls, options: Options, settings: ConnectionSettings) -> AsyncSessionRepository:
+        self = cls.__new__(cls)
+        self._assemble(options, Connection(settings))
+        return self
+
+    def _assemble(self, options: Options, connection: Connection) -> None:
+        self._options, self._connection = options, connection
         self._utf8_only = False
-        check_flag("skip_undecodable", skip_undecodable)
-        self._sizes = Sizes() if sizes is None else check_sizes(sizes)
-        self._skip_undecodable = skip_undecodable
-        self._connection = Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config))
-        self._assemble()
-
-    def _assemble(self) -> None:
-        check_ttl(self.ttl)
-        names = Names(self.history_messages_key, self.ttl_key_name)
-        check_names(names, self.primary_key_name)
-        self._table = Table(self._connection, self.table_name, names)
-        known = LRU[SessionItem](KNOWN_SESSIONS)
-        self._reader = Reader(self._table, LRU(PAGE_CACHE_BYTES), known, clock, self._skip_undecodable)
-        steps = Steps(self._table, known, clock)
+        codec, sizes, ttl, clock = options.codec, options.sizes, options.ttl, options.clock or microseconds
+        self._table = Table(connection, options.table_name, options.names)
+        known = LRU[SessionItem](options.known_sessions)
+        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, options.skip_undecodable)
+        steps = Steps(self._table, known, codec, sizes, clock, options.timing)
         strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
-        converter = Converter(steps, strict, self._sizes, self.ttl)
-        self._pages = PagesWriter(steps, strict, converter, self._sizes, self.ttl)
-        self._writer: Writer = CommunityWriter(steps, self.ttl) if self.item_format == "community" else self._pages
-        self._lister = Lister(self._table, self.primary_key_name, clock, self._skip_undecodable)
+        self._pages = PagesWriter(steps, strict, Converter(steps, strict, ttl), ttl)
+        self._writer: Writer = CommunityWriter(steps, ttl) if options.item_format == "community" else self._pages
+        self._lister = Lister(self._table, options.primary_key_name, clock, options.skip_undecodable)
 
-    def _with(self, **settings: Any) -> AsyncSessionRepository:
-        """One with other settings (those named as attributes), on the same connection: closed along with this one."""
+    def _with(self, options: Options) -> AsyncSessionRepository:
+        """One with other options on the same connection: closed along with this one."""
         other = copy(self)
-        vars(other).update(settings)
-        other._assemble()
+        other._assemble(options, self._connection)
         return other
 
     async def __aenter__(self) -> AsyncSessionRepository:
@@ -152,12 +148,12 @@ class AsyncSessionRepository(Fixed):
         Raises `SettingsError` where the existing table has other keys, another TTL attribute or another index of
         that name.
         """
-        keys = [self.primary_key_name]
+        keys = [self._options.primary_key_name]
         if sort_key_name is not None:
-            check_sort_key_name(sort_key_name, self._table.names, self.primary_key_name)
+            check_sort_key_name(sort_key_name, self._table.names, self._options.primary_key_name)
             keys.append(sort_key_name)
         declared = check_indexes(indexes, self._table.names, keys)
-        await create_table(self._table, keys, ttl=self.ttl is not None, indexes=declared)
+        await create_table(self._table, keys, self._options.timing, ttl=self.ttl is not None, indexes=declared)
 
     async def append(
         self,
@@ -283,7 +279,7 @@ class AsyncSessionRepository(Fixed):
         leading, begun = True, start_on is None
         async with contextlib.aclosing(reader.iterate(key)) as messages:
             async for message in messages:
-                if codec.is_instruction(message):
+                if is_instruction(message):
                     continue
                 leading, begun = leading and is_system(message), begun or is_human(message)
                 if leading or begun:
@@ -348,7 +344,8 @@ class AsyncSessionRepository(Fixed):
         check_count("expected_version", expected_version)
         check_flag("must_exist", must_exist)
         changes = metadata_changes(metadata)
-        check_metadata({"M": {name: value for name, value in changes.items() if value is not None}}, self._sizes)
+        kept = {name: value for name, value in changes.items() if value is not None}
+        check_metadata({"M": kept}, self._options.sizes)
         key, own = await self._named(session, attributes)
         must_exist = must_exist and expected_version != 0
         return await self._writer.update_metadata(key, changes, expected_version, own=own, must_exist=must_exist)
@@ -453,27 +450,27 @@ class AsyncSessionRepository(Fixed):
         return view
 
     def _content(self, messages: Sequence[BaseMessage]) -> Content:
-        content = Content(messages, codec.encode(messages, self._sizes.message))
+        content = Content(messages, self._options.codec.encode(messages, self._options.sizes.message))
         if self._utf8_only:
             refuse_halves(messages)
         return content
 
     def _key(self, session: Session) -> SessionKey:
-        return session_key(session, self.primary_key_name, self._table.names)
+        return session_key(session, self._options.primary_key_name, self._table.names)
 
     async def _named(self, session: Session, attributes: Mapping[str, object] | None = None) -> Named:
         """Key of the session, and the attributes to set on it: those given, over those its name brings along."""
-        taken = (*self._table.names, self.primary_key_name if isinstance(session, str) else "")
+        taken = (*self._table.names, self._options.primary_key_name if isinstance(session, str) else "")
         given: Changes = {} if attributes is None else own_attributes(attributes, taken)
         if given:
-            check_own_size(given, self._sizes)
+            check_own_size(given, self._options.sizes)
         if isinstance(session, str):
             return Named(self._key(session), given)
-        key, brought = await named(self._table, session, self.primary_key_name)
+        key, brought = await named(self._table, session, self._options.primary_key_name)
         for name in given:
             check_own_name(name, key.item)
         own = {**brought, **given}
-        check_own_size(own, self._sizes)
+        check_own_size(own, self._options.sizes)
         return Named(key, own)
 
     async def _version(self, key: SessionKey, expected: int | None, *, must_exist: bool) -> int:
@@ -484,6 +481,6 @@ class AsyncSessionRepository(Fixed):
         return item.version if item else 0
 
 
-def clock() -> int:
-    """Microseconds since the epoch."""
+def microseconds() -> int:
+    """Time since the epoch."""
     return time.time_ns() // 1000

@@ -13,7 +13,6 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._protocol import doubt
-from langchain_dynamodb._store import appending
 from langchain_dynamodb.errors import (
     IdempotencyError,
     OutcomeUnknownError,
@@ -313,11 +312,9 @@ async def test_expected_version_of_an_unseen_session_survives_it(make_repository
     assert (await contents(other)).count("once") == 1
 
 
-async def test_a_late_commit_before_the_lease(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_late_commit_before_the_lease(make_repository: RepositoryFactory) -> None:
     """It arrives after our next look, and two pages are cut: the lease, which asks for no version, is refused."""
-    monkeypatch.setattr(appending, "LEASE_AFTER", 1)
+    make_repository.wait(races=1)
     sizes = SMALL._replace(page=2000, item=2000)  # so that a message too large for the tail makes one page
     writer, other = make_repository(sizes=sizes), make_repository(sizes=sizes)
     await writer.append("s", [human(30)])

@@ -20,7 +20,6 @@ from langchain_dynamodb._dynamodb import connection as connection_module
 from langchain_dynamodb._dynamodb.batches import in_parallel
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._store import retrying
 from langchain_dynamodb.errors import ThrottledError
 from scenarios import (
     BATCH,
@@ -34,7 +33,7 @@ from scenarios import (
     replace,
     state,
 )
-from support import SMALL, Call, Clock, Hooked, Recorder, Stopping, WatchedConnection, noise, scan, watch
+from support import SMALL, Call, Hooked, Recorder, Stopping, WatchedConnection, noise, scan, watch
 
 POOL = 4
 ROUNDS = 40
@@ -249,11 +248,9 @@ async def with_pages_under_way(repository: AsyncSessionRepository, operation: St
 
 
 @pytest.mark.parametrize("operation", [append_many, replace])
-async def test_pages_under_way(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, operation: Step
-) -> None:
+async def test_pages_under_way(make_repository: RepositoryFactory, operation: Step) -> None:
     """The lease ends with the task, so the next turn need not wait; the pages go with it."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     repository = make_repository(sizes=SMALL)
     await full_tail(repository)
     before = await state(repository)
@@ -319,9 +316,9 @@ async def hanging_clean_up(repository: AsyncSessionRepository) -> tuple[asyncio.
     return task, event
 
 
-async def test_cancelled_again(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_again(make_repository: RepositoryFactory) -> None:
     """The second time a task ends at once; what it was cleaning up goes on without it."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     task, event = await hanging_clean_up(repository)
     task.cancel()
@@ -333,10 +330,10 @@ async def test_cancelled_again(make_repository: RepositoryFactory, monkeypatch: 
     assert not is_leased(await scan(other), clock.now)
 
 
-async def test_clean_up_that_hangs(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clean_up_that_hangs(make_repository: RepositoryFactory) -> None:
     """A cancelled task gives up soon where DynamoDB does not answer; its lease runs out then."""
-    monkeypatch.setattr(retrying, "LAST_WORDS_SECONDS", 0.05)
-    clock = Clock(monkeypatch)
+    make_repository.wait(last_words=0.05)
+    clock = make_repository.set_clock()
     repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     task, _ = await hanging_clean_up(repository)
     with pytest.raises(asyncio.CancelledError):
@@ -358,9 +355,9 @@ async def test_clean_up_that_fails(make_repository: RepositoryFactory) -> None:
         await task
 
 
-async def test_waiting_for_a_lease(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_for_a_lease(make_repository: RepositoryFactory) -> None:
     """Who is cancelled while waiting has written nothing, and leaves the holder alone."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     holder, waiter = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await append("first")(holder)
     stopping: Stopping = watch(holder, Stopping, 3, False)

@@ -16,7 +16,6 @@ import chaos
 from chaos import Client, History
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Plan, Script
-from langchain_dynamodb._store import intents
 from linearizability import Undecided
 from proxy import Proxy
 from support import SMALL, remembered, scan
@@ -104,7 +103,7 @@ async def test_chaos(
     rounds: int,
 ) -> None:
     """Everything fails now and then while five clients append, rewrite, delete and read one session."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.3)
+    make_repository.wait(lease=0.3)
     taken = chaos.count_paths(monkeypatch)
     faults: Counter[Fault] = Counter()
     outcomes: Counter[str] = Counter()

@@ -10,7 +10,6 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes
-from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb.errors import OutcomeUnknownError, VersionConflictError
 from support import SMALL, human, remembered, scan
 
@@ -25,9 +24,8 @@ SKEWS = [0, -HOUR, HOUR, -12 * HOUR, 12 * HOUR, -DAY, DAY]
 class Clocks:
     """Makes repositories that each have a clock of their own, `skew` seconds from the true time."""
 
-    def __init__(self, make: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, make: RepositoryFactory) -> None:
         self.make = make
-        self.monkeypatch = monkeypatch
         self.now = NOW
         self.skews: list[int] = []
 
@@ -40,14 +38,14 @@ class Clocks:
             self.now += 1000
             return self.now + self.skews[index] * 1_000_000
 
-        self.monkeypatch.setattr(repository_module, "clock", clock)
+        self.make.clock = clock
         return self.make(sizes=sizes, ttl=ttl)
 
 
 @pytest.fixture
-def clocks(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> Clocks:
+def clocks(make_repository: RepositoryFactory) -> Clocks:
     """Repositories with clocks of their own."""
-    return Clocks(make_repository, monkeypatch)
+    return Clocks(make_repository)
 
 
 @pytest.mark.once
@@ -113,11 +111,11 @@ async def test_a_session_created_again_by_another_clock(clocks: Clocks, skew: in
 
 
 async def test_a_session_created_again_that_reaches_the_same_version(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+    make_repository: RepositoryFactory,
 ) -> None:
     """A page cut by somebody who remembers the deleted one, at the very version the new one has, is refused."""
     times = iter([NOW, NOW, NOW, NOW + 1])
-    monkeypatch.setattr(repository_module, "clock", lambda: next(times, NOW + 1))
+    make_repository.clock = lambda: next(times, NOW + 1)
     stale, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     for _ in range(3):
         version = await stale.append("s", [human(30)])

@@ -30,7 +30,8 @@ from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._dynamodb.values import attribute_bytes
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._protocol.community import CONVERTED_OPS
-from langchain_dynamodb._store import community, intents, retrying
+from langchain_dynamodb._store import community
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import (
     CorruptSessionError,
     IdempotencyError,
@@ -282,14 +283,13 @@ async def test_concurrent_appends_to_an_unconverted_item(
 
 @pytest.mark.parametrize("operation", ["update_item", "put_item"])
 async def test_langchain_community_writing_meanwhile_is_not_lost(
-    make_repository: RepositoryFactory, theirs: Theirs, monkeypatch: pytest.MonkeyPatch, operation: str
+    make_repository: RepositoryFactory, theirs: Theirs, operation: str
 ) -> None:
     """What it adds between our read and the end of our conversion is in the result, before what we add.
 
     It happens without waiting for our own lease: here nobody would outlive that.
     """
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 1000.0)
-    monkeypatch.setattr(retrying, "PATIENCE_SECONDS", 3.0)
+    make_repository.wait(lease=1000.0, patience=3.0)
     theirs.add_messages(bulk(8))
     sessions = make_repository(sizes=SMALL)
     await sessions.read("s")
@@ -343,12 +343,10 @@ async def test_a_crash_during_the_conversion(
     for at in itertools.count():
         session = f"session {at}"
         make_theirs(session=session).add_messages(bulk(4))
-        sessions = make_repository(sizes=SMALL)
+        sessions = make_repository(sizes=SMALL, timing=Timing(lease=-10.0))  # the crashed one's lease is over
         crashing = watch(sessions, CrashingConnection, at, applied)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(intents, "LEASE_SECONDS", -10.0)  # the crashed one's lease is over
-            with contextlib.suppress(Crash):
-                await sessions.append(session, [HumanMessage("crashed")])
+        with contextlib.suppress(Crash):
+            await sessions.append(session, [HumanMessage("crashed")])
         seen = (await read(make_repository(), session)).messages
         assert seen in (bulk(4), [*bulk(4), HumanMessage("crashed")])
         other = make_repository(sizes=SMALL)
@@ -360,11 +358,9 @@ async def test_a_crash_during_the_conversion(
     assert at > 4  # the refused append, the lease, pages, the conversion, the append
 
 
-async def test_a_conversion_begun_between_our_look_and_ours(
-    make_repository: RepositoryFactory, theirs: Theirs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_conversion_begun_between_our_look_and_ours(make_repository: RepositoryFactory, theirs: Theirs) -> None:
     """Of two conversions only one takes the lease, so that the pages of each are on record until it is done."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", -10.0)
+    make_repository.wait(lease=-10.0)
     theirs.add_messages(bulk(8))
     other = make_repository(sizes=SMALL)
     watch(other, CrashingConnection, 2, False, "update_item")
@@ -402,10 +398,10 @@ async def test_under_a_lease_the_item_is_still_langchain_community(
 
 
 async def test_deleting_under_the_lease_of_a_crashed_conversion(
-    make_repository: RepositoryFactory, theirs: Theirs, monkeypatch: pytest.MonkeyPatch
+    make_repository: RepositoryFactory, theirs: Theirs
 ) -> None:
     """`delete` removes the pages of a conversion that died half-way, too."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", -10.0)
+    make_repository.wait(lease=-10.0)
     theirs.add_messages(bulk(8))
     sessions = make_repository(sizes=SMALL)
     watch(sessions, CrashingConnection, 2, False, "update_item")

@@ -11,7 +11,6 @@ import functools
 import pytest
 
 from conftest import RepositoryFactory
-from langchain_dynamodb._store import appending, deleting, rewriting
 from scenarios import CASES, Case, is_leased, record, start, survives
 from support import Clock, Crash, Crashing, Stopping, scan, watch
 
@@ -19,13 +18,11 @@ pytestmark = pytest.mark.real_engine
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch, case: Case) -> Clock:
+def clock(make_repository: RepositoryFactory, case: Case) -> Clock:
     """The test's clock, and leases at once where the case is about a busy session."""
     if case.busy:
-        monkeypatch.setattr(appending, "LEASE_AFTER", 0)
-        monkeypatch.setattr(rewriting, "LEASE_AFTER", 0)
-        monkeypatch.setattr(deleting, "LEASE_AFTER", 0)
-    return Clock(monkeypatch)
+        make_repository.wait(races=0)
+    return make_repository.set_clock()
 
 
 @pytest.mark.once

@@ -11,9 +11,8 @@ from langchain_core.messages import HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._store import intents, retrying, rewriting
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import (
     AccessDeniedError,
     ChatHistoryError,
@@ -42,7 +41,7 @@ from scenarios import (
     trimmed,
     truncate,
 )
-from support import SMALL, Call, Clock, Crash, Hooked, fill_tail, human, remembered, scan, watch
+from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -186,14 +185,13 @@ async def test_a_damaged_item_in_a_refusal_does_not_replace_a_doubt(make_reposit
 )
 async def test_no_answer_before_the_commit_is_no_doubt(
     make_repository: RepositoryFactory,
-    monkeypatch: pytest.MonkeyPatch,
     prepare: Step,
     operation: Step,
     request_lost: str,
 ) -> None:
     """Pages, or the intent to write some, get no answer however often: an error that says that nothing was changed."""
-    clock = Clock(monkeypatch)
-    repository = make_repository(sizes=SMALL)
+    clock = make_repository.set_clock()
+    repository = make_repository(sizes=SMALL, timing=Timing(patience=0.2))
     await prepare(repository)
     before = await state(repository)
     declared = request_lost == "declaration" and (prepare, operation) != (full_tail, append_one)
@@ -206,10 +204,8 @@ async def test_no_answer_before_the_commit_is_no_doubt(
         return response
 
     watch(repository, Hooked, hook)
-    with monkeypatch.context() as impatient:
-        impatient.setattr(retrying, "PATIENCE_SECONDS", 0.2)
-        with pytest.raises(StorageError, match=NO_ANSWER) as caught:
-            await operation(repository)
+    with pytest.raises(StorageError, match=NO_ANSWER) as caught:
+        await operation(repository)
     assert not caught.value.outcome_unknown
     clock.advance(60)  # what takes it back may have got no answer either
     other = make_repository()
@@ -221,11 +217,9 @@ async def test_no_answer_before_the_commit_is_no_doubt(
 
 
 @pytest.mark.parametrize("operation", [append_one, append_many, replace, name])
-async def test_taking_back_what_others_left_is_no_doubt(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, operation: Step
-) -> None:
+async def test_taking_back_what_others_left_is_no_doubt(make_repository: RepositoryFactory, operation: Step) -> None:
     """Somebody died in a batch; the requests that take it back get no answer, and the first one is repeated."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     dying, repository = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await full_tail(dying)
     before = await state(dying)
@@ -289,11 +283,9 @@ async def test_old_pages_that_cannot_be_deleted_do_not_fail_an_append(make_repos
     assert await scan(repository) == []
 
 
-async def test_a_lease_that_was_not_needed_does_not_fail_a_change(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lease_that_was_not_needed_does_not_fail_a_change(make_repository: RepositoryFactory) -> None:
     """On a busy session, nothing is to be truncated, and giving the lease back is throttled."""
-    monkeypatch.setattr(rewriting, "LEASE_AFTER", 0)
+    make_repository.wait(races=0)
     repository = make_repository()
     await append_one(repository)
     updates = 0
@@ -312,11 +304,9 @@ async def test_a_lease_that_was_not_needed_does_not_fail_a_change(
 
 
 @pytest.mark.parametrize("prepare", [nothing, full_tail, community_item])
-async def test_pages_of_a_dead_writer_that_cannot_be_removed(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, prepare: Step
-) -> None:
+async def test_pages_of_a_dead_writer_that_cannot_be_removed(make_repository: RepositoryFactory, prepare: Step) -> None:
     """Throttled: either the session goes on and remembers them, or its next writer does it. `delete` leaves nothing."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     dying, repository = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await prepare(dying)
     before = await state(dying)
@@ -344,11 +334,10 @@ async def test_pages_of_a_dead_writer_that_cannot_be_removed(
 
 @pytest.mark.parametrize("sizes", [[60, 60], [400] * 5], ids=["cut", "batch"])
 async def test_pages_of_a_deleted_session_are_removed_later_in_the_operation(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+    make_repository: RepositoryFactory, sizes: list[int]
 ) -> None:
     """The session was deleted before they came, and the first request that removes them is throttled."""
-    monkeypatch.setattr(intents, "DISCARD_PAUSES", (0.0, 0.01))
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+    make_repository.wait(discard=(0.0, 0.01), lease=0.0)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await fill_tail(writer)
     done: list[str] = []
@@ -464,12 +453,10 @@ def never_at_first() -> Hook:
 
 @pytest.mark.real_engine
 @pytest.mark.parametrize("item_format", ["pages", "community"])
-async def test_a_copy_of_a_delete_spares_the_next_session(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, item_format: Any
-) -> None:
+async def test_a_copy_of_a_delete_spares_the_next_session(make_repository: RepositoryFactory, item_format: Any) -> None:
     """It has the same messages and the same version: another generation, or operation id, tells them apart."""
     times = iter([1_800_000_000_000_000])
-    monkeypatch.setattr(repository_module, "clock", lambda: next(times, 1_800_000_000_000_001))
+    make_repository.clock = lambda: next(times, 1_800_000_000_000_001)
     repository, other = (make_repository(item_format=item_format) for _ in range(2))
     await repository.append("s", [HumanMessage("the same")])
     copies: list[Call] = []

@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Request, Script, Strike
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._store import appending, intents
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import ChatHistoryError, IdempotencyError
 from proxy import Proxy
 from support import SMALL, Call, Hooked, fill_tail, human, noise, remembered, watch
@@ -84,11 +84,9 @@ async def once(repository: AsyncSessionRepository, session: str, messages: list[
 @pytest.mark.once
 @pytest.mark.real_engine
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.__name__ for shape in SHAPES])
-async def test_a_retry_after_every_fault(
-    engine: TestEngine, make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, shape: Shape
-) -> None:
+async def test_a_retry_after_every_fault(engine: TestEngine, make_repository: RepositoryFactory, shape: Shape) -> None:
     """Every fault at every request of an append, after which nothing works for its process: another one retries."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.2)
+    make_repository.wait(lease=0.2)
     other = make_repository(sizes=SMALL)
     given_up: Counter[Fault] = Counter()
 
@@ -121,19 +119,19 @@ async def test_a_retry_after_every_fault(
 
 
 CHILD = """
-    import asyncio, json, sys
+    import asyncio, dataclasses, json, sys
     from botocore.config import Config
     from langchain_core.messages import HumanMessage
     from langchain_dynamodb import AsyncSessionRepository, Sizes
-    from langchain_dynamodb._store import intents
+    from langchain_dynamodb._store.options import Timing
     from langchain_dynamodb.errors import ChatHistoryError
-
-    intents.LEASE_SECONDS = 0.2
 
     async def main(table, endpoint_url):
         config = Config(retries={"mode": "standard", "total_max_attempts": 1})
         sizes = Sizes(session_item=700, page=500, item=900)
-        async with AsyncSessionRepository(table, endpoint_url=endpoint_url, config=config, sizes=sizes) as sessions:
+        async with AsyncSessionRepository(table, endpoint_url=endpoint_url, config=config, sizes=sizes) as opened:
+            quick = dataclasses.replace(opened._options, timing=Timing(lease=0.2))
+            sessions = opened._with(quick)
             for line in sys.stdin:
                 session, texts = json.loads(line)
                 try:
@@ -265,12 +263,9 @@ async def test_keys_and_other_changes(make_repository: RepositoryFactory, change
     assert (version == before.version) == honoured
 
 
-async def test_a_key_used_by_two_while_one_takes_the_lease(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_used_by_two_while_one_takes_the_lease(make_repository: RepositoryFactory) -> None:
     """The other one's append comes between the look at a busy session and the lease, which asks for no version."""
-    monkeypatch.setattr(appending, "LEASE_AFTER", 0)
-    first, second = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    first, second = make_repository(sizes=SMALL, timing=Timing(races=0)), make_repository(sizes=SMALL)
     messages = await of_several_pages(first, "s")
     leased = False
 
@@ -278,7 +273,6 @@ async def test_a_key_used_by_two_while_one_takes_the_lease(
         nonlocal leased
         if not leased and operation == "update_item" and "'lease'" in repr(request):
             leased = True
-            monkeypatch.setattr(appending, "LEASE_AFTER", 3)
             await second.append("s", messages, idempotency_key="k")
         return await proceed()
 

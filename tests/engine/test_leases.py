@@ -11,12 +11,12 @@ from langchain_core.messages import HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._items.items import SessionItem
-from langchain_dynamodb._store import appending, deleting, intents, retrying, rewriting
+from langchain_dynamodb._store import intents
 from langchain_dynamodb._store.table import Refused
 from langchain_dynamodb.errors import ChatHistoryError, StorageError
+from langchain_dynamodb.repository import microseconds
 from scenarios import (
     BATCH,
     Step,
@@ -34,7 +34,7 @@ from scenarios import (
     state,
     truncate,
 )
-from support import SMALL, Call, Clock, Crash, Hooked, Recorder, human, scan, watch
+from support import SMALL, Call, Crash, Hooked, Recorder, human, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -76,28 +76,23 @@ async def test_a_dead_writer_whose_clock_was_ahead(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, prepare: Step, operation: Step
 ) -> None:
     """Its lease ends in an hour; whoever has seen it unchanged for as long as a lease lasts goes on."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.2)
-    monkeypatch.setattr(retrying, "PATIENCE_SECONDS", 3.0)
-    exact = repository_module.clock
+    make_repository.wait(lease=0.2, patience=3.0)
     await prepare(make_repository(sizes=SMALL))
-    monkeypatch.setattr(repository_module, "clock", lambda: exact() + HOUR)
+    make_repository.clock = lambda: microseconds() + HOUR
     ahead = make_repository(sizes=SMALL)
-    monkeypatch.setattr(repository_module, "clock", exact)
+    make_repository.clock = None
     await die_in_a_batch(ahead)
     other = make_repository(sizes=SMALL)
-    assert is_leased(await scan(other), exact() + HOUR - 60_000_000)
+    assert is_leased(await scan(other), microseconds() + HOUR - 60_000_000)
     await operation(other)
     assert not is_leased(await scan(other), 0)
     await other.delete("s")
     assert await scan(other) == []
 
 
-async def test_a_writer_at_work_keeps_its_lease(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_writer_at_work_keeps_its_lease(make_repository: RepositoryFactory) -> None:
     """It takes longer than a lease: others wait for it all the same, and none of its work is done twice."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.5)
-    monkeypatch.setattr(intents, "RENEW_SECONDS", 0.05)
+    make_repository.wait(lease=0.5, renew=0.05)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await full_tail(writer)
     before = await state(writer)
@@ -123,11 +118,9 @@ async def test_a_writer_at_work_keeps_its_lease(
     assert puts < 2 * len(BATCH)
 
 
-async def test_a_renewal_changes_no_version(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_renewal_changes_no_version(make_repository: RepositoryFactory) -> None:
     """Readers see no difference, and the lease ends later."""
-    monkeypatch.setattr(intents, "RENEW_SECONDS", 0.02)
+    make_repository.wait(renew=0.02)
     repository = make_repository(sizes=SMALL)
     await append_one(repository)
     seen: list[tuple[int, int]] = []
@@ -161,11 +154,9 @@ async def test_a_short_write_renews_nothing(make_repository: RepositoryFactory) 
 
 @pytest.mark.parametrize("end", ["commit", "error", "cancellation"])
 @pytest.mark.parametrize("prepare", [full_tail, community_item])
-async def test_a_renewal_that_comes_late(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, prepare: Step, end: str
-) -> None:
+async def test_a_renewal_that_comes_late(make_repository: RepositoryFactory, prepare: Step, end: str) -> None:
     """However the write ended, its renewals ended with it, and one that was on its way holds nobody up."""
-    monkeypatch.setattr(intents, "RENEW_SECONDS", 0.02)
+    make_repository.wait(renew=0.02)
     repository = make_repository(sizes=SMALL)
     await prepare(repository)
     renewals: list[Call] = []
@@ -237,17 +228,14 @@ DECLARED = [
 @pytest.mark.parametrize(("prepare", "operation", "busy"), DECLARED)
 async def test_cancelled_while_it_is_declared(
     make_repository: RepositoryFactory,
-    monkeypatch: pytest.MonkeyPatch,
     prepare: Step,
     operation: Step,
     busy: bool,
 ) -> None:
     """The request that puts the lease on is on its way: the end of the lease does not overtake it."""
     if busy:
-        monkeypatch.setattr(appending, "LEASE_AFTER", 0)
-        monkeypatch.setattr(rewriting, "LEASE_AFTER", 0)
-        monkeypatch.setattr(deleting, "LEASE_AFTER", 0)
-    clock = Clock(monkeypatch)
+        make_repository.wait(races=0)
+    clock = make_repository.set_clock()
     repository = make_repository(sizes=SMALL)
     await prepare(repository)
     before = await state(repository)
@@ -276,11 +264,9 @@ async def test_cancelled_while_it_is_declared(
     assert await state(make_repository()) == [*before, "later"]
 
 
-async def test_cancelled_and_the_declaration_gets_no_answer(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancelled_and_the_declaration_gets_no_answer(make_repository: RepositoryFactory) -> None:
     """The task waits for it, but not for long; nothing is left that goes on."""
-    monkeypatch.setattr(retrying, "LAST_WORDS_SECONDS", 0.05)
+    make_repository.wait(last_words=0.05)
     repository = make_repository(sizes=SMALL)
     await append_one(repository)
 
@@ -297,11 +283,9 @@ async def test_cancelled_and_the_declaration_gets_no_answer(
     assert tasks() == set()
 
 
-async def test_a_lease_on_a_damaged_session_is_given_back(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lease_on_a_damaged_session_is_given_back(make_repository: RepositoryFactory) -> None:
     """An error found once the lease is taken takes it back."""
-    monkeypatch.setattr(appending, "LEASE_AFTER", 0)
+    make_repository.wait(races=0)
     repository = make_repository(sizes=SMALL)
     await repository.append("s", [human(30)])
     await repository._connection.call(
@@ -361,11 +345,10 @@ async def test_an_engine_that_cannot_compare_lists(
 
 @pytest.mark.parametrize("operation", [append_one, append_many, replace])
 async def test_an_engine_that_cannot_compare_lists_with_an_intent_beside(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, operation: Step
+    make_repository: RepositoryFactory, operation: Step
 ) -> None:
     """The same where only the commit of a conversion is refused, after its lease was renewed."""
-    monkeypatch.setattr(intents, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(retrying, "PATIENCE_SECONDS", 0.5)
+    make_repository.wait(renew=0.02, patience=0.5)
     repository = make_repository(sizes=SMALL)
     await community_item(repository)
     before = await scan(repository)
@@ -396,17 +379,14 @@ async def test_an_engine_that_cannot_compare_lists_with_an_intent_beside(
 @pytest.mark.parametrize(("prepare", "operation", "busy"), DECLARED[:-1])
 async def test_conditions_on_our_items_compare_no_lists_or_maps(
     make_repository: RepositoryFactory,
-    monkeypatch: pytest.MonkeyPatch,
     prepare: Step,
     operation: Step,
     busy: bool,
 ) -> None:
     """Not every engine can, so only items of langchain_community, which have nothing else, are compared so."""
     if busy:
-        monkeypatch.setattr(appending, "LEASE_AFTER", 0)
-        monkeypatch.setattr(rewriting, "LEASE_AFTER", 0)
-        monkeypatch.setattr(deleting, "LEASE_AFTER", 0)
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+        make_repository.wait(races=0)
+    make_repository.wait(lease=0.0)
     dying, repository = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await prepare(repository)
     await die_in_a_batch(dying)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_dynamodb import AsyncSessionRepository, Index, SessionRepository, SessionSummary
-from langchain_dynamodb._store import table_setup
 from langchain_dynamodb._store.cursors import write_cursor
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb._store.table_setup import REFUSALS
 from langchain_dynamodb.errors import (
     AccessDeniedError,
@@ -22,7 +22,7 @@ from langchain_dynamodb.errors import (
     InvalidInputError,
     StorageError,
 )
-from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, Recorder, human, many, scan, watch
+from support import SMALL, Call, Crash, Crashing, Hooked, Meter, Recorder, human, many, scan, watch, with_options
 
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory, TestEngine
@@ -94,11 +94,9 @@ async def test_a_summary_says_what_a_read_says(
 
 
 @pytest.mark.parametrize("segments", [1, 4])
-async def test_only_what_readers_see(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, segments: int
-) -> None:
+async def test_only_what_readers_see(make_repository: RepositoryFactory, dynamodb: Any, segments: int) -> None:
     """No pages, nothing unborn, half deleted or expired, nobody else's items, but langchain_community's sessions."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     sessions = make_repository(sizes=SMALL)
     await make_repository(ttl=60).append("expired", [human()])
     clock.advance(61)
@@ -696,9 +694,9 @@ async def test_a_table_of_provisioned_capacity(
 
 
 @pytest.mark.parametrize("code", ["LimitExceededException", "ResourceInUseException"])
-async def test_no_further_index(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+async def test_no_further_index(make_repository: RepositoryFactory, code: str) -> None:
     """Where DynamoDB refuses an index though nothing else is being changed, waiting would not help."""
-    monkeypatch.setattr(table_setup, "POLL_SECONDS", 0)
+    make_repository.wait(table_poll=0)
     sessions = make_repository()
     refused = 0
 
@@ -757,9 +755,9 @@ async def test_indexes_added_at_once(make_repository: RepositoryFactory, dynamod
     assert sorted(described(dynamodb, make_repository().table_name)) == ["by_team", "by_user"]
 
 
-async def test_waiting_for_an_index(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_for_an_index(make_repository: RepositoryFactory) -> None:
     """DynamoDB takes its time: while another index is made, and until this one is filled; not for ever."""
-    monkeypatch.setattr(table_setup, "POLL_SECONDS", 0)
+    make_repository.wait(table_poll=0)
     sessions = make_repository()
     calls: list[str] = []
     creating = 3
@@ -781,7 +779,8 @@ async def test_waiting_for_an_index(make_repository: RepositoryFactory, monkeypa
     assert calls.count("update_table") == 2
     assert creating <= 0
     creating = 1 << 60
-    monkeypatch.setattr(table_setup, "CREATE_POLLS", 3)
+    sessions = with_options(sessions, timing=Timing(table_poll=0, table_polls=3))
+    watch(sessions, Hooked, slow)
     with pytest.raises(StorageError, match=r"'by_user' of table .* is not ready.*call create_table again"):
         await sessions.create_table(indexes=[BY_USER])
 

@@ -9,7 +9,7 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import ChatSession, Gap, SessionRepository
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError
 from missing_pages import LOST, STATES, batch, damaged, look, lose, pages, put
-from support import SMALL, Clock, human, remembered, scan
+from support import SMALL, human, remembered, scan
 
 pytestmark = pytest.mark.once
 
@@ -27,10 +27,10 @@ def shown(chat: ChatSession) -> list[BaseMessage | None]:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
 async def test_what_is_there_is_read_and_what_is_not_is_told(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, state: str, lost: list[int]
+    make_repository: RepositoryFactory, state: str, lost: list[int]
 ) -> None:
     """Every message that is left, in order, how many are missing where, and the keys of the items that are."""
-    stored = await damaged(make_repository, Clock(monkeypatch), state, lost)
+    stored = await damaged(make_repository, make_repository.set_clock(), state, lost)
     cold = make_repository(sizes=SMALL)
     with pytest.raises(CorruptSessionError, match="is missing"):
         await cold.read("s")
@@ -49,11 +49,9 @@ async def test_what_is_there_is_read_and_what_is_not_is_told(
 
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
-async def test_windows_over_missing_pages(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, lost: list[int]
-) -> None:
+async def test_windows_over_missing_pages(make_repository: RepositoryFactory, lost: list[int]) -> None:
     """The newest so many that are there, and what is missing after the first of them; no other pages are asked for."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", lost)
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", lost)
     left = stored.without(lost)
     full = await make_repository().read("s", skip_missing_pages=True)
     for limit in range(len(left) + 3):
@@ -65,11 +63,9 @@ async def test_windows_over_missing_pages(
         assert chat.missing == expected, limit
 
 
-async def test_a_window_that_would_begin_with_an_answer_to_nothing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_window_that_would_begin_with_an_answer_to_nothing(make_repository: RepositoryFactory) -> None:
     """Tool messages at its beginning are left out, and what is missing keeps its place."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     orphan = ToolMessage("x" * 10, tool_call_id="1")
     await repository.append("s", [human(400)])
     await repository.append("s", [orphan, human(300)])
@@ -105,11 +101,9 @@ async def test_nothing_is_missing(make_repository: RepositoryFactory) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, -1])
-async def test_a_part_of_a_large_message_is_missing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
+async def test_a_part_of_a_large_message_is_missing(make_repository: RepositoryFactory, part: int) -> None:
     """The message is, as a whole; the keys are those of the items that are not there, not those of its other parts."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     sent: list[BaseMessage] = [human(10), human(5000), human(20)]
     await repository.append("s", sent)
     await repository.append("s", [human(30)])
@@ -126,11 +120,9 @@ async def test_a_part_of_a_large_message_is_missing(
     assert (await make_repository().read("s", limit=3, skip_missing_pages=True)).messages == chat.messages
 
 
-async def test_a_stranger_in_the_place_of_a_page_is_not_shown(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stranger_in_the_place_of_a_page_is_not_shown(make_repository: RepositoryFactory) -> None:
     """Under the number of a page lies another, or something that is no page: the messages of the page are missing."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     stored = await pages(repository)
     clock.advance(600)
     (item, first, count) = stored.pages[2]
@@ -146,11 +138,9 @@ async def test_a_stranger_in_the_place_of_a_page_is_not_shown(
         assert chat.missing == [Gap(position=first, messages=count, pages=[{"SessionId": item["SessionId"]["S"]}])]
 
 
-async def test_an_uncommitted_page_beyond_a_gap_is_not_shown(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_uncommitted_page_beyond_a_gap_is_not_shown(make_repository: RepositoryFactory) -> None:
     """A put that comes late takes the place of a lost page beside another one that is lost: nothing it says fits."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     stored = await pages(repository)
     await lose(repository, [stored.pages[3][0]])
     clock.advance(600)
@@ -167,11 +157,9 @@ async def test_an_uncommitted_page_beyond_a_gap_is_not_shown(
         assert [gap.messages for gap in chat.missing] == [stored.pages[4][1] - first]
 
 
-async def test_a_page_of_another_batch_beyond_a_gap_is_not_shown(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_of_another_batch_beyond_a_gap_is_not_shown(make_repository: RepositoryFactory) -> None:
     """Cut at the same version as the page above the gap, but by another write, of which only one was committed."""
-    repository, clock = make_repository(sizes=SMALL), Clock(monkeypatch)
+    repository, clock = make_repository(sizes=SMALL), make_repository.set_clock()
     stored = await batch(repository)
     cuts = [item["lc_cut"]["N"] for item, _, _ in stored.pages]
     middle = next(n for n in range(1, len(cuts)) if cuts[n - 1] == cuts[n] == cuts[n + 1])
@@ -183,11 +171,9 @@ async def test_a_page_of_another_batch_beyond_a_gap_is_not_shown(
     assert chat.messages == stored.without([middle - 1, middle])
 
 
-async def test_pages_without_end_are_not_looked_for(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_without_end_are_not_looked_for(make_repository: RepositoryFactory) -> None:
     """A wrong number of pages is an error, not four thousand million missing ones."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     repository = make_repository(sizes=SMALL)
     (item,) = [item for item in await scan(repository) if "lc_pages" in item]
     await put(repository, {**item, "lc_pages": {"N": str(2**32 - 1)}})
@@ -198,11 +184,9 @@ async def test_pages_without_end_are_not_looked_for(
     assert stored.messages
 
 
-def test_the_sync_facade_reads_around_missing_pages(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sync_facade_reads_around_missing_pages(make_repository: RepositoryFactory) -> None:
     """The same options without await."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     sessions = SessionRepository.over(repository)
     for _ in range(20):
         sessions.append("s", [human(90)])
@@ -227,11 +211,9 @@ def test_the_sync_facade_reads_around_missing_pages(
 
 
 @pytest.mark.parametrize("lost", [[-1], [-3], [-2, -1]], ids=["last", "third last", "last two"])
-async def test_a_page_that_may_just_be_late(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, lost: list[int]
-) -> None:
+async def test_a_page_that_may_just_be_late(make_repository: RepositoryFactory, lost: list[int]) -> None:
     """As on a replica that lags: reads, windows, iterators and writers say "try again"; later it is damage."""
-    clock, writer = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, writer = make_repository.set_clock(), make_repository(sizes=SMALL)
     stored = await pages(writer)
     await lose(writer, [stored.pages[n][0] for n in lost])
 
@@ -256,11 +238,9 @@ async def test_a_page_that_may_just_be_late(
     assert (await make_repository().read("s")).messages == stored.messages
 
 
-async def test_a_page_of_a_busy_session_does_not_look_late_for_ever(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_of_a_busy_session_does_not_look_late_for_ever(make_repository: RepositoryFactory) -> None:
     """Some cuts later it is none of the newest: it is lost, however recently the session changed."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     writer = make_repository(sizes=SMALL)
     stored = await pages(writer)
     await lose(writer, [stored.pages[-1][0]])
@@ -274,11 +254,9 @@ async def test_a_page_of_a_busy_session_does_not_look_late_for_ever(
         [message async for message in make_repository().iter_messages("s")]
 
 
-async def test_a_late_page_of_a_large_batch(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_late_page_of_a_large_batch(make_repository: RepositoryFactory) -> None:
     """However far down: the whole of what was committed last may be late."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     writer = make_repository(sizes=SMALL)
     sent = [human(150) for _ in range(60)]
     await writer.append("s", sent)
@@ -291,11 +269,9 @@ async def test_a_late_page_of_a_large_batch(
         [message async for message in make_repository().iter_messages("s")]
 
 
-async def test_a_clock_far_ahead_makes_nothing_late(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_clock_far_ahead_makes_nothing_late(make_repository: RepositoryFactory) -> None:
     """A session that was changed an hour in the future is not waited for until then."""
-    clock, writer = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, writer = make_repository.set_clock(), make_repository(sizes=SMALL)
     stored = await pages(writer)
     await lose(writer, [stored.pages[-1][0]])
     clock.advance(-3600)
@@ -307,11 +283,9 @@ async def test_a_clock_far_ahead_makes_nothing_late(
 
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
-async def test_truncate_works_on_what_is_there(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, lost: list[int]
-) -> None:
+async def test_truncate_works_on_what_is_there(make_repository: RepositoryFactory, lost: list[int]) -> None:
     """It counts as `message_count` does, what is missing included; what is kept can be read and goes on."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     stored = await pages(repository, "s")
     everything = await scan(repository)
     kept_of = {i for message in stored.without(lost) for i in [stored.messages.index(message)]}
@@ -332,14 +306,12 @@ async def test_truncate_works_on_what_is_there(
         await lose(repository, [stored.pages[n][0] for n in lost])
 
 
-async def test_truncate_does_not_give_up_all_pages_unasked(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_truncate_does_not_give_up_all_pages_unasked(make_repository: RepositoryFactory) -> None:
     """Where none is there, it may be the generation in their keys that is wrong: nothing is changed.
 
     A repair, which gives up all pages, sees whether it can be right.
     """
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     repository = make_repository(sizes=SMALL)
     (item,) = [item for item in await scan(repository) if "lc_pages" in item]
     for generation, named in ((2**31, "lc_generation"), (int(item["lc_generation"]["N"]) - 1, "lc_pages")):
@@ -355,22 +327,18 @@ async def test_truncate_does_not_give_up_all_pages_unasked(
     assert (await make_repository().read("s")).messages == stored.messages
 
 
-async def test_truncate_in_the_tail_leaves_the_pages_alone(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_truncate_in_the_tail_leaves_the_pages_alone(make_repository: RepositoryFactory) -> None:
     """Nothing is looked at that is not changed, so what is missing can still be restored."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [2])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [2])
     repository = make_repository(sizes=SMALL)
     await repository.truncate("s", keep=len(stored.messages) - 1)
     await put(repository, stored.pages[2][0])
     assert (await make_repository().read("s")).messages == stored.messages[:-1]
 
 
-async def test_truncate_does_not_take_a_stranger_for_nothing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_truncate_does_not_take_a_stranger_for_nothing(make_repository: RepositoryFactory) -> None:
     """Only what is not there is passed over: another page in its place is an error that names it, and all stays."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     repository = make_repository(sizes=SMALL)
     item = stored.pages[2][0]
     await put(repository, {**item, "lc_cut": {"N": "7"}})
@@ -382,11 +350,9 @@ async def test_truncate_does_not_take_a_stranger_for_nothing(
 
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
-async def test_history_size_gets_past_missing_pages(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, lost: list[int]
-) -> None:
+async def test_history_size_gets_past_missing_pages(make_repository: RepositoryFactory, lost: list[int]) -> None:
     """Once all that they held is older than what is kept, they are dropped like others, and the session reads again."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", lost)
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", lost)
     repository = make_repository(sizes=SMALL)
     sent = list(stored.messages)
     for _ in range(12):
@@ -399,11 +365,9 @@ async def test_history_size_gets_past_missing_pages(
     assert await scan(repository) == []
 
 
-async def test_history_size_keeps_what_is_wanted(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_history_size_keeps_what_is_wanted(make_repository: RepositoryFactory) -> None:
     """What is missing among the newest so many is not given up: it may be restored."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [0])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [0])
     repository = make_repository(sizes=SMALL)
     added: list[BaseMessage] = [human(400) for _ in range(3)]
     for message in added:
@@ -413,11 +377,9 @@ async def test_history_size_keeps_what_is_wanted(
 
 
 @pytest.mark.parametrize("part", [0, 1, -1])
-async def test_history_size_gets_past_a_missing_part(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
+async def test_history_size_gets_past_a_missing_part(make_repository: RepositoryFactory, part: int) -> None:
     """The other parts of its message are dropped with it."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     sent: list[BaseMessage] = [human(5000), human(20)]
     await repository.append("s", sent)
     items = sorted((i for i in await scan(repository) if "lc_cut" in i), key=lambda item: str(item["SessionId"]["S"]))

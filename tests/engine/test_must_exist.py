@@ -17,7 +17,7 @@ from langchain_dynamodb.errors import (
     StorageError,
     VersionConflictError,
 )
-from support import SMALL, Call, Clock, Hooked, Meter, Recorder, human, many, scan, watch
+from support import SMALL, Call, Hooked, Meter, Recorder, human, many, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -55,10 +55,10 @@ def knows(repository: AsyncSessionRepository) -> bool:
 @pytest.mark.parametrize(("change", "item_format"), EACH)
 @pytest.mark.parametrize("absence", ["never begun", "deleted", "deleted behind its back", "expired"])
 async def test_no_change_brings_a_session_back(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str, item_format: Any, absence: str
+    make_repository: RepositoryFactory, change: str, item_format: Any, absence: str
 ) -> None:
     """Whatever the writer knows of the session: it is refused, and nothing of it is there afterwards."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     writer, other = (make_repository(item_format=item_format, sizes=SMALL, ttl=100) for _ in range(2))
     if absence != "never begun":
         await writer.append("s", [human()])
@@ -163,13 +163,13 @@ async def test_a_late_copy(make_repository: RepositoryFactory, change: str, item
 @pytest.mark.parametrize("item_format", ["pages", "community"])
 @pytest.mark.parametrize("change", ["append", "batch", "attributes"])
 async def test_a_request_made_before_the_expiry_that_arrives_after_it(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str, item_format: Any, ttl: int | None
+    make_repository: RepositoryFactory, change: str, item_format: Any, ttl: int | None
 ) -> None:
     """It counts as of when it was made, where nobody has removed the item: with a ttl the session goes on, as a whole.
 
     Without one the old stamp stays, and the change is gone with the session.
     """
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     writer = make_repository(item_format=item_format, sizes=SMALL, ttl=ttl)
     await make_repository(item_format=item_format, ttl=10).append("s", many(3, 60))
     before = await writer.read("s")

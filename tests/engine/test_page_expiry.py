@@ -88,10 +88,10 @@ async def played(repository: AsyncSessionRepository, clock: Clock) -> None:
 @pytest.mark.parametrize("between", [None, "metadata", "append"], ids=["alone", "metadata without", "append without"])
 @pytest.mark.parametrize("touch", [t for t in CHANGES if t not in ("truncate", "replace", "bounded")])
 async def test_a_session_that_is_touched_lives(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, touch: str, between: str | None
+    make_repository: RepositoryFactory, touch: str, between: str | None
 ) -> None:
     """For months, by processes that know nothing of it, one of them without ttl: no page is deleted under it."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     await begin(make_repository(ttl=30 * DAY, sizes=SMALL))
     for _ in range(7):
         clock.advance(20 * DAY)
@@ -111,10 +111,10 @@ async def test_a_session_that_is_touched_lives(
 @pytest.mark.parametrize("before", [None, DAY], ids=["introduced", "longer"])
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_ttl_introduced_or_made_longer(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str, before: int | None, known: bool
+    make_repository: RepositoryFactory, change: str, before: int | None, known: bool
 ) -> None:
     """By any change, also where a writer without ttl comes in between: all pages get a stamp that is late enough."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     await begin(make_repository(ttl=before, sizes=SMALL))
     if before:
         await CHANGES["cut"](make_repository(sizes=SMALL))
@@ -135,11 +135,9 @@ async def test_a_ttl_introduced_or_made_longer(
 
 
 @pytest.mark.parametrize("change", ["metadata", "truncate in the tail", "append", "cut"])
-async def test_without_a_ttl_stamps_are_left_alone(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
+async def test_without_a_ttl_stamps_are_left_alone(make_repository: RepositoryFactory, change: str) -> None:
     """The session's and those of its pages; a page that is cut outlives the session by thirty days."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     await begin(make_repository(ttl=DAY, sizes=SMALL))
     plain = make_repository(sizes=SMALL)
     item, pages = await state(plain)
@@ -156,10 +154,10 @@ async def test_without_a_ttl_stamps_are_left_alone(
 @pytest.mark.parametrize("before", [None, DAY], ids=["introduced", "longer"])
 @pytest.mark.parametrize("change", ["append", "cut", "metadata", "truncate in the tail", "set_expiry"])
 async def test_a_writer_that_dies(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str, before: int | None, after: bool
+    make_repository: RepositoryFactory, change: str, before: int | None, after: bool
 ) -> None:
     """At any of its requests: the session never outlives its pages, and the next change of any kind completes it."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     at = 0
     while True:
         at += 1
@@ -181,11 +179,9 @@ async def test_a_writer_that_dies(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["not sent", "applied"])
-async def test_made_permanent_by_a_writer_that_dies(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
+async def test_made_permanent_by_a_writer_that_dies(make_repository: RepositoryFactory, after: bool) -> None:
     """At any of its requests: no page with a stamp is left under a session without one, and no page stays for good."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     at = 0
     while True:
         at += 1
@@ -205,11 +201,9 @@ async def test_made_permanent_by_a_writer_that_dies(
     assert at > 3
 
 
-async def test_a_late_stamp_does_not_reach_a_permanent_session(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_late_stamp_does_not_reach_a_permanent_session(make_repository: RepositoryFactory) -> None:
     """Requests that give the pages a stamp are on their way while another makes the session permanent."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     await begin(make_repository(sizes=SMALL))
     late: list[Call] = []
 
@@ -238,10 +232,10 @@ async def test_a_late_stamp_does_not_reach_a_permanent_session(
 
 @pytest.mark.parametrize(("winner", "loser"), [(YEAR, DAY), (None, DAY)], ids=["longer", "permanent"])
 async def test_a_late_copy_of_a_page_does_not_shorten_it(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, winner: int | None, loser: int
+    make_repository: RepositoryFactory, winner: int | None, loser: int
 ) -> None:
     """Two cut the same page at the same version; the one that lost puts it after the other has committed it."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     first, second = make_repository(ttl=winner, sizes=SMALL), make_repository(ttl=loser, sizes=SMALL)
     await fill_tail(first)
     await second.read("s")
@@ -266,10 +260,10 @@ async def test_a_late_copy_of_a_page_does_not_shorten_it(
 
 
 async def test_pages_that_cannot_be_extended(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_repository: RepositoryFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The append takes place all the same, and the session gets no more time than its pages; the next one goes on."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     await begin(make_repository(ttl=DAY, sizes=SMALL))
     writer = make_repository(ttl=YEAR, sizes=SMALL)
     before = await writer.read("s")
@@ -296,11 +290,9 @@ async def test_pages_that_cannot_be_extended(
 
 
 @pytest.mark.parametrize("change", ["append", "metadata"])
-async def test_it_costs_a_request_more_once(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
+async def test_it_costs_a_request_more_once(make_repository: RepositoryFactory, change: str) -> None:
     """One for each page and one to note it, at most once in a ttl; every other change is as cheap as without."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     sessions = make_repository(ttl=30 * DAY, sizes=SMALL)
     await begin(sessions)
     meter: Meter = watch(sessions, Meter)

@@ -13,12 +13,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._store import retrying
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
 from support import (
     SMALL,
     Call,
-    Clock,
     Crash,
     Crashing,
     Hooked,
@@ -154,20 +153,16 @@ async def test_a_batch_is_not_starved_by_single_appends(make_repository: Reposit
     assert len(found) == 1 + 60 + singles
 
 
-async def test_appends_wait_for_a_lease_and_clean_up_after_it(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_appends_wait_for_a_lease_and_clean_up_after_it(make_repository: RepositoryFactory) -> None:
     """A writer died within its batch: the next append waits, gives up in time, and goes on once the lease ended."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await dying.append("s", [HumanMessage("a")])
     watch(dying, Crashing, 5, True)
     with pytest.raises(Crash):
         await dying.append("s", [human(300) for _ in range(8)])
-    with monkeypatch.context() as impatient:
-        impatient.setattr(retrying, "PATIENCE_SECONDS", 0.3)
-        with pytest.raises(SessionBusyError, match="SessionId='s'"):
-            await other.append("s", [HumanMessage("b")])
+    with pytest.raises(SessionBusyError, match="SessionId='s'"):
+        await make_repository(sizes=SMALL, timing=Timing(patience=0.3)).append("s", [HumanMessage("b")])
     assert await messages_of(other) == [HumanMessage("a")]
     clock.advance(60)
     await other.append("s", [HumanMessage("b")])
@@ -175,11 +170,9 @@ async def test_appends_wait_for_a_lease_and_clean_up_after_it(
     assert len(await scan(other)) == 1
 
 
-async def test_a_late_delete_of_an_abandoned_page_spares_a_committed_one(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_late_delete_of_an_abandoned_page_spares_a_committed_one(make_repository: RepositoryFactory) -> None:
     """What cleaned up after a dead writer is delivered once more, when later cuts have taken those page numbers."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await dying.append("s", [HumanMessage("first")])
     watch(dying, Crashing, 5, True)
@@ -201,10 +194,10 @@ async def test_a_late_delete_of_an_abandoned_page_spares_a_committed_one(
 
 
 async def test_a_page_that_arrives_after_the_clean_up_is_deleted_with_the_session(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+    make_repository: RepositoryFactory,
 ) -> None:
     """The put of a dead writer arrives when its traces have been removed: delete still knows its number."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     dying, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await dying.append("s", [HumanMessage("first")])
     puts: list[Mapping[str, Any]] = []
@@ -227,11 +220,9 @@ async def test_a_page_that_arrives_after_the_clean_up_is_deleted_with_the_sessio
     assert await scan(other) == []
 
 
-async def test_the_owner_of_an_ended_lease_cannot_commit(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_owner_of_an_ended_lease_cannot_commit(make_repository: RepositoryFactory) -> None:
     """A slow writer, taken for dead and cleaned up after, starts over: once, whole, and nothing of others is lost."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     slow, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await slow.append("s", [HumanMessage("a")])
     pause = Paused("put_item")
@@ -336,10 +327,10 @@ async def test_history_size_with_turns_of_several_pages(make_repository: Reposit
 
 @pytest.mark.parametrize("size", [100, 400], ids=["cut", "batch"])
 async def test_a_writer_whose_session_is_deleted_meanwhile_leaves_nothing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, size: int
+    make_repository: RepositoryFactory, size: int
 ) -> None:
     """Its pages arrive after the deleter has looked: it removes them itself, and then starts a new session."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     slow, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await fill_tail(slow)
     pause = Paused("put_item")

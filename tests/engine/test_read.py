@@ -26,7 +26,7 @@ from langchain_dynamodb._store import reading, table
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb.codec.messages import pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
-from support import SMALL, Call, Clock, Hooked, Meter, fill_tail, human, remembered, scan, watch
+from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -142,9 +142,9 @@ async def test_iterating_over_a_session_that_is_rewritten(make_repository: Repos
     assert (caught.value.expected, caught.value.actual) == (chat.version, version)
 
 
-async def test_a_missing_page_is_named(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_page_is_named(make_repository: RepositoryFactory) -> None:
     """It never looks like a shorter session."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     repository = make_repository(sizes=SMALL)
     await paged(repository)
     key = repository._key("s").page(remembered(repository).generation, 1)

@@ -13,7 +13,7 @@ from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, Gap, SessionRepository
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionNotFoundError
 from missing_pages import LOST, STATES, damaged, lose, pages, put
-from support import SMALL, Clock, Crash, Crashing, Hooked, Recorder, human, remembered, scan, watch
+from support import SMALL, Crash, Crashing, Hooked, Recorder, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -71,11 +71,9 @@ async def works(make: Any, expected: Sequence[BaseMessage], session: Any = "s") 
 @pytest.mark.real_engine  # on moto it would take long and show the same
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
-async def test_sessions_that_lost_pages(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, state: str, lost: list[int]
-) -> None:
+async def test_sessions_that_lost_pages(make_repository: RepositoryFactory, state: str, lost: list[int]) -> None:
     """What is left is the history from now on, without a gap; the report says what was lost and where."""
-    stored = await damaged(make_repository, Clock(monkeypatch), state, lost)
+    stored = await damaged(make_repository, make_repository.set_clock(), state, lost)
     seen = await make_repository().read("s", skip_missing_pages=True)
     report = await make_repository(sizes=SMALL).repair("s")
     assert (report.missing, report.brought_in, report.removed) == (seen.missing, 0, [])
@@ -99,22 +97,18 @@ async def test_a_healthy_session_stays_as_it_is(make_repository: RepositoryFacto
     assert await scan(writer) == before
 
 
-async def test_a_lost_page_at_the_beginning_costs_one_write(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lost_page_at_the_beginning_costs_one_write(make_repository: RepositoryFactory) -> None:
     """As `history_size` would have left it (the oldest pages are the first to expire): nothing is written anew."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [0, 1])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [0, 1])
     recorder: Recorder = watch(repository := make_repository(sizes=SMALL), Recorder)
     await repository.repair("s")
     assert [operation for operation, _ in recorder.log].count("put_item") == 0
     assert (await make_repository().read("s")).messages == stored.without([0, 1])
 
 
-async def test_what_may_only_be_late_is_not_given_up(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_may_only_be_late_is_not_given_up(make_repository: RepositoryFactory) -> None:
     """As long as a read says "try again", so does a repair."""
-    clock, repository = Clock(monkeypatch), make_repository(sizes=SMALL)
+    clock, repository = make_repository.set_clock(), make_repository(sizes=SMALL)
     stored = await pages(repository)
     await lose(repository, [stored.pages[-1][0]])
     before = await scan(repository)
@@ -141,11 +135,9 @@ async def test_where_there_is_no_session(make_repository: RepositoryFactory) -> 
         assert (report.version, report.missing, report.removed) == (version, [], [])
 
 
-async def test_dying_at_every_request_of_a_repair(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_dying_at_every_request_of_a_repair(make_repository: RepositoryFactory) -> None:
     """Before or after: nothing that is left is lost, and the next repair comes to the same end."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     stored = await damaged(make_repository, clock, "pages", [1, 3])
     before = await scan(make_repository())
     recorder: Recorder = watch(recorded := make_repository(sizes=SMALL), Recorder)
@@ -171,11 +163,9 @@ async def test_dying_at_every_request_of_a_repair(
 
 
 @pytest.mark.parametrize("extra", ["pages", "batch"])
-async def test_changes_while_a_repair_is_under_way(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, extra: str
-) -> None:
+async def test_changes_while_a_repair_is_under_way(make_repository: RepositoryFactory, extra: str) -> None:
     """Others append between its look and its write: it starts over, and theirs are there."""
-    stored = await damaged(make_repository, Clock(monkeypatch), extra, [1])
+    stored = await damaged(make_repository, make_repository.set_clock(), extra, [1])
     repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     added: list[BaseMessage] = []
 
@@ -193,11 +183,9 @@ async def test_changes_while_a_repair_is_under_way(
 # -- what cannot be decoded -----------------------------------------------------------------------------------------
 
 
-async def test_what_cannot_be_decoded_stays_unless_it_is_to_go(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_decoded_stays_unless_it_is_to_go(make_repository: RepositoryFactory) -> None:
     """A newer version may still read it. `drop_undecodable` takes it out, and says so."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [1])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [1])
     repository = make_repository(sizes=SMALL)
     newer = {"B": b"\x63" + stored.pages[3][0]["lc_data"]["B"][1:]}
     await put(repository, {**stored.pages[3][0], "lc_data": newer})
@@ -221,11 +209,9 @@ async def test_what_cannot_be_decoded_stays_unless_it_is_to_go(
     await works(make_repository, left)
 
 
-async def test_a_stranger_in_the_place_of_a_page_stays_unless_it_is_to_go(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stranger_in_the_place_of_a_page_stays_unless_it_is_to_go(make_repository: RepositoryFactory) -> None:
     """It is named, and nothing is changed; with `drop_undecodable` it is as if the page were missing."""
-    stored = await damaged(make_repository, Clock(monkeypatch), "pages", [])
+    stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     item = stored.pages[2][0]
     for stranger in ({**item, "lc_cut": {"N": "7"}}, {**item, "lc_data": {"S": "wrong"}}):
         await put(make_repository(), stranger)
@@ -437,10 +423,10 @@ async def test_an_older_session_item_over_newer_pages(make_repository: Repositor
 
 @pytest.mark.parametrize("attribute", ["lc_pages", "lc_version", "lc_count"])
 async def test_numbers_that_contradict_each_other_are_not_guessed_at(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, attribute: str
+    make_repository: RepositoryFactory, attribute: str
 ) -> None:
     """The session item alone proves which pages were committed: the error names it, and nothing is changed."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     repository = make_repository(sizes=SMALL)
     await pages(repository)
     await put(repository, {**session_item(await scan(repository)), attribute: {"N": "1"}})
@@ -468,12 +454,11 @@ async def test_numbers_that_contradict_each_other_are_not_guessed_at(
 async def test_other_keys(
     make_repository: RepositoryFactory,
     make_table: TableFactory,
-    monkeypatch: pytest.MonkeyPatch,
     keys: Any,
     session: Any,
 ) -> None:
     """Gaps name whole keys; repairs and searches for left pages work on all kinds of keys, and touch no neighbour."""
-    clock, table = Clock(monkeypatch), make_table(*keys)
+    clock, table = make_repository.set_clock(), make_table(*keys)
 
     def make(**options: Any) -> AsyncSessionRepository:
         return make_repository(table, **options)
@@ -544,7 +529,7 @@ async def test_a_search_leaves_a_session_that_lives(make_repository: RepositoryF
     assert await scan(repository) == [like_one]
 
 
-def test_the_sync_facade(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sync_facade(make_repository: RepositoryFactory) -> None:
     """The same without await."""
     sessions = SessionRepository.over(make_repository(sizes=SMALL))
     version = sessions.append("s", [HumanMessage("a")])

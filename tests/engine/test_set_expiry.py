@@ -9,7 +9,7 @@ import pytest
 from conftest import RepositoryFactory
 from langchain_dynamodb import SessionRepository
 from langchain_dynamodb.errors import InvalidInputError, SessionNotFoundError, VersionConflictError
-from support import SMALL, Clock, Recorder, human, many, scan, watch
+from support import SMALL, Recorder, human, many, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -19,11 +19,9 @@ FORMATS = pytest.mark.parametrize("item_format", ["pages", "community"])
 
 
 @FORMATS
-async def test_made_permanent(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, item_format: Any
-) -> None:
+async def test_made_permanent(make_repository: RepositoryFactory, item_format: Any) -> None:
     """No stamp is left on any item, the messages stay, and it is a change of the session."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     expiring = make_repository(ttl=DAY, item_format=item_format, sizes=SMALL)
     sent = many(6, 300)
     before = await expiring.append("s", sent)
@@ -43,11 +41,9 @@ async def test_made_permanent(
 
 @FORMATS
 @pytest.mark.parametrize("ttl", [None, DAY])
-async def test_seconds_from_now(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, item_format: Any, ttl: int | None
-) -> None:
+async def test_seconds_from_now(make_repository: RepositoryFactory, item_format: Any, ttl: int | None) -> None:
     """Shorter, longer or for the first time; an expired session is gone."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     sessions = make_repository(ttl=ttl, item_format=item_format, sizes=SMALL)
     await sessions.append("s", many(6, 300))
     for seconds in (100, 50, 400 * DAY, 1):

@@ -17,7 +17,6 @@ import pytest
 import scenarios
 from conftest import RepositoryFactory, TestEngine
 from scenarios import CASES, Case, record, start, survives
-from support import Clock
 
 pytestmark = [
     pytest.mark.real_engine,
@@ -75,13 +74,12 @@ def kill_writer(engine: TestEngine) -> Iterator[Callable[..., None]]:
 @pytest.mark.parametrize("case", KILLED, ids=str)
 async def test_killed_at_every_request(
     make_repository: RepositoryFactory,
-    monkeypatch: pytest.MonkeyPatch,
     table_name: str,
     kill_writer: Callable[..., None],
     case: Case,
 ) -> None:
     """SIGKILL before a request, and after it reached the engine; another process' client goes on."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     done: list[bool] = []

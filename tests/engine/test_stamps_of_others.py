@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository
-from support import SMALL, Clock, human, many, scan
+from support import SMALL, human, many, scan
 
 if TYPE_CHECKING:
     from conftest import RepositoryFactory
@@ -74,10 +74,10 @@ async def stamp_of(sessions: AsyncSessionRepository) -> dict[str, Any] | None:
 @pytest.mark.parametrize("kind", ["tail", "pages", "community"])
 @pytest.mark.parametrize("name", NEVER)
 async def test_what_dynamodb_ignores_expires_nothing(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+    make_repository: RepositoryFactory, dynamodb: Any, name: str, kind: str
 ) -> None:
     """Read, listed, appended to with and without a look, changed: the session goes on, and the stamp stays."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     stamp = NEVER[name]
     messages = await stored(make_repository, dynamodb, kind, stamp)
     kept = (await stamp_of(make_repository())) or {}
@@ -103,10 +103,10 @@ async def test_what_dynamodb_ignores_expires_nothing(
 @pytest.mark.parametrize("kind", ["tail", "pages", "community"])
 @pytest.mark.parametrize("name", NEVER)
 async def test_a_ttl_of_ours_takes_its_place(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+    make_repository: RepositoryFactory, dynamodb: Any, name: str, kind: str
 ) -> None:
     """A repository with `ttl` writes a number there, by an append without a look or any other change."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     messages = await stored(make_repository, dynamodb, kind, NEVER[name])
     sessions = make_repository(sizes=SMALL, ttl=DAY)
     await sessions.append("s", NEW)
@@ -121,10 +121,10 @@ async def test_a_ttl_of_ours_takes_its_place(
 @pytest.mark.parametrize("kind", ["tail", "community"])
 @pytest.mark.parametrize("name", LATER)
 async def test_what_dynamodb_will_expire(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+    make_repository: RepositoryFactory, dynamodb: Any, name: str, kind: str
 ) -> None:
     """Fractions and exponents are read, shown as whole seconds, and left as they are; the session ends in time."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     stamp, seconds = LATER[name]
     messages = await stored(make_repository, dynamodb, kind, stamp)
     kept = await stamp_of(make_repository())
@@ -148,11 +148,9 @@ async def test_what_dynamodb_will_expire(
 
 @pytest.mark.parametrize("kind", ["tail", "pages", "community"])
 @pytest.mark.parametrize("name", PAST)
-async def test_what_has_expired(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
-) -> None:
+async def test_what_has_expired(make_repository: RepositoryFactory, dynamodb: Any, name: str, kind: str) -> None:
     """Within the last five years it is the past, in whatever notation: absent for all."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     await stored(make_repository, dynamodb, kind, PAST[name])
     sessions = make_repository(sizes=SMALL)
     assert (await sessions.read("s")).version == 0
@@ -163,11 +161,9 @@ async def test_what_has_expired(
 
 
 @pytest.mark.parametrize("name", NEVER)
-async def test_in_the_community_format(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+async def test_in_the_community_format(make_repository: RepositoryFactory, dynamodb: Any, name: str) -> None:
     """The same for a fleet that still runs langchain_community."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     await stored(make_repository, dynamodb, "community", NEVER[name])
     kept = await stamp_of(make_repository())
     sessions = make_repository(item_format="community")
@@ -184,11 +180,9 @@ async def test_in_the_community_format(
     assert await scan(sessions) == []
 
 
-async def test_stamps_of_others_on_pages(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stamps_of_others_on_pages(make_repository: RepositoryFactory, dynamodb: Any) -> None:
     """They are DynamoDB's business: a page that is there is read."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     messages = await stored(make_repository, dynamodb, "pages", {"N": str(NOW + DAY)})
     table = make_repository().table_name
     for stamp in (*NEVER.values(), *PAST.values()):
@@ -199,10 +193,10 @@ async def test_stamps_of_others_on_pages(
 
 
 async def test_pages_do_not_expire_before_a_session_that_never_does(
-    make_repository: RepositoryFactory, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+    make_repository: RepositoryFactory, dynamodb: Any
 ) -> None:
     """A stamp of just over five years ago: thirty days more would be within them, and the page would be deleted."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     messages = await stored(make_repository, dynamodb, "tail", {"N": str(NOW - 5 * YEAR - DAY)})
     sessions = make_repository(sizes=SMALL)
     for _ in range(9):

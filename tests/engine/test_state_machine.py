@@ -16,7 +16,7 @@ from langchain_core.messages import BaseMessage
 from conftest import TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import SessionNotFoundError, VersionConflictError
-from support import SMALL, Clock, human, scan
+from support import SMALL, Clock, human, scan, with_options
 
 pytestmark = pytest.mark.once
 
@@ -26,18 +26,17 @@ WHO = st.sampled_from([0, 1])
 MESSAGES = st.lists(st.sampled_from([1, 40, 150, 700, 2500]), min_size=1, max_size=6)
 
 
-def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[RuleBasedStateMachine]:
+def make_machine(engine: TestEngine) -> type[RuleBasedStateMachine]:
     """The machine for this engine."""
 
     class Sessions(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
             self.loop = asyncio.new_event_loop()
-            self.clock = Clock(monkeypatch)
+            self.clock = Clock()
             table = f"state-machine-{uuid.uuid4().hex}"
-            self.repositories = [
-                AsyncSessionRepository(table, endpoint_url=engine.endpoint_url, sizes=SMALL, ttl=TTL) for _ in range(2)
-            ]
+            plain = AsyncSessionRepository(table, endpoint_url=engine.endpoint_url, sizes=SMALL, ttl=TTL)
+            self.repositories = [with_options(plain, clock=self.clock) for _ in range(2)]
             self.model: list[BaseMessage] = []
             self.title: str | None = None
             self.own: dict[str, str] = {}
@@ -183,10 +182,10 @@ def make_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> type[Ru
     return Sessions
 
 
-def test_random_interleavings(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_interleavings(engine: TestEngine) -> None:
     """Whatever two repositories do in turn, both read what a plain list holds."""
     examples = settings.default.max_examples // (20 if engine.name == "moto" else 5)  # moto is slow and proves little
     run_state_machine_as_test(
-        make_machine(engine, monkeypatch),
+        make_machine(engine),
         settings=settings(max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from langchain_dynamodb._store import table_setup
+from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import InvalidInputError, StorageError, TableNotFoundError
 from support import Call, WatchedConnection, watch
 
@@ -128,11 +128,9 @@ async def test_ttl_enabled_by_another_process_meanwhile(make_repository: Reposit
         await repeated.create_table()
 
 
-async def test_waiting_until_the_table_is_active(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waiting_until_the_table_is_active(make_repository: RepositoryFactory) -> None:
     """A table that is being created is waited for; one that is being deleted is waited for and then created."""
-    monkeypatch.setattr(table_setup, "POLL_SECONDS", 0)
+    make_repository.wait(table_poll=0)
     for states, creations in (
         (["CREATING", "CREATING", "ACTIVE"], 0),
         (["DELETING", "DELETING", None, "CREATING", "ACTIVE"], 1),
@@ -144,13 +142,11 @@ async def test_waiting_until_the_table_is_active(
         assert (table.states, table.creations) == ([], creations)
 
 
-async def test_a_table_that_never_becomes_active(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_table_that_never_becomes_active(make_repository: RepositoryFactory) -> None:
     """Waiting for a table ends with an error that names its state."""
-    monkeypatch.setattr(table_setup, "POLL_SECONDS", 0)
+    make_repository.wait(table_poll=0)
     sessions = make_repository()
-    watch(sessions, ScriptedTable, ["INACCESSIBLE_ENCRYPTION_CREDENTIALS"] * table_setup.CREATE_POLLS)
+    watch(sessions, ScriptedTable, ["INACCESSIBLE_ENCRYPTION_CREDENTIALS"] * Timing.table_polls)
     with pytest.raises(StorageError, match="INACCESSIBLE_ENCRYPTION_CREDENTIALS"):
         await sessions.create_table()
 

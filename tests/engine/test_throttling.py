@@ -20,7 +20,6 @@ from conftest import TableFactory, TestEngine
 from faults import Fault, Request, Strike
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.batches import pauses
-from langchain_dynamodb._store import retrying
 from langchain_dynamodb._store.retrying import Patience
 from langchain_dynamodb.errors import SessionBusyError, StorageError, ThrottledError
 from proxy import Proxy
@@ -197,15 +196,14 @@ async def test_pauses_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     for _ in range(2):
-        patience = Patience("test")
+        patience = Patience("test", 30.0)
         for _ in range(12):
             await patience.wait()
     first, second = pauses[:11], pauses[11:]
     assert first[0] == second[0] == 0
     assert [0 <= p <= min(0.005 * 2**n, 0.5) for n, p in enumerate(first[1:], 2)] == [True] * 10
     assert not set(first[1:]) & set(second[1:])
-    monkeypatch.setattr(retrying, "PATIENCE_SECONDS", -1.0)
-    impatient = Patience("test")
+    impatient = Patience("test", -1.0)
     await impatient.wait()
     with pytest.raises(SessionBusyError):
         await impatient.wait()

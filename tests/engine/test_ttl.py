@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import InvalidInputError, VersionConflictError
-from support import SMALL, Clock, Meter, fill_tail, human, remembered, scan, watch
+from support import SMALL, Meter, fill_tail, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -27,9 +27,9 @@ async def stamps(repository: AsyncSessionRepository) -> tuple[int | None, list[i
     return session, pages
 
 
-async def test_expiry_slides_and_rounds_up(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_expiry_slides_and_rounds_up(make_repository: RepositoryFactory) -> None:
     """Every append moves it; a fraction of a second counts as a whole one."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     repository = make_repository(ttl=100)
     await repository.append("s", [HumanMessage("a")])
     assert await stamps(repository) == (START + 101, [])
@@ -41,11 +41,9 @@ async def test_expiry_slides_and_rounds_up(make_repository: RepositoryFactory, m
     assert chat.expires_at.timestamp() == START + 151
 
 
-async def test_no_ttl_leaves_an_existing_stamp_alone(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_ttl_leaves_an_existing_stamp_alone(make_repository: RepositoryFactory) -> None:
     """A repository without ttl neither moves nor removes it; its pages outlive it."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     await make_repository(ttl=100).append("s", [HumanMessage("a")])
     plain = make_repository(sizes=SMALL)
     await plain.append("s", [HumanMessage("b")])
@@ -59,11 +57,9 @@ async def test_no_ttl_leaves_an_existing_stamp_alone(
 
 
 @pytest.mark.parametrize("paged", [False, True])
-async def test_expired_is_absent(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, paged: bool
-) -> None:
+async def test_expired_is_absent(make_repository: RepositoryFactory, paged: bool) -> None:
     """Still stored, as DynamoDB deletes late: reads see nothing, an append starts anew, and the old items go."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     warm, cold = make_repository(ttl=100, sizes=SMALL), make_repository(ttl=100, sizes=SMALL)
     for _ in range(20 if paged else 1):
         await warm.append("s", [human(90)])
@@ -84,11 +80,9 @@ async def test_expired_is_absent(
     assert len(await scan(warm)) == 1
 
 
-async def test_an_append_without_a_look_does_not_revive_what_expired(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_append_without_a_look_does_not_revive_what_expired(make_repository: RepositoryFactory) -> None:
     """Neither in a process that knows nothing of the session nor in one that saw it alive."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     for session, known in (("new", False), ("seen", True)):
         await make_repository(ttl=100).append(session, [HumanMessage("old")])
         writer = make_repository(ttl=100)
@@ -99,11 +93,9 @@ async def test_an_append_without_a_look_does_not_revive_what_expired(
         assert (await writer.read(session)).messages == [HumanMessage("new")]
 
 
-async def test_pages_outlive_the_session_without_being_written_again(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_outlive_the_session_without_being_written_again(make_repository: RepositoryFactory) -> None:
     """They get thirty days more (or twice the ttl), and new stamps when less than one ttl is left."""
-    clock = Clock(monkeypatch)
+    clock = make_repository.set_clock()
     repository = make_repository(ttl=10 * DAY, sizes=SMALL)
     meter: Meter = watch(repository, Meter)
     await fill_tail(repository)
@@ -124,20 +116,18 @@ async def test_pages_outlive_the_session_without_being_written_again(
     assert meter.requests["update_item"] == 1
 
 
-async def test_a_long_ttl_counts_twice(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_ttl_counts_twice(make_repository: RepositoryFactory) -> None:
     """With a ttl above thirty days, pages live twice as long."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     repository = make_repository(ttl=100 * DAY, sizes=SMALL)
     await repository.replace("s", [human(400) for _ in range(5)])
     _, pages = await stamps(repository)
     assert set(pages) == {START + 200 * DAY + 1}
 
 
-async def test_pages_cut_before_a_ttl_was_set_get_one(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_cut_before_a_ttl_was_set_get_one(make_repository: RepositoryFactory) -> None:
     """The first append with a ttl stamps all pages, once."""
-    Clock(monkeypatch)
+    make_repository.set_clock()
     plain = make_repository(sizes=SMALL)
     await fill_tail(plain)
     await plain.append("s", [human(100)])

@@ -14,7 +14,6 @@ from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Script, Strike
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._store import intents
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError
 from proxy import Proxy
 from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
@@ -89,11 +88,9 @@ class Traces:
 
 
 @pytest.mark.parametrize("moment", ["before the look", "between look and pages"])
-async def test_pages_of_others_are_no_proof_against_an_append(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
+async def test_pages_of_others_are_no_proof_against_an_append(make_repository: RepositoryFactory, moment: str) -> None:
     """An append, its answer lost, is rewritten away, and late pages lie where it might be: there is no second one."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+    make_repository.wait(lease=0.0)
     writer, other, late = (make_repository(sizes=SMALL) for _ in range(3))
     await writer.append("s", [human(30)])
     traces = Traces(late)
@@ -129,10 +126,10 @@ async def test_pages_of_others_are_no_proof_against_an_append(
 
 @pytest.mark.parametrize("sizes", [[60, 60], [860], [400] * 5], ids=["tail cut", "cut", "batch"])
 async def test_a_writer_that_did_not_see_a_rewrite_leaves_nothing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+    make_repository: RepositoryFactory, sizes: list[int]
 ) -> None:
     """It puts pages where the rewriter has cleared already, and removes them again: delete would not find them."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+    make_repository.wait(lease=0.0)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await fill_tail(writer)
     rewritten = False
@@ -152,11 +149,9 @@ async def test_a_writer_that_did_not_see_a_rewrite_leaves_nothing(
     assert await scan(other) == []
 
 
-async def test_a_writer_whose_begun_session_was_taken_back_leaves_nothing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_writer_whose_begun_session_was_taken_back_leaves_nothing(make_repository: RepositoryFactory) -> None:
     """Its page comes when another has removed the session it began, and it gets no answer to it."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+    make_repository.wait(lease=0.0)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     overtaken = False
 
@@ -179,10 +174,10 @@ async def test_a_writer_whose_begun_session_was_taken_back_leaves_nothing(
 
 @pytest.mark.parametrize("what", ["begun session", "tail cut", "cut", "batch"])
 async def test_a_writer_whose_session_is_being_removed_leaves_nothing(
-    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, what: str
+    make_repository: RepositoryFactory, what: str
 ) -> None:
     """Its page comes after another has removed the pages, its commit before the item is removed as well."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+    make_repository.wait(lease=0.0)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     if what != "begun session":
         await fill_tail(writer)
@@ -316,10 +311,10 @@ async def test_a_committed_page_that_somebody_removed_is_no_proof(
 @pytest.mark.real_engine
 @pytest.mark.parametrize("begin", ["session", "conversion"])
 async def test_what_was_taken_back_does_not_begin_again(
-    engine: TestEngine, make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, begin: str
+    engine: TestEngine, make_repository: RepositoryFactory, begin: str
 ) -> None:
     """The writer's first request arrives when another has taken its write back: it must not commit on that."""
-    monkeypatch.setattr(intents, "LEASE_SECONDS", 0.0)
+    make_repository.wait(lease=0.0)
     messages = [human(400) for _ in range(3)]
     other = make_repository(sizes=SMALL)
     if begin == "conversion":

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from langchain_dynamodb import AsyncSessionRepository, history, repository
 from langchain_dynamodb._dynamodb import connection
-from langchain_dynamodb._store import cache, intents
+from langchain_dynamodb._store import cache
+from langchain_dynamodb._store.options import Options, Timing
 from langchain_dynamodb.local import ENGINES, Engine, run_engine
 from traffic import SESSIONS, Traffic
 
@@ -151,10 +152,9 @@ async def run(endpoint_url: str, seconds: float, seed: int) -> list[str]:
 
 def _small_bounds() -> None:
     """Bounds so small that they are reached at once, and leases so short that nobody waits for a cancelled call."""
-    repository.PAGE_CACHE_BYTES = PAGE_CACHE_BYTES
-    repository.KNOWN_SESSIONS = KNOWN_SESSIONS
-    history._repository = functools.lru_cache(HISTORIES, typed=True)(history._repository.__wrapped__)
-    intents.LEASE_SECONDS = 0.3
+    bounds = {"page_cache": PAGE_CACHE_BYTES, "known_sessions": KNOWN_SESSIONS, "timing": Timing(lease=0.3)}
+    repository.Options = history.Options = functools.partial(Options, **bounds)
+    history._repository = functools.lru_cache(HISTORIES)(history._repository.__wrapped__)
 
 
 def main() -> int:

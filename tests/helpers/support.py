@@ -7,13 +7,12 @@ import math
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
-from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._dynamodb.values import attribute_bytes
@@ -203,12 +202,16 @@ SMALL = Sizes(session_item=700, page=500, item=900)
 """Sizes so small that pages are cut all the time."""
 
 
-class Clock:
-    """A clock the tests set, in place of the repository's."""
+def with_options(repository: AsyncSessionRepository, **changes: Any) -> AsyncSessionRepository:
+    """The repository with other options, those among them that no user has: `clock`, `timing`, ..."""
+    return repository._with(replace(repository._options, **changes))
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+
+class Clock:
+    """A clock the tests set, in place of the machine's."""
+
+    def __init__(self) -> None:
         self.now = 1_800_000_000_000_000
-        monkeypatch.setattr(repository_module, "clock", self)
 
     def __call__(self) -> int:
         self.now += 1000

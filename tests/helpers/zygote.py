@@ -11,12 +11,10 @@ import os
 import sys
 from typing import Any
 
-import pytest
-
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.client_settings import service_descriptions
 from scenarios import CASES, state
-from support import Clock, Stopping, watch
+from support import Clock, Stopping, watch, with_options
 
 
 def say(what: str) -> None:
@@ -24,10 +22,11 @@ def say(what: str) -> None:
     os.write(1, f"{what}\n".encode())
 
 
-async def write(job: dict[str, Any]) -> None:
+async def write(job: dict[str, Any], clock: Clock) -> None:
     """Run an operation until it stops."""
     case = CASES[job["case"]]
-    repository = AsyncSessionRepository(job["table"], endpoint_url=job["endpoint_url"], **case.options)
+    plain = AsyncSessionRepository(job["table"], endpoint_url=job["endpoint_url"], **case.options)
+    repository = with_options(plain, clock=clock)
     await state(repository)
     stopping: Stopping = watch(repository, Stopping, job["at"], job["after"])
     operation = asyncio.ensure_future(case.operation(repository))
@@ -39,13 +38,13 @@ async def write(job: dict[str, Any]) -> None:
 def main() -> None:
     """Serve until the input ends. Nothing is opened here: neither a client nor an event loop may be inherited."""
     service_descriptions()
-    clock = Clock(pytest.MonkeyPatch())
+    clock = Clock()
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()
         if not child:
             clock.now = job["moment"]
-            asyncio.run(write(job))
+            asyncio.run(write(job, clock))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         say(f"dead {-status}" if status < 0 else f"ended {status}")

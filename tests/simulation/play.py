@@ -415,7 +415,6 @@ def surroundings() -> Iterator[None]:
             for attribute, ours in (("random", _chance), ("os", system), ("time", watch)):
                 if vars(module).get(attribute) is sys.modules.get(attribute):
                     swap(module, attribute, ours)
-    swap(repository_module, "clock", repository_module.clock)
     swap(table, "_schemas", table._schemas)
     swap(expressions, "_letters", lru_cache(None)(expressions._letters))
     swap(repository_module, "session_key", lru_cache(None)(repository_module.session_key))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb._dynamodb.values import to_attribute
 from langchain_dynamodb.codec import messages as codec
 
@@ -81,13 +80,13 @@ class Process:
         self.offset = offset * 1_000_000
         self._now = now
         self._ticks = 7 * ord(name[0])  # no two clocks agree to the microsecond
-        repository_module.clock = self.clock
-        self.repository = AsyncSessionRepository(
+        repository = AsyncSessionRepository(
             "Sessions",
             sizes=SIZES[scenario.sizes],
             ttl=scenario.ttl,
             item_format="community" if scenario.community else "pages",
         )
+        self.repository = repository._with(replace(repository._options, clock=self.clock))
         table = self.repository._table
         self.wire = Wire(table.connection, network, self, scenario.explains)
         table.connection = self.wire

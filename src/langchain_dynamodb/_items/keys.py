@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from .._checks import is_utf8, short
 from .._dynamodb.values import NUMBER_DIGITS, AttributeValue, Item, is_storable
+from ..codec.messages import Place
 from ..errors import InvalidInputError
 
 Session: TypeAlias = str | Mapping[str, object]
@@ -80,6 +81,10 @@ class SessionKey:
         name, kind, _ = self.attributes[self.suffixed]
         value: str | bytes = page[name][kind]
         return value
+
+    def place(self, generation: int | None = None, number: int | None = None) -> Place:
+        """Where a block of messages is stored: on the session item, or in page `number` of a generation."""
+        return Place(self.attributes, generation, number)
 
     def __str__(self) -> str:
         shown = {name: str(value) if kind == "N" else repr(value) for name, kind, value in self.attributes}

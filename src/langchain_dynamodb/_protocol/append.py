@@ -13,14 +13,12 @@ from .._dynamodb.expressions import Expression, Statement
 from .._dynamodb.values import AttributeValue, Changes
 from .._items import lc
 from .._items.clock import FIVE_YEARS, is_expired
-from .._items.items import TAIL_TOKEN, Page, SessionItem, Sizes, entry_cost, new_op
-from .._items.keys import SessionKey
+from .._items.items import TAIL_TOKEN, Page, SessionItem, entry_cost, new_op
 from .._items.names import Names
-from ..codec import messages as codec
 from ..errors import InvalidInputError
 from .conditions import absent, unexpired_within
 from .expiry import Expiries
-from .pages import PAGE_INFLATED, Draft, PageStart, Placement, make_pages, paginate
+from .pages import PAGE_INFLATED, Destination, Draft, PageStart, Placement, make_pages, paginate
 from .states import next_state, tail_bytes, unborn
 
 
@@ -28,6 +26,8 @@ from .states import next_state, tail_bytes, unborn
 class Append:
     """What a caller wants appended: encoded once, sent as often as needed."""
 
+    to: Destination
+    room: int  # bytes that a tail has for entries and operation ids
     lines: tuple[bytes, ...]
     entry: bytes
     cost: int  # bytes it adds to the tail
@@ -43,10 +43,10 @@ class Append:
         """Marks pages with these very messages: another caller may use the same key with others."""
         return b"".join(sorted(self.ops))
 
-    def fits(self, item: SessionItem | None, room: int) -> bool:
+    def fits(self, item: SessionItem | None) -> bool:
         """Whether it can go into the tail as it is."""
         used = item.tail_bytes if item else 0
-        return used + self.cost <= room and sum(map(len, self.lines)) <= PAGE_INFLATED
+        return used + self.cost <= self.room and sum(map(len, self.lines)) <= PAGE_INFLATED
 
     def can_follow(self, item: SessionItem, expected: int | None, now: int) -> bool:
         """Whether an item that was seen before can serve as the base without another look.
@@ -77,11 +77,14 @@ def ids_of(idempotency_key: str | None, lines: Sequence[bytes]) -> Ids:
     return Ids(op, frozenset([op, content]))
 
 
-def pack(lines: Sequence[bytes], ids: Ids, history_size: int | None, own: Changes, must_exist: bool) -> Append:
+def pack(
+    to: Destination, lines: Sequence[bytes], ids: Ids, history_size: int | None, own: Changes, must_exist: bool
+) -> Append:
     """Pack the messages of an append."""
-    entry = codec.pack(lines)
+    entry = to.codec.pack(lines, to.key.place())
     cost = entry_cost(entry, ids.all)
-    return Append(tuple(lines), entry, cost, new_op(), ids.op, ids.all, history_size, own, must_exist)
+    room = to.sizes.tail(to.key)
+    return Append(to, room, tuple(lines), entry, cost, new_op(), ids.op, ids.all, history_size, own, must_exist)
 
 
 class Insert(NamedTuple):
@@ -114,11 +117,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Where and when an append is tried."""
+    """When an append is tried, and what of its session is known."""
 
-    key: SessionKey
     names: Names
-    sizes: Sizes
     now: int
     times: Expiries
     expected: int | None
@@ -134,32 +135,32 @@ def decide(
 
     Whoever holds a lease (an intent is on the item) cuts in any case: an insert would be kept off by it.
     """
-    sizes, now, times = at.sizes, at.now, at.times
-    room = sizes.tail(at.key)
-    if (item is None or item.intent is None) and request.fits(item, room):
-        return Insert(_insert(request, item, at, room))
-    placement = place_append(tail_lines(), request, room, sizes)
+    now, times = at.now, at.times
+    if (item is None or item.intent is None) and request.fits(item):
+        return Insert(_insert(request, item, at))
+    placement = place_append(tail_lines(), request)
     commit = partial(appended, placement=placement, request=request, now=now, times=times)
     if item is not None and len(placement.drafts) == 1:
         # A page of the tail alone is the same whoever cuts it.
         token, ops = (TAIL_TOKEN, frozenset[bytes]()) if placement.tail else (request.token, request.ops)
-        (page,) = make_pages(placement.drafts, item, append_start(item, times.pages), token, ops)
+        (page,) = make_pages(placement.drafts, request.to, item, append_start(item, times.pages), token, ops)
         return Cut(page, commit)
 
     def pages(start: SessionItem) -> list[Page]:
-        return make_pages(placement.drafts, start, append_start(start, times.pages), request.token, request.ops)
+        beginning = append_start(start, times.pages)
+        return make_pages(placement.drafts, request.to, start, beginning, request.token, request.ops)
 
     return Batch(item or unborn(now), placement.drafts, pages, commit)
 
 
-def place_append(tail_lines: Sequence[bytes], request: Append, room: int, sizes: Sizes) -> Placement:
+def place_append(tail_lines: Sequence[bytes], request: Append) -> Placement:
     """The old tail becomes a page; the new messages start the next tail, or join the page when they are too many.
 
     At least one page is cut in any case: that is what lets the ids of the last page go (see the fence).
     """
-    if tail_lines and request.fits(None, room):
-        return Placement(paginate(tail_lines, sizes), (request.entry,))
-    return Placement(paginate([*tail_lines, *request.lines], sizes), ())
+    if tail_lines and request.fits(None):
+        return Placement(paginate(tail_lines, request.to.sizes), (request.entry,))
+    return Placement(paginate([*tail_lines, *request.lines], request.to.sizes), ())
 
 
 def append_start(item: SessionItem, expires: int | None) -> PageStart:
@@ -202,7 +203,7 @@ class _Shape(NamedTuple):
     own: tuple[tuple[str, bool], ...]  # attributes of the user's own, and whether each is set or removed
 
 
-def _insert(request: Append, item: SessionItem | None, at: Circumstances, room: int) -> Statement:
+def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Statement:
     """UpdateItem of the normal case: adds an entry to the tail, sent without a look at the item first.
 
     The fence: where no session is known, the item may be absent, or in its first two epochs; else ``pages <= base + 1``
@@ -214,7 +215,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances, room: 
     own = tuple((name, value is not None) for name, value in request.own.items())
     shape = _Shape(
         names=at.names,
-        key_name=at.key.attributes[0][0],
+        key_name=request.to.key.attributes[0][0],
         known=item is not None,
         expected=None if expected == 0 else expected is not None,
         expires=expires is not None,
@@ -234,7 +235,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances, room: 
     if expected != 0:
         values["op"] = {"B": request.op}
         seconds = now // 1_000_000
-        numbers |= {"room": room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
+        numbers |= {"room": request.room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
         if expected is not None:
             numbers["expected"] = expected
         else:

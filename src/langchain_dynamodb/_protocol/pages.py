@@ -12,6 +12,7 @@ from .._items.items import Page, SessionItem, Sizes
 from .._items.keys import SessionKey
 from .._items.names import Names
 from ..codec import messages as codec
+from ..codec.messages import Codec
 
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
 
@@ -60,6 +61,14 @@ def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
     return [Draft(part, 0) for part in parts[:-1]] + [Draft(parts[-1], len(lines), len(parts))]
 
 
+class Destination(NamedTuple):
+    """The session that blocks are for, and what makes of them what is stored there."""
+
+    key: SessionKey
+    codec: Codec
+    sizes: Sizes
+
+
 class PageStart(NamedTuple):
     """Where a run of new pages begins."""
 
@@ -70,7 +79,12 @@ class PageStart(NamedTuple):
 
 
 def make_pages(
-    drafts: Sequence[Draft], base: SessionItem, first: PageStart, token: bytes, ops: frozenset[bytes] = frozenset()
+    drafts: Sequence[Draft],
+    to: Destination,
+    base: SessionItem,
+    first: PageStart,
+    token: bytes,
+    ops: frozenset[bytes] = frozenset(),
 ) -> list[Page]:
     """Number and chain drafts as pages cut at `base`, whose tail they begin with; `ops` came on top of that."""
     pages = []
@@ -83,7 +97,7 @@ def make_pages(
             token=token,
             first=index,
             messages=draft.messages,
-            data=draft.data,
+            data=to.codec.seal(draft.data, to.key.place(base.generation, page_number)),
             parts=draft.parts,
             ops=base.tail_ops | ops,
             expires=first.expires,

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._items.items import SessionItem, Sizes, entry_cost
-from ..codec import messages as codec
+from .._items.items import SessionItem, entry_cost
 from .expiry import Expiries
-from .pages import PAGE_INFLATED, Placement, paginate
+from .pages import PAGE_INFLATED, Destination, Placement, paginate
 from .states import next_state, tail_bytes
 
 
-def place_all(lines: Sequence[bytes], room: int, sizes: Sizes) -> Placement:
+def place_all(lines: Sequence[bytes], to: Destination) -> Placement:
     """A whole history: in the tail alone if it fits there, else in pages."""
     if not lines:
         return Placement([], ())
-    if sum(map(len, lines)) <= PAGE_INFLATED and entry_cost(entry := codec.pack(lines), ()) <= room // 2:
-        return Placement([], (entry,))
-    return Placement(paginate(lines, sizes), ())
+    if sum(map(len, lines)) <= PAGE_INFLATED:
+        entry = to.codec.pack(lines, to.key.place())
+        if entry_cost(entry, ()) <= to.sizes.tail(to.key) // 2:
+            return Placement([], (entry,))
+    return Placement(paginate(lines, to.sizes), ())
 
 
 def rewrite_start(item: SessionItem) -> int:
@@ -50,15 +51,16 @@ def rewritten(item: SessionItem, placement: Placement, count: int, op: bytes, no
     )
 
 
-def tail_truncated(item: SessionItem, lines: Sequence[bytes], op: bytes, now: int, expires: int | None) -> SessionItem:
+def tail_truncated(
+    item: SessionItem, tail: tuple[bytes, ...], messages: int, op: bytes, now: int, expires: int | None
+) -> SessionItem:
     """State after the end of the tail was cut off. The ids stay, so a resent append is still recognised."""
-    tail = (codec.pack(lines),) if lines else ()
     return next_state(
         item,
         now,
         expires,
         change=op,
-        count=item.tail_start + len(lines),
+        count=item.tail_start + messages,
         tail=tail,
         tail_bytes=tail_bytes(tail, item.tail_ops | item.page_ops),
     )

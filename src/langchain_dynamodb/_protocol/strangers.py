@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from .._items.items import MAX_INFLATED, SessionItem, entry_cost
 from .._items.recognition import is_message
 from ..codec import messages as codec
 from ..errors import InvalidInputError
+from .pages import Destination
 
 
 class TakenOut(NamedTuple):
@@ -102,14 +103,16 @@ def _from_javascript(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": kind, "data": data}
 
 
-def mend(item: SessionItem, known: Mapping[int, BaseMessage], history: str, *, drop_undecodable: bool) -> Tail:
+def mend(
+    item: SessionItem, known: Mapping[int, BaseMessage], to: Destination, history: str, *, drop_undecodable: bool
+) -> Tail:
     """The tail of a session without what is not ours.
 
     `known` are the messages of its pages, by index: where langchain_community wrote the list that it had read before
     over ours, that list begins with them, and they are not to be there twice.
     """
     entries = item.others["L"] if item.others else [{"B": entry} for entry in item.tail]
-    pieces = [_piece(entry, f"{history}[{i}]", drop_undecodable) for i, entry in enumerate(entries)]
+    pieces = [_piece(entry, to, f"{history}[{i}]", drop_undecodable) for i, entry in enumerate(entries)]
     counted = item.count - item.tail_start
     own = sum(piece.own for piece in pieces)
     theirs = sum(piece.message is not None for piece in pieces)
@@ -122,7 +125,7 @@ def mend(item: SessionItem, known: Mapping[int, BaseMessage], history: str, *, d
     brought_in = sum(piece.message is not None for piece in pieces)
     dropped = any(one.value is None for one in removed)
     return Tail(
-        entries=tuple(_packed(pieces)),
+        entries=tuple(_packed(pieces, to)),
         messages=own + brought_in + (max(unreadable, counted - own) if unreadable else 0),
         lost=0 if unreadable or dropped or all_counted else max(0, counted - own),
         brought_in=brought_in + max(0, own - counted),
@@ -142,28 +145,30 @@ class _Piece(NamedTuple):
     removed: TakenOut | None = None
 
 
-def _piece(entry: AttributeValue, where: str, drop: bool) -> _Piece:
+def _piece(entry: AttributeValue, to: Destination, where: str, drop: bool) -> _Piece:
     if "B" in entry:
-        return _own(entry["B"], where, drop)
+        return _own(entry["B"], to, where, drop)
     message = as_message(entry)
     if message is None:
         return _Piece(removed=TakenOut(where, _shape(entry), entry))
-    return _Piece(codec.pack([codec.encode_message(message)]), 1) if "S" in entry else _Piece(message=message)
+    if "S" in entry:  # JSON text, as a line of ours
+        return _Piece(to.codec.pack([codec.encode_message(message)], to.key.place()), 1)
+    return _Piece(message=message)
 
 
-def _own(block: bytes, where: str, drop: bool) -> _Piece:
-    good, lost = decodable(block, MAX_INFLATED)
+def _own(block: bytes, to: Destination, where: str, drop: bool) -> _Piece:
+    good, lost = decodable(lambda: to.codec.unpack(block, to.key.place(), MAX_INFLATED))
     if lost is None:
         return _Piece(block if good else None, len(good))
     if not drop:
         return _Piece(block, unreadable=1)
-    return _Piece(codec.pack(good) if good else None, len(good), removed=TakenOut(where, lost))
+    return _Piece(to.codec.pack(good, to.key.place()) if good else None, len(good), removed=TakenOut(where, lost))
 
 
-def decodable(block: bytes, most: int) -> tuple[list[bytes], str | None]:
+def decodable(unpack: Callable[[], Sequence[bytes]]) -> tuple[list[bytes], str | None]:
     """The lines of a block that can be decoded, and what is wrong with the others."""
     try:
-        lines = codec.unpack(block, most)
+        lines = unpack()
     except codec.UndecodableError as error:
         return [], str(error)
     good, wrong = [], None
@@ -184,10 +189,11 @@ def _repeated(item: SessionItem, written: Sequence[BaseMessage | None], known: M
     return end if end > item.trimmed else 0
 
 
-def _packed(pieces: Sequence[_Piece]) -> Iterator[bytes]:
+def _packed(pieces: Sequence[_Piece], to: Destination) -> Iterator[bytes]:
     """The blocks, with those messages of others in a row in one of their own."""
     for is_other, group in groupby(pieces, lambda piece: piece.message is not None):
         if is_other:
-            yield codec.pack(codec.encode_messages([piece.message for piece in group if piece.message]))
+            lines = codec.encode_messages([piece.message for piece in group if piece.message])
+            yield to.codec.pack(lines, to.key.place())
         else:
             yield from (piece.block for piece in group if piece.block)

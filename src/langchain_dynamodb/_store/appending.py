@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from .._dynamodb.values import Changes
 from .._items.community_item import CommunityItem, State
-from .._items.items import SessionItem, Sizes
+from .._items.items import SessionItem
 from .._items.keys import SessionKey
 from .._items.lc import FIRST
 from .._items.parsing import corrupt
@@ -14,10 +14,11 @@ from .._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, d
 from .._protocol.doubt import Doubt, unknown_outcome
 from .._protocol.expiry import NO_EXPIRY
 from .._protocol.identity import check_content, check_exists, check_expected
+from .._protocol.pages import Destination
 from ..errors import ChatHistoryError, StorageError
 from .converting import Converter
 from .expiring import extend_after, extend_before
-from .intents import LEASE_AFTER, Steps
+from .intents import Steps
 from .reading import Reader
 from .retrying import Patience, preparing, truthful
 from .salvaging import Salvager
@@ -34,7 +35,6 @@ class Appender:
     steps: Steps
     reader: Reader
     converter: Converter
-    sizes: Sizes
     ttl: int | None
 
     async def append(
@@ -49,13 +49,14 @@ class Appender:
         must_exist: bool,
     ) -> int:
         """See `Writer`. One request where nothing is in the way."""
-        request = pack(content.lines, ids, history_size, own, must_exist)
+        to = Destination(key, self.steps.codec, self.steps.sizes)
+        request = pack(to, content.lines, ids, history_size, own, must_exist)
         seen = self.steps.known.get(key)
         item = seen if seen and request.can_follow(seen, expected, self.steps.clock()) else None
         failure: Refused | StorageError | None = None
         new: SessionItem | None = None
         # A large one must know where it goes; and what could never be sent gets its error by a look.
-        if (item or request.fits(None, self.sizes.tail(key))) and not (request.must_exist and expected == 0):
+        if (item or request.fits(None)) and not (request.must_exist and expected == 0):
             try:
                 new = await self._attempt(key, item, request, expected)
             except (Refused, StorageError) as error:
@@ -79,7 +80,7 @@ class Appender:
         Returns the state after the append, or the current one if an earlier attempt was applied.
         """
         given = expected
-        doubt, patience = Doubt(), Patience(f"append to session {key}", attempts=int(failure is not None))
+        doubt, patience = Doubt(), self.steps.patience(f"append to session {key}", attempts=int(failure is not None))
         with truthful(key, doubt):
             while True:
                 if failure is not None:
@@ -105,8 +106,8 @@ class Appender:
                         check_expected(key, item, expected, given)  # a conversion of ours may be in between
                         if request.must_exist:
                             check_exists(key, item)
-                    busy = expected is None and patience.attempt >= LEASE_AFTER
-                    if item and busy and not request.fits(None, self.sizes.tail(key)):
+                    busy = expected is None and patience.attempt >= self.steps.timing.races
+                    if item and busy and not request.fits(None):
                         item = await self.steps.lease(key, item, request.call, request.op)
                     return await self._attempt(key, item, request, expected)
                 except (Refused, StorageError) as error:
@@ -186,7 +187,7 @@ class Appender:
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
         base = item
-        at = Circumstances(key, self.steps.table.names, self.sizes, now, times, expected)
+        at = Circumstances(self.steps.table.names, now, times, expected)
         decision = decide(request, item, at, lambda: self.reader.tail_lines(key, base) if base else [])
         if isinstance(decision, Insert):
             new = await self.steps.table.update(key, decision.update)

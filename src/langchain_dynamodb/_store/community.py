@@ -23,9 +23,9 @@ from .._protocol.append import Ids
 from .._protocol.expiry import expiries
 from ..codec import messages as codec
 from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
+from .changing import change
 from .deleting import Deleter
 from .expiring import unstamped
-from .retrying import change
 from .writer import Content
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
@@ -68,7 +68,7 @@ class CommunityWriter(Deleter):
             )
             return await self._update(key, item, request)
 
-        return await change(key, ids.op, expected, self.steps.await_idle, step, must_exist=must_exist, ops=ids.all)
+        return await change(self.steps, key, ids.op, expected, step, must_exist=must_exist, ops=ids.all)
 
     async def replace(
         self, key: SessionKey, content: Content, expected: int | None, *, own: Changes, must_exist: bool
@@ -83,7 +83,7 @@ class CommunityWriter(Deleter):
                 return None
             return await self._write(key, item, natives, frozenset([op]), own)
 
-        return await change(key, new_op(), expected, self.steps.await_idle, step, must_exist=must_exist)
+        return await change(self.steps, key, new_op(), expected, step, must_exist=must_exist)
 
     async def truncate(self, key: SessionKey, keep: int, expected: int | None, *, must_exist: bool) -> int:
         """See `Writer`."""
@@ -94,7 +94,7 @@ class CommunityWriter(Deleter):
                 return item
             return await self._write(key, item, item.natives[:keep], frozenset([op]))
 
-        return await change(key, new_op(), expected, self.steps.await_idle, step, must_exist=must_exist)
+        return await change(self.steps, key, new_op(), expected, step, must_exist=must_exist)
 
     async def update_metadata(
         self, key: SessionKey, changes: Changes, expected: int | None, *, own: Changes, must_exist: bool
@@ -107,7 +107,7 @@ class CommunityWriter(Deleter):
             item = self._readable(key, state)
             return await self._write(key, item, item.natives if item else [], frozenset([op]), own)
 
-        return await change(key, new_op(), expected, self.steps.await_idle, step, must_exist=must_exist)
+        return await change(self.steps, key, new_op(), expected, step, must_exist=must_exist)
 
     def _readable(self, key: SessionKey, state: State | None) -> CommunityItem | None:
         """The item, if langchain_community can read it: what others put there must be neither dropped nor buried."""
@@ -128,7 +128,7 @@ class CommunityWriter(Deleter):
             own = unstamped(item, self.steps.table.names) if seconds is None else NO_CHANGES
             return await self._remembering(key, item, replace(item, expires=stamp), frozenset([op]), own)
 
-        return await change(key, new_op(), expected, self.steps.await_idle, step, must_exist=True)
+        return await change(self.steps, key, new_op(), expected, step, must_exist=True)
 
     async def _write(
         self,

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from .._items.community_item import CommunityItem
-from .._items.items import Intent, SessionItem, Sizes
+from .._items.items import Intent, SessionItem
 from .._items.keys import SessionKey
 from .._protocol import community, rewrite
 from .._protocol.expiry import expiries
@@ -25,7 +25,6 @@ class Converter:
 
     steps: Steps
     reader: Reader
-    sizes: Sizes
     ttl: int | None
 
     async def convert(self, key: SessionKey, item: CommunityItem, op: bytes) -> SessionItem:
@@ -37,8 +36,9 @@ class Converter:
         now = self.steps.clock()
         base = SessionItem(version=now, generation=now, expires=item.expires)
         times = expiries(now, self.ttl, base)
-        placement = rewrite.place_all(lines, self.sizes.tail(key), self.sizes)
-        pages = make_pages(placement.drafts, base, PageStart(0, 0, 0, times.pages), op)
+        to = self.steps.to(key)
+        placement = rewrite.place_all(lines, to)
+        pages = make_pages(placement.drafts, to, base, PageStart(0, 0, 0, times.pages), op)
         new = community.converted(base, placement, len(lines), item.ops, now, times)
         if not pages:
             with preparing():

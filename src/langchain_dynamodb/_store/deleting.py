@@ -10,8 +10,8 @@ from .._items.keys import SessionKey
 from .._protocol.doubt import Doubt, unknown_outcome
 from .._protocol.identity import check_expected, is_same
 from ..errors import StorageError
-from .intents import LEASE_AFTER, Steps
-from .retrying import Patience, truthful
+from .intents import Steps
+from .retrying import truthful
 from .table import Refused
 
 
@@ -23,7 +23,7 @@ class Deleter:
 
     async def delete(self, key: SessionKey, expected: int | None) -> None:
         """Mark the session, then remove its pages, then the item; that of langchain_community at once."""
-        patience, op = Patience(f"delete session {key}"), new_op()
+        patience, op = self.steps.patience(f"delete session {key}"), new_op()
         doubt = Doubt()
         meant: State | None = None  # the session that an attempt in doubt was about
         with truthful(key, doubt):
@@ -37,7 +37,8 @@ class Deleter:
                     return
                 meant = item
                 try:
-                    if expected is None and patience.attempt >= LEASE_AFTER and isinstance(item, SessionItem):
+                    busy = expected is None and patience.attempt >= self.steps.timing.races
+                    if busy and isinstance(item, SessionItem):
                         item = await self.steps.lease(key, item, op)
                     async with self.steps.holding(key, item):
                         await self.steps.remove(key, item)

@@ -12,22 +12,17 @@ from .._dynamodb.expressions import Statement
 from .._dynamodb.values import NO_CHANGES, Changes
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem, State
-from .._items.items import MAX_WRITE_PAGES, Intent, Page, SessionItem, new_op
+from .._items.items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
 from .._items.keys import SessionKey
 from .._protocol import community, conditions, states
-from .._protocol.pages import Draft
+from .._protocol.pages import Destination, Draft
+from ..codec.messages import Codec
 from ..errors import ChatHistoryError, InvalidInputError, StorageError, ThrottledError
 from .cache import LRU
 from .leases import Watched, repeating
+from .options import Timing
 from .retrying import Patience, last_words, preparing
 from .table import Refused, Table
-
-LEASE_SECONDS = 3.0  # others leave an unfinished write alone for so long after the last sign of life of its writer
-RENEW_SECONDS = 1.0  # which gives one so often
-ANSWER_SECONDS = 0.5  # how long a cancelled task waits for the answer to the request that begins a lease
-LEASE_POLL_SECONDS = 0.05
-LEASE_AFTER = 3  # lost races after which a write keeps the others off
-DISCARD_PAUSES = (0.0, 0.2, 1.0)  # seconds before each attempt to remove pages that nobody else will find
 
 S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
@@ -39,7 +34,18 @@ class Steps:
 
     table: Table
     known: LRU[SessionItem]
+    codec: Codec
+    sizes: Sizes
     clock: Callable[[], int]
+    timing: Timing
+
+    def to(self, key: SessionKey) -> Destination:
+        """Where messages of this session go."""
+        return Destination(key, self.codec, self.sizes)
+
+    def patience(self, what: str, attempts: int = 0) -> Patience:
+        """Pauses between the attempts of a write that others may keep off."""
+        return Patience(what, self.timing.patience, attempts)
 
     async def compare_and_set(
         self, key: SessionKey, old: SessionItem | None, new: SessionItem, own: Changes = NO_CHANGES
@@ -138,7 +144,7 @@ class Steps:
         Tidying up only: it raises nothing. None for `current` may mean that the engine did not say.
         """
         numbers = list(numbers)
-        for pause in DISCARD_PAUSES if numbers else ():
+        for pause in self.timing.discard if numbers else ():
             await asyncio.sleep(pause)
             try:
                 # The pages may be removed only where they are surely not needed.
@@ -162,7 +168,7 @@ class Steps:
         return Intent(op, kind, generation, first, first + len(drafts) - 1, self._lease_end())
 
     def _lease_end(self) -> int:
-        return max(0, self.clock() + int(LEASE_SECONDS * 1e6))
+        return max(0, self.clock() + int(self.timing.lease * 1e6))
 
     async def lease(self, key: SessionKey, item: SessionItem, call: bytes, op: bytes | None = None) -> SessionItem:
         """Keep other writers off a busy session; returns its state, with our intent on it.
@@ -194,12 +200,12 @@ class Steps:
             with preparing():
                 return await asyncio.shield(sent)
         except asyncio.CancelledError:
-            await last_words(self._undeclare(sent, key, intent, versioned))
+            await last_words(self._undeclare(sent, key, intent, versioned), self.timing.last_words)
             raise
 
     async def _undeclare(self, sent: asyncio.Future[Any], key: SessionKey, intent: Intent, versioned: bool) -> None:
         try:
-            await asyncio.wait([sent], timeout=ANSWER_SECONDS)
+            await asyncio.wait([sent], timeout=self.timing.answer)
         finally:
             sent.cancel()
             await asyncio.wait([sent])
@@ -242,10 +248,10 @@ class Steps:
             await self.table.update(key, conditions.renew_lease(op, self._lease_end()))
 
         try:
-            async with repeating(renew, RENEW_SECONDS):
+            async with repeating(renew, self.timing.renew):
                 yield
         except asyncio.CancelledError:
-            await last_words(self._end_lease(key, op, versioned))
+            await last_words(self._end_lease(key, op, versioned), self.timing.last_words)
             raise
 
     async def _end_lease(self, key: SessionKey, op: bytes, versioned: bool) -> None:
@@ -261,7 +267,7 @@ class Steps:
 
         An unfinished write with our own `op` is one of which we never got the answer: it is taken back at once.
         """
-        patience = Patience(f"get hold of session {key}")
+        patience = self.patience(f"get hold of session {key}")
         watched = Watched()
         while True:
             item = await self.table.get(key)
@@ -273,7 +279,7 @@ class Steps:
                         continue
             except Refused as refused:  # somebody else settles it, or we do not know whether we did
                 patience.lost(refused)
-            await patience.wait(at_least=LEASE_POLL_SECONDS)
+            await patience.wait(at_least=self.timing.poll)
 
     async def _settle(self, key: SessionKey, item: State, op: bytes, watched: Watched) -> bool:
         """Settle what this item is in the middle of, unless its owner may still be at work."""
@@ -282,7 +288,7 @@ class Steps:
             await self.remove(key, item)
             return True
         assert intent is not None  # else it would be idle
-        silent = watched.silence(intent) >= LEASE_SECONDS
+        silent = watched.silence(intent) >= self.timing.lease
         if silent or intent.op == op or intent.lease <= self.clock():
             await self.take_back(key, item)
             return True

@@ -23,6 +23,7 @@ from .._protocol.pages import PAGE_INFLATED
 from .._protocol.strangers import described, is_disturbed, strangers
 from .._protocol.views import Snapshot, readable
 from ..codec import messages as codec
+from ..codec.messages import Codec
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
 from .table import Table
@@ -66,6 +67,7 @@ class Reader:
     """Reads sessions of one table; committed pages are immutable and kept in a bounded cache."""
 
     table: Table
+    codec: Codec
     cache: LRU[LoadedPage]
     known: LRU[SessionItem]
     clock: Callable[[], int]
@@ -139,14 +141,21 @@ class Reader:
         if item.others and not self.skip_undecodable and is_disturbed(item):
             raise self._disturbed(key, item.others["L"])
         try:
-            unpacked = codec.unpack_each(item.tail, MAX_INFLATED)
+            unpacked = self.codec.unpack_each(item.tail, key.place(), MAX_INFLATED)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
                 raise corrupt(key, self._entry(error.index or 0), error.reason) from error
-            unpacked = [self._unpack(entry, key, "", 1, MAX_INFLATED) for entry in item.tail]
+            unpacked = [self._entry_lines(key, entry) for entry in item.tail]
         chunks = [Chunk(None, i, lines) for i, lines in enumerate(unpacked)]
         self._check_count(key, item, chunks)
         return chunks
+
+    def _entry_lines(self, key: SessionKey, entry: bytes) -> list[bytes]:
+        """Lines of an entry; one that cannot be read becomes an empty line, so that windows still count."""
+        try:
+            return self.codec.unpack(entry, key.place(), MAX_INFLATED)
+        except codec.UndecodableError:
+            return [UNREADABLE]
 
     def _check_count(self, key: SessionKey, item: SessionItem, tail: Sequence[Chunk]) -> None:
         counted, found = item.count - item.tail_start, _count(tail)
@@ -234,13 +243,25 @@ class Reader:
             raise corrupt(where, lc.PARTS, f"its message has {len(parts)} parts, not {page.parts}")
         # A page of several messages is never cut larger, so it need not be believed to be.
         most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
-        lines = self._unpack(b"".join(parts), where, lc.DATA, page.messages, most)
+        try:
+            lines = self.unpack_page(key, item, page.number, parts, most)
+        except codec.UndecodableError as error:
+            if not self.skip_undecodable:
+                raise corrupt(where, lc.DATA, str(error)) from error
+            lines = [UNREADABLE] * page.messages  # so that windows still count
         if len(lines) != page.messages:
             raise corrupt(where, lc.MESSAGES, f"it holds {len(lines)} messages, not {page.messages}")
         if page.parts == 1 and UNREADABLE not in lines:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
             self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
         return lines
+
+    def unpack_page(
+        self, key: SessionKey, item: SessionItem, number: int, parts: Sequence[bytes], most: int
+    ) -> list[bytes]:
+        """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
+        places = [key.place(item.generation, n) for n in range(number - len(parts) + 1, number + 1)]
+        return codec.unpack(b"".join(map(self.codec.open, parts, places)), most)
 
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
         """Keep a page that has just been committed: the next turn need not fetch it."""
@@ -267,15 +288,6 @@ class Reader:
                     where = str(key.page(item.generation, number))
                     raise corrupt(where, lc.MESSAGES, "more parts than a message can have")
 
-    def _unpack(self, data: bytes, where: object, attribute: str, messages: int, most: int) -> list[bytes]:
-        """Lines of a block. Undecodable messages that are skipped become empty lines, so that windows still count."""
-        try:
-            return codec.unpack(data, most)
-        except codec.UndecodableError as error:
-            if self.skip_undecodable:
-                return [UNREADABLE] * messages
-            raise corrupt(where, attribute, str(error)) from error
-
     async def decode(self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk]) -> list[BaseMessage]:
         """The messages, in slices between which other tasks of the event loop run."""
         messages: list[BaseMessage] = []
@@ -288,7 +300,7 @@ class Reader:
                 part = chunk.lines[start : start + SLICE]
                 decoded += len(part)
                 try:
-                    messages += codec.decode_lines(part)
+                    messages += self.codec.decode(part)
                 except codec.UndecodableError as error:
                     if not self.skip_undecodable:
                         raise self._undecodable(key, item, chunk, error) from error

@@ -79,7 +79,7 @@ class Repairer:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
         runs = survey.whole()
-        kept = [[Draft(page.data, page.messages, page.parts) for page in run] for run in runs]
+        kept = [self._drafts(key, item, run) for run in runs]
         removed: list[TakenOut] = []
         changed = False
         if drop:
@@ -89,10 +89,11 @@ class Repairer:
             removed += [TakenOut(page, "no page that the session proves") for page in where]
         known: dict[int, BaseMessage] = {}
         for run in runs if item.others else []:
-            lines, wrong = decodable(b"".join(page.data for page in run), MAX_INFLATED)
+            lines, wrong = self._lines(key, item, run)
             known |= enumerate(map(codec.decode_line, [] if wrong else lines), run[-1].first)
         history = self.rewriter.steps.table.names.history
-        return _pages(key, survey, kept, removed, changed), mend(item, known, history, drop_undecodable=drop)
+        tail = mend(item, known, self.rewriter.steps.to(key), history, drop_undecodable=drop)
+        return _pages(key, survey, kept, removed, changed), tail
 
     async def _decodable(
         self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
@@ -101,32 +102,46 @@ class Repairer:
         kept: list[list[Draft]] = []
         removed: list[TakenOut] = []
         for run in runs:
-            lines, wrong = decodable(b"".join(page.data for page in run), MAX_INFLATED)
+            lines, wrong = self._lines(key, item, run)
             if wrong is None and len(lines) == run[-1].messages:
-                kept.append([Draft(page.data, page.messages, page.parts) for page in run])
+                kept.append(self._drafts(key, item, run))
             else:
-                kept.append(paginate(lines, self.rewriter.sizes))
+                kept.append(paginate(lines, self.rewriter.steps.sizes))
                 told = wrong or f"it holds {len(lines)} messages, not {run[-1].messages}"
                 removed.append(TakenOut(str(key.page(item.generation, run[-1].number)), told))
             await asyncio.sleep(0)
         return kept, removed
 
+    def _drafts(self, key: SessionKey, item: SessionItem, run: Run) -> list[Draft]:
+        """Pages as they are, to be put in another place."""
+        opened = self.rewriter.steps.codec.open
+        return [
+            Draft(opened(page.data, key.place(item.generation, page.number)), page.messages, page.parts) for page in run
+        ]
+
+    def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
+        """The lines in pages that can be decoded, and what is wrong with the others."""
+        parts = [page.data for page in run]
+        unpack = self.rewriter.reader.unpack_page
+        return decodable(lambda: unpack(key, item, run[-1].number, parts, MAX_INFLATED))
+
     async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
-        steps, sizes = self.rewriter.steps, self.rewriter.sizes
+        steps = self.rewriter.steps
+        to = steps.to(key)
         ops = item.tail_ops if tail.has_own else frozenset[bytes]()
         new_tail = _changes_tail(item, tail)
         if pages.stay == (item.first_page, item.trimmed) and not new_tail:
             return item
         now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
         moved = pages.stay is None
-        if new_tail and tail.size(ops | item.page_ops) > sizes.tail(key):
+        if new_tail and tail.size(ops | item.page_ops) > to.sizes.tail(key):
             if tail.has_unreadable:
                 reason = (
                     "some of its entries cannot be decoded, and the others need pages: repair it with drop_undecodable"
                 )
                 raise corrupt(key, steps.table.names.history, reason)
-            lines = [line for entry in tail.entries for line in codec.unpack(entry, MAX_INFLATED)]
-            pages = pages._replace(drafts=pages.drafts + paginate(lines, sizes))
+            lines = [line for entry in tail.entries for line in to.codec.unpack(entry, key.place(), MAX_INFLATED)]
+            pages = pages._replace(drafts=pages.drafts + paginate(lines, to.sizes))
             tail, moved = tail._replace(entries=(), messages=0), True
 
         def mended(start: SessionItem, first_page: int, trimmed: int, count: int) -> SessionItem:
@@ -163,7 +178,7 @@ class Repairer:
 
         def put(start: SessionItem) -> list[Page]:
             without_ops = replace(start, tail_ops=frozenset())  # theirs are not looked for below a rewrite
-            return make_pages(pages.drafts, without_ops, PageStart(first, 0, 0, times.pages), op)
+            return make_pages(pages.drafts, to, without_ops, PageStart(first, 0, 0, times.pages), op)
 
         if not pages.drafts:
             return await steps.sweep(key, await steps.compare_and_set(key, item, commit(item)))

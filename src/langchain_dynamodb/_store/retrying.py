@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
-from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._protocol.doubt import Doubt, unknown_outcome
-from .._protocol.identity import check_exists, check_expected, only_appends
 from ..errors import (
     IdempotencyError,
     OutcomeUnknownError,
@@ -19,13 +17,7 @@ from ..errors import (
     StorageError,
     VersionConflictError,
 )
-from .reading import Unproven
 from .table import Refused
-
-PATIENCE_SECONDS = 30.0  # how long a write waits for others before it gives up
-LAST_WORDS_SECONDS = 1.0  # how long a cancelled task may go on, to tidy up
-
-Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]
 
 
 class Patience:
@@ -35,10 +27,11 @@ class Patience:
     came before.
     """
 
-    def __init__(self, what: str, attempts: int = 0) -> None:
+    def __init__(self, what: str, seconds: float, attempts: int = 0) -> None:
         self.what = what
         self.attempt = attempts - 1
-        self._deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        self._seconds = seconds
+        self._deadline = asyncio.get_running_loop().time() + seconds
         self._last: Refused | None = None
 
     async def wait(self, at_least: float = 0.0) -> None:
@@ -49,9 +42,7 @@ class Patience:
         if asyncio.get_running_loop().time() > self._deadline:
             if self._last and isinstance(unanswered := self._last.__cause__, StorageError):
                 raise type(unanswered)(str(unanswered), code=unanswered.code)  # which left nothing in doubt
-            raise SessionBusyError(
-                f"could not {self.what} for {PATIENCE_SECONDS:.0f} s: others kept it busy; try again"
-            )
+            raise SessionBusyError(f"could not {self.what} for {self._seconds:.0f} s: others kept it busy; try again")
         pause = random.uniform(0, min(0.005 * 2**self.attempt, 0.5)) if self.attempt > 1 else 0.0
         await asyncio.sleep(max(pause, at_least))
 
@@ -94,66 +85,20 @@ def truthful(key: SessionKey, doubt: Doubt) -> Iterator[None]:
         raise
 
 
-async def change(
-    key: SessionKey,
-    op: bytes,
-    expected: int | None,
-    await_idle: Callable[[SessionKey, bytes], Awaitable[State | None]],
-    step: Step,
-    *,
-    must_exist: bool = False,
-    ops: frozenset[bytes] = frozenset(),
-) -> int:
-    """Look, take one step from what is there, start over when another was faster; returns the version.
-
-    `ops` are the ids of an append in langchain_community's format. Raises `OutcomeUnknownError` where an attempt of
-    unknown outcome was followed by changes of others.
-    """
-    patience = Patience(f"change session {key}")
-    doubt = Doubt()
-    seen: State | None = None
-    with truthful(key, doubt):
-        while True:
-            try:
-                await patience.wait()
-                item = await await_idle(key, op)
-                if item and item.has_op(op):
-                    if isinstance(item, CommunityItem):
-                        doubt.check_content(key, ops, item.ops)
-                    return item.version
-                if doubt.active and not only_appends(seen, item):
-                    raise unknown_outcome(key)
-                seen = item
-                check_expected(key, item, expected)
-                if must_exist:
-                    check_exists(key, item)
-                new = await step(item, op, patience.attempt)
-                return new.version if new else 0
-            except Refused as refused:
-                doubt.active |= refused.retried
-                patience.lost(refused)
-            except StorageError as error:
-                if not error.outcome_unknown:
-                    raise
-                doubt.active = True
-            except Unproven:  # rewritten between our look and the read of its pages
-                pass
-
-
-async def last_words(work: Coroutine[Any, Any, None]) -> None:
-    """Do what a cancelled task still has to do, within bounds; another cancellation leaves it to itself.
+async def last_words(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Do what a cancelled task still has to do, for so long at most; another cancellation leaves it to itself.
 
     `work` deals with its own errors.
     """
-    task = asyncio.create_task(_bounded(work))
+    task = asyncio.create_task(_bounded(work, seconds))
     _speaking.add(task)
     task.add_done_callback(_speaking.discard)
     await asyncio.shield(task)
 
 
-async def _bounded(work: Coroutine[Any, Any, None]) -> None:
+async def _bounded(work: Coroutine[Any, Any, None], seconds: float) -> None:
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(work, LAST_WORDS_SECONDS)
+        await asyncio.wait_for(work, seconds)
 
 
 _speaking: set[asyncio.Task[None]] = set()  # an event loop keeps no task alive

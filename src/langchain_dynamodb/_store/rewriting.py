@@ -9,17 +9,16 @@ from typing import TypeAlias
 from .._dynamodb.values import NO_CHANGES, Changes
 from .._items.attributes import check_metadata
 from .._items.community_item import CommunityItem, State
-from .._items.items import Page, SessionItem, Sizes, new_op
+from .._items.items import Page, SessionItem, new_op
 from .._items.keys import SessionKey
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.pages import PageStart, make_pages
+from .changing import change
 from .converting import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
-from .intents import LEASE_AFTER
 from .reading import Reader
-from .retrying import change
 from .salvaging import Salvager
 from .writer import Content
 
@@ -32,7 +31,6 @@ class Rewriter(Deleter):
 
     reader: Reader
     converter: Converter
-    sizes: Sizes
     ttl: int | None
 
     async def replace(
@@ -59,7 +57,9 @@ class Rewriter(Deleter):
             now = self.steps.clock()
             kept = self.reader.tail_lines(key, item)[:in_tail]
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
-            return await self._swing(key, old, rewrite.tail_truncated(old, kept, op, now, times.session), self.ttl)
+            tail = (self.steps.codec.pack(kept, key.place()),) if kept else ()
+            new = rewrite.tail_truncated(old, tail, len(kept), op, now, times.session)
+            return await self._swing(key, old, new, self.ttl)
 
         return await self._change(key, expected, step, must_exist=must_exist)
 
@@ -71,7 +71,7 @@ class Rewriter(Deleter):
         async def step(item: SessionItem | None, op: bytes) -> SessionItem:
             merged = {**((item and item.metadata) or {"M": {}})["M"], **changes}
             metadata = {"M": {name: value for name, value in merged.items() if value is not None}}
-            check_metadata(metadata, self.sizes)
+            check_metadata(metadata, self.steps.sizes)
             now = self.steps.clock()
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
             base = item or states.unborn(now)
@@ -102,7 +102,7 @@ class Rewriter(Deleter):
         async def ours(item: State | None, op: bytes, attempt: int) -> SessionItem | None:
             if isinstance(item, CommunityItem):
                 return await step(await self.converter.convert(key, item, op), op)
-            if item is None or expected is not None or attempt < LEASE_AFTER:
+            if item is None or expected is not None or attempt < self.steps.timing.races:
                 return await step(item, op)
             held = await self.steps.lease(key, item, op)
             async with self.steps.holding(key, held):
@@ -110,7 +110,7 @@ class Rewriter(Deleter):
                 # A step that had nothing to do leaves the lease to us.
                 return await self.steps.release(key, held) if new is held else new
 
-        return await change(key, new_op(), expected, self.steps.await_idle, ours, must_exist=must_exist)
+        return await change(self.steps, key, new_op(), expected, ours, must_exist=must_exist)
 
     async def _swing(
         self,
@@ -133,14 +133,14 @@ class Rewriter(Deleter):
         now = self.steps.clock()
         times = expiries(now, self.ttl, item)
         base = item or states.unborn(now)
-        placement = rewrite.place_all(lines, self.sizes.tail(key), self.sizes)
+        placement = rewrite.place_all(lines, self.steps.to(key))
         first = rewrite.rewrite_start(base)
         if not placement.drafts:
             new = rewrite.rewritten(base, placement, len(lines), op, now, times)
             return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, new, own))
 
         def pages(start: SessionItem) -> list[Page]:
-            return make_pages(placement.drafts, start, PageStart(first, 0, 0, times.pages), op)
+            return make_pages(placement.drafts, self.steps.to(key), start, PageStart(first, 0, 0, times.pages), op)
 
         def commit(start: SessionItem) -> SessionItem:
             return rewrite.rewritten(replace(start, reach=base.reach), placement, len(lines), op, now, times)

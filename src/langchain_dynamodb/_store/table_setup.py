@@ -8,21 +8,22 @@ from typing import Any
 
 from .._items.table_schema import Index, IndexSchema, Schema, create_request, definitions, key_schema, parse_schema
 from ..errors import SettingsError, StorageError, TableNotFoundError
+from .options import Timing
 from .table import Table
 
-POLL_SECONDS = 0.2
-CREATE_POLLS = 1500  # five minutes; a new table takes some seconds
 _BUSY = ("ResourceInUseException", "LimitExceededException")  # DynamoDB makes one index at a time
 REFUSALS = 25  # for no reason that the table's description shows, which may be some seconds old
 
 
-async def create_table(table: Table, key_names: Sequence[str], *, ttl: bool, indexes: Sequence[Index]) -> None:
+async def create_table(
+    table: Table, key_names: Sequence[str], timing: Timing, *, ttl: bool, indexes: Sequence[Index]
+) -> None:
     """Create the table on demand capacity with text keys, wait until it is active, and add what it lacks.
 
     Raises `SettingsError` where a table of that name has other keys, another TTL attribute or another index.
     """
     schema = key_schema(key_names)
-    description = await _until_active(table, create_request(key_names, indexes, table.names))
+    description = await _until_active(table, create_request(key_names, indexes, table.names), timing)
     if description["KeySchema"] != schema:
         found, wanted = _shown_keys(description["KeySchema"]), _shown_keys(schema)
         raise SettingsError(
@@ -30,33 +31,33 @@ async def create_table(table: Table, key_names: Sequence[str], *, ttl: bool, ind
         )
     if ttl:
         await _enable_ttl(table)
-    await ensure_indexes(table, indexes)
+    await ensure_indexes(table, indexes, timing)
 
 
-async def _until_active(table: Table, request: dict[str, Any]) -> dict[str, Any]:
+async def _until_active(table: Table, request: dict[str, Any], timing: Timing) -> dict[str, Any]:
     """The table's description once it can be used; creates it where there is none (any more)."""
     status = "missing"
-    for _ in range(CREATE_POLLS):
+    for _ in range(timing.table_polls):
         try:
             description: dict[str, Any] = (await table.describe())["Table"]
         except TableNotFoundError:  # also for a moment after it was created
-            await _create(table, request)
+            await _create(table, request, timing)
             continue
         status = description["TableStatus"]
         if status in ("ACTIVE", "UPDATING"):  # what is updated can be used
             return description
-        await asyncio.sleep(POLL_SECONDS)
-    waited = f"{CREATE_POLLS * POLL_SECONDS:.0f} s"
+        await asyncio.sleep(timing.table_poll)
+    waited = f"{timing.table_polls * timing.table_poll:.0f} s"
     raise StorageError(f"table {table.name!r} is still {status} after {waited}: look at it in AWS, then try again")
 
 
-async def _create(table: Table, request: dict[str, Any]) -> None:
+async def _create(table: Table, request: dict[str, Any], timing: Timing) -> None:
     try:
         await table.connection.call("create_table", {"TableName": table.name, **request}, write=True)
     except StorageError as error:
         if error.code != "ResourceInUseException":  # somebody else was faster, or is deleting it
             raise
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(timing.table_poll)
 
 
 async def _enable_ttl(table: Table) -> None:
@@ -85,14 +86,14 @@ async def _expires_items(table: Table) -> bool:
     return True
 
 
-async def ensure_indexes(table: Table, indexes: Sequence[Index]) -> None:
+async def ensure_indexes(table: Table, indexes: Sequence[Index], timing: Timing) -> None:
     """Add what is missing, one after the other, and wait; leave alone what is there.
 
     Raises `SettingsError` where an index of that name differs, and `StorageError` where DynamoDB adds no more.
     """
     refusals = 0
     waiting = [index.name for index in indexes]
-    for _ in range(CREATE_POLLS if indexes else 0):
+    for _ in range(timing.table_polls if indexes else 0):
         description = (await table.describe())["Table"]
         schema = parse_schema(description)
         for index in indexes:
@@ -108,11 +109,11 @@ async def ensure_indexes(table: Table, indexes: Sequence[Index]) -> None:
             if refusals >= REFUSALS:
                 raise _no_more(table, missing[0], refusal) from refusal
         if refusal or not missing:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(timing.table_poll)
     if waiting:
         raise StorageError(
             f"index {waiting[0]!r} of table {table.name!r} is not ready after "
-            f"{CREATE_POLLS * POLL_SECONDS:.0f} s: DynamoDB goes on filling it, call create_table again"
+            f"{timing.table_polls * timing.table_poll:.0f} s: DynamoDB goes on filling it, call create_table again"
         )
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import langchain_core.messages as lc
 from langchain_core.messages import BaseMessage
@@ -25,6 +26,8 @@ from ..errors import InvalidInputError, MessageTooLargeError, UnsupportedMessage
 from .lines import UndecodableError, from_json, from_json_each, pack, refuse_unnative, to_json, unpack, unpack_each
 
 __all__ = [
+    "Codec",
+    "Place",
     "UndecodableError",
     "decode_line",
     "decode_lines",
@@ -38,7 +41,6 @@ __all__ = [
     "register_message_class",
     "to_native",
     "unpack",
-    "unpack_each",
 ]
 
 _BUILT_IN: tuple[type[BaseMessage], ...] = (
@@ -363,3 +365,56 @@ def _reason(error: Exception) -> str:
 
 for _cls in _BUILT_IN:
     _register(_cls, _cls.model_fields["type"].default)
+
+
+class Place(NamedTuple):
+    """Where a block of messages is stored: on the session's own item, or as the data of one of its pages.
+
+    `session` is the session's key: (name, type, value) of each attribute, sorted by name.
+    """
+
+    session: tuple[tuple[str, str, str | bytes], ...]
+    generation: int | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Messages as lines of JSON, lines as blocks, and blocks as they are stored at their place."""
+
+    def encode(self, messages: Sequence[BaseMessage], most: int) -> list[bytes]:
+        """Each message as a line, of so many bytes at most.
+
+        Raises `UnsupportedMessageError` and `MessageTooLargeError`.
+        """
+        return encode(messages, most)
+
+    def decode(self, lines: Sequence[bytes]) -> list[BaseMessage]:
+        """The messages of lines; the `UndecodableError` of a bad one carries its index."""
+        return decode_lines(lines)
+
+    def pack(self, lines: Sequence[bytes], place: Place) -> bytes:
+        """Lines as the block that is stored at `place`."""
+        return self.seal(pack(lines), place)
+
+    def unpack(self, stored: bytes, place: Place, most: int) -> list[bytes]:
+        """The lines of a block, of at most so many bytes; raises `UndecodableError`."""
+        return unpack(self.open(stored, place), most)
+
+    def unpack_each(self, blocks: Sequence[bytes], place: Place, most: int) -> list[list[bytes]]:
+        """The lines of each block, together of so many bytes at most; the error of a bad one carries its index."""
+        opened: list[bytes] = []
+        for block in blocks:
+            try:
+                opened.append(self.open(block, place))
+            except UndecodableError as error:
+                raise UndecodableError(error.reason, len(opened)) from None
+        return unpack_each(opened, most)
+
+    def seal(self, block: bytes, place: Place) -> bytes:
+        """What is stored of a block, or of a part of one, at `place`: the very bytes."""
+        return block
+
+    def open(self, stored: bytes, place: Place) -> bytes:
+        """The inverse of `seal`; raises `UndecodableError`."""
+        return stored

@@ -286,7 +286,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         """Append what is pending and not stored yet."""
         pending, expected = record["pending"], record["version"]
         spent: set[str] = set()
-        patience = Patience("append what the agent's run added")
+        patience = Patience("append what the agent's run added", self._sessions._options.timing.patience)
         while True:
             await patience.wait()
             key = operation(pending, record["version"])

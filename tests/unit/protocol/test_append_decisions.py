@@ -27,7 +27,8 @@ from langchain_dynamodb._items import lc
 from langchain_dynamodb._items.items import TAIL_TOKEN, SessionItem, Sizes
 from langchain_dynamodb._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, decide, ids_of, pack
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
-from langchain_dynamodb.codec.messages import unpack
+from langchain_dynamodb._protocol.pages import Destination
+from langchain_dynamodb.codec.messages import Codec, unpack
 from langchain_dynamodb.errors import InvalidInputError
 
 ROOMY, TIGHT = Sizes(), Sizes(session_item=1, page=4_000)  # of the tight one, a tail has 256 bytes
@@ -37,9 +38,14 @@ FULL = replace(SESSION, tail_bytes=250)
 NOWHERE = replace(SESSION, tail_ops=frozenset(), page_ops=frozenset())
 
 
+def to(sizes: Sizes) -> Destination:
+    """Where the messages go."""
+    return Destination(KEY, Codec(), sizes)
+
+
 def request(*lines: bytes, op: bytes = OTHER, own: Changes = NO_CHANGES, must_exist: bool = False) -> Append:
     """An append of these messages (by default, of a short one)."""
-    return pack(lines or [line("new")], Ids(op, frozenset([op])), None, own, must_exist)
+    return pack(to(ROOMY), lines or [line("new")], Ids(op, frozenset([op])), None, own, must_exist)
 
 
 def decided(
@@ -52,7 +58,8 @@ def decided(
     expected: int | None = None,
 ) -> Insert | Cut | Batch:
     """What is to be done, with the messages of SESSION's tail."""
-    at = Circumstances(KEY, NAMES, sizes, now, times, expected)
+    at = Circumstances(NAMES, now, times, expected)
+    wanted = replace(wanted, to=to(sizes), room=sizes.tail(KEY))
     return decide(wanted, item, at, lambda: TAIL_LINES if item and item.tail else [])
 
 

@@ -9,15 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation import LATER, OTHER, SESSION, line
+from evaluation import KEY, LATER, OTHER, SESSION, line
 from langchain_dynamodb import Sizes
 from langchain_dynamodb._items.items import Page
-from langchain_dynamodb._protocol.pages import Draft, PageStart, make_pages, paginate
-from langchain_dynamodb.codec.messages import unpack
+from langchain_dynamodb._protocol.pages import Destination, Draft, PageStart, make_pages, paginate
+from langchain_dynamodb.codec.messages import Codec, unpack
 
 SIZES = Sizes(page=2_000, item=900)
 MOST = 1 << 26
 MIB = 1 << 20
+TO = Destination(KEY, Codec(), SIZES)
 START = PageStart(number=4, previous=1_015, message=7, expires=None)
 
 
@@ -113,7 +114,7 @@ def test_what_deflates_to_nothing_is_bounded_all_the_same() -> None:
 def chain() -> list[Page]:
     """Three pages cut from SESSION, the middle one the first part of a large message."""
     drafts = [Draft(b"1", 5), Draft(b"2", 0), Draft(b"3", 1, 2)]
-    return make_pages(drafts, SESSION, START, b"token", frozenset([OTHER]))
+    return make_pages(drafts, TO, SESSION, START, b"token", frozenset([OTHER]))
 
 
 def test_numbers_go_on_from_the_start(chain: list[Page]) -> None:
@@ -154,18 +155,18 @@ def test_each_remembers_the_appends_whose_messages_it_may_hold(chain: list[Page]
 
 def test_a_page_of_the_tail_remembers_the_appends_of_the_tail() -> None:
     """And no others."""
-    (page,) = make_pages([Draft(b"1", 3)], SESSION, START, b"tail")
+    (page,) = make_pages([Draft(b"1", 3)], TO, SESSION, START, b"tail")
     assert page.ops == frozenset([LATER])
 
 
 @pytest.mark.parametrize("expires", [None, 1_900_000_000])
 def test_each_expires_as_the_start_says(expires: int | None) -> None:
     """None: it does not."""
-    pages = make_pages([Draft(b"1", 1), Draft(b"2", 1)], SESSION, START._replace(expires=expires), b"tail")
+    pages = make_pages([Draft(b"1", 1), Draft(b"2", 1)], TO, SESSION, START._replace(expires=expires), b"tail")
     assert {page.expires for page in pages} == {expires}
 
 
 def test_whoever_cuts_a_tail_makes_the_same_page() -> None:
     """Made twice from one state it is equal, so that the second put is as good as the first."""
-    one, other = (make_pages([Draft(b"1", 3)], replace(SESSION), START, b"tail") for _ in range(2))
+    one, other = (make_pages([Draft(b"1", 3)], TO, replace(SESSION), START, b"tail") for _ in range(2))
     assert one == other

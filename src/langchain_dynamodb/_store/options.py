@@ -1,0 +1,64 @@
+"""What a repository is made with: settings, and what only tests exchange: codec, clock, waiting times, bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from .._checks import check_flag, check_table_name, check_ttl
+from .._items.items import Sizes, check_sizes
+from .._items.names import Names, check_names
+from ..codec.messages import Codec
+from ..errors import InvalidInputError
+
+ItemFormat: TypeAlias = Literal["pages", "community"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long things are waited for, in seconds of the event loop's own clock."""
+
+    patience: float = 30.0  # a write that others keep off gives up
+    races: int = 3  # (no time) that a write loses before it keeps the others off
+    lease: float = 3.0  # others leave an unfinished write alone after the last sign of life of its writer
+    renew: float = 1.0  # which gives one so often
+    poll: float = 0.05  # before those who wait for a lease look again
+    answer: float = 0.5  # a cancelled task waits for the answer to the request that begins a lease
+    last_words: float = 1.0  # it may go on in all, to tidy up
+    discard: tuple[float, ...] = (0.0, 0.2, 1.0)  # before each attempt to remove pages that nobody else will find
+    table_poll: float = 0.2  # before a table that is being made is looked at again
+    table_polls: int = 1500  # (no time; five minutes) a new table takes some seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of a repository, checked. Raises `InvalidInputError` for what cannot be used."""
+
+    table_name: str
+    primary_key_name: str = "SessionId"
+    history_messages_key: str = "History"
+    ttl: int | None = None
+    ttl_key_name: str = "expireAt"
+    item_format: ItemFormat = "pages"
+    sizes: Sizes = field(default_factory=Sizes)
+    skip_undecodable: bool = False
+    known_sessions: int = 1024  # session items remembered, so that an append needs no look first
+    page_cache: int = 16 << 20  # bytes
+    codec: Codec = field(default_factory=Codec)
+    clock: Callable[[], int] | None = None  # microseconds since the epoch; None: the machine's
+    timing: Timing = Timing()
+
+    def __post_init__(self) -> None:
+        check_table_name(self.table_name)
+        if self.item_format not in ("pages", "community"):
+            raise InvalidInputError(f"item_format={self.item_format!r} must be 'pages' or 'community'")
+        check_flag("skip_undecodable", self.skip_undecodable)
+        check_sizes(self.sizes)
+        check_ttl(self.ttl)
+        check_names(self.names, self.primary_key_name)
+
+    @property
+    def names(self) -> Names:
+        """The attribute names that the user chose."""
+        return Names(self.history_messages_key, self.ttl_key_name)
