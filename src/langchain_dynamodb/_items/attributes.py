@@ -84,6 +84,12 @@ def metadata_changes(metadata: object) -> Changes:
     return {name: None if metadata[name] is None else value for name, value in stored.items()}
 
 
+def merged(metadata: AttributeValue | None, changes: Changes) -> AttributeValue:
+    """The metadata after these changes."""
+    values = {**(metadata or {"M": {}})["M"], **changes}
+    return {"M": {name: value for name, value in values.items() if value is not None}}
+
+
 def check_metadata(metadata: AttributeValue, sizes: Sizes) -> None:
     """Refuse metadata above its bound: every append pays for it."""
     size = attribute_bytes(metadata)

@@ -18,7 +18,7 @@ from .._items.names import Names
 from ..errors import InvalidInputError
 from .conditions import absent, unexpired_within
 from .expiry import Expiries
-from .pages import PAGE_INFLATED, Destination, Draft, PageStart, Placement, make_pages, paginate
+from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate
 from .states import next_state, tail_bytes, unborn
 
 
@@ -103,18 +103,6 @@ class Cut(NamedTuple):
     commit: Callable[[SessionItem], SessionItem]
 
 
-class Batch(NamedTuple):
-    """Rule 3: an intent is declared on `base`, the pages are put, then the session item is exchanged.
-
-    `pages` and `commit` go on from the state with the intent.
-    """
-
-    base: SessionItem
-    drafts: Sequence[Draft]
-    pages: Callable[[SessionItem], list[Page]]
-    commit: Callable[[SessionItem], SessionItem]
-
-
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """When an append is tried, and what of its session is known."""
@@ -150,7 +138,8 @@ def decide(
         beginning = append_start(start, times.pages)
         return make_pages(placement.drafts, request.to, start, beginning, request.token, request.ops)
 
-    return Batch(item or unborn(now), placement.drafts, pages, commit)
+    base = item or unborn(now)
+    return Batch(base, base.pages, placement.drafts, pages, commit)
 
 
 def place_append(tail_lines: Sequence[bytes], request: Append) -> Placement:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from .._dynamodb.expressions import Expression, Statement
 from .._dynamodb.values import NO_CHANGES, AttributeValue, Changes, number
 from .._items import lc
 from .._items.community_item import CommunityItem
-from .._items.items import Intent, SessionItem
+from .._items.items import Intent, Page, SessionItem
 from .._items.keys import SessionKey
 from .._items.names import Names
 from .conditions import (
@@ -21,11 +23,30 @@ from .conditions import (
     set_own,
     unexpired,
 )
-from .expiry import Expiries
-from .pages import Placement
+from .expiry import Expiries, expiries
+from .pages import Destination, PageStart, Placement, make_pages
+from .rewrite import place_all
 from .states import tail_bytes
 
 CONVERTED_OPS = 32  # operation ids a converted item may bring along
+
+
+class Conversion(NamedTuple):
+    """An item in our format, and the pages that are put before it takes the place of the other."""
+
+    new: SessionItem
+    pages: list[Page]
+
+
+def decide(
+    lines: Sequence[bytes], item: CommunityItem, to: Destination, op: bytes, now: int, ttl: int | None
+) -> Conversion:
+    """What becomes of an item of langchain_community with these messages."""
+    base = SessionItem(version=now, generation=now, expires=item.expires)
+    times = expiries(now, ttl, base)
+    placement = place_all(lines, to)
+    pages = make_pages(placement.drafts, to, base, PageStart(0, 0, 0, times.pages), op)
+    return Conversion(converted(base, placement, len(lines), item.ops, now, times), pages)
 
 
 def converted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .._dynamodb.expressions import Expression
@@ -105,6 +105,24 @@ def make_pages(
         pages.append(page)
         previous, index = base.version, index + draft.messages
     return pages
+
+
+class Batch(NamedTuple):
+    """A write of several steps (rules 3 and 4): an intent is declared on `base`, pages are put, the item is exchanged.
+
+    `first` is the number of the first page; `pages` and `commit` go on from the state with the intent.
+    """
+
+    base: SessionItem
+    first: int
+    drafts: Sequence[Draft]
+    pages: Callable[[SessionItem], list[Page]]
+    commit: Callable[[SessionItem], SessionItem]
+
+    @property
+    def numbers(self) -> range:
+        """Those of the pages."""
+        return range(self.first, self.first + len(self.drafts))
 
 
 def put_page(page: Page, names: Names) -> Expression:

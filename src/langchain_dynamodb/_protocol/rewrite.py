@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from .._items.items import SessionItem, entry_cost
+from .._items.items import Page, SessionItem, entry_cost
 from .expiry import Expiries
-from .pages import PAGE_INFLATED, Destination, Placement, paginate
-from .states import next_state, tail_bytes
+from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate
+from .states import next_state, tail_bytes, unborn
+
+
+class Exchange(NamedTuple):
+    """One UpdateItem exchanges the session item."""
+
+    new: SessionItem
+
+
+def decide(
+    lines: Sequence[bytes], item: SessionItem | None, to: Destination, op: bytes, now: int, times: Expiries
+) -> Exchange | Batch:
+    """What it takes to write the whole history anew, on the state that was seen (None: there is no session)."""
+    base = item or unborn(now)
+    placement = place_all(lines, to)
+    if not placement.drafts:
+        return Exchange(rewritten(base, placement, len(lines), op, now, times))
+    first = rewrite_start(base)
+
+    def pages(start: SessionItem) -> list[Page]:
+        return make_pages(placement.drafts, to, start, PageStart(first, 0, 0, times.pages), op)
+
+    def commit(start: SessionItem) -> SessionItem:
+        return rewritten(replace(start, reach=base.reach), placement, len(lines), op, now, times)
+
+    return Batch(base, first, placement.drafts, pages, commit)
 
 
 def place_all(lines: Sequence[bytes], to: Destination) -> Placement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from .._dynamodb.values import AttributeValue
 from .._items.items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
 
 
@@ -35,6 +36,20 @@ def released(item: SessionItem) -> SessionItem:
 def changed(item: SessionItem, op: bytes, now: int, expires: int | None) -> SessionItem:
     """State after a change that leaves the history alone."""
     return next_state(item, now, expires, change=op)
+
+
+def described(
+    item: SessionItem | None, metadata: AttributeValue | None, op: bytes, now: int, expires: int | None
+) -> SessionItem:
+    """State with other metadata (None: as it was); where there is no session, one without messages."""
+    base = item or unborn(now)
+    kept = base.metadata if metadata is None else metadata
+    return replace(changed(base, op, now, expires), created=base.created or now, metadata=kept)
+
+
+def permanent(item: SessionItem, op: bytes, now: int) -> SessionItem:
+    """State that does not expire any more."""
+    return replace(changed(item, op, now, None), expires=None, pages_expire=0)
 
 
 def unborn(now: int) -> SessionItem:

@@ -10,11 +10,11 @@ from .._items.items import SessionItem
 from .._items.keys import SessionKey
 from .._items.lc import FIRST
 from .._items.parsing import corrupt
-from .._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, decide, pack
+from .._protocol.append import Append, Circumstances, Cut, Ids, Insert, decide, pack
 from .._protocol.doubt import Doubt, unknown_outcome
 from .._protocol.expiry import NO_EXPIRY
 from .._protocol.identity import check_content, check_exists, check_expected
-from .._protocol.pages import Destination
+from .._protocol.pages import Batch, Destination
 from ..errors import ChatHistoryError, StorageError
 from .converting import Converter
 from .expiring import extend_after, extend_before
@@ -218,14 +218,13 @@ class Appender:
         return committed
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, request: Append, batch: Batch) -> SessionItem:
-        base = batch.base
-        kept = await self._without_old_pages(key, base, request)
+        kept = await self._without_old_pages(key, batch.base, request)
 
         def commit(start: SessionItem) -> SessionItem:
             return batch.commit(replace(start, first_page=kept.first_page, trimmed=kept.trimmed))
 
-        intent = self.steps.intent(request.call, "append", base.generation, base.pages, batch.drafts)
-        return await self.steps.under_intent(key, item, intent, batch.pages, commit, request.own)
+        intent = self.steps.intent(request.call, "append", batch.base.generation, batch.numbers)
+        return await self.steps.under_intent(key, item, intent, batch._replace(commit=commit), request.own)
 
     async def _bump(self, key: SessionKey, item: SessionItem, beyond: int) -> None:
         """A page is in the way: make the version newer than it is, if nobody else has, and cut again."""

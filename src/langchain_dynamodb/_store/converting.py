@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from .._items.community_item import CommunityItem
 from .._items.items import Intent, SessionItem
 from .._items.keys import SessionKey
-from .._protocol import community, rewrite
-from .._protocol.expiry import expiries
-from .._protocol.pages import PageStart, make_pages
+from .._protocol import community
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, StorageError, UnsupportedMessageError
 from .intents import Steps
@@ -34,20 +32,15 @@ class Converter:
         """
         lines = self._lines(key, item)
         now = self.steps.clock()
-        base = SessionItem(version=now, generation=now, expires=item.expires)
-        times = expiries(now, self.ttl, base)
-        to = self.steps.to(key)
-        placement = rewrite.place_all(lines, to)
-        pages = make_pages(placement.drafts, to, base, PageStart(0, 0, 0, times.pages), op)
-        new = community.converted(base, placement, len(lines), item.ops, now, times)
+        new, pages = community.decide(lines, item, self.steps.to(key), op, now, self.ttl)
         if not pages:
             with preparing():
                 return await self.steps.from_community(key, item, new)
-        intent = self.steps.intent(op, "convert", now, 0, placement.drafts)
+        intent = self.steps.intent(op, "convert", new.generation, range(len(pages)))
         held = await self._announced(key, item, intent)
         async with self.steps.holding(key, held):
             try:
-                await self.steps.put(key, now, pages)
+                await self.steps.put(key, new.generation, pages)
                 with preparing():
                     return await self.steps.from_community(key, held, new)
             except (ChatHistoryError, Refused):

@@ -15,7 +15,7 @@ from .._items.community_item import CommunityItem, State
 from .._items.items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
 from .._items.keys import SessionKey
 from .._protocol import community, conditions, states
-from .._protocol.pages import Destination, Draft
+from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec
 from ..errors import ChatHistoryError, InvalidInputError, StorageError, ThrottledError
 from .cache import LRU
@@ -116,17 +116,15 @@ class Steps:
         key: SessionKey,
         item: SessionItem | None,
         intent: Intent,
-        pages: Callable[[SessionItem], list[Page]],
-        commit: Callable[[SessionItem], SessionItem],
+        batch: Batch,
         own: Changes = NO_CHANGES,
     ) -> SessionItem:
         """Declare what may be written, put the pages, commit."""
-        base = item or states.unborn(intent.generation)
-        declaration = self.compare_and_set(key, item, states.declared(base, intent, self.clock()))
+        declaration = self.compare_and_set(key, item, states.declared(batch.base, intent, self.clock()))
         start = await self.declare(key, intent, declaration)
         async with self.holding(key, start):
-            await self.put(key, start.generation, pages(start))
-            new = await self.compare_and_set(key, start, commit(start), own)
+            await self.put(key, start.generation, batch.pages(start))
+            new = await self.compare_and_set(key, start, batch.commit(start), own)
         return await self.sweep(key, new)
 
     async def put(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> None:
@@ -158,14 +156,14 @@ class Steps:
                 pass
             break
 
-    def intent(self, op: bytes, kind: str, generation: int, first: int, drafts: Sequence[Draft]) -> Intent:
-        """An intent to write these pages."""
-        if len(drafts) > MAX_WRITE_PAGES:
+    def intent(self, op: bytes, kind: str, generation: int, pages: range) -> Intent:
+        """An intent to write pages of these numbers."""
+        if len(pages) > MAX_WRITE_PAGES:
             raise InvalidInputError(
-                f"these messages need {len(drafts)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
+                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
                 "append them in several calls, or use larger Sizes(page=..., item=...)"
             )
-        return Intent(op, kind, generation, first, first + len(drafts) - 1, self._lease_end())
+        return Intent(op, kind, generation, pages.start, pages.stop - 1, self._lease_end())
 
     def _lease_end(self) -> int:
         return max(0, self.clock() + int(self.timing.lease * 1e6))
@@ -175,7 +173,7 @@ class Steps:
 
         `op` is that of an append, which others may have carried out meanwhile: `Refused` then.
         """
-        intent = self.intent(call, "lease", item.generation, item.pages, ())
+        intent = self.intent(call, "lease", item.generation, range(item.pages, item.pages))
         request = conditions.lease(item, intent, self.table.names, self.clock(), op)
         held = await self.declare(key, intent, self.table.update(key, request))
         assert isinstance(held, SessionItem)  # the condition saw to it

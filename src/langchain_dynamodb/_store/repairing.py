@@ -18,7 +18,7 @@ from .._items.parsing import corrupt
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.gaps import Survey
-from .._protocol.pages import Draft, PageStart, Placement, make_pages, paginate
+from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
 from .._protocol.strangers import Tail, TakenOut, decodable, mend, strangers
 from .._protocol.views import Missing, gap
 from ..codec import messages as codec
@@ -182,8 +182,9 @@ class Repairer:
 
         if not pages.drafts:
             return await steps.sweep(key, await steps.compare_and_set(key, item, commit(item)))
-        intent = steps.intent(op, "rewrite", item.generation, first, pages.drafts)
-        return await steps.under_intent(key, item, intent, put, commit)
+        batch = Batch(item, first, pages.drafts, put, commit)
+        intent = steps.intent(op, "rewrite", item.generation, batch.numbers)
+        return await steps.under_intent(key, item, intent, batch)
 
     async def _past_newer_pages(self, key: SessionKey, item: SessionItem) -> SessionItem:
         """Take note of pages that the session does not know of, as where an older item of it was restored.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from .._dynamodb.values import NO_CHANGES, Changes
-from .._items.attributes import check_metadata
+from .._items.attributes import check_metadata, merged
 from .._items.community_item import CommunityItem, State
-from .._items.items import Page, SessionItem, new_op
+from .._items.items import SessionItem, new_op
 from .._items.keys import SessionKey
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
-from .._protocol.pages import PageStart, make_pages
 from .changing import change
 from .converting import Converter
 from .deleting import Deleter
@@ -69,14 +68,11 @@ class Rewriter(Deleter):
         """See `Writer`."""
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem:
-            merged = {**((item and item.metadata) or {"M": {}})["M"], **changes}
-            metadata = {"M": {name: value for name, value in merged.items() if value is not None}}
+            metadata = merged(item.metadata if item else None, changes)
             check_metadata(metadata, self.steps.sizes)
             now = self.steps.clock()
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
-            base = item or states.unborn(now)
-            new = states.changed(base, op, now, times.session)
-            new = replace(new, created=base.created or now, metadata=metadata if changes else base.metadata)
+            new = states.described(item, metadata if changes else None, op, now, times.session)
             return await self._swing(key, item, new, self.ttl, own)
 
         return await self._change(key, expected, step, must_exist=must_exist)
@@ -89,7 +85,7 @@ class Rewriter(Deleter):
             now = self.steps.clock()
             if seconds is None:
                 old = await keep_for_good(self.steps, key, item)
-                new = replace(states.changed(old, op, now, None), expires=None, pages_expire=0)
+                new = states.permanent(old, op, now)
                 return await self.steps.compare_and_set(key, old, new, unstamped(old, self.steps.table.names))
             old, times = await extend_before(self.steps, key, item, now, seconds)
             return await self._swing(key, old, states.changed(old, op, now, times.session), seconds)
@@ -132,18 +128,8 @@ class Rewriter(Deleter):
             await self.steps.table.check_pages(key, item)
         now = self.steps.clock()
         times = expiries(now, self.ttl, item)
-        base = item or states.unborn(now)
-        placement = rewrite.place_all(lines, self.steps.to(key))
-        first = rewrite.rewrite_start(base)
-        if not placement.drafts:
-            new = rewrite.rewritten(base, placement, len(lines), op, now, times)
-            return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, new, own))
-
-        def pages(start: SessionItem) -> list[Page]:
-            return make_pages(placement.drafts, self.steps.to(key), start, PageStart(first, 0, 0, times.pages), op)
-
-        def commit(start: SessionItem) -> SessionItem:
-            return rewrite.rewritten(replace(start, reach=base.reach), placement, len(lines), op, now, times)
-
-        intent = self.steps.intent(op, "rewrite", base.generation, first, placement.drafts)
-        return await self.steps.under_intent(key, item, intent, pages, commit, own)
+        decision = rewrite.decide(lines, item, self.steps.to(key), op, now, times)
+        if isinstance(decision, rewrite.Exchange):
+            return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, decision.new, own))
+        intent = self.steps.intent(op, "rewrite", decision.base.generation, decision.numbers)
+        return await self.steps.under_intent(key, item, intent, decision, own)
