@@ -22,7 +22,7 @@ SESSIONS = 1000
 TASKS = 200
 TURNS = 2  # in each session
 APPENDERS = 100
-MOST_REQUESTS = 150  # of an append to a hot session
+MOST_REQUESTS = 300  # of an append to a hot session
 
 
 async def test_a_thousand_sessions(make_repository: RepositoryFactory) -> None:
@@ -69,6 +69,7 @@ async def test_a_hot_session(make_repository: RepositoryFactory, sizes: Sizes, a
 
     On two cores an append took 5 requests on average and 24 at most; 27 and 54 where a page holds four messages.
     """
+    make_repository.wait(patience=240.0)  # how long a machine takes for all of that is no matter here
     repository = make_repository(sizes=sizes)
     each: RequestsOfEach = watch(repository, RequestsOfEach)
     made = [0] * APPENDERS
