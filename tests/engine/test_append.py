@@ -20,7 +20,7 @@ from langchain_dynamodb.errors import (
     ThrottledError,
     VersionConflictError,
 )
-from support import SMALL, Call, Hooked, Meter, Recorder, human, remembered, watch
+from support import SMALL, At, Call, Hooked, Meter, Recorder, Scripted, human, no_answer, remembered, watch
 
 pytestmark = pytest.mark.once
 
@@ -350,20 +350,12 @@ async def test_expected_version_of_an_unseen_long_session(
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     version = await other.append("s", [human(400) for _ in range(12)])
     assert remembered(other).pages > 5
-    lost = False
 
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal lost
-        if operation != "update_item" or lost:
-            return await proceed()
-        lost = True
-        if applied:
-            await proceed()
+    async def cut() -> None:
         for _ in range(cuts):
             await other.append("s", [human(860)])
-        raise StorageError("no answer", outcome_unknown=True)
 
-    watch(writer, Hooked, hook)
+    watch(writer, Scripted, At("update_item", sent=applied, then=cut, error=no_answer()))
     recorder: Recorder = watch(writer, Recorder)
     append = writer.append("s", [HumanMessage("once")], expected_version=version)
     if applied and cuts == 2:
@@ -382,18 +374,9 @@ async def test_expected_version_of_an_unseen_session_without_its_old_pages(make_
     await other.append("s", [human(400) for _ in range(6)])
     version = await other.replace("s", [HumanMessage("new")])
     assert remembered(other).first_page == remembered(other).pages > 0
-    tries = 0
-
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal tries
-        tries += operation == "update_item"
-        if operation == "update_item" and tries == 1:
-            raise StorageError("timed out", outcome_unknown=True)
-        return await proceed()
-
-    watch(writer, Hooked, hook)
+    script: Scripted = watch(writer, Scripted, At("update_item", sent=False, error=no_answer()))
     assert await writer.append("s", [HumanMessage("once")], expected_version=version) == version + 1
-    assert tries == 2
+    assert script.requests["update_item"] == 2
 
 
 @pytest.mark.parametrize(
@@ -432,19 +415,9 @@ async def test_expected_version_holds_on_a_busy_session(make_repository: Reposit
     """After several attempts that never arrived somebody appends between our look and our write: a conflict."""
     writer, other = make_repository(), make_repository()
     version = await other.append("s", [HumanMessage("old")])
-    tries = 0
-
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal tries
-        if operation == "update_item":
-            tries += 1
-            if tries <= 3:
-                raise StorageError("timed out", outcome_unknown=True)
-            if tries == 4:
-                await other.append("s", [HumanMessage("acknowledged")])
-        return await proceed()
-
-    watch(writer, Hooked, hook)
+    never_sent = [At("update_item", nth, sent=False, error=no_answer()) for nth in (1, 2, 3)]
+    overtaken = At("update_item", 4, first=lambda: other.append("s", [HumanMessage("acknowledged")]))
+    script: Scripted = watch(writer, Scripted, *never_sent, overtaken)
     calls = {
         "append": lambda: writer.append("s", [human(9000)], expected_version=version),
         "replace": lambda: writer.replace("s", [HumanMessage("new")], expected_version=version),
@@ -454,7 +427,7 @@ async def test_expected_version_holds_on_a_busy_session(make_repository: Reposit
     }
     with pytest.raises((VersionConflictError, OutcomeUnknownError)):
         await calls[change]()
-    assert tries >= 4
+    assert script.is_over
     assert await contents(other) == ["old", "acknowledged"]
 
 
@@ -533,21 +506,14 @@ async def test_a_key_is_recognised_in_the_page_of_a_large_append(make_repository
     writer, other = make_repository(), make_repository(sizes=SMALL)
     await writer.append("s", [HumanMessage("old")])
     large = human(9000)
-    lost = False
 
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal lost
-        response = await proceed()
-        if operation == "update_item" and not lost:
-            lost = True
-            await other.read("s")
-            start = remembered(other).pages
-            while remembered(other).pages < start + 2:
-                await other.append("s", [human(100)])
-            raise StorageError("the response was lost", outcome_unknown=True)
-        return response
+    async def cut_twice() -> None:
+        await other.read("s")
+        start = remembered(other).pages
+        while remembered(other).pages < start + 2:
+            await other.append("s", [human(100)])
 
-    watch(writer, Hooked, hook)
+    watch(writer, Scripted, At("update_item", then=cut_twice, error=no_answer()))
     await writer.append("s", [large], idempotency_key="k")
     assert (await contents(other)).count(large.content) == 1
 

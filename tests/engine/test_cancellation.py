@@ -33,7 +33,7 @@ from scenarios import (
     replace,
     state,
 )
-from support import SMALL, Call, Hooked, Recorder, Stopping, WatchedConnection, noise, scan, watch
+from support import SMALL, At, Call, Hooked, Recorder, Scripted, Stopping, WatchedConnection, noise, scan, watch
 
 POOL = 4
 ROUNDS = 40
@@ -231,20 +231,14 @@ async def test_all_first_calls(make_repository: RepositoryFactory) -> None:
 async def with_pages_under_way(repository: AsyncSessionRepository, operation: Step) -> None:
     """Cancel the operation while two of its pages are under way."""
     task = asyncio.ensure_future(operation(repository))
-    puts = 0
 
-    async def hook(name: str, request: Any, proceed: Call) -> dict[str, Any]:
-        nonlocal puts
-        puts += name == "put_item"
-        if name == "put_item" and puts == 2:
-            asyncio.get_running_loop().call_soon(task.cancel)
-        return await proceed()
+    async def cancel() -> None:
+        asyncio.get_running_loop().call_soon(task.cancel)
 
-    watcher = watch(repository, Hooked, hook)
+    script: Scripted = watch(repository, Scripted, At("put_item", 2, first=cancel))
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert puts >= 2
-    repository._table.connection = watcher.inner
+    assert script.is_over
 
 
 @pytest.mark.parametrize("operation", [append_many, replace])

@@ -41,7 +41,7 @@ from scenarios import (
     trimmed,
     truncate,
 )
-from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
+from support import SMALL, At, Call, Crash, Hooked, Scripted, fill_tail, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -288,18 +288,10 @@ async def test_a_lease_that_was_not_needed_does_not_fail_a_change(make_repositor
     make_repository.wait(races=0)
     repository = make_repository()
     await append_one(repository)
-    updates = 0
-
-    async def throttle(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal updates
-        updates += operation == "update_item"
-        if operation == "update_item" and updates == 2:
-            raise ThrottledError("slow down")
-        return await proceed()
-
-    watch(repository, Hooked, throttle)
+    throttled = At("update_item", 2, sent=False, error=ThrottledError("slow down"))
+    script: Scripted = watch(repository, Scripted, throttled)
     version = await repository.truncate("s", keep=100)
-    assert updates == 2
+    assert script.requests["update_item"] == 2
     assert version == (await repository.read("s")).version
 
 

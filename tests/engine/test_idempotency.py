@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import ChatHistoryError, IdempotencyError
 from proxy import Proxy
-from support import SMALL, Call, Hooked, fill_tail, human, noise, remembered, watch
+from support import SMALL, At, Scripted, fill_tail, human, noise, remembered, watch
 
 pytestmark = pytest.mark.once
 
@@ -267,17 +267,13 @@ async def test_a_key_used_by_two_while_one_takes_the_lease(make_repository: Repo
     """The other one's append comes between the look at a busy session and the lease, which asks for no version."""
     first, second = make_repository(sizes=SMALL, timing=Timing(races=0)), make_repository(sizes=SMALL)
     messages = await of_several_pages(first, "s")
-    leased = False
-
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal leased
-        if not leased and operation == "update_item" and "'lease'" in repr(request):
-            leased = True
-            await second.append("s", messages, idempotency_key="k")
-        return await proceed()
-
-    watch(first, Hooked, hook)
+    overtaken = At(
+        "update_item",
+        first=lambda: second.append("s", messages, idempotency_key="k"),
+        of=lambda request: "'lease'" in repr(request),
+    )
+    script: Scripted = watch(first, Scripted, overtaken)
     await first.append("s", messages, idempotency_key="k")
-    assert leased
+    assert script.is_over
     await once(second, "s", messages)
     assert remembered(second).intent is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,10 +14,9 @@ from langchain_dynamodb.errors import (
     InvalidInputError,
     OutcomeUnknownError,
     SessionNotFoundError,
-    StorageError,
     VersionConflictError,
 )
-from support import SMALL, Call, Hooked, Meter, Recorder, human, many, scan, watch
+from support import SMALL, At, Meter, Recorder, Scripted, human, many, no_answer, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -124,22 +123,12 @@ async def test_a_lost_answer_and_then_a_delete(
     """It may have happened, and no longer shows: that is said, and the session stays deleted."""
     writer, other = (make_repository(item_format=item_format, sizes=SMALL) for _ in range(2))
     await other.append("s", many(3, 60))
-    updates = 0
     last = 2 if (change, item_format) == ("batch", "pages") else 1  # which declares what it is going to write first
-
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal updates
-        response = await proceed()
-        updates += operation == "update_item"
-        if operation == "update_item" and updates == last:
-            await other.delete("s")
-            raise StorageError("the response was lost", outcome_unknown=True)
-        return response
-
-    watch(writer, Hooked, hook)
+    deleted = At("update_item", last, then=lambda: other.delete("s"), error=no_answer())
+    script: Scripted = watch(writer, Scripted, deleted)
     with pytest.raises(OutcomeUnknownError):
         await CHANGES[change](writer)
-    assert updates >= last
+    assert script.is_over
     assert await scan(other) == []
 
 
@@ -173,18 +162,13 @@ async def test_a_request_made_before_the_expiry_that_arrives_after_it(
     writer = make_repository(item_format=item_format, sizes=SMALL, ttl=ttl)
     await make_repository(item_format=item_format, ttl=10).append("s", many(3, 60))
     before = await writer.read("s")
-    late = False
 
-    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal late
-        if operation == "update_item" and not late:
-            late = True
-            clock.advance(20)
-        return await proceed()
+    async def expire() -> None:
+        clock.advance(20)
 
-    watch(writer, Hooked, hook)
+    script: Scripted = watch(writer, Scripted, At("update_item", first=expire))
     await CHANGES[change](writer)
-    assert late
+    assert script.is_over
     chat = await writer.read("s")
     if ttl is None:
         assert (chat.version, chat.messages) == (0, [])

@@ -17,12 +17,14 @@ from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
 from support import (
     SMALL,
+    At,
     Call,
     Crash,
     Crashing,
     Hooked,
     Meter,
     Recorder,
+    Scripted,
     fill_tail,
     human,
     remembered,
@@ -244,19 +246,9 @@ async def test_a_failing_batch_takes_its_pages_back(make_repository: RepositoryF
     """An error on the way, known to have written nothing, leaves the session as it was at once."""
     repository = make_repository(sizes=SMALL)
     await repository.append("s", [HumanMessage("a")])
-    puts = 0
-
-    async def fail(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal puts
-        puts += operation == "put_item"
-        if operation == "put_item" and puts == 3:
-            raise StorageError("no")
-        return await proceed()
-
-    hooked: Hooked = watch(repository, Hooked, fail)
+    watch(repository, Scripted, At("put_item", 3, sent=False, error=StorageError("no")))
     with pytest.raises(StorageError, match="no"):
         await repository.append("s", [human(300) for _ in range(8)])
-    repository._table.connection = hooked.inner
     assert await messages_of(repository) == [HumanMessage("a")]
     assert len(await scan(repository)) == 1
     await repository.append("s", [HumanMessage("b")])

@@ -13,7 +13,7 @@ from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, Gap, SessionRepository
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionNotFoundError
 from missing_pages import LOST, STATES, damaged, lose, pages, put
-from support import SMALL, Crash, Crashing, Hooked, Recorder, human, remembered, scan, watch
+from support import SMALL, At, Crash, Crashing, Hooked, Recorder, Scripted, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -310,18 +310,10 @@ async def test_entries_that_come_unseen_are_not_written_over(
         item["History"]["L"].append(javascript("human", "from js"))
         await put(make_repository(), item)
 
-    intruded = known
     if known:
         await intrude()
-
-    async def hook(operation: str, request: Any, proceed: Any) -> Any:
-        nonlocal intruded
-        if operation == "update_item" and not intruded:
-            intruded = True
-            await intrude()
-        return await proceed()
-
-    watch(repository, Hooked, hook)
+    else:
+        watch(repository, Scripted, At("update_item", first=intrude))
     with pytest.raises(CorruptSessionError, match="1 of 2 entries"):
         await repository.append("s", [human(900)])
     await make_repository(sizes=SMALL).repair("s")
@@ -372,18 +364,13 @@ async def test_a_list_that_langchain_community_wrote_over_ours(make_repository: 
 async def test_an_entry_that_comes_while_a_repair_is_under_way(make_repository: RepositoryFactory) -> None:
     """Others change no version: the list must be the one that was seen."""
     repository = await with_entries(make_repository, [javascript("human", "one")], [HumanMessage("ours")])
-    times = 0
 
-    async def hook(operation: str, request: Any, proceed: Any) -> Any:
-        nonlocal times
-        if operation == "update_item" and not times:
-            times += 1
-            item = session_item(await scan(make_repository()))
-            item["History"]["L"].append(javascript("human", "two"))
-            await put(make_repository(), item)
-        return await proceed()
+    async def intrude() -> None:
+        item = session_item(await scan(make_repository()))
+        item["History"]["L"].append(javascript("human", "two"))
+        await put(make_repository(), item)
 
-    watch(repository, Hooked, hook)
+    watch(repository, Scripted, At("update_item", first=intrude))
     report = await repository.repair("s")
     assert report.brought_in == 2
     contents = [message.content for message in (await make_repository().read("s")).messages]

@@ -16,7 +16,7 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError
 from proxy import Proxy
-from support import SMALL, Call, Crash, Hooked, fill_tail, human, remembered, scan, watch
+from support import SMALL, At, Call, Crash, Hooked, Scripted, fill_tail, human, no_answer, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -132,16 +132,7 @@ async def test_a_writer_that_did_not_see_a_rewrite_leaves_nothing(
     make_repository.wait(lease=0.0)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await fill_tail(writer)
-    rewritten = False
-
-    async def overtaken(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal rewritten
-        if operation == "put_item" and not rewritten:
-            rewritten = True
-            await other.replace("s", [HumanMessage("new")])
-        return await proceed()
-
-    watch(writer, Hooked, overtaken)
+    watch(writer, Scripted, At("put_item", first=lambda: other.replace("s", [HumanMessage("new")])))
     batch = [human(size) for size in sizes]
     await writer.append("s", batch)
     assert await contents(make_repository()) == ["new", *(message.content for message in batch)]
@@ -153,18 +144,8 @@ async def test_a_writer_whose_begun_session_was_taken_back_leaves_nothing(make_r
     """Its page comes when another has removed the session it began, and it gets no answer to it."""
     make_repository.wait(lease=0.0)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
-    overtaken = False
-
-    async def overtake(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal overtaken
-        if operation != "put_item" or overtaken:
-            return await proceed()
-        overtaken = True
-        await other.append("s", [HumanMessage("new")])
-        await proceed()
-        raise LOST
-
-    watch(writer, Hooked, overtake)
+    taken_back = At("put_item", first=lambda: other.append("s", [HumanMessage("new")]), error=no_answer())
+    watch(writer, Scripted, taken_back)
     batch = [human(400) for _ in range(3)]
     await writer.append("s", batch)
     assert await contents(make_repository()) == ["new", *(message.content for message in batch)]
@@ -288,22 +269,15 @@ async def test_a_committed_page_that_somebody_removed_is_no_proof(
     """An append of which no answer came may have been in it."""
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await fill_tail(writer)
-    lost = False
 
-    async def lose(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-        nonlocal lost
-        response = await proceed()
-        if operation == "update_item" and not lost:
-            lost = True
-            await other.append("s", [human(860)])
-            await other.append("s", [human(860)])
-            for item in await scan(other):
-                if "lc_cut" in item:
-                    dynamodb.delete_item(TableName=table_name, Key={"SessionId": item["SessionId"]})
-            raise LOST
-        return response
+    async def cut_and_remove() -> None:
+        await other.append("s", [human(860)])
+        await other.append("s", [human(860)])
+        for item in await scan(other):
+            if "lc_cut" in item:
+                dynamodb.delete_item(TableName=table_name, Key={"SessionId": item["SessionId"]})
 
-    watch(writer, Hooked, lose)
+    watch(writer, Scripted, At("update_item", then=cut_and_remove, error=no_answer()))
     with pytest.raises(OutcomeUnknownError):
         await writer.append("s", [human(150), human(150)])
 

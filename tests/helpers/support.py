@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -17,6 +17,7 @@ from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._dynamodb.values import attribute_bytes
 from langchain_dynamodb._items.items import SessionItem
+from langchain_dynamodb.errors import StorageError
 
 Call = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -169,6 +170,61 @@ class Hooked(WatchedConnection):
 
     async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
         return await self.hook(operation, request, proceed)
+
+
+@dataclass
+class At:
+    """What happens at the `nth` request of an operation: `first`, then it is sent, `then`, and `error` for an answer.
+
+    `of` tells which requests of the operation count.
+    """
+
+    operation: str
+    nth: int = 1
+    first: Callable[[], Awaitable[object]] | None = None
+    then: Callable[[], Awaitable[object]] | None = None
+    error: Exception | None = None
+    sent: bool = True
+    of: Callable[[Mapping[str, Any]], bool] = lambda request: True
+
+
+class Scripted(WatchedConnection):
+    """Plays a script, and counts the requests of each operation."""
+
+    def __init__(self, inner: Connection, *script: At) -> None:
+        super().__init__(inner)
+        self.script = script
+        self.met = [0] * len(script)
+        self.requests: Counter[str] = Counter()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of the script was played."""
+        return all(met >= at.nth for met, at in zip(self.met, self.script, strict=True))
+
+    async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        self.requests[operation] += 1
+        due = None
+        for i, at in enumerate(self.script):
+            if at.operation == operation and at.of(request):
+                self.met[i] += 1
+                due = at if self.met[i] == at.nth else due
+        return await self._play(due, proceed) if due else await proceed()
+
+    async def _play(self, at: At, proceed: Call) -> dict[str, Any]:
+        if at.first:
+            await at.first()
+        response = await proceed() if at.sent else {}
+        if at.then:
+            await at.then()
+        if at.error:
+            raise at.error
+        return response
+
+
+def no_answer() -> StorageError:
+    """What a caller gets whose request may or may not have been applied."""
+    return StorageError("no answer", outcome_unknown=True)
 
 
 class Recorder(WatchedConnection):
