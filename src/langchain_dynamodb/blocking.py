@@ -17,8 +17,8 @@ from ._background import iterate, run
 from ._checks import short
 from ._items.keys import Session
 from ._items.table_schema import Index
-from ._objects import Configured
 from ._protocol.views import StartOn
+from ._settings import Configured
 from .errors import InvalidInputError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .repository import AsyncSessionRepository

@@ -17,7 +17,7 @@ from ._checks import check_count, check_flag, short
 from ._dynamodb.client_settings import ConnectionSettings, check_aws_session
 from ._items.items import Sizes
 from ._items.keys import Session
-from ._objects import Shared
+from ._settings import Shared
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options
 from .errors import InvalidInputError

@@ -21,10 +21,11 @@ from ._items.items import SessionItem, Sizes
 from ._items.keys import Session, SessionKey, session_key
 from ._items.names import check_sort_key_name
 from ._items.table_schema import Index, check_indexes
-from ._objects import Configured
+from ._lone_surrogates import mended, refuse_halves
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
 from ._protocol.views import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
+from ._settings import Configured
 from ._store.addressing import Named, named
 from ._store.cache import LRU
 from ._store.community import CommunityWriter
@@ -33,7 +34,7 @@ from ._store.intents import Steps
 from ._store.leftovers import Leftovers
 from ._store.listing import Lister, Listing
 from ._store.options import ItemFormat, Options
-from ._store.pages_writer import PagesWriter
+from ._store.paged import PagedWriter
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
@@ -42,7 +43,6 @@ from ._store.table_setup import create_table
 from ._store.writer import Content, Writer
 from .codec.messages import is_instruction
 from .errors import InvalidInputError
-from .halves import mended, refuse_halves
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class AsyncSessionRepository(Configured):
         self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, options.skip_undecodable)
         steps = Steps(self._table, known, codec, sizes, clock, options.timing)
         strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
-        self._pages = PagesWriter(steps, strict, Converter(steps, strict, ttl), ttl)
+        self._pages = PagedWriter(steps, strict, Converter(steps, strict, ttl), ttl)
         self._writer: Writer = CommunityWriter(steps, ttl) if options.item_format == "community" else self._pages
         self._lister = Lister(self._table, options.primary_key_name, clock, options.skip_undecodable)
 

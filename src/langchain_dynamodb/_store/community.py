@@ -23,7 +23,7 @@ from .._protocol.append import Ids
 from .._protocol.expiry import expiries
 from ..codec import messages as codec
 from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
-from .changing import change
+from .attempts import change
 from .deleting import Deleter
 from .expiring import unstamped
 from .writer import Content

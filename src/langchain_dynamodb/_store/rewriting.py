@@ -13,7 +13,7 @@ from .._items.items import SessionItem, new_op
 from .._items.keys import SessionKey
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
-from .changing import change
+from .attempts import change
 from .converting import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped

@@ -9,5 +9,5 @@ from .rewriting import Rewriter
 
 
 @dataclass(frozen=True)
-class PagesWriter(Appender, Rewriter):
+class PagedWriter(Appender, Rewriter):
     """Changes sessions in our format, which it brings those of langchain_community into."""
