@@ -26,7 +26,7 @@ from langchain_dynamodb._store import reading, table
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb.codec.messages import pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
-from support import SMALL, Call, Hooked, Meter, fill_tail, human, remembered, scan, watch
+from support import SMALL, Call, Hooked, Meter, Recorder, Scripted, fill_tail, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -128,8 +128,11 @@ async def test_a_read_starts_over_when_the_session_is_rewritten_under_it(make_re
     assert (chat.messages, chat.version) == ([], 0)
 
 
-async def test_iterating_over_a_session_that_is_rewritten(make_repository: RepositoryFactory) -> None:
+async def test_iterating_over_a_session_that_is_rewritten(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was given out cannot be taken back: a typed error with both versions."""
+    monkeypatch.setattr(reading, "ITER_BYTES", 1)  # or all would have been fetched by then
     writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await paged(writer, 150)
     chat = await writer.read("s", limit=0)
@@ -140,6 +143,38 @@ async def test_iterating_over_a_session_that_is_rewritten(make_repository: Repos
         async for _ in iterator:
             pass
     assert (caught.value.expected, caught.value.actual) == (chat.version, version)
+
+
+async def test_iterating_fetches_ahead(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next pages are on their way while the caller works, no more than these; who stops early leaves nothing."""
+    writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    sent = await paged(writer, 150)
+    pages = remembered(writer).pages
+    monkeypatch.setattr(reading, "ITER_PAGES", 4)
+    monkeypatch.setattr(reading, "ITER_BYTES", 1)  # then one at a time
+    script: Scripted = watch(reader, Scripted)
+    iterator = reader.iter_messages("s")
+    seen = [await anext(iterator)]
+    await asyncio.sleep(0.05)
+    assert script.requests["batch_get_item"] == 2
+    seen += [message async for message in iterator]
+    assert seen == sent
+    assert script.requests["batch_get_item"] == 1 + pages - 4
+    before = asyncio.all_tasks()
+    stopped = reader.iter_messages("s")
+    await anext(stopped)
+    await stopped.aclose()
+    assert asyncio.all_tasks() == before
+
+
+async def test_iterating_asks_for_as_many_pages_as_are_small(make_repository: RepositoryFactory) -> None:
+    """A hundred at a time, after the first few."""
+    writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    sent = await paged(writer, 150)
+    recorder: Recorder = watch(reader, Recorder)
+    assert [message async for message in reader.iter_messages("s")] == sent
+    wanted = [len(request["RequestItems"][reader.table_name]["Keys"]) for name, request in recorder.log[1:]]
+    assert wanted == [reading.ITER_PAGES, remembered(writer).pages - reading.ITER_PAGES]
 
 
 async def test_a_missing_page_is_named(make_repository: RepositoryFactory) -> None:

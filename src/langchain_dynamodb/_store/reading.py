@@ -26,10 +26,12 @@ from ..codec import messages as codec
 from ..codec.messages import Codec
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
-from .table import Table
+from .table import GET_BATCH, Table
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
-ITER_PAGES = 16  # pages `iter_messages` holds at a time
+# `iter_messages` begins with so many pages, and goes on with as many as have so many bytes, at most twice in memory.
+ITER_PAGES = 16
+ITER_BYTES = 1 << 20
 # What is done before other tasks of the event loop get their turn: about 5 ms each.
 SLICE = 256  # messages decoded
 SLICE_BYTES = 1 << 20  # of text inflated
@@ -271,22 +273,44 @@ class Reader:
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
         previous: Page | None = None
         parts: list[bytes] = []
-        for start in range(item.first_page, item.pages, ITER_PAGES):
-            numbers = range(start, min(start + ITER_PAGES, item.pages))
-            pages = await self.table.get_pages(key, item.generation, numbers, consistent=True)
-            for number in numbers:
-                page = pages.get(number)
-                if page is None or not _follows(item, previous, page):
-                    raise await self.gone(key, item, number)
-                previous = page
-                parts.append(page.data)
-                if page.messages:
-                    lines = self.page_lines(key, item, page, parts)
-                    yield await self.decode(key, item, [Chunk(number, 0, lines)])
-                    parts = []
-                elif sum(map(len, parts)) > MAX_INFLATED:
-                    where = str(key.page(item.generation, number))
-                    raise corrupt(where, lc.MESSAGES, "more parts than a message can have")
+        async with contextlib.aclosing(self._fetched_ahead(key, item)) as batches:
+            async for numbers, pages in batches:
+                for number in numbers:
+                    page = pages.get(number)
+                    if page is None or not _follows(item, previous, page):
+                        raise await self.gone(key, item, number)
+                    previous = page
+                    parts.append(page.data)
+                    if page.messages:
+                        lines = self.page_lines(key, item, page, parts)
+                        yield await self.decode(key, item, [Chunk(number, 0, lines)])
+                        parts = []
+                    elif sum(map(len, parts)) > MAX_INFLATED:
+                        where = str(key.page(item.generation, number))
+                        raise corrupt(where, lc.MESSAGES, "more parts than a message can have")
+
+    async def _fetched_ahead(
+        self, key: SessionKey, item: SessionItem
+    ) -> AsyncGenerator[tuple[range, dict[int, Page]], None]:
+        """The pages from the oldest up, some at a time; the next ones come while the caller works on these."""
+
+        def fetch(numbers: range) -> asyncio.Future[dict[int, Page]]:
+            return asyncio.ensure_future(self.table.get_pages(key, item.generation, numbers, consistent=True))
+
+        numbers = range(item.first_page, min(item.first_page + ITER_PAGES, item.pages))
+        coming = fetch(numbers)
+        try:
+            while numbers:
+                pages = await coming
+                size = sum(len(page.data) for page in pages.values()) // max(1, len(pages))
+                count = max(1, min(GET_BATCH, ITER_BYTES // max(1, size)))
+                following = range(numbers.stop, min(numbers.stop + count, item.pages))
+                coming = fetch(following)
+                yield numbers, pages
+                numbers = following
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def decode(self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk]) -> list[BaseMessage]:
         """The messages, in slices between which other tasks of the event loop run."""
