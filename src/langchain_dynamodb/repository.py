@@ -21,7 +21,6 @@ from ._items.items import SessionItem, Sizes
 from ._items.keys import Session, SessionKey, session_key
 from ._items.names import check_sort_key_name
 from ._items.table_schema import Index, check_indexes
-from ._lone_surrogates import mended, refuse_halves
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
 from ._protocol.views import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
@@ -44,6 +43,7 @@ from ._store.writer import Content, Writer
 from .codec.messages import is_instruction
 from .errors import InvalidInputError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
+from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory

@@ -27,7 +27,7 @@ LAYERS = [
     "_protocol",
     "_store",
     "_settings",
-    "_lone_surrogates",
+    "surrogates",
     "cost",
     "repository",
     "_background",

@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._items.keys import Session
-from langchain_dynamodb._lone_surrogates import mended
 from langchain_dynamodb.errors import ChatHistoryError, VersionConflictError
+from langchain_dynamodb.surrogates import mended
 from langchain_dynamodb.web.problems import problem
 
 STOPPED = "stopped"  # in an answer's response_metadata: it ends where somebody or something stopped it

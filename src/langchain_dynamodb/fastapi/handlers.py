@@ -14,8 +14,8 @@ from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 
 from .._checks import short
-from .._lone_surrogates import mended
 from ..errors import ChatHistoryError, InvalidInputError
+from ..surrogates import mended
 from ..web.problems import MEDIA_TYPE, Problem, problem
 
 _log = logging.getLogger("langchain_dynamodb.fastapi")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_dynamodb._lone_surrogates import mended, refuse_halves
 from langchain_dynamodb.errors import UnsupportedMessageError
+from langchain_dynamodb.surrogates import mended, refuse_halves
 
 HALF = "a\udc00b"
 JOINED = "\N{GRINNING FACE}"
