@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, SystemMessage, ToolMessage
 
 from langchain_dynamodb import pair_tool_calls
+from langchain_dynamodb._protocol.tool_calls import calls, is_stand_in, with_stand_ins
 from langchain_dynamodb._protocol.views import begin_with_human
 from support import calling, refusal, result
 
@@ -88,3 +89,81 @@ def test_any_conversation_is_accepted(messages: list[BaseMessage]) -> None:
     assert pair_tool_calls(paired) == paired
     rest = [message for message in begin_with_human(messages) if message.type != "tool"]
     assert [message for message in paired if message.type != "tool"] == rest
+
+
+# --- Calls ---
+
+
+def bad(name: str | None, id: str | None) -> InvalidToolCall:
+    """A call whose arguments could not be read."""
+    return InvalidToolCall(name=name, args="{", id=id, error="cut off", type="invalid_tool_call")
+
+
+def test_all_calls_of_an_answer() -> None:
+    """Those with bad arguments too, by their ids; what has no id cannot have a result."""
+    made = [{"name": "pay", "args": {}, "id": "1"}, {"name": "ask", "args": {}, "id": None}]
+    answer = AIMessage("", tool_calls=made, invalid_tool_calls=[bad(None, "2"), bad("ask", None), bad("ask", "3")])
+    assert calls(answer) == {"1": "pay", "2": "", "3": "ask"}
+
+
+@pytest.mark.parametrize("message", [QUESTION, ANSWER, SYSTEM, result("1")])
+def test_what_calls_nothing(message: BaseMessage) -> None:
+    """Only answers do."""
+    assert calls(message) == {}
+
+
+# --- Stand-ins ---
+
+CALL = calling("1", "2")
+ASKED = [QUESTION, CALL, result("2"), NEXT]
+FIRST = pair_tool_calls(ASKED)[3]  # of call 1, which has no result
+
+
+def test_a_stand_in_is_known_as_one() -> None:
+    """By its id, so that it is still known once it was stored."""
+    assert [is_stand_in(message) for message in pair_tool_calls(ASKED)] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "message", [result("1"), AIMessage("a", id=FIRST.id), ToolMessage("x", tool_call_id="1", id="x")]
+)
+def test_what_is_no_stand_in(message: BaseMessage) -> None:
+    """Results that came, and whatever is no result."""
+    assert not is_stand_in(message)
+
+
+def test_a_stand_in_has_the_same_id_each_time() -> None:
+    """Pairing is done anew for each call of a model, and no message is to be there twice."""
+    assert pair_tool_calls(ASKED)[3].id == FIRST.id
+
+
+def test_stand_ins_of_different_calls_have_different_ids() -> None:
+    """Also where the ids of calls come again in a later answer."""
+    again = AIMessage("", id="again", tool_calls=CALL.tool_calls)
+    ids = [message.id for message in pair_tool_calls([QUESTION, CALL, again]) if is_stand_in(message)]
+    assert (len(ids), len(set(ids))) == (4, 4)
+
+
+def test_stand_ins_are_put_behind_their_calls() -> None:
+    """Into messages that are as they were otherwise: late results, and those without a call, stay where they are."""
+    messages = [result("0"), QUESTION, CALL, NEXT, result("2")]
+    (stand_in,) = [message for message in pair_tool_calls(messages) if is_stand_in(message)]
+    assert with_stand_ins(messages, pair_tool_calls(messages)) == [*messages[:3], stand_in, *messages[3:]]
+
+
+def test_a_stand_in_that_is_there_is_not_put_twice() -> None:
+    """It was stored, or put there before."""
+    messages = [QUESTION, CALL, result("2"), FIRST, NEXT]
+    assert with_stand_ins(messages, pair_tool_calls(messages)) == messages
+
+
+def test_nothing_is_put_where_no_result_is_lacking() -> None:
+    """The messages are the ones given."""
+    assert with_stand_ins(TURN, pair_tool_calls(TURN)) == TURN
+
+
+def test_a_stand_in_for_an_answer_without_an_id() -> None:
+    """Answers need none."""
+    messages = [QUESTION, AIMessage("", tool_calls=CALL.tool_calls), NEXT]
+    paired = pair_tool_calls(messages)
+    assert (len(paired), with_stand_ins(messages, paired)) == (5, paired)
