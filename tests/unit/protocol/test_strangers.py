@@ -97,6 +97,12 @@ def test_entries_are_told_by_place_and_shape() -> None:
     assert "repair(session)" in told
 
 
+def test_a_text_alone_is_no_message() -> None:
+    """langchain.js's have a type too."""
+    told = described([{"M": {"text": {"S": "x"}}}], "History")
+    assert ("{type, text}" in told, "what is no message" in told) == (False, True)
+
+
 def test_no_content_is_told() -> None:
     """Neither texts nor names of fields."""
     told = described([ODD, native("hush"), javascript(text="hush")], "History")
@@ -135,6 +141,13 @@ def test_further_fields_of_langchain_js() -> None:
     entry = javascript("ai", "x")
     entry["M"]["additional_kwargs"] = {"M": {"a": {"N": "1"}}}
     assert as_message(entry) == AIMessage("x", additional_kwargs={"a": 1})
+
+
+def test_a_message_of_langchain_community_may_have_a_text_beside_it() -> None:
+    """Its data counts."""
+    entry = native("x")
+    entry["M"]["text"] = {"S": "y"}
+    assert as_message(entry) == HumanMessage("x")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +227,12 @@ def test_entries_of_ours_that_are_gone(entries: list[Raw], found: int, lost: int
     assert (tail.messages, tail.lost) == (found, lost)
 
 
+def test_what_is_taken_out_is_not_what_is_lost() -> None:
+    """An entry of ours is gone, and something else is there."""
+    tail = mended(listed(OURS[0], ODD))
+    assert (tail.messages, tail.lost, len(tail.removed)) == (2, 1, 1)
+
+
 def test_messages_that_nobody_counted() -> None:
     """A block of ours more than the count says: its messages are kept."""
     tail = mended(listed(*OURS, count=9))
@@ -238,6 +257,11 @@ def test_a_list_that_was_written_over_ours_is_not_there_twice() -> None:
 def test_a_list_of_nothing_but_what_the_pages_have() -> None:
     """Then the tail is empty."""
     assert mended(listed(*WRITTEN), known(*"0123456")) == Tail((), 0, lost=3, has_own=False)
+
+
+def test_a_list_written_over_ours_may_have_as_many_messages() -> None:
+    """As the tail had; they are those of the pages all the same."""
+    assert mended(listed(*WRITTEN[:3]), known(*"0123456")) == Tail((), 0, lost=3, has_own=False)
 
 
 def test_messages_that_the_pages_do_not_have_stay() -> None:
