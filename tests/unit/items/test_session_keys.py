@@ -18,8 +18,11 @@ from langchain_dynamodb._items.keys import (
     SORT_KEY_BYTES,
     SUFFIX_BYTES,
     SessionKey,
+    after_pages,
+    key_value,
     session_key,
 )
+from langchain_dynamodb.codec.messages import Place
 from langchain_dynamodb.errors import InvalidInputError
 
 Key = dict[str, Any]
@@ -223,3 +226,97 @@ def test_lengths_are_counted_in_bytes(key: Key, extra: int) -> None:
     name = max(key)
     with pytest.raises(InvalidInputError, match="at most"):
         session_key({**key, name: key[name] + key[name][:1] * extra}, "PK")
+
+
+# --- What else a key tells ---
+
+COMPOSITE = session_key({"SK": b"b", "PK": 1}, "unused")
+
+
+def test_the_shape_of_a_key() -> None:
+    """Names and types, to be compared with a table's."""
+    assert COMPOSITE.shape == {("PK", "N"), ("SK", "B")}
+
+
+def test_a_key_is_shown_by_its_values() -> None:
+    """In errors; numbers as such."""
+    assert str(session_key({"PK": "a", "SK": 1}, "unused")) == "PK='a', SK=1"
+
+
+def test_a_key_has_the_size_of_its_names_and_values() -> None:
+    """In bytes: the tail has that much less room."""
+    assert session_key({"é": "ü", "SK": b"ab"}, "unused").size == 4 + 4
+
+
+def test_the_keys_of_pages_begin_alike() -> None:
+    """In the attribute that takes the suffix."""
+    assert (session_key("s", "K").page_prefix, COMPOSITE.page_prefix) == ({"S": "s~lc~"}, {"B": b"b~lc~"})
+
+
+@pytest.mark.parametrize("key", [session_key("s~lc~", "K"), session_key("é", "K"), COMPOSITE])
+@pytest.mark.parametrize("generation", [0, GENERATION, GENERATIONS - 1])
+def test_the_generation_in_the_key_of_a_page(key: SessionKey, generation: int) -> None:
+    """So that pages are told whose session item is gone."""
+    page = key.page(generation, PAGE)
+    assert (key.generation_of(page), key.page_id(page) in list(page.values())[-1].values()) == (generation, True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["s", "s~lc~", "t" + SUFFIX, "ss" + SUFFIX, "s" + SUFFIX + "0", "s" + SUFFIX[:-1], "s" + SUFFIX.upper(),
+     "s~lc~" + SUFFIX, "s~lc~" + "0" * 23],
+)  # fmt: skip
+def test_what_is_no_key_of_a_page_of_this_session(value: str) -> None:
+    """Of another session, another form, or of one whose name only begins like it."""
+    assert session_key("s", "K").generation_of({"K": {"S": value}}) is None
+
+
+def test_the_place_of_a_block() -> None:
+    """On the session item, or in a page of a generation."""
+    assert (COMPOSITE.place(), COMPOSITE.place(5, 7)) == (
+        Place((("PK", "N", "1"), ("SK", "B", b"b"))),
+        Place((("PK", "N", "1"), ("SK", "B", b"b")), 5, 7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [("x", ("S", "x")), (bytearray(b"x"), ("B", b"x")), (10, ("N", "10")), (Decimal("-0.50"), ("N", "-0.5")),
+     (Decimal("-0"), ("N", "0")), ("s" + SUFFIX, ("S", "s" + SUFFIX))],
+)  # fmt: skip
+def test_values_of_any_key(value: object, stored: object) -> None:
+    """Also of an index's, whose values may end like the key of a page."""
+    assert key_value("user", value) == stored
+
+
+# --- Past the pages of a session ---
+
+PARTITION = {"PK": {"S": "p"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "forwards", "backwards"),
+    [
+        ("S", "s" + SUFFIX, "s" + SUFFIX[:-8] + "ffffffff", "s" + SUFFIX[:-8] + "00000000"),
+        ("B", b"\xff" + SUFFIX.encode(), b"\xff" + SUFFIX[:-8].encode() + b"ffffffff",
+         b"\xff" + SUFFIX[:-8].encode() + b"00000000"),
+    ],
+)  # fmt: skip
+def test_a_query_goes_on_past_all_pages_of_a_session(kind: str, value: Any, forwards: Any, backwards: Any) -> None:
+    """Whatever page it has come to: none of them is read."""
+    place = {**PARTITION, "SK": {kind: value}}
+    edges = [after_pages(place, ["SK"], backwards) for backwards in (False, True)]
+    assert edges == [{**PARTITION, "SK": {kind: edge}} for edge in (forwards, backwards)]
+
+
+@pytest.mark.parametrize("sort", [{"S": "s"}, {"S": SUFFIX[:-1]}, {"N": "1"}, {"B": b"~lc~"}])
+def test_elsewhere_a_query_goes_on_where_it_is(sort: Any) -> None:
+    """No session may be skipped."""
+    place = {**PARTITION, "SK": sort}
+    assert after_pages(place, ["SK"], backwards=False) == place
+
+
+def test_the_partition_is_never_left() -> None:
+    """Where only its own key looks like that of a page."""
+    place = {"PK": {"S": "s" + SUFFIX}, "SK": {"S": "a"}}
+    assert after_pages(place, ["SK"], backwards=False) == place

@@ -144,6 +144,12 @@ def test_stand_ins_of_different_calls_have_different_ids() -> None:
     assert (len(ids), len(set(ids))) == (4, 4)
 
 
+def test_a_stand_in_that_was_stored_stays_as_it_is() -> None:
+    """Whatever an earlier version wrote into it."""
+    earlier = ToolMessage("no result", tool_call_id="1", id=FIRST.id)
+    assert pair_tool_calls([QUESTION, CALL, result("2"), earlier])[3] is earlier
+
+
 def test_stand_ins_are_put_behind_their_calls() -> None:
     """Into messages that are as they were otherwise: late results, and those without a call, stay where they are."""
     messages = [result("0"), QUESTION, CALL, NEXT, result("2")]

@@ -165,9 +165,10 @@ def test_equal_messages_are_told_apart() -> None:
 def test_the_keys_of_missing_pages() -> None:
     """As users name keys: texts, bytes, and numbers that are whole or not."""
     keys = ({"PK": {"S": "a"}, "SK": {"N": "-12"}}, {"PK": {"B": b"a"}, "SK": {"N": "0.50"}})
-    assert gap(Missing(1, 2, keys)) == Gap(
-        position=1, messages=2, pages=[{"PK": "a", "SK": -12}, {"PK": b"a", "SK": Decimal("0.5")}]
-    )
+    found = gap(Missing(1, 2, keys))
+    pages = [{"PK": "a", "SK": -12}, {"PK": b"a", "SK": Decimal("0.5")}]
+    assert found == Gap(position=1, messages=2, pages=pages)
+    assert [type(page["SK"]) for page in found.pages] == [int, Decimal]
 
 
 def test_a_number_of_many_digits_stays_exact() -> None:
