@@ -6,7 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation import INTENT, KEY, LEASED, NAMES, NOW, OTHER, PAGE, SECOND, SESSION, stored, stored_page
+from evaluation import (
+    EARLIER,
+    INTENT,
+    KEY,
+    LATER,
+    LEASED,
+    NAMES,
+    NOW,
+    OTHER,
+    PAGE,
+    SECOND,
+    SESSION,
+    stored,
+    stored_page,
+)
 from langchain_dynamodb._dynamodb.values import attribute_bytes, number
 from langchain_dynamodb._items.clock import FIVE_YEARS
 from langchain_dynamodb._items.items import (
@@ -217,21 +231,26 @@ def test_the_default_sizes() -> None:
 
 @pytest.mark.parametrize("key", ["s", "a longer id " * 20])
 def test_a_full_tail_fits_the_session_item(key: str) -> None:
-    """With the key, the numbers of a session that has all of them, and an intent."""
+    """With the key and all numbers of a session of a thousand pages that expires: only metadata comes on top."""
     wanted = session_key(key, "SessionId")
-    room, big = Sizes().tail(wanted), 10**15
-    op, entry = b"8 bytes.", b"x" * 92
-    tail = (entry,) * (room // entry_cost(entry, [op]))
-    item = replace(
-        SESSION, version=2 * big, generation=big, created=big, updated=big, pages=9_999, page_version=big, count=99_999,
-        tail_start=99_999, tail_bytes=9_999, tail=tail, tail_ops=frozenset([op]), page_ops=frozenset(), first_page=999,
-        expires=SECOND, pages_expire=SECOND, change=op,
+    room, ops = Sizes().tail(wanted), [n.to_bytes(8, "big") for n in range(10)]
+    entry = bytes(room // 10 - entry_cost(b"", ops[:1]))
+    tail = (entry,) * 10
+    assert room - 10 < sum(entry_cost(entry, [op]) for op in ops) <= room
+    item = SessionItem(
+        version=NOW, generation=NOW, created=NOW, updated=NOW, pages=1_000, first_page=500, page_version=NOW,
+        count=20_000, trimmed=10_000, tail_start=19_990, tail_bytes=room, tail=tail, tail_ops=frozenset(ops[:5]),
+        page_ops=frozenset(ops[5:]), change=OTHER, expires=SECOND, pages_expire=SECOND,
     )  # fmt: skip
     attributes = {**wanted.item, **item.attributes(NAMES)}
     size = sum(len(name) + attribute_bytes(value) for name, value in attributes.items())
-    size += (len(tail) - 1) * (len(op))  # an id of each entry
-    assert room - 104 < entry_cost(entry, [op]) * len(tail) <= room
-    assert size <= 3_072
+    assert 3_072 - 40 < size <= 3_072
+
+
+def test_operations_that_are_remembered() -> None:
+    """Appends of the tail and of the last page, and the last other change."""
+    item = replace(SESSION, change=OTHER)
+    assert [item.has_op(op) for op in (EARLIER, LATER, OTHER, b"unknown.")] == [True, True, True, False]
 
 
 def test_a_tail_has_some_room_whatever_the_key() -> None:

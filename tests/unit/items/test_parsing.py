@@ -85,6 +85,7 @@ def told(item: Item) -> str | None:
         SESSION,
         LEASED,
         EVERYTHING,
+        replace(EVERYTHING, floor=4),
         SessionItem(version=1, generation=1, created=1),
         COMMUNITY,
         replace(COMMUNITY, ops=frozenset([OTHER]), intent=INTENT, expires=SECOND),
@@ -280,6 +281,7 @@ def test_neither_version_nor_generation() -> None:
     "changes",
     [
         {"first_page": 5},
+        {"first_page": 5, "trimmed": 7},
         {"first_page": 2, "trimmed": 3, "floor": 3},
         {"trimmed": 8, "first_page": 1},
         {"trimmed": 7, "first_page": 3},
@@ -299,6 +301,7 @@ def test_numbers_that_contradict_each_other(changes: dict[str, int]) -> None:
     ("changes", "name"),
     [
         ({"created": 0}, "lc_created"),
+        ({"created": 0, "pages": 0, "tail_start": 0, "count": 0, "page_version": 0, "tail": ()}, "lc_created"),
         ({"created": 0, "intent": INTENT, "pages": 0, "tail_start": 0}, "lc_created"),
         ({"version": 999}, "lc_version"),
         ({"page_version": 1_021}, "lc_version"),
