@@ -192,6 +192,7 @@ STAMPS = [
     ({"S": str(SECOND)}, None),
     ({"NULL": True}, None),
     ({"L": []}, None),
+    ({"N": "x"}, None),
 ]
 
 
