@@ -28,7 +28,6 @@ from community_support import (
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._dynamodb.values import attribute_bytes
-from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._protocol.community import CONVERTED_OPS
 from langchain_dynamodb._store import community
 from langchain_dynamodb._store.options import Timing
@@ -506,18 +505,6 @@ async def test_bytes_and_sets_are_not_converted(
     assert await scan(sessions) == before
     await sessions.delete("s")
     assert await scan(sessions) == []
-
-
-def test_the_order_of_a_set_is_no_content() -> None:
-    """DynamoDB keeps none: the version of an item in its format must not change with it."""
-    orders = (["a", "b"], ["b", "a"]), ([b"x", b"y"], [b"y", b"x"])
-    entries = [
-        {"M": {"data": {"L": [{"SS": t}, {"BS": b}]}, "type": {"S": "SS"}}} for t in orders[0] for b in orders[1]
-    ]
-    versions = {CommunityItem({"L": [entry]}).version for entry in entries}
-    assert len(versions) == 1
-    versions |= {CommunityItem({"L": [{"SS": texts}]}).version for texts in (["a"], ["a", "b"])}
-    assert len(versions) == 3
 
 
 async def test_bytes_and_sets_stay_in_the_community_format(

@@ -7,131 +7,14 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._items.keys import (
-    GENERATIONS,
-    PAGE_NUMBERS,
-    PARTITION_KEY_BYTES,
-    SORT_KEY_BYTES,
-    SUFFIX_BYTES,
-    SessionKey,
-    session_key,
-)
 from langchain_dynamodb.errors import CorruptSessionError, InvalidInputError
 from support import SMALL, human, remembered, scan
 
 pytestmark = pytest.mark.once
-
-Key = dict[str, Any]
-
-# -- which keys there are ---------------------------------------------------------------------------------------
-
-PIECES = st.sampled_from(
-    [
-        "s",
-        "~",
-        "~lc~",
-        "lc",
-        "~lc",
-        "lc~",
-        "0" * 14,
-        "0660c0f0d2a1b3",
-        "00000000",
-        "0000000g",
-        "A" * 8,
-        "\n",
-        "\x00",
-        " ",
-    ]
-)
-SUFFIXES = st.from_regex(r"~lc~[0-9a-f]{14}~[0-9a-f]{8}", fullmatch=True)
-TEXTS = st.one_of(
-    st.text(min_size=1, max_size=20),
-    st.lists(PIECES | SUFFIXES, min_size=1, max_size=5).map("".join),
-    st.tuples(st.text(max_size=5), SUFFIXES, st.sampled_from(["", "\n", "0", "x"])).map("".join),
-)
-VALUES = TEXTS | TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.integers(-(10**37), 10**37)
-SESSIONS = st.one_of(
-    TEXTS,
-    st.fixed_dictionaries({"PK": VALUES}),
-    st.fixed_dictionaries({"PK": VALUES, "SK": VALUES}),
-)
-PAGES = st.tuples(st.integers(0, GENERATIONS - 1), st.integers(0, PAGE_NUMBERS - 1))
-
-
-def accepted(session: object) -> SessionKey:
-    """The key of a session, where it is accepted."""
-    try:
-        return session_key(session, "PK")
-    except InvalidInputError:
-        assume(False)
-        raise
-
-
-@pytest.mark.once
-@given(SESSIONS, PAGES)
-@example("s", (0, 0))
-@example({"PK": b"\xff"}, (GENERATIONS - 1, PAGE_NUMBERS - 1))
-def test_no_session_can_have_the_key_of_a_page(session: object, page: tuple[int, int]) -> None:
-    """Whatever key a page gets, no session of that key is accepted."""
-    key = accepted(session).page(*page)
-    named = {name: int(value["N"]) if "N" in value else next(iter(value.values())) for name, value in key.items()}
-    with pytest.raises(InvalidInputError, match="ends like the key of a page"):
-        session_key(named, "PK")
-
-
-@pytest.mark.once
-@given(SESSIONS, SESSIONS, PAGES, PAGES)
-def test_pages_of_different_sessions_have_different_keys(
-    one: object, other: object, page: tuple[int, int], another: tuple[int, int]
-) -> None:
-    """A page key belongs to one session, one generation and one number."""
-    first, second = accepted(one), accepted(other)
-    assert (first.page(*page) == second.page(*another)) == (first.item == second.item and page == another)
-
-
-@given(SESSIONS, PAGES)
-def test_page_keys_fit_wherever_session_keys_do(session: object, page: tuple[int, int]) -> None:
-    """The suffix has a fixed length, which is reserved when the session's key is checked."""
-    key = accepted(session)
-    assert sum(len(v.encode() if isinstance(v, str) else v) for a in key.page(*page).values() for v in a.values()) == (
-        SUFFIX_BYTES + sum(len(value.encode() if isinstance(value, str) else value) for _, _, value in key.attributes)
-    )
-
-
-@pytest.mark.parametrize(("generation", "number"), [(GENERATIONS, 0), (0, PAGE_NUMBERS), (-1, 0), (0, -1)])
-def test_a_number_with_too_many_digits_has_no_page(generation: int, number: int) -> None:
-    """Its key would not be of the reserved form, so it could be some session's."""
-    with pytest.raises(InvalidInputError, match="has no key"):
-        session_key("s", "PK").page(generation, number)
-
-
-@pytest.mark.parametrize("extra", [1, 27, 5000])
-@pytest.mark.parametrize(
-    "key",
-    [
-        {"PK": "x" * (PARTITION_KEY_BYTES - SUFFIX_BYTES)},
-        {"PK": b"\xff" * (PARTITION_KEY_BYTES - SUFFIX_BYTES)},
-        {"PK": "p", "SK": "x" * (SORT_KEY_BYTES - SUFFIX_BYTES)},
-        {"PK": 1, "SK": b"x" * (SORT_KEY_BYTES - SUFFIX_BYTES)},
-        {"PK": "\N{PILE OF POO}" * ((PARTITION_KEY_BYTES - SUFFIX_BYTES) // 4)},
-    ],
-    ids=["text", "binary", "sort key", "binary sort key", "four bytes each"],
-)
-def test_lengths_are_counted_in_bytes(key: Key, extra: int) -> None:
-    """The longest key is accepted, and one that is longer refused before anything is sent."""
-    session_key(key, "PK")
-    name = max(key)
-    with pytest.raises(InvalidInputError, match="at most"):
-        session_key({**key, name: key[name] + key[name][:1] * extra}, "PK")
-
-
-# -- neighbours on a table --------------------------------------------------------------------------------------
 
 E_ACUTE = ("\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}")
 assert unicodedata.normalize("NFC", E_ACUTE[1]) == E_ACUTE[0]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import decimal
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
-from langchain_dynamodb._items.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, SUFFIX_BYTES, session_key
+from langchain_dynamodb._items.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, SUFFIX_BYTES
 from langchain_dynamodb.errors import AccessDeniedError, InvalidInputError, StorageError, ThrottledError
 from support import Call, Hooked, Recorder, scan, watch
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.once
 
 SMALL = Sizes(session_item=900, page=600, item=1500)  # a page is cut every few turns
-GENERATION, PAGE = 0x60A1B2C3D4E5F, 7
-SUFFIX = "~lc~060a1b2c3d4e5f~00000007"
 
 # Hash key, range key (with their types as `make_table` takes them) and the key of a session.
 SHAPES: dict[str, tuple[str, str | None, dict[str, object]]] = {
@@ -49,9 +45,6 @@ def turn(i: int) -> list[BaseMessage]:
         HumanMessage(f"question {i}: {rng.randbytes(20).hex()}"),
         AIMessage(f"answer {i}: {rng.randbytes(40).hex()}"),
     ]
-
-
-# -- on a table ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -250,104 +243,6 @@ async def test_the_longest_keys_have_room_for_pages(
         await sessions.append(key, turn(i))
     assert len(await scan(sessions)) > 2
     assert await messages(make_repository(table), key) == [message for i in range(12) for message in turn(i)]
-
-
-# -- without one -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("session", "item", "page"),
-    [
-        ("s", {"SessionId": {"S": "s"}}, {"SessionId": {"S": "s" + SUFFIX}}),
-        ({"SK": "b", "PK": "a"}, {"PK": {"S": "a"}, "SK": {"S": "b"}}, {"PK": {"S": "a"}, "SK": {"S": "b" + SUFFIX}}),
-        ({"a": "x", "b": 1}, {"a": {"S": "x"}, "b": {"N": "1"}}, {"a": {"S": "x" + SUFFIX}, "b": {"N": "1"}}),
-        (
-            {"a": Decimal("-100.50"), "b": bytearray(b"\xff")},
-            {"a": {"N": "-100.5"}, "b": {"B": b"\xff"}},
-            {"a": {"N": "-100.5"}, "b": {"B": b"\xff" + SUFFIX.encode()}},
-        ),
-    ],
-)
-def test_page_keys(session: Any, item: Any, page: Any) -> None:
-    """The key is as given, and its last attribute by name that is text or binary takes the page's suffix."""
-    key = session_key(session, "SessionId")
-    assert (key.item, key.page(GENERATION, PAGE)) == (item, page)
-    assert len(SUFFIX) == SUFFIX_BYTES
-
-
-def test_equal_keys_are_equal() -> None:
-    """Order of the mapping, kind of mapping and spelling of a number make no difference, so caches find them."""
-
-    class Name(str, Enum):
-        PK = "a"
-
-    same = [{"a": "x", "b": 1}, {"b": Decimal("1.0"), "a": "x"}, {Name.PK: "x", "b": Decimal("10E-1")}]
-    assert len({session_key(session, "unused") for session in same}) == 1
-    assert session_key("x", "a") == session_key({"a": "x"}, "unused")
-    assert session_key({"a": "x", "b": Decimal("-0E+9")}, "a") == session_key({"a": "x", "b": 0}, "a")
-    assert session_key({"a": b"x"}, "a") != session_key({"a": "x"}, "a")
-
-
-def test_numbers_are_exact_in_any_decimal_context() -> None:
-    """The application's decimal context neither rounds a key nor makes it fail."""
-    digits = "1234567890" * 3 + "12345678"
-    with decimal.localcontext() as context:
-        context.prec = 3
-        context.traps[decimal.Inexact] = True
-        assert session_key({"n": int(digits), "a": "x"}, "a").item["n"] == {"N": digits}
-        assert session_key({"n": Decimal(digits).scaleb(-60, decimal.Context(prec=38)), "a": "x"}, "a").item["n"] == {
-            "N": "0." + "0" * 22 + digits
-        }
-
-
-@pytest.mark.parametrize(
-    ("session", "said"),
-    [
-        ("", "''"),
-        (None, "session None is a NoneType"),
-        (5, "session 5 is a int"),
-        (b"s", "session b's' is a bytes"),
-        (["s"], "is a list"),
-        ("\ud800", r"'\\ud800', which holds a lone surrogate"),
-        ({}, "has 0 attributes"),
-        ({"a": "1", "b": "2", "c": "3"}, "has 3 attributes"),
-        ({"": "x"}, "name ''"),
-        ({1: "x"}, "name 1"),
-        ({"\ud800": "x"}, r"name '\\ud800'"),
-        ({"a": ""}, "'a' is ''"),
-        ({"a": b""}, "'a' is b''"),
-        ({"a": None}, "'a' is None"),
-        ({"a": "x", "b": 1.5}, "'b' is 1.5"),
-        ({"a": "x", "b": True}, "'b' is True"),
-        ({"a": "x", "b": Decimal("NaN")}, r"'b' is Decimal\('NaN'\)"),
-        ({"a": "x", "b": Decimal("Infinity")}, "Infinity"),
-        ({"a": "x", "b": 10**38 + 1}, "at most 38 digits"),
-        ({"a": "x", "b": 10**126}, "at most 38 digits"),
-        ({"a": "x", "b": 10**5000}, "at most 38 digits"),
-        ({"a": "x", "b": Decimal("1E+999999999")}, "at most 38 digits"),
-        ({"a": "x", "b": Decimal("1E-131")}, "at most 38 digits"),
-        ({"a": {"S": "x"}}, "'a' is {'S': 'x'}"),
-        ({"a": 1}, "numbers only"),
-        ({"a": 1, "b": 2}, "numbers only"),
-        ("x" * (PARTITION_KEY_BYTES - SUFFIX_BYTES + 1), "2022 bytes .* at most 2021 fit"),
-        ("é" * 1011, "2022 bytes"),
-        ({"a": "x" * (PARTITION_KEY_BYTES + 1), "b": "y"}, "'a' has 2049 bytes"),
-        ({"a": "x", "b": b"y" * (SORT_KEY_BYTES - SUFFIX_BYTES + 1)}, "'b' has 998 bytes"),
-        ("s" + SUFFIX, "ends like the key of a page"),
-        ({"a": "x" + SUFFIX, "b": "y"}, "'a' .* ends like the key of a page"),
-        ({"a": b"\xff" + SUFFIX.encode()}, "ends like the key of a page"),
-    ],
-)
-def test_keys_that_cannot_be(session: object, said: str) -> None:
-    """What cannot name a session is refused with a message that shows it."""
-    with pytest.raises(InvalidInputError, match=said):
-        session_key(session, "SessionId")
-
-
-def test_names_close_to_the_reserved_ones_can_be() -> None:
-    """Only the exact form of a page key is reserved."""
-    for name in (SUFFIX + "x", SUFFIX[:-1], SUFFIX.upper(), SUFFIX[1:], "~lc~"):
-        assert session_key(name, "SessionId").item == {"SessionId": {"S": name}}
 
 
 async def messages(sessions: AsyncSessionRepository, session: Any, limit: int | None = None) -> list[BaseMessage]:

@@ -785,51 +785,6 @@ async def test_waiting_for_an_index(make_repository: RepositoryFactory) -> None:
         await sessions.create_table(indexes=[BY_USER])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"name": "x"}, "index name 'x' must be 3 to 255"),
-        ({"name": "by user"}, "index name 'by user'"),
-        ({"name": 7}, "index name 7"),
-        ({"hash_key": ""}, "attribute name ''"),
-        ({"hash_key": "lc_version"}, "'lc_version'"),
-        ({"range_key": "lc_version"}, "'lc_version'"),
-        ({"range_key": "user"}, "both 'user'"),
-        ({"hash_type": "SS"}, "type 'SS' of a key must be 'S', 'N' or 'B'"),
-        ({"include": "topic"}, "include='topic' must be a list"),
-        ({"include": ["lc_tail_ops"]}, "'lc_tail_ops'"),
-    ],
-)
-def test_bad_indexes(arguments: dict[str, Any], said: str) -> None:
-    """An index that cannot be is refused where it is declared."""
-    with pytest.raises(InvalidInputError, match=said):
-        Index(**{"name": "by_user", "hash_key": "user", **arguments})
-
-
-@pytest.mark.parametrize(
-    ("indexes", "said"),
-    [
-        ("by_user", "indexes='by_user' must be a list of Index"),
-        ([{"name": "by_user"}], "must be a list of Index"),
-        ([BY_USER, Index("by_user", hash_key="owner")], "same name"),
-        ([Index("abc", hash_key="History")], "'abc': 'History' is the history"),
-        ([Index("abc", hash_key="user", range_key="expireAt")], "'expireAt' is the history, the TTL"),
-        ([Index("abc", hash_key="user", include=["SK"])], "'SK' is the history, the TTL or a key"),
-        ([Index("abc", hash_key="user", include=["user"])], "'user' is the history, the TTL or a key"),
-        ([Index("abc", hash_key="SK", range_key="SessionId")], "would hold the pages"),
-        ([Index("abc", hash_key="SK", range_key=None)], "would hold the pages"),
-        ([Index("abc", hash_key="user", include=[str(i) for i in range(15)])], "at most 20 attributes"),
-    ],
-)
-async def test_indexes_that_the_table_cannot_have(make_repository: RepositoryFactory, indexes: Any, said: str) -> None:
-    """They are refused before anything is sent."""
-    sessions = make_repository()
-    recorder: Recorder = watch(sessions, Recorder)
-    with pytest.raises(InvalidInputError, match=said):
-        await sessions.create_table(sort_key_name="SK", indexes=indexes)
-    assert recorder.log == []
-
-
 async def test_indexes_side_by_side(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
     """Each brings what it carries itself; a key of the table in one has the table's type."""
     sessions = make_repository(make_table("PK:N", "SK"), primary_key_name="PK")

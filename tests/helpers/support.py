@@ -295,6 +295,16 @@ async def fill_tail(repository: AsyncSessionRepository, session: str = "s") -> l
     return sent
 
 
+def calling(*ids: str) -> AIMessage:
+    """An answer that calls tools."""
+    return AIMessage("", id="-".join(ids), tool_calls=[{"name": "pay", "args": {}, "id": id} for id in ids])
+
+
+def result(id: str, text: str = "paid") -> ToolMessage:
+    """What came of a call."""
+    return ToolMessage(text, tool_call_id=id)
+
+
 def refusal(messages: Sequence[BaseMessage]) -> str | None:
     """Why a strict provider would refuse the messages.
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage, messages_to_dict
 
-from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb import AsyncSessionRepository, Index, Sizes
 from langchain_dynamodb._checks import short
 from langchain_dynamodb.errors import InvalidInputError, MessageTooLargeError, UnsupportedMessageError
 from support import Call, WatchedConnection, watch
@@ -353,3 +353,34 @@ def test_sizes_that_cannot_work(sizes: Any) -> None:
     """They would fail at the first page, or store what cannot be read."""
     with pytest.raises(InvalidInputError, match=r"[sS]izes"):
         AsyncSessionRepository("Table", sizes=sizes)
+
+
+@pytest.mark.parametrize(
+    ("indexes", "said"),
+    [
+        ("by_user", "indexes='by_user' must be a list of Index"),
+        ([{"name": "by_user"}], "must be a list of Index"),
+        ([Index("by_user", hash_key="user"), Index("by_user", hash_key="owner")], "same name"),
+        ([Index("abc", hash_key="History")], "'abc': 'History' is the history"),
+        ([Index("abc", hash_key="user", range_key="expireAt")], "'expireAt' is the history, the TTL"),
+        ([Index("abc", hash_key="user", include=["SK"])], "'SK' is the history, the TTL or a key"),
+        ([Index("abc", hash_key="user", include=["user"])], "'user' is the history, the TTL or a key"),
+        ([Index("abc", hash_key="SK", range_key="SessionId")], "would hold the pages"),
+        ([Index("abc", hash_key="SK", range_key=None)], "would hold the pages"),
+        ([Index("abc", hash_key="user", include=[str(i) for i in range(15)])], "at most 20 attributes"),
+    ],
+)
+async def test_indexes_that_the_table_cannot_have(indexes: Any, said: str) -> None:
+    """They are refused before anything is sent."""
+    with pytest.raises(InvalidInputError, match=said):
+        await unsent().create_table(sort_key_name="SK", indexes=indexes)
+
+
+@pytest.mark.parametrize("wrong", ["ai", "", True, 1])
+async def test_a_wrong_start(wrong: Any) -> None:
+    """Windows can begin with a human message, or with any."""
+    sessions = unsent()
+    with pytest.raises(InvalidInputError, match=r"start_on=.* must be 'human', or None"):
+        await sessions.read("s", start_on=wrong)
+    with pytest.raises(InvalidInputError, match=r"start_on=.* must be 'human', or None"):
+        [message async for message in sessions.iter_messages("s", start_on=wrong)]

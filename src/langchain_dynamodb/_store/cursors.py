@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
@@ -19,6 +20,7 @@ from ..errors import InvalidCursorError
 
 _MAX_LENGTH = 16_384  # characters; the keys of a table and an index have at most 6 KB
 _SUM_BYTES = 9
+_NUMBER = re.compile(r"[-+.0-9Ee]+")  # Decimal also takes NaN, spaces and underscores
 
 
 def write_cursor(place: Item, scope: bytes) -> str:
@@ -69,6 +71,6 @@ def _as_text(value: str | bytes) -> str:
 def _from_text(kind: str, value: object) -> str | bytes:
     if kind not in ("S", "N", "B") or not isinstance(value, str) or not value:
         raise ValueError(kind)
-    if kind == "N" and not is_storable(Decimal(value)):
+    if kind == "N" and not (_NUMBER.fullmatch(value) and is_storable(Decimal(value))):
         raise ValueError(value)
     return base64.b64decode(value, validate=True) if kind == "B" else value

@@ -1,0 +1,209 @@
+"""Blocks of lines, several at once, and the codec: what is stored where, and what a place may change of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+
+from evaluation import KEY, line
+from langchain_dynamodb.codec.lines import MAX_LINES, from_json_each, unpack_each
+from langchain_dynamodb.codec.messages import (
+    Codec,
+    Place,
+    UndecodableError,
+    decode_lines,
+    encode_messages,
+    from_dump,
+    is_instruction,
+    pack,
+    register_message_class,
+    unpack,
+)
+from langchain_dynamodb.errors import MessageTooLargeError, UnsupportedMessageError
+
+LINES = [line("a"), line("b")]
+ITEM, PAGE = KEY.place(), KEY.place(1_000, 3)
+
+# --- Blocks ---
+
+
+def test_a_block_begins_with_its_format() -> None:
+    """Then four bytes of checksum (docs/storage.md): a new form of blocks has another byte."""
+    assert (pack(LINES)[:1], len(pack([])) > 5) == (b"\x01", True)
+
+
+def test_blocks_of_the_same_lines_are_the_same() -> None:
+    """Who cuts the same tail writes the same page (rule 2)."""
+    assert pack(LINES) == pack(list(LINES))
+
+
+def test_a_block_has_an_end_to_its_lines() -> None:
+    """A list of empty lines takes far more memory than the text it was split from."""
+    most = [b""] * (MAX_LINES - 1) + [b"x"]
+    assert len(unpack(pack(most), 1 << 21)) == MAX_LINES
+    with pytest.raises(UndecodableError, match=f"more than {MAX_LINES} lines"):
+        unpack(pack([*most, b"x"]), 1 << 21)
+
+
+def test_several_blocks() -> None:
+    """Each has its own lines; one without messages has none."""
+    assert unpack_each([pack(LINES), pack([]), pack(LINES[:1])], 1_000) == [LINES, [], LINES[:1]]
+
+
+def test_several_blocks_share_a_bound() -> None:
+    """Of their text, so that many small ones are no bomb either."""
+    blocks, size = [pack([b"x" * 10])] * 3, 30
+    assert len(unpack_each(blocks, size)) == 3
+    with pytest.raises(UndecodableError) as caught:
+        unpack_each(blocks, size - 1)
+    assert (caught.value.index, caught.value.reason) == (2, "block of more than 9 bytes")
+
+
+def test_which_of_several_blocks_is_bad() -> None:
+    """So that the others can be read without it."""
+    with pytest.raises(UndecodableError) as caught:
+        unpack_each([pack(LINES), pack([]), b"\x07", b""], 1_000)
+    assert (caught.value.index, caught.value.reason) == (2, "unknown block format 07")
+
+
+# --- Lines ---
+
+
+def test_lines_up_to_the_first_that_is_none() -> None:
+    """With its error."""
+    values, wrong = from_json_each([b'{"a":1}', b'!{"a":18446744073709551616}', b"{", b'{"a":2}'])
+    assert (values, isinstance(wrong, ValueError)) == ([{"a": 1}, {"a": 2**64}], True)
+
+
+def test_lines_that_are_all_good() -> None:
+    """There is no error."""
+    assert from_json_each([b'{"a":1}']) == ([{"a": 1}], None)
+    assert from_json_each([]) == ([], None)
+
+
+@pytest.mark.parametrize("bad", [b"!{", b"!NaN", b"![1e999]", b"!\xff", b"!" + b"[" * 100_000])
+def test_lines_that_only_json_reads(bad: bytes) -> None:
+    """They are checked as the others are."""
+    values, wrong = from_json_each([b"1", bad])
+    assert (values, wrong is None) == ([1], False)
+
+
+@pytest.mark.parametrize("index", [0, 2])
+def test_which_of_several_lines_is_no_message(index: int) -> None:
+    """Though it is JSON."""
+    lines = [*LINES, line("c")]
+    lines[index] = b'{"type":"human","content":7}'
+    with pytest.raises(UndecodableError) as caught:
+        decode_lines(lines)
+    assert (caught.value.index, "content" in caught.value.reason) == (index, True)
+
+
+# --- The codec ---
+
+
+def test_a_codec_stores_blocks() -> None:
+    """The very bytes, wherever they are."""
+    assert [Codec().pack(LINES, place) for place in (ITEM, PAGE)] == [pack(LINES)] * 2
+    assert Codec().unpack(pack(LINES), PAGE, 1_000) == LINES
+
+
+def test_a_codec_encodes_and_decodes() -> None:
+    """Messages come back."""
+    messages = [HumanMessage("a"), AIMessage("b", id="run-1")]
+    lines = Codec().encode(messages, 1_000)
+    assert (lines, Codec().decode(lines)) == (encode_messages(messages), messages)
+
+
+@pytest.mark.parametrize("most", [len(LINES[0]) - 1, len(LINES[0])])
+def test_a_line_may_have_so_many_bytes(most: int) -> None:
+    """And not one more: nothing is sent then (rule 9)."""
+    if most == len(LINES[0]):
+        assert Codec().encode([HumanMessage("a")], most) == LINES[:1]
+        return
+    with pytest.raises(MessageTooLargeError) as caught:
+        Codec().encode([HumanMessage("a")], most)
+    assert (caught.value.size, caught.value.limit) == (most + 1, most)
+
+
+def test_instructions_are_not_stored() -> None:
+    """They say nothing; the error names the one."""
+    with pytest.raises(UnsupportedMessageError, match="RemoveMessage") as caught:
+        Codec().encode([HumanMessage("a"), RemoveMessage("x")], 1_000)
+    assert caught.value.path == "messages[1]"
+    assert [is_instruction(message) for message in (RemoveMessage("x"), HumanMessage("a"))] == [True, False]
+
+
+@dataclass(frozen=True)
+class Marking(Codec):
+    """Writes the place before a block, and reads it at that place only."""
+
+    def seal(self, block: bytes, place: Place) -> bytes:
+        return self._mark(place) + block
+
+    def open(self, stored: bytes, place: Place) -> bytes:
+        mark = self._mark(place)
+        if not stored.startswith(mark):
+            raise UndecodableError("stands in another place")
+        return stored[len(mark) :]
+
+    def _mark(self, place: Place) -> bytes:
+        return repr(place).encode()
+
+
+def test_what_is_stored_may_depend_on_the_place() -> None:
+    """Then it is read at that place only."""
+    stored = Marking().pack(LINES, PAGE)
+    assert Marking().unpack(stored, PAGE, 1_000) == LINES
+    for other in (ITEM, KEY.place(1_000, 4), KEY.place(1_001, 3)):
+        with pytest.raises(UndecodableError, match="another place"):
+            Marking().unpack(stored, other, 1_000)
+
+
+def test_several_blocks_of_a_place() -> None:
+    """The first that cannot be opened, or unpacked, is told."""
+    good, strange, bad = Marking().pack(LINES, ITEM), Marking().pack(LINES, PAGE), Marking().seal(b"\x07", ITEM)
+    assert Marking().unpack_each([good, good], ITEM, 1_000) == [LINES, LINES]
+    for blocks, index, reason in (([good, strange], 1, "stands in another place"), ([good, good, bad], 2, "07")):
+        with pytest.raises(UndecodableError) as caught:
+            Marking().unpack_each(blocks, ITEM, 1_000)
+        assert (caught.value.index, reason in caught.value.reason) == (index, True)
+
+
+def test_the_bound_is_that_of_the_text() -> None:
+    """Of all blocks together; what a codec puts around them does not count."""
+    blocks = [Marking().pack([b"x" * 10], ITEM)] * 2
+    assert Marking().unpack_each(blocks, ITEM, 20) == [[b"x" * 10]] * 2
+    with pytest.raises(UndecodableError):
+        Marking().unpack_each(blocks, ITEM, 19)
+
+
+# --- What a message's own dump gives ---
+
+
+class Loud(HumanMessage):
+    """A class of a user's own."""
+
+    volume: int = 11
+
+
+@pytest.mark.parametrize("mode", ["python", "json"])
+def test_a_message_of_its_dump(mode: Any) -> None:
+    """A dump names no class: it is the one of this type with the most of these fields."""
+    register_message_class(Loud)
+    for message in (HumanMessage("a", id="1"), Loud("a", volume=3), AIMessage("x")):
+        again = from_dump(message.model_dump(mode=mode))
+        assert (again, type(again)) == (message, type(message))
+
+
+def test_a_dump_that_lacks_fields() -> None:
+    """The constructor completes it."""
+    assert from_dump({"type": "human", "content": "a"}) == HumanMessage("a")
+
+
+def test_a_dump_of_no_message() -> None:
+    """It names the type and what to do."""
+    with pytest.raises(ValueError, match=r"no message class has the type 'nobody'.*register_message_class"):
+        from_dump({"type": "nobody", "content": "hush"})
