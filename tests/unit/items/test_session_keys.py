@@ -124,7 +124,7 @@ def test_keys_that_cannot_be(session: object, said: str) -> None:
 
 def test_names_close_to_the_reserved_ones_can_be() -> None:
     """Only the exact form of a page key is reserved."""
-    for name in (SUFFIX + "x", SUFFIX[:-1], SUFFIX.upper(), SUFFIX[1:], "~lc~"):
+    for name in (SUFFIX + "x", SUFFIX + "\n", SUFFIX[:-1], SUFFIX.upper(), SUFFIX[1:], "~lc~"):
         assert session_key(name, "SessionId").item == {"SessionId": {"S": name}}
 
 

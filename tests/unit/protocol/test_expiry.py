@@ -94,3 +94,24 @@ def test_the_earliest_stamp_of_the_pages_is_noted() -> None:
 def test_what_dynamodb_will_delete_is_as_good_as_deleted(stamp: int | None, expired: bool) -> None:
     """But not what expired more than five years ago, which it never touches (Developer Guide, "Using TTL")."""
     assert is_expired(stamp, NOW) is expired
+
+
+@pytest.mark.parametrize(
+    ("times", "expires", "stamp"),
+    [
+        (Expiries(SECOND, SECOND + MONTH), None, SECOND + MONTH),
+        (Expiries(SECOND, SECOND + MONTH), SECOND + 60, SECOND + 60 + MONTH),
+        (Expiries(SECOND, SECOND + 3 * MONTH), SECOND + 60, SECOND + 3 * MONTH),
+        (NO_EXPIRY, SECOND + 60, SECOND + 60 + MONTH),
+        (NO_EXPIRY, LAST_SECOND - 60, LAST_SECOND),
+    ],
+)
+def test_pages_of_a_state_outlive_it(times: Expiries, expires: int | None, stamp: int) -> None:
+    """By a month, whoever set its expiry; what is written now may give them more."""
+    assert times.of(replace(SESSION, expires=expires)) == stamp
+
+
+@pytest.mark.parametrize("times", [NO_EXPIRY, Expiries(SECOND + 60, None)])
+def test_pages_that_have_no_stamp_hold_nothing_back(times: Expiries) -> None:
+    """Nor does a change that leaves the session's expiry alone."""
+    assert times.within(replace(SESSION, expires=None if times.session else SECOND + 5, pages_expire=SECOND)) == times

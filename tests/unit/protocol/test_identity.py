@@ -73,6 +73,9 @@ def test_the_session_that_was_seen(seen: State | None, item: State | None, same:
         (OURS, OURS_AND_MORE, True),
         (COMMUNITY, OURS, False),
         (OURS, COMMUNITY, False),
+        (None, None, True),
+        (None, SESSION, False),
+        (SESSION, COMMUNITY, False),
     ],
 )
 def test_whether_a_change_can_have_come_in_between(seen: State | None, item: State | None, only: bool) -> None:

@@ -289,6 +289,18 @@ def test_what_was_trimmed_may_be_written_again() -> None:
     assert lines(mended(item, known(*"23456", first=2))) == [[D]]
 
 
+def test_what_was_trimmed_hides_nothing_else() -> None:
+    """A list that does not go on as the pages do is all new."""
+    tail = mended(listed(*map(native, "ede"), trimmed=2, first_page=1), known(*"23456", first=2))
+    assert lines(tail) == [[E, D, E]]
+
+
+def test_a_guard_is_no_entry_once_others_are_there() -> None:
+    """It stood for a tail without any."""
+    tail = mended(listed({"B": GUARD}, native("d"), count=7))
+    assert (lines(tail), tail.messages, tail.brought_in) == ([[D]], 1, 1)
+
+
 # --- What cannot be decoded ---
 
 
