@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
 
-from .codec.messages import from_dump
+from .codec.native import from_dump
 
 
 class Gap(BaseModel):

@@ -27,7 +27,7 @@ from langgraph.types import Command
 from agent_support import STYLES, Agent, Refused, StrictModel, call, stored
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
 from langchain_dynamodb._dynamodb.values import to_attribute
-from langchain_dynamodb.codec.messages import to_native
+from langchain_dynamodb.codec.native import to_native
 from langchain_dynamodb.errors import (
     InvalidInputError,
     OutcomeUnknownError,

@@ -28,7 +28,7 @@ from langchain_core.messages import (
 from pydantic import BaseModel, Field, PrivateAttr
 
 import corpus
-from langchain_dynamodb.codec import messages as codec
+from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.dictionary import DICTIONARY_1
 from langchain_dynamodb.codec.messages import (
     UndecodableError,
@@ -36,12 +36,11 @@ from langchain_dynamodb.codec.messages import (
     decode_lines,
     encode_message,
     encode_messages,
-    from_native,
     pack,
     register_message_class,
-    to_native,
     unpack,
 )
+from langchain_dynamodb.codec.native import from_native, to_native
 from langchain_dynamodb.errors import InvalidInputError, UnsupportedMessageError
 
 CALL = {"name": "f", "args": {"x": [1, True, 1.0, None]}, "id": "c1", "type": "tool_call"}
@@ -140,8 +139,8 @@ class _AllEqualText(str):
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "_by_tag", dict(codec._by_tag))
-    monkeypatch.setattr(codec, "_by_class", dict(codec._by_class))
+    monkeypatch.setattr(MESSAGES, "by_tag", dict(MESSAGES.by_tag))
+    monkeypatch.setattr(MESSAGES, "by_class", dict(MESSAGES.by_class))
 
 
 def looks(message: BaseMessage) -> tuple[object, ...]:

@@ -21,11 +21,10 @@ from langchain_dynamodb.codec.messages import (
     decode_lines,
     encode_message,
     encode_messages,
-    from_native,
     pack,
-    to_native,
     unpack,
 )
+from langchain_dynamodb.codec.native import from_native, to_native
 from langchain_dynamodb.errors import UnsupportedMessageError
 
 SETTINGS = settings(deadline=None)  # a deadline would be a test of the machine

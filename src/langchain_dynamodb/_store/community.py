@@ -21,7 +21,7 @@ from .._items.recognition import is_message
 from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries
-from ..codec import messages as codec
+from ..codec.native import to_native
 from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .changing import change
 from .deleting import Deleter
@@ -162,7 +162,7 @@ class CommunityWriter(Deleter):
 def as_natives(messages: Sequence[BaseMessage]) -> list[AttributeValue]:
     """Messages as langchain_community stores them; raises `InvalidInputError` for numbers DynamoDB cannot hold."""
     paths = [f"messages[{i}]" for i in range(len(messages))]
-    return [to_attribute(codec.to_native(m, path), path, depth=1) for m, path in zip(messages, paths, strict=True)]
+    return [to_attribute(to_native(m, path), path, depth=1) for m, path in zip(messages, paths, strict=True)]
 
 
 def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:

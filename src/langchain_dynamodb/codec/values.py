@@ -1,0 +1,443 @@
+"""Writing values other than JSON's as JSON with marks in it (see `marks`), exactly, as their data, or not at all.
+
+What comes back as something else is told: in three fields of a message (`DEGRADABLE`) an object of a class that is not
+registered is stored as its data, and what no data is known of is left out. Everywhere else, and everywhere with
+`strict`, both are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import math
+import re
+import struct
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID, SafeUUID
+from zoneinfo import ZoneInfo
+
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel
+
+from .._checks import MAX_INT, short
+from ..errors import UnsupportedMessageError
+from .advice import advice
+from .classes import full_name
+from .marks import MARK, sort_key
+from .registry import OBJECTS, ObjectClass, described
+
+DEGRADABLE = ("artifact", "additional_kwargs", "response_metadata")
+MAX_DEPTH = 250  # levels of JSON; orjson writes 254
+INLINE = 64  # bytes of a binary value that is written as text
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+TakeApart = Callable[[BaseMessage, str], dict[str, Any]]
+
+
+class Where(NamedTuple):
+    """The place of a value: that of what it is in, and a key, position or name."""
+
+    outer: Where | str
+    step: object
+    is_name: bool = False
+
+    def __str__(self) -> str:
+        if self.is_name:
+            return f"{self.outer}.{self.step}"
+        shown = short(self.step) if isinstance(self.step, (str, int, bool, type(None))) else type(self.step).__name__
+        return f"{self.outer}[{shown}]"
+
+
+class Degraded(NamedTuple):
+    """A value that comes back as something else: its data (`cls` is not registered), or None."""
+
+    path: str
+    cls: type
+    omitted: bool
+    text: str
+
+
+class Writer:
+    """Writes the values of one message; `take_apart` gives the fields of a message within it."""
+
+    mark = MARK
+
+    def __init__(self, take_apart: TakeApart, *, strict: bool) -> None:
+        self.take_apart = take_apart
+        self.strict = strict
+        self.marked = False
+        self.binary: list[bytes] = []
+        self.degraded: list[Degraded] = []
+        self._sets = 0  # around this value
+        self._open: set[int] = set()  # the containers around this value
+
+    def fields(
+        self, fields: Mapping[str, Any], where: Where | str, depth: int = 1, *, may: bool = True
+    ) -> dict[str, Any]:
+        """The fields of a message as a tree of plain JSON types; raises `UnsupportedMessageError`."""
+        may = may and not self.strict
+        return {
+            self._name(name, where): self.write(value, Where(where, name, True), depth, may and name in DEGRADABLE)
+            for name, value in fields.items()
+        }
+
+    def _name(self, name: object, where: Where | str) -> str:
+        if not isinstance(name, str):
+            raise unsupported(where, f"a field with a name that is no text ({_name(name)})", "use str(name)")
+        if _SURROGATE_PAIR.search(name):
+            raise unsupported(where, "a field whose name has a split surrogate pair", "use another name")
+        return _plain_text(name)
+
+    def write(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        """The tree of one value; `may` tells whether it may come back as something else."""
+        write = _WRITERS.get(type(value))
+        if write is None:
+            return self._other(value, where, depth, may)
+        return write(self, value, where, depth, may)
+
+    def _marked(self, *kind: Any) -> dict[str, Any]:
+        self.marked = True
+        return {self.mark: [*kind]}
+
+    # What JSON has
+
+    def _none(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        return value
+
+    def _int(self, value: int, where: Where | str, depth: int, may: bool) -> Any:
+        return value if -MAX_INT < value < MAX_INT else self._marked("int", hex(value))
+
+    def _float(self, value: float, where: Where | str, depth: int, may: bool) -> Any:
+        if math.isfinite(value):
+            return value
+        packed = struct.pack(">d", value).hex()
+        return self._marked("float", _USUAL.get(packed, packed))
+
+    def _str(self, value: str, where: Where | str, depth: int, may: bool) -> Any:
+        if value.isascii() or not _SURROGATE_PAIR.search(value):  # JSON reads a pair back as the one character
+            return value
+        return self._marked("text", base64.b64encode(value.encode("utf-8", "surrogatepass")).decode())
+
+    def _list(self, value: list[Any], where: Where | str, depth: int, may: bool) -> Any:
+        return self._guarded(value, self._entries, where, depth, may)
+
+    def _entries(self, value: Any, where: Where | str, depth: int, may: bool) -> list[Any]:
+        return [self.write(entry, Where(where, index), depth + 1, may) for index, entry in enumerate(value)]
+
+    def _dict(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
+        return self._guarded(value, self._items, where, depth, may)
+
+    def _items(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
+        if self.mark not in value and all(self._is_name(key) for key in value):
+            return {
+                _plain_text(key): self.write(entry, Where(where, key), depth + 1, may) for key, entry in value.items()
+            }
+        pairs = []
+        for key, entry in value.items():
+            step = Where(where, key)
+            try:
+                written = self.write(key, step, depth + 3, False)
+            except UnsupportedMessageError:
+                if not may:
+                    raise
+                what = f"an entry under a key of type {_name(key)}, which is left out; use a text as key"
+                self._tell(where, type(key), what, omitted=True)
+                continue
+            pairs.append([written, self.write(entry, step, depth + 3, may)])
+        return self._marked("dict", *pairs)
+
+    def _is_name(self, key: object) -> bool:
+        """Whether a key can stay as it is."""
+        if type(key) is str:
+            return key.isascii() or not _SURROGATE_PAIR.search(key)
+        return isinstance(key, str) and type(key) not in OBJECTS.by_class and _is_equal(_plain_text(key), key)
+
+    def _guarded(self, value: Any, write: Callable[..., Any], where: Where | str, depth: int, may: bool) -> Any:
+        """Write a container, unless it is in itself or too deep."""
+        if depth > MAX_DEPTH:
+            return self._refused(value, where, may, f"more than {MAX_DEPTH} levels of nesting", "store a flatter value")
+        if id(value) in self._open:
+            return self._refused(value, where, may, "a value that contains itself", "store it without the circle")
+        self._open.add(id(value))
+        try:
+            return write(value, where, depth, may)
+        finally:
+            self._open.discard(id(value))
+
+    # Python's own types
+
+    def _bytes(self, value: bytes, where: Where | str, depth: int, may: bool) -> Any:
+        return self._binary("bytes", value)
+
+    def _bytearray(self, value: bytearray, where: Where | str, depth: int, may: bool) -> Any:
+        return self._binary("bytearray", bytes(value))
+
+    def _binary(self, kind: str, value: bytes) -> Any:
+        if len(value) < INLINE or self._sets:
+            return self._marked(kind, base64.b64encode(value).decode())
+        self.binary.append(value)
+        return self._marked(kind, len(value))
+
+    def _tuple(self, value: tuple[Any, ...], where: Where | str, depth: int, may: bool) -> Any:
+        return self._guarded(value, self._places, where, depth, may)
+
+    def _places(self, value: tuple[Any, ...], where: Where | str, depth: int, may: bool) -> Any:
+        return self._marked("tuple", *self._entries(value, where, depth + 1, may))
+
+    def _set(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        return self._guarded(value, self._members, where, depth, may)
+
+    def _members(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        self._sets += 1
+        try:
+            written = [self.write(entry, Where(where, "in the set", True), depth + 2, may) for entry in value]
+        finally:
+            self._sets -= 1
+        return self._marked(type(value).__name__, *sorted(written, key=sort_key))
+
+    def _complex(self, value: complex, where: Where | str, depth: int, may: bool) -> Any:
+        parts = [self._float(part, where, depth, may) for part in (value.real, value.imag)]
+        return self._marked("complex", *parts)
+
+    def _decimal(self, value: Decimal, where: Where | str, depth: int, may: bool) -> Any:
+        return self._marked("decimal", str(value))
+
+    def _date(self, value: date, where: Where | str, depth: int, may: bool) -> Any:
+        return self._marked("date", value.isoformat())
+
+    def _timedelta(self, value: timedelta, where: Where | str, depth: int, may: bool) -> Any:
+        return self._marked("timedelta", value.days, value.seconds, value.microseconds)
+
+    def _uuid(self, value: UUID, where: Where | str, depth: int, may: bool) -> Any:
+        safe = [] if value.is_safe is SafeUUID.unknown else [value.is_safe.value]
+        return self._marked("uuid", str(value), *safe)
+
+    def _time(self, value: datetime | time, where: Where | str, depth: int, may: bool) -> Any:
+        kind, zone = type(value).__name__, value.tzinfo
+        more: list[Any] = []
+        if type(zone) is timezone:
+            offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # the one way to the name that was given
+            more = [[offset.days, offset.seconds, offset.microseconds, *name]] if name else []
+        elif type(zone) is ZoneInfo and zone.key is not None:
+            more = [zone.key]
+        elif zone is not None:
+            fix = "use a fixed offset (datetime.timezone) or a zoneinfo.ZoneInfo with a key"
+            return self._refused(value, where, may, f"a {kind} in a time zone that is a {_name(zone)}", fix)
+        if value.fold:
+            more = [*(more or [None]), 1]
+        return self._marked(kind, value.isoformat(), *more)
+
+    # Objects
+
+    def _other(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        cls = type(value)
+        known = OBJECTS.by_class.get(cls)
+        if known:
+            return self._guarded(value, self._registered, where, depth, may)
+        if isinstance(value, BaseMessage):
+            return self._guarded(value, self._message, where, depth, may)
+        plain = _plain(value)
+        if plain is not None:
+            return self.write(plain, where, depth, may)
+        if described(value) and not isinstance(value, type):
+            return self._guarded(value, self._unregistered, where, depth, may)
+        return self._refused(value, where, may, f"a value of type {_name(value)}", advice(value))
+
+    def _registered(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        known = OBJECTS.by_class[type(value)]
+        parts = known.take_apart(value)
+        if parts is None or not _is_put_together(known, parts, value):
+            what = "whose state is not in its fields alone"
+            return self._as_data(known, value, where, depth, may, what, "keep everything in its fields")
+        return self._parts(known, value, where, depth, may)
+
+    def _parts(self, known: ObjectClass, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        parts = known.take_apart(value)
+        assert parts is not None
+        if isinstance(value, enum.Enum):
+            return self._marked(
+                "enum", known.name, parts.fields["name"], self.write(value.value, where, depth + 2, may)
+            )
+        fields = {
+            name: self.write(field, Where(where, name, True), depth + 3, may) for name, field in parts.fields.items()
+        }
+        if isinstance(value, tuple):
+            return self._marked("named tuple", known.name, fields)
+        more: list[Any] = []
+        if parts.extra:
+            more = [list(parts.unset), self._items(dict(parts.extra), where, depth + 2, may)]
+        elif parts.unset:
+            more = [list(parts.unset)]
+        return self._object(known.name, fields, more)
+
+    def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
+        return self._marked("object", name, fields, *more)
+
+    def _message(self, value: BaseMessage, where: Where | str, depth: int, may: bool) -> Any:
+        told = len(self.degraded)
+        try:
+            return self._nested(self.fields(self.take_apart(value, str(where)), where, depth + 3, may=may))
+        except UnsupportedMessageError as error:
+            if not may:
+                raise
+            del self.degraded[told:]
+            return self._refused(value, where, may, f"a {_name(value)} that cannot be stored", str(error).rstrip("."))
+
+    def _nested(self, fields: dict[str, Any]) -> Any:
+        return self._marked("message", fields)
+
+    def _unregistered(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        known = described(value)
+        assert known is not None
+        fix = f"to get it back as it is, call langchain_dynamodb.register_class({type(value).__name__})"
+        return self._as_data(known, value, where, depth, may, "a class that is not registered", fix)
+
+    def _as_data(
+        self, known: ObjectClass, value: Any, where: Where | str, depth: int, may: bool, what: str, fix: str
+    ) -> Any:
+        if not may:
+            raise unsupported(where, f"a value of type {_name(value)}, {what}", fix)
+        told = f"a value of type {_name(value)}, {what}: it is stored as its data, and comes back so; {fix}"
+        self._tell(where, type(value), told, omitted=False)
+        if isinstance(value, BaseModel):
+            data = _dumped(value)
+            if data is not None:
+                return self._data(known.name, self.write(data, where, depth + 2, may))
+        if known.take_apart(value) is None:
+            return self._refused(value, where, may, f"a value of type {_name(value)}, {what}", fix)
+        return self._parts(known, value, where, depth, may)
+
+    # What comes back as something else
+
+    def _refused(self, value: Any, where: Where | str, may: bool, what: str, fix: str) -> Any:
+        if not may:
+            raise unsupported(where, what, fix)
+        self._tell(where, type(value), f"{what}, which is left out and reads as None; {fix}", omitted=True)
+        return self._omitted(type(value))
+
+    def _data(self, name: str, data: Any) -> Any:
+        return self._marked("data", name, data)
+
+    def _omitted(self, cls: type) -> Any:
+        return self._marked("omitted", full_name(cls))
+
+    def _tell(self, where: Where | str, cls: type, what: str, *, omitted: bool) -> None:
+        self.degraded.append(Degraded(str(where), cls, omitted, f"{where} holds {what}."))
+
+
+def is_plain(fields: Mapping[str, Any]) -> bool:
+    """Whether none of these values of JSON's types is a member of a registered enum."""
+    return all(_holds_no_member(value) for value in fields.values())
+
+
+def _holds_no_member(value: Any) -> bool:
+    if type(value) in OBJECTS.by_class:
+        return False
+    if isinstance(value, dict):
+        return all(_holds_no_member(key) and _holds_no_member(entry) for key, entry in value.items())
+    return all(map(_holds_no_member, value)) if isinstance(value, list) else True
+
+
+def _dumped(value: BaseModel) -> Any:
+    """The data of a model in JSON's types; None where it has fields that pydantic cannot write."""
+    try:
+        return value.model_dump(mode="json", warnings=False)
+    except Exception:  # serializers of any class may raise anything
+        return None
+
+
+def _is_put_together(known: ObjectClass, parts: Any, value: Any) -> bool:
+    """Whether the object would come back: made anew of its parts, it is of the same class and has the same parts."""
+    try:
+        back = known.put_together(parts)
+        again = known.take_apart(back)
+    except Exception:  # defaults and members of any class may raise anything
+        return False
+    if type(back) is not type(value) or again is None:
+        return False
+    return all(again.fields[name] is part for name, part in parts.fields.items()) and again.fields.keys() == (
+        parts.fields.keys()
+    )
+
+
+def _plain(value: Any) -> Any:
+    """The value of a plain type that equals this one of a subclass, or of numpy; None where there is none."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return None
+    for base, convert in _BASES:
+        if isinstance(value, base):
+            try:
+                plain = convert(value)
+            except Exception:  # whatever a subclass does
+                return None
+            return plain if type(plain) is base and _is_equal(plain, value) else None
+    if getattr(getattr(value, "dtype", None), "kind", None) in ("b", "i", "u", "f", "c") and value.shape == ():
+        plain = value.item() if callable(getattr(value, "item", None)) else None
+        return plain if type(plain) in (bool, int, float, complex) and _is_equal(plain, value) else None
+    return None
+
+
+def _is_equal(plain: object, value: object) -> bool:
+    try:
+        return bool(plain == value)
+    except Exception:  # as above
+        return False
+
+
+def _plain_text(value: str) -> str:
+    return value if type(value) is str else str.__str__(value)
+
+
+def _name(value: object) -> str:
+    return full_name(type(value))
+
+
+def unsupported(where: Where | str, what: str, fix: str) -> UnsupportedMessageError:
+    """The error for something at this place that cannot be stored."""
+    path = str(where)
+    return UnsupportedMessageError(f"{path} holds {what}, which cannot be stored exactly; {fix}.", path=path)
+
+
+_USUAL = {struct.pack(">d", number).hex(): repr(number) for number in (math.nan, math.inf, -math.inf)}
+_WRITERS: dict[type, Callable[..., Any]] = {
+    type(None): Writer._none,
+    bool: Writer._none,
+    int: Writer._int,
+    float: Writer._float,
+    str: Writer._str,
+    list: Writer._list,
+    dict: Writer._dict,
+    tuple: Writer._tuple,
+    set: Writer._set,
+    frozenset: Writer._set,
+    bytes: Writer._bytes,
+    bytearray: Writer._bytearray,
+    complex: Writer._complex,
+    Decimal: Writer._decimal,
+    datetime: Writer._time,
+    time: Writer._time,
+    date: Writer._date,
+    timedelta: Writer._timedelta,
+    UUID: Writer._uuid,
+}
+# What a value of a subclass is as one of the type itself; the last four are what it would be pickled as.
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (list, list),
+    (dict, dict),
+    (tuple, tuple),
+    (frozenset, frozenset),
+    (set, set),
+    (bytearray, bytearray),
+    (bytes, bytes),
+    (complex, complex),
+    (Decimal, Decimal),
+    (datetime, lambda value: datetime.combine(date(value.year, value.month, value.day), value.timetz())),
+    (date, lambda value: date(value.year, value.month, value.day)),
+    (timedelta, lambda value: timedelta(value.days, value.seconds, value.microseconds)),
+)
