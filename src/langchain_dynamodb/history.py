@@ -65,6 +65,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     pages be dropped; what is read begins with a human message then, leading system messages aside, since models refuse
     another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in; `kms_key_id` is
     refused. `config` is a botocore ``Config``.
+    `strict` refuses what would not come back as it is (docs/values.md).
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
     `must_exist` adding begins no session: where there is none (any more) it raises `SessionNotFoundError`.
 
@@ -103,6 +104,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         item_format: ItemFormat = "pages",
         sizes: Sizes | None = None,
         skip_undecodable: bool = False,
+        strict: bool = False,
         must_exist: bool = False,
     ) -> None:
         super().__init__()
@@ -123,6 +125,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             item_format=item_format,
             sizes=Sizes() if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
+            strict=strict,
         )
         make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
         self._open(make(options), make, key or session_id, history_size, must_exist)

@@ -22,7 +22,7 @@ from .classes import BUILT_IN, MESSAGES
 from .lines import UndecodableError, to_json
 from .marks import NATIVE_MARK, Reader
 from .messages import assemble, check_comes_back, class_of, extra_fields, field_of, reason
-from .values import DEGRADABLE, Where, Writer, unsupported
+from .values import DEGRADABLE, Degraded, Where, Writer, unsupported
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
