@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 
 _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (memoryview, "use bytes(value)"),
+    (io.IOBase, "store its name or what it holds, as text or bytes"),
     ((range, collections.deque, Iterator), "use list(value)"),
     (os.PathLike, "use str(value)"),
     (Mapping, "use dict(value)"),
     (BaseException, "use str(value)"),
-    (io.IOBase, "store its name or what it holds, as text or bytes"),
     ((types.FunctionType, types.MethodType, type), "use its name"),
 )
 

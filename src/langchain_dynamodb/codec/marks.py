@@ -141,22 +141,22 @@ class Reader:
     def _message(self, fields: dict[str, Any]) -> Any:
         return self.assemble(self.fields(fields))
 
-    def _object(self, name: str, fields: dict[str, Any], unset: Any = (), extra: Any = None) -> Any:
+    def _object(self, name: str | None, fields: dict[str, Any], unset: Any = (), extra: Any = None) -> Any:
         """A model or dataclass."""
         before = self.data
         parts = Parts(self.fields(fields), tuple(unset), None if extra is None else self.read(extra))
         return self._made(name, parts, before, {**parts.fields, **(parts.extra or {})})
 
-    def _named_tuple(self, name: str, fields: dict[str, Any]) -> Any:
+    def _named_tuple(self, name: str | None, fields: dict[str, Any]) -> Any:
         before, parts = self.data, Parts(self.fields(fields))
         return self._made(name, parts, before, tuple(parts.fields.values()))
 
-    def _enum(self, name: str, member: str | None, value: Any) -> Any:
+    def _enum(self, name: str | None, member: str | None, value: Any) -> Any:
         before, parts = self.data, Parts({"name": member, "value": self.read(value)})
         return self._made(name, parts, before, parts.fields["value"])
 
-    def _made(self, name: str, parts: Parts, before: int, data: Any) -> Any:
-        known = OBJECTS.by_name.get(name)
+    def _made(self, name: str | None, parts: Parts, before: int, data: Any) -> Any:
+        known = OBJECTS.by_name.get(name or "")
         if known and self.data == before:
             try:
                 return known.put_together(parts)
@@ -167,9 +167,9 @@ class Reader:
         self.data += 1
         return data
 
-    def _data(self, name: str, stored: Any) -> Any:
+    def _data(self, name: str | None, stored: Any) -> Any:
         before, data = self.data, self.read(stored)
-        known = OBJECTS.by_name.get(name)
+        known = OBJECTS.by_name.get(name or "")
         if known and self.data == before:
             try:
                 return known.from_data(data)
@@ -186,7 +186,7 @@ class Reader:
 
 def sort_key(tree: Any) -> str:
     """What the entries of a set are sorted by, so that equal sets are stored as equal bytes."""
-    return json.dumps(tree)
+    return json.dumps(tree, default=repr)  # bytes, in maps of langchain_community
 
 
 _KINDS: dict[str, Callable[..., Any]] = {

@@ -22,7 +22,8 @@ from .classes import BUILT_IN, MESSAGES
 from .lines import UndecodableError, to_json
 from .marks import NATIVE_MARK, Reader
 from .messages import assemble, check_comes_back, class_of, extra_fields, field_of, reason
-from .values import DEGRADABLE, Degraded, Where, Writer, unsupported
+from .registry import OBJECTS
+from .values import DEGRADABLE, Degraded, Where, Writer, is_plain, unsupported
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
@@ -46,7 +47,7 @@ def to_native(
         what = f"{path} is a {kind.cls.__qualname__} of type {short(own_type)}"
         raise UnsupportedMessageError(f"{what}: langchain_community could not read it back; {_PAGES}.", path=path)
     written = to_json(fields)
-    if written and _is_native(written[1], 0):
+    if written and _is_native(written[1], 0) and not (OBJECTS.has_plain_enums and not is_plain(fields)):
         plain = written[1]
         check_comes_back(message, lambda: dict(plain), path)
         return {"type": kind.tag, "data": plain}
@@ -103,6 +104,8 @@ class NativeWriter(Writer):
     """Writes values as maps of `langchain_community`; what it would read as something strange is not in content."""
 
     mark = NATIVE_MARK
+    deepest = _LEVELS - 3  # a mark has levels of its own
+    flatter = _PAGES
 
     def fields(
         self, fields: Mapping[str, Any], where: Where | str, depth: int = 1, *, may: bool = True
@@ -119,11 +122,6 @@ class NativeWriter(Writer):
                 raise unsupported(Where(where, name, True), what, _PAGES)
             self.marked = self.marked or before
         return tree
-
-    def _guarded(self, value: Any, write: Any, where: Where | str, depth: int, may: bool) -> Any:
-        if depth > _LEVELS - 3:  # a mark has levels of its own
-            return self._refused(value, where, may, f"more than {_LEVELS} levels of nesting", _PAGES)
-        return super()._guarded(value, write, where, depth, may)
 
     def _int(self, value: int, where: Where | str, depth: int, may: bool) -> Any:
         return value if _is_number(value) else self._marked("int", hex(value))
@@ -150,13 +148,13 @@ class NativeWriter(Writer):
             return value
         return super()._members(value, where, depth, may)
 
-    def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
+    def _object(self, name: str | None, fields: dict[str, Any], more: list[Any]) -> Any:
         return fields | self._marked("object", name, *more)
 
     def _nested(self, fields: dict[str, Any]) -> Any:
         return fields | self._marked("message")
 
-    def _data(self, name: str, data: Any) -> Any:
+    def _data(self, name: str | None, data: Any) -> Any:
         return data
 
     def _omitted(self, cls: type) -> Any:
@@ -210,5 +208,10 @@ def _is_number(value: float) -> bool:
     return not value or _LEAST <= abs(value) < limit
 
 
+NativeWriter.writers = Writer.writers | {
+    int: NativeWriter._int,
+    float: NativeWriter._float,
+    str: NativeWriter._str,
+}
 _SPOKEN = frozenset(name for cls in BUILT_IN for name in cls.model_fields) - {*DEGRADABLE}
 """Fields that are read by models: where langchain_community would hand on our marks, they are refused."""

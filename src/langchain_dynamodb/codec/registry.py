@@ -7,6 +7,7 @@ validates its data.)
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import threading
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 from .._checks import short
 from ..errors import InvalidInputError
@@ -40,9 +42,13 @@ class ObjectClass:
         self.cls = cls
         self.name = name
 
-    def take_apart(self, thing: Any) -> Parts | None:
-        """The parts of an object, or None where it holds more than its fields."""
+    def take_apart(self, thing: Any) -> Parts:
+        """The parts of an object; raises AttributeError or KeyError where a field is not set."""
         raise NotImplementedError
+
+    def has_more(self, thing: Any) -> bool:
+        """Whether it holds more than its fields."""
+        return False
 
     def put_together(self, parts: Parts) -> Any:
         """The object of its parts; raises ValueError where they are not those of the class as it is now."""
@@ -60,13 +66,14 @@ class _Model(ObjectClass):
     def _private(self) -> dict[str, Any]:
         return self.cls.__private_attributes__
 
-    def take_apart(self, thing: Any) -> Parts | None:
+    def has_more(self, thing: Any) -> bool:
+        private = thing.__pydantic_private__
+        return not _is_state(self.cls, vars(thing).keys() - self.cls.model_fields.keys()) or bool(
+            private and private != self._initial()
+        )
+
+    def take_apart(self, thing: Any) -> Parts:
         fields, state = self.cls.model_fields, vars(thing)
-        if not state.keys() >= fields.keys() or not _is_state(self.cls, state.keys() - fields.keys()):
-            return None
-        private = getattr(thing, "__pydantic_private__", None)
-        if private and private != self._initial():
-            return None
         unset = tuple(name for name in fields if name not in thing.__pydantic_fields_set__)
         return Parts({name: state[name] for name in fields}, unset, thing.__pydantic_extra__)
 
@@ -92,8 +99,14 @@ class _Model(ObjectClass):
         return thing
 
     def _initial(self) -> dict[str, Any]:
-        found = {name: attribute.get_default() for name, attribute in self._private.items()}
-        return {name: value for name, value in found.items() if not _is_undefined(value)}
+        """The private attributes of a new object."""
+        found = {}
+        for name, attribute in self._private.items():
+            factory: Any = attribute.default_factory
+            value = factory() if factory else copy.deepcopy(attribute.default)
+            if value is not PydanticUndefined:
+                found[name] = value
+        return found
 
     def from_data(self, data: Any) -> Any:
         return self.cls.model_validate(data)
@@ -104,14 +117,11 @@ class _Dataclass(ObjectClass):
     def _fields(self) -> dict[str, dataclasses.Field[Any]]:
         return {field.name: field for field in dataclasses.fields(self.cls)}
 
-    def take_apart(self, thing: Any) -> Parts | None:
-        state = getattr(thing, "__dict__", {})
-        if not _is_state(self.cls, state.keys() - self._fields.keys()):
-            return None
-        try:
-            return Parts({name: getattr(thing, name) for name in self._fields})
-        except AttributeError:
-            return None
+    def has_more(self, thing: Any) -> bool:
+        return not _is_state(self.cls, getattr(thing, "__dict__", {}).keys() - self._fields.keys())
+
+    def take_apart(self, thing: Any) -> Parts:
+        return Parts({name: getattr(thing, name) for name in self._fields})
 
     def put_together(self, parts: Parts) -> Any:
         fields = dict(parts.fields)
@@ -129,8 +139,11 @@ class _Dataclass(ObjectClass):
 class _NamedTuple(ObjectClass):
     cls: Any
 
-    def take_apart(self, thing: Any) -> Parts | None:
-        return None if getattr(thing, "__dict__", None) else Parts(dict(zip(self.cls._fields, thing, strict=True)))
+    def has_more(self, thing: Any) -> bool:
+        return bool(getattr(thing, "__dict__", None))
+
+    def take_apart(self, thing: Any) -> Parts:
+        return Parts(dict(zip(self.cls._fields, thing, strict=True)))
 
     def put_together(self, parts: Parts) -> Any:
         fields = {**self.cls._field_defaults, **parts.fields}
@@ -142,7 +155,7 @@ class _NamedTuple(ObjectClass):
 class _Enum(ObjectClass):
     cls: type[enum.Enum]
 
-    def take_apart(self, thing: Any) -> Parts | None:
+    def take_apart(self, thing: Any) -> Parts:
         return Parts({"name": thing.name, "value": thing.value})
 
     def put_together(self, parts: Parts) -> Any:
@@ -247,7 +260,3 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     raise ValueError("a field is missing")
-
-
-def _is_undefined(value: object) -> bool:
-    return type(value).__name__ == "PydanticUndefinedType"

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
@@ -27,10 +27,11 @@ from ..errors import UnsupportedMessageError
 from .advice import advice
 from .classes import full_name
 from .marks import MARK, sort_key
-from .registry import OBJECTS, ObjectClass, described
+from .registry import OBJECTS, ObjectClass, Parts, described
 
 DEGRADABLE = ("artifact", "additional_kwargs", "response_metadata")
 MAX_DEPTH = 250  # levels of JSON; orjson writes 254
+LONGEST_PATH = 200  # characters of it that are shown
 INLINE = 64  # bytes of a binary value that is written as text
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
@@ -45,10 +46,17 @@ class Where(NamedTuple):
     is_name: bool = False
 
     def __str__(self) -> str:
-        if self.is_name:
-            return f"{self.outer}.{self.step}"
-        shown = short(self.step) if isinstance(self.step, (str, int, bool, type(None))) else type(self.step).__name__
-        return f"{self.outer}[{shown}]"
+        steps: list[str] = []
+        place: Where | str = self
+        while isinstance(place, Where):
+            steps.append(f".{place.step}" if place.is_name else f"[{_shown(place.step)}]")
+            place = place.outer
+        return f"{place}{''.join(reversed(steps))}"
+
+
+def _shown(key: object) -> str:
+    """A key in a path: texts and numbers only, which tell the place and not what is there."""
+    return short(key) if isinstance(key, (str, int, type(None))) else type(key).__name__
 
 
 class Degraded(NamedTuple):
@@ -64,6 +72,9 @@ class Writer:
     """Writes the values of one message; `take_apart` gives the fields of a message within it."""
 
     mark = MARK
+    deepest = MAX_DEPTH
+    flatter = "store a flatter value"
+    writers: ClassVar[dict[type, Callable[..., Any]]]
 
     def __init__(self, take_apart: TakeApart, *, strict: bool) -> None:
         self.take_apart = take_apart
@@ -93,7 +104,7 @@ class Writer:
 
     def write(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
         """The tree of one value; `may` tells whether it may come back as something else."""
-        write = _WRITERS.get(type(value))
+        write = self.writers.get(type(value))
         if write is None:
             return self._other(value, where, depth, may)
         return write(self, value, where, depth, may)
@@ -121,32 +132,42 @@ class Writer:
             return value
         return self._marked("text", base64.b64encode(value.encode("utf-8", "surrogatepass")).decode())
 
-    def _list(self, value: list[Any], where: Where | str, depth: int, may: bool) -> Any:
-        return self._guarded(value, self._entries, where, depth, may)
-
-    def _entries(self, value: Any, where: Where | str, depth: int, may: bool) -> list[Any]:
-        return [self.write(entry, Where(where, index), depth + 1, may) for index, entry in enumerate(value)]
+    def _list(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+        if problem := self._enter(value, depth):
+            return self._refused(value, where, may, *problem)
+        entries = []  # in a loop: fewer frames of Python's stack for each level
+        try:
+            for index, entry in enumerate(value):
+                entries.append(self.write(entry, Where(where, index), depth + 1, may))
+        finally:
+            self._open.discard(id(value))
+        return entries
 
     def _dict(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
-        return self._guarded(value, self._items, where, depth, may)
+        if problem := self._enter(value, depth):
+            return self._refused(value, where, may, *problem)
+        items: dict[str, Any] = {}
+        try:
+            if self.mark in value or not all(map(self._is_name, value)):
+                return self._pairs(value, where, depth, may)
+            for key, entry in value.items():
+                items[_plain_text(key)] = self.write(entry, Where(where, key), depth + 1, may)
+        finally:
+            self._open.discard(id(value))
+        return items
 
-    def _items(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
-        if self.mark not in value and all(self._is_name(key) for key in value):
-            return {
-                _plain_text(key): self.write(entry, Where(where, key), depth + 1, may) for key, entry in value.items()
-            }
+    def _pairs(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
+        """A dict whose keys are not texts alone, or which would be taken for one of our marks."""
         pairs = []
         for key, entry in value.items():
-            step = Where(where, key)
-            try:
-                written = self.write(key, step, depth + 3, False)
-            except UnsupportedMessageError:
-                if not may:
-                    raise
+            step, told = Where(where, key), len(self.degraded)
+            written = self.write(key, step, depth + 3, may)
+            if any(one.omitted for one in self.degraded[told:]):
+                del self.degraded[told:]
                 what = f"an entry under a key of type {_name(key)}, which is left out; use a text as key"
                 self._tell(where, type(key), what, omitted=True)
-                continue
-            pairs.append([written, self.write(entry, step, depth + 3, may)])
+            else:
+                pairs.append([written, self.write(entry, step, depth + 3, may)])
         return self._marked("dict", *pairs)
 
     def _is_name(self, key: object) -> bool:
@@ -155,13 +176,19 @@ class Writer:
             return key.isascii() or not _SURROGATE_PAIR.search(key)
         return isinstance(key, str) and type(key) not in OBJECTS.by_class and _is_equal(_plain_text(key), key)
 
-    def _guarded(self, value: Any, write: Callable[..., Any], where: Where | str, depth: int, may: bool) -> Any:
-        """Write a container, unless it is in itself or too deep."""
-        if depth > MAX_DEPTH:
-            return self._refused(value, where, may, f"more than {MAX_DEPTH} levels of nesting", "store a flatter value")
+    def _enter(self, value: Any, depth: int) -> tuple[str, str] | None:
+        """Begin a container; what is wrong with it where it cannot be."""
+        if depth > self.deepest:
+            return f"more than {self.deepest} levels of nesting", self.flatter
         if id(value) in self._open:
-            return self._refused(value, where, may, "a value that contains itself", "store it without the circle")
+            return "a value that contains itself", "store it without the circle"
         self._open.add(id(value))
+        return None
+
+    def _guarded(self, value: Any, write: Callable[..., Any], where: Where | str, depth: int, may: bool) -> Any:
+        """Write something that may hold itself."""
+        if problem := self._enter(value, depth):
+            return self._refused(value, where, may, *problem)
         try:
             return write(value, where, depth, may)
         finally:
@@ -182,10 +209,8 @@ class Writer:
         return self._marked(kind, len(value))
 
     def _tuple(self, value: tuple[Any, ...], where: Where | str, depth: int, may: bool) -> Any:
-        return self._guarded(value, self._places, where, depth, may)
-
-    def _places(self, value: tuple[Any, ...], where: Where | str, depth: int, may: bool) -> Any:
-        return self._marked("tuple", *self._entries(value, where, depth + 1, may))
+        entries = self._list(value, where, depth + 1, may)
+        return self._marked("tuple", *entries) if isinstance(entries, list) else entries
 
     def _set(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
         return self._guarded(value, self._members, where, depth, may)
@@ -248,32 +273,28 @@ class Writer:
 
     def _registered(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
         known = OBJECTS.by_class[type(value)]
-        parts = known.take_apart(value)
-        if parts is None or not _is_put_together(known, parts, value):
-            what = "whose state is not in its fields alone"
-            return self._as_data(known, value, where, depth, may, what, "keep everything in its fields")
-        return self._parts(known, value, where, depth, may)
+        if _comes_back(known, value):
+            return self._parts(known.name, known.take_apart(value), value, where, depth, may)
+        what = "whose state is not in its fields alone"
+        return self._as_data(None, known, value, where, depth, may, what, "keep everything in its fields")
 
-    def _parts(self, known: ObjectClass, value: Any, where: Where | str, depth: int, may: bool) -> Any:
-        parts = known.take_apart(value)
-        assert parts is not None
+    def _parts(self, name: str | None, parts: Parts, value: Any, where: Where | str, depth: int, may: bool) -> Any:
         if isinstance(value, enum.Enum):
-            return self._marked(
-                "enum", known.name, parts.fields["name"], self.write(value.value, where, depth + 2, may)
-            )
+            written = self.write(value.value, where, depth + 2, may)
+            return self._marked("enum", name, parts.fields["name"], written)
         fields = {
-            name: self.write(field, Where(where, name, True), depth + 3, may) for name, field in parts.fields.items()
+            field: self.write(part, Where(where, field, True), depth + 3, may) for field, part in parts.fields.items()
         }
         if isinstance(value, tuple):
-            return self._marked("named tuple", known.name, fields)
+            return self._marked("named tuple", name, fields)
         more: list[Any] = []
         if parts.extra:
-            more = [list(parts.unset), self._items(dict(parts.extra), where, depth + 2, may)]
+            more = [list(parts.unset), self._dict(dict(parts.extra), where, depth + 2, may)]
         elif parts.unset:
             more = [list(parts.unset)]
-        return self._object(known.name, fields, more)
+        return self._object(name, fields, more)
 
-    def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
+    def _object(self, name: str | None, fields: dict[str, Any], more: list[Any]) -> Any:
         return self._marked("object", name, fields, *more)
 
     def _message(self, value: BaseMessage, where: Where | str, depth: int, may: bool) -> Any:
@@ -293,22 +314,31 @@ class Writer:
         known = described(value)
         assert known is not None
         fix = f"to get it back as it is, call langchain_dynamodb.register_class({type(value).__name__})"
-        return self._as_data(known, value, where, depth, may, "a class that is not registered", fix)
+        return self._as_data(known.name, known, value, where, depth, may, "a class that is not registered", fix)
 
     def _as_data(
-        self, known: ObjectClass, value: Any, where: Where | str, depth: int, may: bool, what: str, fix: str
+        self,
+        name: str | None,
+        known: ObjectClass,
+        value: Any,
+        where: Where | str,
+        depth: int,
+        may: bool,
+        what: str,
+        fix: str,
     ) -> Any:
+        """The data of an object, under the name of the class that it may become an object of again, if any."""
         if not may:
             raise unsupported(where, f"a value of type {_name(value)}, {what}", fix)
         told = f"a value of type {_name(value)}, {what}: it is stored as its data, and comes back so; {fix}"
         self._tell(where, type(value), told, omitted=False)
-        if isinstance(value, BaseModel):
-            data = _dumped(value)
-            if data is not None:
-                return self._data(known.name, self.write(data, where, depth + 2, may))
-        if known.take_apart(value) is None:
-            return self._refused(value, where, may, f"a value of type {_name(value)}, {what}", fix)
-        return self._parts(known, value, where, depth, may)
+        if isinstance(value, BaseModel) and (data := _dumped(value)) is not None:
+            return self._data(name, self.write(data, where, depth + 2, may))
+        try:
+            parts = known.take_apart(value)
+        except Exception:
+            return self._refused(value, where, may, f"a value of type {_name(value)} without its fields", fix)
+        return self._parts(name, parts, value, where, depth, may)
 
     # What comes back as something else
 
@@ -318,14 +348,15 @@ class Writer:
         self._tell(where, type(value), f"{what}, which is left out and reads as None; {fix}", omitted=True)
         return self._omitted(type(value))
 
-    def _data(self, name: str, data: Any) -> Any:
+    def _data(self, name: str | None, data: Any) -> Any:
         return self._marked("data", name, data)
 
     def _omitted(self, cls: type) -> Any:
         return self._marked("omitted", full_name(cls))
 
     def _tell(self, where: Where | str, cls: type, what: str, *, omitted: bool) -> None:
-        self.degraded.append(Degraded(str(where), cls, omitted, f"{where} holds {what}."))
+        path = str(where)[:LONGEST_PATH]
+        self.degraded.append(Degraded(path, cls, omitted, f"{path} holds {what}."))
 
 
 def is_plain(fields: Mapping[str, Any]) -> bool:
@@ -349,18 +380,17 @@ def _dumped(value: BaseModel) -> Any:
         return None
 
 
-def _is_put_together(known: ObjectClass, parts: Any, value: Any) -> bool:
-    """Whether the object would come back: made anew of its parts, it is of the same class and has the same parts."""
+def _comes_back(known: ObjectClass, value: Any) -> bool:
+    """Whether the object would come back: it has no more than its parts, and is the same when made of them anew."""
     try:
+        parts = known.take_apart(value)
         back = known.put_together(parts)
-        again = known.take_apart(back)
-    except Exception:  # defaults and members of any class may raise anything
+        again = known.take_apart(back).fields
+        if known.has_more(value) or type(back) is not type(value) or again.keys() != parts.fields.keys():
+            return False
+        return all(again[name] is part for name, part in parts.fields.items())
+    except Exception:
         return False
-    if type(back) is not type(value) or again is None:
-        return False
-    return all(again.fields[name] is part for name, part in parts.fields.items()) and again.fields.keys() == (
-        parts.fields.keys()
-    )
 
 
 def _plain(value: Any) -> Any:
@@ -397,12 +427,12 @@ def _name(value: object) -> str:
 
 def unsupported(where: Where | str, what: str, fix: str) -> UnsupportedMessageError:
     """The error for something at this place that cannot be stored."""
-    path = str(where)
+    path = str(where)[:LONGEST_PATH]
     return UnsupportedMessageError(f"{path} holds {what}, which cannot be stored exactly; {fix}.", path=path)
 
 
 _USUAL = {struct.pack(">d", number).hex(): repr(number) for number in (math.nan, math.inf, -math.inf)}
-_WRITERS: dict[type, Callable[..., Any]] = {
+Writer.writers = {
     type(None): Writer._none,
     bool: Writer._none,
     int: Writer._int,
