@@ -20,7 +20,8 @@ from ._items.keys import Session
 from ._objects import Shared
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options
-from .errors import InvalidInputError
+from .codec.telling import logger, swallowed
+from .errors import ChatHistoryError, InvalidInputError
 from .repository import AsyncSessionRepository
 
 if TYPE_CHECKING:
@@ -270,9 +271,18 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             if not messages:
                 return
             messages = [whole_message(message) for message in messages]
-        await self._repository.append(
-            self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
-        )
+        in_turn = self._in_turn()
+        token = swallowed.set(in_turn)
+        try:
+            await self._repository.append(
+                self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
+            )
+        except ChatHistoryError as error:
+            if in_turn:  # it goes on as if nothing was: this is the only place where its user can learn of it
+                logger.error("The messages of this turn were not stored: %s", error)
+            raise
+        finally:
+            swallowed.reset(token)
 
     def clear(self) -> None:
         """Delete the session."""
