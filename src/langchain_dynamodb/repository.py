@@ -456,7 +456,7 @@ class AsyncSessionRepository(Configured):
     def _content(self, messages: Sequence[BaseMessage]) -> Content:
         content = Content(messages, self._codec.encode(messages, self._options.sizes.message))
         if self._utf8_only:
-            refuse_halves(messages)
+            refuse_halves(self._codec.decode(content.lines))  # as they are stored: what has no end does not come here
         return content
 
     def _key(self, session: Session) -> SessionKey:
