@@ -9,12 +9,17 @@ from langchain_core.messages import BaseMessage
 
 from .registry import OBJECTS
 
+_PLAIN = frozenset([str, int, bool, type(None), bytes])
+
 
 def same(read: Any, given: Any) -> bool:
     """Whether a value read back is the given one; of subclasses of plain types, an equal plain one is.
 
     Raises what the equality of other classes raises.
     """
+    kind = type(read)
+    if kind is type(given) and kind in _PLAIN:
+        return bool(read == given)
     if isinstance(read, BaseMessage):
         return type(read) is type(given) and _states(read, given)
     if isinstance(read, bool) != isinstance(given, bool) and not hasattr(given, "dtype"):
@@ -22,7 +27,12 @@ def same(read: Any, given: Any) -> bool:
     if isinstance(read, (list, tuple)) and type(read) not in OBJECTS.by_class:
         return isinstance(given, type(read)) and len(read) == len(given) and all(map(same, read, given))
     if isinstance(read, dict):
-        return isinstance(given, dict) and len(read) == len(given) and all(map(same, read.items(), given.items()))
+        return (
+            isinstance(given, dict)
+            and len(read) == len(given)
+            and all(map(same, read, given))
+            and all(map(same, read.values(), given.values()))
+        )
     if isinstance(read, (float, complex, Decimal)):
         return repr(read) == repr(given) or bool(read == given)
     if isinstance(read, (set, frozenset)):

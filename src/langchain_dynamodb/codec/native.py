@@ -107,9 +107,7 @@ class NativeWriter(Writer):
     deepest = _LEVELS - 3  # a mark has levels of its own
     flatter = _PAGES
 
-    def fields(
-        self, fields: Mapping[str, Any], where: Where | str, depth: int = 1, *, may: bool = True
-    ) -> dict[str, Any]:
+    def fields(self, fields: Mapping[str, Any], where: Where, depth: int = 1, *, may: bool = True) -> dict[str, Any]:
         """See `Writer`."""
         tree: dict[str, Any] = {}
         for name, value in fields.items():
@@ -119,19 +117,19 @@ class NativeWriter(Writer):
             tree |= super().fields({name: value}, where, depth, may=may)
             if self.marked and name not in DEGRADABLE and name in _SPOKEN:
                 what = "a value that langchain_community could not read as what it is"
-                raise unsupported(Where(where, name, True), what, _PAGES)
+                raise unsupported((where, name, True), what, _PAGES)
             self.marked = self.marked or before
         return tree
 
-    def _int(self, value: int, where: Where | str, depth: int, may: bool) -> Any:
+    def _int(self, value: int, where: Where, depth: int, may: bool) -> Any:
         return value if _is_number(value) else self._marked("int", hex(value))
 
-    def _float(self, value: float, where: Where | str, depth: int, may: bool) -> Any:
+    def _float(self, value: float, where: Where, depth: int, may: bool) -> Any:
         if math.isfinite(value) and not _is_number(value):
             return self._marked("float", struct.pack(">d", value).hex())
         return super()._float(value, where, depth, may)
 
-    def _str(self, value: str, where: Where | str, depth: int, may: bool) -> Any:
+    def _str(self, value: str, where: Where, depth: int, may: bool) -> Any:
         if value.isascii() or is_utf8(value):
             return value
         return self._marked("text", base64.b64encode(value.encode("utf-8", "surrogatepass")).decode())
@@ -142,7 +140,7 @@ class NativeWriter(Writer):
     def _binary(self, kind: str, value: bytes) -> Any:
         return value if kind == "bytes" else self._marked(kind, base64.b64encode(value).decode())
 
-    def _members(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _members(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         kinds = {*map(type, value)}
         if type(value) is set and value and any(kinds <= one for one in _SETS) and all(map(_is_member, value)):
             return value

@@ -63,28 +63,32 @@ class _Model(ObjectClass):
     cls: type[BaseModel]
 
     @cached_property
+    def _fields(self) -> dict[str, Any]:
+        return dict(self.cls.model_fields)
+
+    @cached_property
     def _private(self) -> dict[str, Any]:
         return self.cls.__private_attributes__
 
     def has_more(self, thing: Any) -> bool:
         private = thing.__pydantic_private__
-        return not _is_state(self.cls, vars(thing).keys() - self.cls.model_fields.keys()) or bool(
+        return not _is_state(self.cls, vars(thing).keys() - self._fields.keys()) or bool(
             private and private != self._initial()
         )
 
     def take_apart(self, thing: Any) -> Parts:
-        fields, state = self.cls.model_fields, vars(thing)
+        fields, state = self._fields, vars(thing)
         unset = tuple(name for name in fields if name not in thing.__pydantic_fields_set__)
         return Parts({name: state[name] for name in fields}, unset, thing.__pydantic_extra__)
 
     def put_together(self, parts: Parts) -> Any:
         fields = dict(parts.fields)
-        for name, field in self.cls.model_fields.items():
+        for name, field in self._fields.items():
             if name not in fields:
                 if field.is_required() or getattr(field, "default_factory_takes_validated_data", False):
                     raise ValueError("a field is missing")
                 fields[name] = field.get_default(call_default_factory=True)
-        if fields.keys() - self.cls.model_fields.keys():
+        if fields.keys() - self._fields.keys():
             raise ValueError("a field that the class does not have")
         allows_extra = self.cls.model_config.get("extra") == "allow"
         if parts.extra and not allows_extra:

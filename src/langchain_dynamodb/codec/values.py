@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
@@ -38,20 +38,21 @@ _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 TakeApart = Callable[[BaseMessage, str], dict[str, Any]]
 
 
-class Where(NamedTuple):
-    """The place of a value: that of what it is in, and a key, position or name."""
+Where: TypeAlias = "str | tuple[Any, ...]"
+"""The place of a value: a path, or that of what it is in, with a key or position, or with a name and True.
 
-    outer: Where | str
-    step: object
-    is_name: bool = False
+Put into words only where it is told: tuples are cheap.
+"""
 
-    def __str__(self) -> str:
-        steps: list[str] = []
-        place: Where | str = self
-        while isinstance(place, Where):
-            steps.append(f".{place.step}" if place.is_name else f"[{_shown(place.step)}]")
-            place = place.outer
-        return f"{place}{''.join(reversed(steps))}"
+
+def path_of(where: Where) -> str:
+    """A place in words."""
+    steps: list[str] = []
+    while not isinstance(where, str):
+        outer, step, *is_name = where
+        steps.append(f".{step}" if is_name else f"[{_shown(step)}]")
+        where = outer
+    return f"{where}{''.join(reversed(steps))}"[:LONGEST_PATH]
 
 
 def _shown(key: object) -> str:
@@ -85,24 +86,22 @@ class Writer:
         self._sets = 0  # around this value
         self._open: set[int] = set()  # the containers around this value
 
-    def fields(
-        self, fields: Mapping[str, Any], where: Where | str, depth: int = 1, *, may: bool = True
-    ) -> dict[str, Any]:
+    def fields(self, fields: Mapping[str, Any], where: Where, depth: int = 1, *, may: bool = True) -> dict[str, Any]:
         """The fields of a message as a tree of plain JSON types; raises `UnsupportedMessageError`."""
         may = may and not self.strict
         return {
-            self._name(name, where): self.write(value, Where(where, name, True), depth, may and name in DEGRADABLE)
+            self._name(name, where): self.write(value, (where, name, True), depth, may and name in DEGRADABLE)
             for name, value in fields.items()
         }
 
-    def _name(self, name: object, where: Where | str) -> str:
+    def _name(self, name: object, where: Where) -> str:
         if not isinstance(name, str):
             raise unsupported(where, f"a field with a name that is no text ({_name(name)})", "use str(name)")
         if _SURROGATE_PAIR.search(name):
             raise unsupported(where, "a field whose name has a split surrogate pair", "use another name")
         return _plain_text(name)
 
-    def write(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def write(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         """The tree of one value; `may` tells whether it may come back as something else."""
         write = self.writers.get(type(value))
         if write is None:
@@ -115,35 +114,35 @@ class Writer:
 
     # What JSON has
 
-    def _none(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _none(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         return value
 
-    def _int(self, value: int, where: Where | str, depth: int, may: bool) -> Any:
+    def _int(self, value: int, where: Where, depth: int, may: bool) -> Any:
         return value if -MAX_INT < value < MAX_INT else self._marked("int", hex(value))
 
-    def _float(self, value: float, where: Where | str, depth: int, may: bool) -> Any:
+    def _float(self, value: float, where: Where, depth: int, may: bool) -> Any:
         if math.isfinite(value):
             return value
         packed = struct.pack(">d", value).hex()
         return self._marked("float", _USUAL.get(packed, packed))
 
-    def _str(self, value: str, where: Where | str, depth: int, may: bool) -> Any:
+    def _str(self, value: str, where: Where, depth: int, may: bool) -> Any:
         if value.isascii() or not _SURROGATE_PAIR.search(value):  # JSON reads a pair back as the one character
             return value
         return self._marked("text", base64.b64encode(value.encode("utf-8", "surrogatepass")).decode())
 
-    def _list(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _list(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         if problem := self._enter(value, depth):
             return self._refused(value, where, may, *problem)
         entries = []  # in a loop: fewer frames of Python's stack for each level
         try:
             for index, entry in enumerate(value):
-                entries.append(self.write(entry, Where(where, index), depth + 1, may))
+                entries.append(self.write(entry, (where, index), depth + 1, may))
         finally:
             self._open.discard(id(value))
         return entries
 
-    def _dict(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
+    def _dict(self, value: dict[Any, Any], where: Where, depth: int, may: bool) -> Any:
         if problem := self._enter(value, depth):
             return self._refused(value, where, may, *problem)
         items: dict[str, Any] = {}
@@ -151,16 +150,16 @@ class Writer:
             if self.mark in value or not all(map(self._is_name, value)):
                 return self._pairs(value, where, depth, may)
             for key, entry in value.items():
-                items[_plain_text(key)] = self.write(entry, Where(where, key), depth + 1, may)
+                items[_plain_text(key)] = self.write(entry, (where, key), depth + 1, may)
         finally:
             self._open.discard(id(value))
         return items
 
-    def _pairs(self, value: dict[Any, Any], where: Where | str, depth: int, may: bool) -> Any:
+    def _pairs(self, value: dict[Any, Any], where: Where, depth: int, may: bool) -> Any:
         """A dict whose keys are not texts alone, or which would be taken for one of our marks."""
         pairs = []
         for key, entry in value.items():
-            step, told = Where(where, key), len(self.degraded)
+            step, told = (where, key), len(self.degraded)
             written = self.write(key, step, depth + 3, may)
             if any(one.omitted for one in self.degraded[told:]):
                 del self.degraded[told:]
@@ -185,7 +184,7 @@ class Writer:
         self._open.add(id(value))
         return None
 
-    def _guarded(self, value: Any, write: Callable[..., Any], where: Where | str, depth: int, may: bool) -> Any:
+    def _guarded(self, value: Any, write: Callable[..., Any], where: Where, depth: int, may: bool) -> Any:
         """Write something that may hold itself."""
         if problem := self._enter(value, depth):
             return self._refused(value, where, may, *problem)
@@ -196,10 +195,10 @@ class Writer:
 
     # Python's own types
 
-    def _bytes(self, value: bytes, where: Where | str, depth: int, may: bool) -> Any:
+    def _bytes(self, value: bytes, where: Where, depth: int, may: bool) -> Any:
         return self._binary("bytes", value)
 
-    def _bytearray(self, value: bytearray, where: Where | str, depth: int, may: bool) -> Any:
+    def _bytearray(self, value: bytearray, where: Where, depth: int, may: bool) -> Any:
         return self._binary("bytearray", bytes(value))
 
     def _binary(self, kind: str, value: bytes) -> Any:
@@ -208,39 +207,39 @@ class Writer:
         self.binary.append(value)
         return self._marked(kind, len(value))
 
-    def _tuple(self, value: tuple[Any, ...], where: Where | str, depth: int, may: bool) -> Any:
+    def _tuple(self, value: tuple[Any, ...], where: Where, depth: int, may: bool) -> Any:
         entries = self._list(value, where, depth + 1, may)
         return self._marked("tuple", *entries) if isinstance(entries, list) else entries
 
-    def _set(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _set(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         return self._guarded(value, self._members, where, depth, may)
 
-    def _members(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _members(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         self._sets += 1
         try:
-            written = [self.write(entry, Where(where, "in the set", True), depth + 2, may) for entry in value]
+            written = [self.write(entry, (where, "in the set", True), depth + 2, may) for entry in value]
         finally:
             self._sets -= 1
         return self._marked(type(value).__name__, *sorted(written, key=sort_key))
 
-    def _complex(self, value: complex, where: Where | str, depth: int, may: bool) -> Any:
+    def _complex(self, value: complex, where: Where, depth: int, may: bool) -> Any:
         parts = [self._float(part, where, depth, may) for part in (value.real, value.imag)]
         return self._marked("complex", *parts)
 
-    def _decimal(self, value: Decimal, where: Where | str, depth: int, may: bool) -> Any:
+    def _decimal(self, value: Decimal, where: Where, depth: int, may: bool) -> Any:
         return self._marked("decimal", str(value))
 
-    def _date(self, value: date, where: Where | str, depth: int, may: bool) -> Any:
+    def _date(self, value: date, where: Where, depth: int, may: bool) -> Any:
         return self._marked("date", value.isoformat())
 
-    def _timedelta(self, value: timedelta, where: Where | str, depth: int, may: bool) -> Any:
+    def _timedelta(self, value: timedelta, where: Where, depth: int, may: bool) -> Any:
         return self._marked("timedelta", value.days, value.seconds, value.microseconds)
 
-    def _uuid(self, value: UUID, where: Where | str, depth: int, may: bool) -> Any:
+    def _uuid(self, value: UUID, where: Where, depth: int, may: bool) -> Any:
         safe = [] if value.is_safe is SafeUUID.unknown else [value.is_safe.value]
         return self._marked("uuid", str(value), *safe)
 
-    def _time(self, value: datetime | time, where: Where | str, depth: int, may: bool) -> Any:
+    def _time(self, value: datetime | time, where: Where, depth: int, may: bool) -> Any:
         kind, zone = type(value).__name__, value.tzinfo
         more: list[Any] = []
         if type(zone) is timezone:
@@ -257,7 +256,7 @@ class Writer:
 
     # Objects
 
-    def _other(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _other(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         cls = type(value)
         known = OBJECTS.by_class.get(cls)
         if known:
@@ -271,20 +270,18 @@ class Writer:
             return self._guarded(value, self._unregistered, where, depth, may)
         return self._refused(value, where, may, f"a value of type {_name(value)}", advice(value))
 
-    def _registered(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _registered(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         known = OBJECTS.by_class[type(value)]
         if _comes_back(known, value):
             return self._parts(known.name, known.take_apart(value), value, where, depth, may)
         what = "whose state is not in its fields alone"
         return self._as_data(None, known, value, where, depth, may, what, "keep everything in its fields")
 
-    def _parts(self, name: str | None, parts: Parts, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _parts(self, name: str | None, parts: Parts, value: Any, where: Where, depth: int, may: bool) -> Any:
         if isinstance(value, enum.Enum):
             written = self.write(value.value, where, depth + 2, may)
             return self._marked("enum", name, parts.fields["name"], written)
-        fields = {
-            field: self.write(part, Where(where, field, True), depth + 3, may) for field, part in parts.fields.items()
-        }
+        fields = {field: self.write(part, (where, field, True), depth + 3, may) for field, part in parts.fields.items()}
         if isinstance(value, tuple):
             return self._marked("named tuple", name, fields)
         more: list[Any] = []
@@ -297,10 +294,10 @@ class Writer:
     def _object(self, name: str | None, fields: dict[str, Any], more: list[Any]) -> Any:
         return self._marked("object", name, fields, *more)
 
-    def _message(self, value: BaseMessage, where: Where | str, depth: int, may: bool) -> Any:
+    def _message(self, value: BaseMessage, where: Where, depth: int, may: bool) -> Any:
         told = len(self.degraded)
         try:
-            return self._nested(self.fields(self.take_apart(value, str(where)), where, depth + 3, may=may))
+            return self._nested(self.fields(self.take_apart(value, path_of(where)), where, depth + 3, may=may))
         except UnsupportedMessageError as error:
             if not may:
                 raise
@@ -310,7 +307,7 @@ class Writer:
     def _nested(self, fields: dict[str, Any]) -> Any:
         return self._marked("message", fields)
 
-    def _unregistered(self, value: Any, where: Where | str, depth: int, may: bool) -> Any:
+    def _unregistered(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         known = described(value)
         assert known is not None
         fix = f"to get it back as it is, call langchain_dynamodb.register_class({type(value).__name__})"
@@ -321,7 +318,7 @@ class Writer:
         name: str | None,
         known: ObjectClass,
         value: Any,
-        where: Where | str,
+        where: Where,
         depth: int,
         may: bool,
         what: str,
@@ -342,7 +339,7 @@ class Writer:
 
     # What comes back as something else
 
-    def _refused(self, value: Any, where: Where | str, may: bool, what: str, fix: str) -> Any:
+    def _refused(self, value: Any, where: Where, may: bool, what: str, fix: str) -> Any:
         if not may:
             raise unsupported(where, what, fix)
         self._tell(where, type(value), f"{what}, which is left out and reads as None; {fix}", omitted=True)
@@ -354,8 +351,8 @@ class Writer:
     def _omitted(self, cls: type) -> Any:
         return self._marked("omitted", full_name(cls))
 
-    def _tell(self, where: Where | str, cls: type, what: str, *, omitted: bool) -> None:
-        path = str(where)[:LONGEST_PATH]
+    def _tell(self, where: Where, cls: type, what: str, *, omitted: bool) -> None:
+        path = path_of(where)
         self.degraded.append(Degraded(path, cls, omitted, f"{path} holds {what}."))
 
 
@@ -425,9 +422,9 @@ def _name(value: object) -> str:
     return full_name(type(value))
 
 
-def unsupported(where: Where | str, what: str, fix: str) -> UnsupportedMessageError:
+def unsupported(where: Where, what: str, fix: str) -> UnsupportedMessageError:
     """The error for something at this place that cannot be stored."""
-    path = str(where)[:LONGEST_PATH]
+    path = path_of(where)
     return UnsupportedMessageError(f"{path} holds {what}, which cannot be stored exactly; {fix}.", path=path)
 
 
