@@ -10,11 +10,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field, make_dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy
 import orjson
+import pydantic
 import pytest
 from hypothesis import given, settings
 from langchain_core.documents import Document
@@ -35,6 +37,7 @@ from langchain_dynamodb.errors import (
 )
 from values_support import CLASSES, EXACT, REGISTERED, VALUES, Answer, Colour, Loose, Mood, Point, Span, looks
 
+PYDANTIC = tuple(map(int, pydantic.VERSION.split(".")[:2]))
 SETTINGS = settings(deadline=None)
 PLACES = ["artifact", "additional_kwargs", "response_metadata"]
 
@@ -245,6 +248,30 @@ def test_a_process_that_knows_the_class_reads_the_object(value: object) -> None:
     for cls in CLASSES:
         register_class(cls)
     assert decode_line(line).artifact == value  # type: ignore[attr-defined]
+
+
+class _Strict(BaseModel, strict=True):
+    when: dt.datetime
+    amount: Decimal
+    both: tuple[int, bytes] = (1, b"x")
+    kind: Mood = Mood.CALM
+    inner: Answer | None = None
+
+
+class _Named(BaseModel):
+    first_name: str = Field(alias="firstName")
+
+
+def test_the_data_of_a_model_becomes_the_model() -> None:
+    """With types that JSON does not have, strictly checked or not, and with aliases where pydantic knows names too."""
+    strict = _Strict(when=dt.datetime(2026, 1, 2), amount=Decimal("1.50"), inner=Answer(text="a"))
+    named = _Named(firstName="Ada")
+    line = encode_message(holding([strict, named]))
+    for cls in (_Strict, _Named):
+        register_class(cls)
+    found = decode_line(line).artifact  # type: ignore[attr-defined]
+    assert found[0] == strict
+    assert found[1] == (named if PYDANTIC >= (2, 11) else {"first_name": "Ada"})
 
 
 def test_an_object_is_made_only_of_what_its_parts_were(monkeypatch: pytest.MonkeyPatch) -> None:

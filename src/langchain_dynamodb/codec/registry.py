@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import json
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -113,7 +114,10 @@ class _Model(ObjectClass):
         return found
 
     def from_data(self, data: Any) -> Any:
-        return self.cls.model_validate(data)
+        thing = _validated(self.cls, json.dumps(data))
+        if thing.model_dump(mode="json", warnings=False) != data:
+            raise ValueError("a part of the data was dropped")
+        return thing
 
 
 class _Dataclass(ObjectClass):
@@ -242,6 +246,15 @@ def _kind(cls: object) -> Callable[[Any, str], ObjectClass] | None:
     if issubclass(cls, tuple):
         return _NamedTuple if isinstance(getattr(cls, "_field_defaults", None), dict) else None
     return _Dataclass if dataclasses.is_dataclass(cls) and _is_plain(cls) else None
+
+
+def _validated(cls: type[BaseModel], text: str) -> BaseModel:
+    """The model of its dump, which has names of fields and not their aliases."""
+    options: dict[str, Any] = {"by_name": True}
+    try:
+        return cls.model_validate_json(text, **options)
+    except TypeError:  # pydantic before 2.11 asks the class alone
+        return cls.model_validate_json(text)
 
 
 def _is_plain(cls: type) -> bool:
