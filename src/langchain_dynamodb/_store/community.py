@@ -22,8 +22,8 @@ from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries
 from ..codec.native import to_native
+from ..codec.places import Degraded
 from ..codec.telling import tell
-from ..codec.values import Degraded
 from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .changing import change
 from .deleting import Deleter

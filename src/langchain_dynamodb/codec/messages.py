@@ -5,7 +5,8 @@ among them. It reads back as an equal message of the same class: the fields are 
 annotations and then taken as they are, because LangChain's own validators would derive and rewrite some of them.
 `encode_message` reads back what it wrote and refuses what does not compare equal.
 
-Plain JSON is read and written here and in `lines`; messages with other values take the way through `values`.
+Plain JSON is read and written here and in `lines`; messages with other values take the way through `objects`, `values`
+and `marks`.
 
 Nothing here does I/O, and reading runs no code that the bytes could choose.
 """
@@ -36,9 +37,11 @@ from .lines import (
     unpack_each,
 )
 from .marks import Reader
+from .objects import Writer
+from .places import Degraded
+from .plain import is_plain
 from .registry import OBJECTS
 from .telling import tell
-from .values import Degraded, Writer, is_plain
 
 __all__ = [
     "Codec",

@@ -22,8 +22,11 @@ from .classes import BUILT_IN, MESSAGES
 from .lines import UndecodableError, to_json
 from .marks import NATIVE_MARK, Reader
 from .messages import assemble, check_comes_back, class_of, extra_fields, field_of, reason
+from .objects import Writer
+from .places import Degraded, Where, unsupported
+from .plain import is_plain
 from .registry import OBJECTS
-from .values import DEGRADABLE, Degraded, Where, Writer, is_plain, unsupported
+from .values import DEGRADABLE, ValueWriter
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
@@ -206,7 +209,7 @@ def _is_number(value: float) -> bool:
     return not value or _LEAST <= abs(value) < limit
 
 
-NativeWriter.writers = Writer.writers | {
+NativeWriter.writers = ValueWriter.writers | {
     int: NativeWriter._int,
     float: NativeWriter._float,
     str: NativeWriter._str,

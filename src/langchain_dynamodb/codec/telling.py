@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 
 from ..errors import OmittedValueWarning, UnregisteredClassWarning
+from .places import Degraded
 from .registry import OBJECTS
-from .values import Degraded
 
 SHOWN = 10  # values left out that one call tells of
 logger = logging.getLogger("langchain_dynamodb")
