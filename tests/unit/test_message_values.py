@@ -158,13 +158,13 @@ def holds_only_plain(value: Any) -> bool:
 
 def test_plain_messages_are_stored_as_ever() -> None:
     """Byte for byte, whatever is registered, as long as they hold no member of a registered enum."""
-    message = AIMessage("hi", additional_kwargs={"mood": Mood.CALM, "$": ["tuple"]})
+    message = HumanMessage("hi", additional_kwargs={"mood": Mood.CALM, "$": ["tuple"]})
     line = encode_message(message)
-    assert line == b'{"type":"ai","content":"hi","additional_kwargs":{"mood":"calm","$":["tuple"]}}'
+    assert line == b'{"type":"human","content":"hi","additional_kwargs":{"mood":"calm","$":["tuple"]}}'
     register_class(Answer)
     assert encode_message(message) == line
     register_class(Mood)
-    assert encode_message(AIMessage("hi")) == b'{"type":"ai","content":"hi"}'
+    assert encode_message(HumanMessage("hi")) == b'{"type":"human","content":"hi"}'
     assert back(message).additional_kwargs["mood"] is Mood.CALM
 
 
