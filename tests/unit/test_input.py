@@ -146,6 +146,8 @@ async def test_bad_flags(value: Any) -> None:
             await call()
     with pytest.raises(InvalidInputError, match=f"skip_undecodable={value!r} must be True or False"):
         unsent(skip_undecodable=value)
+    with pytest.raises(InvalidInputError, match=f"strict={value!r} must be True or False"):
+        unsent(strict=value)
 
 
 async def test_keep_is_needed() -> None:

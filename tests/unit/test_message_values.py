@@ -23,7 +23,8 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
-from langchain_dynamodb import register_class
+from langchain_dynamodb import register_class, register_message_class
+from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.lines import UndecodableError, pack, unpack
 from langchain_dynamodb.codec.messages import Codec, decode_line, encode_message
 from langchain_dynamodb.codec.native import from_native, to_native
@@ -372,6 +373,23 @@ def test_what_is_too_deep_ends_there() -> None:
         read, depth = read[0], depth + 1
     assert 200 < depth < 300
     assert read is None
+
+
+def test_a_message_within_of_a_class_that_is_not_registered_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is written its data is stored, and where it is read its fields are."""
+
+    class Shout(HumanMessage):
+        loud: bool = True
+
+    given = holding([Shout("hi")])
+    assert stored([Shout("hi")])[0]["content"] == "hi"
+    monkeypatch.setattr(MESSAGES, "by_tag", dict(MESSAGES.by_tag))
+    monkeypatch.setattr(MESSAGES, "by_class", dict(MESSAGES.by_class))
+    register_message_class(Shout, "shout")
+    line = encode_message(given)
+    assert decode_line(line) == given
+    del MESSAGES.by_tag["shout"]
+    assert decode_line(line).artifact[0]["content"] == "hi"  # type: ignore[attr-defined]
 
 
 def test_a_message_within_that_cannot_be_stored_is_left_out() -> None:

@@ -139,7 +139,15 @@ class Reader:
         return UUID(text, is_safe=SafeUUID(safe))
 
     def _message(self, fields: dict[str, Any]) -> Any:
-        return self.assemble(self.fields(fields))
+        """A message, or its fields where its class is not registered here."""
+        read = self.fields(fields)
+        try:
+            return self.assemble(dict(read))
+        except MemoryError:
+            raise
+        except Exception:
+            self.data += 1
+            return read
 
     def _object(self, name: str | None, fields: dict[str, Any], unset: Any = (), extra: Any = None) -> Any:
         """A model or dataclass."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from ..errors import UnsupportedMessageError
 from .advice import advice
+from .classes import MESSAGES
 from .places import Where, path_of, type_name, unsupported
 from .plain import plain_value
 from .registry import OBJECTS, ObjectClass, Parts, described
@@ -36,7 +37,7 @@ class Writer(ValueWriter):
         known = OBJECTS.by_class.get(cls)
         if known:
             return self._guarded(value, self._registered, where, depth, may)
-        if isinstance(value, BaseMessage):
+        if cls in MESSAGES.by_class:
             return self._guarded(value, self._message, where, depth, may)
         plain = plain_value(value)
         if plain is not None:
@@ -87,7 +88,8 @@ class Writer(ValueWriter):
     def _unregistered(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         known = described(value)
         assert known is not None
-        fix = f"to get it back as it is, call langchain_dynamodb.register_class({type(value).__name__})"
+        call = "register_message_class" if isinstance(value, BaseMessage) else "register_class"
+        fix = f"to get it back as it is, call langchain_dynamodb.{call}({type(value).__name__})"
         return self._as_data(known.name, known, value, where, depth, may, "a class that is not registered", fix)
 
     def _as_data(
