@@ -8,6 +8,7 @@ import enum
 import logging
 import threading
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field, make_dataclass
 from decimal import Decimal
@@ -24,6 +25,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
 from langchain_dynamodb import register_class, register_message_class
+from langchain_dynamodb.codec import marks
 from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.lines import UndecodableError, pack, unpack
 from langchain_dynamodb.codec.messages import Codec, decode_line, encode_message
@@ -228,6 +230,7 @@ def test_equal_plain_values_take_the_place_of_subclasses() -> None:
         ({Colour.RED: 1}, {1: 1}),
         ({Colour.RED: "x", 1: "y"}, [[1, "x"], [1, "y"]]),
         ({Span(1)}, [{"start": 1, "end": None}]),
+        ({Colour.RED, 1}, [1, 1]),
         ({Span(1): 2}, [[{"start": 1, "end": None}, 2]]),
     ],
     ids=repr,
@@ -491,6 +494,13 @@ def test_a_warning_that_nobody_would_see_is_logged(caplog: pytest.LogCaptureFixt
     ]
 
 
+def test_what_would_be_read_as_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason: each line is read back before it is sent."""
+    monkeypatch.setitem(marks._KINDS, "date", lambda reader, text: dt.date.min)
+    with pytest.raises(UnsupportedMessageError, match="would not come back equal"):
+        encode_message(holding(dt.date(2026, 1, 2)))
+
+
 # register_class
 
 
@@ -730,6 +740,17 @@ def test_damage_to_a_binary_block_never_changes_what_is_read() -> None:
             continue
     assert len(found) < 16
     assert found == [lines] * len(found)
+
+
+@pytest.mark.parametrize("lengths", [b"5\n", b"6,0\n", b"7,-1\n", b"3,4\n", b"x\n", b"\n", b"6"])
+def test_lengths_that_do_not_fit_are_damage(lengths: bytes) -> None:
+    """Though the checksum is right."""
+    block = pack([b"a\nb", b"cde"])
+    text = block[block.index(b"\n", 5) + 1 :]
+    checksum = zlib.crc32(b"a\nbcde", zlib.crc32(lengths)).to_bytes(4, "big")
+    assert unpack(b"\x02" + zlib.crc32(b"a\nbcde", zlib.crc32(b"3,3\n")).to_bytes(4, "big") + b"3,3\n" + text, 9)
+    with pytest.raises(UndecodableError):
+        unpack(b"\x02" + checksum + lengths + text, 9)
 
 
 def test_a_binary_block_is_bounded_too() -> None:
