@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ._items.items import Sizes
 from ._items.table_schema import Index
 from ._protocol.tool_calls import pair_tool_calls
-from .codec.messages import register_message_class
+from .codec.classes import register_message_class
+from .codec.registry import register_class
 from .models import ChatSession, Gap, Removed, RepairReport, SessionSummary
 from .repository import AsyncSessionRepository
 
@@ -29,6 +30,7 @@ __all__ = [
     "SessionSummary",
     "Sizes",
     "pair_tool_calls",
+    "register_class",
     "register_message_class",
 ]
 

@@ -25,6 +25,13 @@
 
 Each one says in its message what to do. An error other than `OutcomeUnknownError` means that the call changed nothing.
 The exception is a `delete` that fails half-way: the session may be hidden already; the next `delete` removes the rest.
+
+Two warnings tell what is stored, but comes back as something else (``strict=True`` makes them errors, and
+``warnings.filterwarnings`` hides them)::
+
+    UserWarning
+    ├── UnregisteredClassWarning                   an object is stored as its data; once for each class
+    └── OmittedValueWarning                        a value is left out and reads as None; names its path and type
 """
 
 from __future__ import annotations
@@ -156,3 +163,27 @@ class AccessDeniedError(StorageError):
 
 class ThrottledError(StorageError):
     """DynamoDB throttled the request and kept doing so through all retries."""
+
+
+class UnregisteredClassWarning(UserWarning):
+    """An object in a message comes back as its data, since its class is not registered; once for each class.
+
+    `path` says where, `cls` is the class. `register_class` brings the object back, and what is stored already too.
+    """
+
+    def __init__(self, message: str, *, path: str, cls: type) -> None:
+        super().__init__(message)
+        self.path = path
+        self.cls = cls
+
+
+class OmittedValueWarning(UserWarning):
+    """A value in a message is left out and reads as None: nothing is known of its type.
+
+    `path` says where, `cls` is the type.
+    """
+
+    def __init__(self, message: str, *, path: str, cls: type) -> None:
+        super().__init__(message)
+        self.path = path
+        self.cls = cls

@@ -20,7 +20,8 @@ from ._items.keys import Session
 from ._settings import Shared
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options
-from .errors import InvalidInputError
+from .codec.telling import logger, swallowed
+from .errors import ChatHistoryError, InvalidInputError
 from .repository import AsyncSessionRepository
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     pages be dropped; what is read begins with a human message then, leading system messages aside, since models refuse
     another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in; `kms_key_id` is
     refused. `config` is a botocore ``Config``.
+    `strict` refuses what would not come back as it is (docs/values.md).
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
     `must_exist` adding begins no session: where there is none (any more) it raises `SessionNotFoundError`.
 
@@ -103,6 +105,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         item_format: ItemFormat = "pages",
         sizes: Sizes | None = None,
         skip_undecodable: bool = False,
+        strict: bool = False,
         must_exist: bool = False,
     ) -> None:
         super().__init__()
@@ -123,6 +126,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             item_format=item_format,
             sizes=Sizes() if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
+            strict=strict,
         )
         make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
         self._open(make(options), make, key or session_id, history_size, must_exist)
@@ -267,9 +271,18 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             if not messages:
                 return
             messages = [whole_message(message) for message in messages]
-        await self._repository.append(
-            self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
-        )
+        in_turn = self._in_turn()
+        token = swallowed.set(in_turn)
+        try:
+            await self._repository.append(
+                self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
+            )
+        except ChatHistoryError as error:
+            if in_turn:  # it goes on as if nothing was: this is the only place where its user can learn of it
+                logger.error("The messages of this turn were not stored: %s", error)
+            raise
+        finally:
+            swallowed.reset(token)
 
     def clear(self) -> None:
         """Delete the session."""

@@ -8,9 +8,18 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SerializationInfo,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    WrapSerializer,
+)
+from pydantic_core import to_jsonable_python
 
-from .codec.messages import from_dump
+from .codec.native import from_dump
 
 
 class Gap(BaseModel):
@@ -55,14 +64,30 @@ def _restored(value: object) -> object:
     return from_dump(value) if isinstance(value, Mapping) else value
 
 
+def _told(message: BaseMessage, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+    """In JSON, bytes are base64 wherever they are: a message's own settings would take them for UTF-8, and fail."""
+    if info.mode != "json":
+        return handler(message)
+    return to_jsonable_python(message.model_dump(), bytes_mode="base64", serialize_unknown=True)
+
+
+# A function without annotations: with one, the messages would be anything in the model's JSON schema.
+_Message = Annotated[
+    SerializeAsAny[BaseMessage],
+    BeforeValidator(_restored),
+    WrapSerializer(lambda message, handler, info: _told(message, handler, info)),
+]
+
+
 class ChatSession(BaseModel):
     """One consistent snapshot of a chat session. Version 0 and no messages: there is no such session."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_bytes="base64")
 
     version: int
-    messages: list[Annotated[SerializeAsAny[BaseMessage], BeforeValidator(_restored)]]
-    """Through `model_dump_json` and `model_validate_json` they come back as messages of their own classes."""
+    messages: list[_Message]
+    """Through `model_dump_json` and `model_validate_json` they come back as messages of their own classes, with values
+    of JSON's types."""
     message_count: int
     """Messages stored in the session; `messages` may hold fewer: a window, or without stored `RemoveMessage`s."""
     created_at: datetime | None = None

@@ -78,6 +78,7 @@ class AsyncSessionRepository(Configured):
         item_format: ItemFormat = "pages",
         sizes: Sizes | None = None,
         skip_undecodable: bool = False,
+        strict: bool = False,
     ) -> None:
         """Check the settings; nothing is opened.
 
@@ -85,7 +86,8 @@ class AsyncSessionRepository(Configured):
         lets a session expire so long after its last change. ``item_format="community"`` keeps sessions readable by
         langchain_community, within its limits (400 KB; 1.0 comes back as 1). `skip_undecodable` leaves out stored
         messages that cannot be read instead of raising `CorruptSessionError`; changes of a session still raise it, so
-        that nothing is lost.
+        that nothing is lost. With `strict`, a message that would not come back as it is, value by value, is refused
+        with `UnsupportedMessageError`; without, docs/values.md says what becomes of it.
         """
         options = Options(
             table_name=table_name,
@@ -96,6 +98,7 @@ class AsyncSessionRepository(Configured):
             item_format=item_format,
             sizes=Sizes() if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
+            strict=strict,
         )
         self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
 
@@ -108,7 +111,8 @@ class AsyncSessionRepository(Configured):
     def _assemble(self, options: Options, connection: Connection) -> None:
         self._options, self._connection = options, connection
         self._utf8_only = False
-        codec, sizes, ttl, clock = options.codec, options.sizes, options.ttl, options.clock or microseconds
+        sizes, ttl, clock = options.sizes, options.ttl, options.clock or microseconds
+        self._codec = codec = replace(options.codec, strict=options.strict, warns=options.item_format == "pages")
         self._table = Table(connection, options.table_name, options.names)
         known = LRU[SessionItem](options.known_sessions)
         self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, options.skip_undecodable)
@@ -450,9 +454,9 @@ class AsyncSessionRepository(Configured):
         return view
 
     def _content(self, messages: Sequence[BaseMessage]) -> Content:
-        content = Content(messages, self._options.codec.encode(messages, self._options.sizes.message))
+        content = Content(messages, self._codec.encode(messages, self._options.sizes.message))
         if self._utf8_only:
-            refuse_halves(messages)
+            refuse_halves(self._codec.decode(content.lines))  # as they are stored: what has no end does not come here
         return content
 
     def _key(self, session: Session) -> SessionKey:

@@ -13,15 +13,17 @@ import orjson
 from langchain_core.messages import BaseMessage
 
 from ._checks import is_utf8, short
+from .codec.registry import OBJECTS
 from .errors import UnsupportedMessageError
 
 T = TypeVar("T")
 
 
 def mended(value: T) -> T:
-    """The same text, list, dict or message with halves of a character joined where both are there, else as U+FFFD.
+    """The same text, container, object or message with halves of a character joined where both are there, else U+FFFD.
 
-    What holds none is returned as it is, and no message is changed in place.
+    Of objects only those of registered classes are looked through: what is read holds no others. What holds none is
+    returned as it is, and no message is changed in place.
     """
     changed: Any = value
     if isinstance(value, str):
@@ -30,6 +32,12 @@ def mended(value: T) -> T:
         changed = [mended(entry) for entry in value]
     elif isinstance(value, dict):
         changed = {mended(name): mended(entry) for name, entry in value.items()}
+    elif type(value) in (tuple, set, frozenset):
+        kind: Any = type(value)
+        changed = kind(mended(entry) for entry in changed)
+    elif known := OBJECTS.by_class.get(type(value)):
+        parts = known.take_apart(value)
+        changed = known.put_together(parts._replace(fields=mended(dict(parts.fields)), extra=mended(parts.extra)))
     elif isinstance(value, BaseMessage) and not _is_whole(value):
         extra = value.model_extra or {}
         changed = value.model_copy(update=mended(value.__dict__))
@@ -60,11 +68,15 @@ def _is_whole(message: BaseMessage) -> bool:
 def _refuse(value: object, path: str) -> None:
     if isinstance(value, str):
         if not is_utf8(value):
-            what = f"{path} holds {short(value)} with half a character (a lone surrogate), which is no text in UTF-8"
+            what = f"{path} holds half a character (a lone surrogate), which is no text in UTF-8"
             raise UnsupportedMessageError(f"{what}: remove it.", path=path)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple, set, frozenset)):
         for index, entry in enumerate(value):
             _refuse(entry, f"{path}[{index}]")
+    elif known := OBJECTS.by_class.get(type(value)):
+        _refuse(known.take_apart(value)._asdict(), path)
+    elif isinstance(value, BaseMessage):
+        _refuse(vars(value) | (value.model_extra or {}), path)
     elif isinstance(value, dict):
         for name, entry in value.items():
             _refuse(name, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
+from pydantic import BaseModel
 
 from community_support import (
     ALL_TYPES,
@@ -36,11 +39,14 @@ from langchain_dynamodb.errors import (
     IdempotencyError,
     ItemFormatError,
     MessageTooLargeError,
+    OmittedValueWarning,
     StorageError,
+    UnregisteredClassWarning,
     UnsupportedMessageError,
     VersionConflictError,
 )
 from support import Call, WatchedConnection, scan, watch
+from values_support import looks
 
 if TYPE_CHECKING:
     from conftest import RepositoryFactory, TableFactory, TestEngine
@@ -485,26 +491,68 @@ async def test_bytes_and_sets_are_read(
     assert (await read(make_repository(item_format="community"))).messages == [ours]
 
 
-async def test_bytes_and_sets_are_not_converted(
+async def test_bytes_and_sets_are_converted(
     make_repository: RepositoryFactory, engine: TestEngine, table_name: str
 ) -> None:
-    """The error says which stored message is in the way; nothing is written, and deleting works."""
+    """Our format holds them too."""
     with_binaries(table_name, engine)
     sessions = make_repository()
-    before = await scan(sessions)
-    for call in (
-        lambda: sessions.append("s", NEW),
-        lambda: sessions.append("s", bulk(12)),
-        lambda: sessions.replace("s", NEW),
-        lambda: sessions.truncate("s", keep=0),
-        lambda: sessions.update_metadata("s", {"title": "t"}),
-    ):
-        with pytest.raises(UnsupportedMessageError, match="go on with item_format='community'") as error:
-            await call()
-        assert error.value.path.startswith("messages[0].additional_kwargs['")
-    assert await scan(sessions) == before
-    await sessions.delete("s")
+    (before,) = (await read(sessions)).messages
+    await sessions.append("s", NEW)
+    (after, *new) = (await read(make_repository())).messages
+    assert (repr(after), new) == (repr(before), NEW)
+
+
+VALUES: dict[str, Any] = {
+    "bytes": b"\x00\xff",
+    "texts": {"a", "b"},
+    "numbers": {1, 2.5},
+    "tuple": (1, {"deep": dt.date(2026, 1, 2)}),
+    "document": Document("text", metadata={"when": dt.datetime(2026, 1, 2)}),
+    "message": HumanMessage("within", additional_kwargs={"b": b"x"}),
+    "frozen": frozenset({1}),
+    "keys": {1: "a"},
+    "nan": [float("inf"), Decimal("1.00")],
+    "large": [2**200, 1e-200, "\ud800", {"": 1}],
+}
+
+
+async def test_other_values_come_back(make_repository: RepositoryFactory, make_theirs: MakeTheirs) -> None:
+    """Exactly here; langchain_community reads all of it: bytes, sets, and of an object a dict with its fields."""
+    sessions = make_repository(item_format="community")
+    message = ToolMessage("found", tool_call_id="c", artifact=VALUES)
+    for _ in range(2):
+        await sessions.append("s", [message], history_size=3)
+    await sessions.append("s", [message])
+    for kept in (make_repository(item_format="community"), make_repository()):
+        found = (await read(kept)).messages
+        assert [looks(one) for one in found] == [looks(message)] * 3
+    theirs = make_theirs().messages[0].artifact
+    assert (theirs["bytes"], theirs["texts"], theirs["numbers"]) == (b"\x00\xff", {"a", "b"}, {1, Decimal("2.5")})
+    document = {name: theirs["document"][name] for name in ("page_content", "id", "type")}
+    assert document == {"page_content": "text", "id": None, "type": "Document"}
+    assert theirs["message"]["content"] == "within"
+    await make_repository().append("s", NEW)  # converted
+    found = (await read(make_repository())).messages
+    assert [looks(one) for one in found] == [looks(one) for one in [message] * 3 + NEW]
+
+
+async def test_what_community_items_leave_out_is_told(make_repository: RepositoryFactory) -> None:
+    """Once each, by both warnings; strict refuses before anything is written."""
+
+    class Answer(BaseModel):
+        text: str
+
+    message = AIMessage("", additional_kwargs={"parsed": Answer(text="a"), "client": object()})
+    with pytest.raises(UnsupportedMessageError, match="parsed"):
+        await make_repository(item_format="community", strict=True).append("s", [message])
+    sessions = make_repository(item_format="community")
     assert await scan(sessions) == []
+    with pytest.warns() as caught:
+        await sessions.append("s", [message])
+    assert [type(one.message) for one in caught] == [UnregisteredClassWarning, OmittedValueWarning]
+    (found,) = (await read(sessions)).messages
+    assert found.additional_kwargs == {"parsed": {"text": "a"}, "client": None}
 
 
 async def test_bytes_and_sets_stay_in_the_community_format(

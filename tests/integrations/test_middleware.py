@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,20 +15,24 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, Invali
 
 pytest.importorskip("langchain.agents.middleware", reason="the extra langchain is not installed")
 
+from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
     HumanInTheLoopMiddleware,
     SummarizationMiddleware,
     hook_config,
 )
+from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from agent_support import STYLES, Agent, Refused, StrictModel, call, stored
+from agent_support import STYLES, Agent, Refused, ScriptedModel, StrictModel, call, stored
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
 from langchain_dynamodb._dynamodb.values import to_attribute
-from langchain_dynamodb.codec.messages import to_native
+from langchain_dynamodb.codec.native import to_native
+from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import (
     InvalidInputError,
     OutcomeUnknownError,
@@ -106,6 +111,44 @@ async def test_the_format_of_langchain_community(make_repository: Any) -> None:
     await agent.run("1")
     await agent.run("2")
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: two"]
+
+
+@dataclass
+class Found:
+    """What a tool of the user's own leaves in its result."""
+
+    place: str
+
+
+@pytest.mark.parametrize("checkpointer", [False, True])
+async def test_results_with_objects(
+    sessions: AsyncSessionRepository, monkeypatch: pytest.MonkeyPatch, checkpointer: bool
+) -> None:
+    """Documents come back as they are, other objects as their data; the next run knows its messages again."""
+    monkeypatch.setattr(OBJECTS, "told", {Found})
+    documents = [Document("text", metadata={"when": dt.date(2026, 1, 2)})]
+
+    @tool(response_format="content_and_artifact")
+    def search(query: str) -> tuple[str, Any]:
+        """Search."""
+        return "found", {"documents": documents, "places": [Found("here")]}
+
+    answer = AIMessage("done", additional_kwargs={"parsed": Found("there")})
+    model = ScriptedModel(script=[call("search", query="q"), answer, "again"])
+    graph = create_agent(
+        model,
+        tools=[search],
+        middleware=[DynamoDBHistoryMiddleware(sessions)],
+        checkpointer=InMemorySaver() if checkpointer else None,
+    )
+    config: Any = {"configurable": {"session_id": "s", "thread_id": "t"}}
+    for text in ("hi", "and now?"):
+        await graph.ainvoke({"messages": [("human", text)]}, config)
+    assert model.asked[-1] == ["hi", "calling search", "found", "done", "and now?"]
+    messages = (await sessions.read("s")).messages
+    assert [message.text for message in messages] == [*model.asked[-1], "again"]
+    assert messages[2].artifact == {"documents": documents, "places": [{"place": "here"}]}  # type: ignore[attr-defined]
+    assert messages[3].additional_kwargs == {"parsed": {"place": "there"}}
 
 
 async def test_structured_output(sessions: AsyncSessionRepository) -> None:

@@ -15,8 +15,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCa
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from pydantic import BaseModel
 
 from langchain_dynamodb import DynamoDBChatMessageHistory, pair_tool_calls
+from langchain_dynamodb.codec.registry import OBJECTS
+from langchain_dynamodb.errors import UnsupportedMessageError
 from runnable_support import passes_context_on
 from support import refusal
 
@@ -299,3 +302,56 @@ async def test_overlapping_turns_behind_a_window(style: str, mode: str, make_his
 
 
 PAY: ToolCall = {"name": "pay", "args": {}, "id": "1", "type": "tool_call"}
+
+
+class Parsed(BaseModel):
+    """What structured output leaves in a message."""
+
+    number: int
+
+
+def answering(answer: BaseMessage, factory: Callable[[str], Any]) -> Runnable[Any, Any]:
+    """A chain whose model gives this answer."""
+    return RunnableWithMessageHistory(RunnableLambda(lambda _: answer), factory)
+
+
+@pytest.mark.parametrize("style", IN_CONTEXT)
+async def test_a_turn_with_objects_is_not_lost(
+    style: str, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data takes their place, even where warnings are errors, as they are here: nobody would see the error."""
+    monkeypatch.setattr(OBJECTS, "told", set())
+    answer = AIMessage("8", additional_kwargs={"parsed": Parsed(number=8), "client": object()})
+    await take_turns(answering(answer, make_history), style, [[HumanMessage("4 + 4")]])
+    stored = await make_history().aget_messages()
+    plain = AIMessage("8", additional_kwargs={"parsed": {"number": 8}, "client": None})
+    assert stored == [HumanMessage("4 + 4"), plain]
+
+
+@pytest.mark.parametrize("style", IN_CONTEXT)
+async def test_a_turn_that_is_refused_is_logged(
+    style: str, make_history: MakeHistory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its place and what to do, by the logger of this package: the chain goes on as if nothing was."""
+    answer = AIMessage([{"type": "x", "client": iter(["SECRET"])}])
+    await take_turns(answering(answer, make_history), style, [[HumanMessage("4 + 4")]])
+    (record,) = [record for record in caplog.records if record.name == "langchain_dynamodb"]
+    assert (record.levelname, record.getMessage()) == (
+        "ERROR",
+        "The messages of this turn were not stored: messages[1].content[0]['client'] holds a value of type "
+        "list_iterator, which cannot be stored exactly; use list(value).",
+    )
+    assert await make_history().aget_messages() == []
+
+
+async def test_outside_of_a_turn_the_error_is_all(make_history: MakeHistory, caplog: pytest.LogCaptureFixture) -> None:
+    """Who calls the history gets the error, and no line in the log."""
+    with pytest.raises(UnsupportedMessageError):
+        await make_history().aadd_messages([AIMessage([{"type": "x", "client": object()}])])
+    assert [record for record in caplog.records if record.name == "langchain_dynamodb"] == []
+
+
+async def test_a_strict_history(make_history: MakeHistory) -> None:
+    """It refuses what would come back as something else."""
+    with pytest.raises(UnsupportedMessageError, match="register_class"):
+        await make_history(strict=True).aadd_messages([AIMessage("", additional_kwargs={"p": Parsed(number=1)})])

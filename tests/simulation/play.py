@@ -434,10 +434,10 @@ def _worked_out() -> dict[str, Any]:
     encode_message, decode_line = codec.encode_message, lru_cache(50_000)(codec.decode_line)
     encoded: dict[object, bytes] = {}
 
-    def encode(message: Any, path: str = "message") -> bytes:
+    def encode(message: Any, path: str = "message", **options: Any) -> bytes:
         line = encoded.get(message.content)
         if line is None:
-            line = encoded[message.content] = encode_message(message, path)
+            line = encoded[message.content] = encode_message(message, path, **options)
         return line
 
     return {

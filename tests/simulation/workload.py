@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.values import to_attribute
-from langchain_dynamodb.codec import messages as codec
+from langchain_dynamodb.codec.native import to_native
 
 from .network import Crash, Network, Wire, current
 from .oracle import HISTORY, SESSION, Tags
@@ -106,7 +106,7 @@ def message(tag: str, letter: str) -> BaseMessage:
 @lru_cache(20_000)
 def native(tag: str, letter: str) -> dict[str, Any]:
     """The same as langchain_community stores it."""
-    return to_attribute(codec.to_native(message(tag, letter)), "message")
+    return to_attribute(to_native(message(tag, letter)), "message")
 
 
 class Client:

@@ -11,6 +11,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from pydantic import BaseModel
 
 from langchain_dynamodb import (
     AsyncSessionRepository,
@@ -23,6 +24,7 @@ from langchain_dynamodb import (
     SessionSummary,
     Sizes,
     pair_tool_calls,
+    register_class,
     register_message_class,
 )
 from langchain_dynamodb.errors import ChatHistoryError, StorageError, ThrottledError, VersionConflictError
@@ -132,3 +134,18 @@ class Note(HumanMessage):
 
 register_message_class(Note, "note")
 register_message_class(str)  # type: ignore[arg-type]
+
+
+@register_class
+class Answer(BaseModel):
+    """A registered class stays the class that it is."""
+
+    text: str
+
+
+def registered_classes() -> None:
+    """With another name, and what is refused is told by a path."""
+    cls: type[Answer] = register_class(Answer, "answer")
+    text: str = cls(text="a").text
+    with SessionRepository("Table", strict=True) as sessions:
+        sessions.append(text, [AIMessage("a")])

@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,8 @@ async def test_bad_flags(value: Any) -> None:
             await call()
     with pytest.raises(InvalidInputError, match=f"skip_undecodable={value!r} must be True or False"):
         unsent(skip_undecodable=value)
+    with pytest.raises(InvalidInputError, match=f"strict={value!r} must be True or False"):
+        unsent(strict=value)
 
 
 async def test_keep_is_needed() -> None:
@@ -154,18 +157,18 @@ async def test_keep_is_needed() -> None:
 
 
 BAD_MESSAGES: list[tuple[Any, str]] = [
-    ("hi!", "messages is 'hi!'"),
-    (b"hi!", "messages is b'hi!'"),
-    (HI[0], "messages is HumanMessage"),
-    (None, "messages is None"),
-    (5, "messages is 5"),
-    ({"type": "human"}, "messages is {'type': 'human'}"),
-    (iter(HI), "messages is <list_it"),
-    (["hi!"], r"messages\[0\] is 'hi!'"),
-    ([*HI, None], r"messages\[1\] is None"),
-    ([("human", "hi!")], r"messages\[0\] is \('human', 'hi!'\)"),
-    (messages_to_dict(HI), r"messages\[0\] is {"),
-    ([HumanMessage], r"messages\[0\] is "),
+    ("hi!", "messages is a str"),
+    (b"hi!", "messages is a bytes"),
+    (HI[0], "messages is a HumanMessage"),
+    (None, "messages is a NoneType"),
+    (5, "messages is a int"),
+    ({"type": "human"}, "messages is a dict"),
+    (iter(HI), "messages is a list_iterator"),
+    (["hi!"], r"messages\[0\] is a str, not a message"),
+    ([*HI, None], r"messages\[1\] is a NoneType"),
+    ([("human", "hi!")], r"messages\[0\] is a tuple"),
+    (messages_to_dict(HI), r"messages\[0\] is a dict"),
+    ([HumanMessage], r"messages\[0\] is a .*Meta"),
 ]
 
 
@@ -174,36 +177,40 @@ BAD_MESSAGES: list[tuple[Any, str]] = [
 async def test_things_that_are_no_messages(messages: Any, said: str, item_format: str) -> None:
     """Only a sequence of messages is appended, or replaces what is there."""
     for method in (AsyncSessionRepository.append, AsyncSessionRepository.replace):
-        with pytest.raises(InvalidInputError, match=said):
+        with pytest.raises(InvalidInputError, match=said) as error:
             await method(unsent(item_format=item_format), "s", messages)
+        assert "hi!" not in str(error.value)
 
 
 BAD_CONTENTS: list[tuple[Any, str]] = [
-    (datetime.datetime(2026, 1, 1), "isoformat"),
-    ({1, 2}, "use a sorted list"),
-    (b"x", "use base64 text"),
-    (Decimal("1.5"), "use float"),
-    (float("nan"), "nan"),
-    (object(), "object"),
+    (object(), "type object"),
+    (memoryview(b"x"), "bytes"),
+    (Path("x"), "str"),
 ]
 
 
 @pytest.mark.parametrize("item_format", ["pages", "community"])
 @pytest.mark.parametrize(("value", "said"), BAD_CONTENTS, ids=label)
 async def test_messages_that_cannot_be_stored_exactly(value: Any, said: str, item_format: str) -> None:
-    """The message that holds something of no JSON type is named by its place."""
-    messages = [*HI, HumanMessage("x", additional_kwargs={"deep": [value]})]
-    for method in (AsyncSessionRepository.append, AsyncSessionRepository.replace):
-        with pytest.raises(UnsupportedMessageError, match=said) as error:
-            await method(unsent(item_format=item_format), "s", messages)
-        assert error.value.path == "messages[1].additional_kwargs['deep'][0]"
+    """What would be left out is refused in content, and everywhere with `strict`; it is named by its place."""
+    kept, spoken = HumanMessage("x", additional_kwargs={"deep": [value]}), HumanMessage([{"type": "x", "deep": value}])
+    cases = (
+        (kept, True, "messages[1].additional_kwargs['deep'][0]"),
+        (spoken, False, "messages[1].content[0]['deep']"),
+    )
+    for message, strict, path in cases:
+        sessions = unsent(item_format=item_format, strict=strict)
+        for method in (AsyncSessionRepository.append, AsyncSessionRepository.replace):
+            with pytest.raises(UnsupportedMessageError, match=said) as error:
+                await method(sessions, "s", [*HI, message])
+            assert error.value.path == path
 
 
 async def test_messages_only_the_default_format_holds() -> None:
-    """DynamoDB's own types hold less than JSON: the community format refuses the rest, and says what to use."""
+    """DynamoDB's own types hold less: in content the community format refuses the rest, and says what to use."""
     sessions = unsent(item_format="community")
-    for value in (1e-200, 1e308, 2**200, "\ud800", {"": 1}):
-        messages = [HumanMessage("x", additional_kwargs={"a": value})]
+    for value in (1e-200, 1e308, 2**200, "\ud800", {"": 1}, (1, 2), datetime.datetime(2026, 1, 1), Decimal("1.5")):
+        messages = [HumanMessage([{"type": "x", "a": value}])]
         for method in (AsyncSessionRepository.append, AsyncSessionRepository.replace):
             with pytest.raises(UnsupportedMessageError, match=r"messages\[0\].*item_format=\"pages\""):
                 await method(sessions, "s", messages)

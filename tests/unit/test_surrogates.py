@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_dynamodb.errors import UnsupportedMessageError
@@ -84,3 +85,21 @@ def test_refused_messages(message: BaseMessage, path: str) -> None:
 def test_accepted_messages(content: Any) -> None:
     """Numbers that need the standard library's JSON are no halves."""
     refuse_halves([HumanMessage(content)])
+
+
+def test_other_values_are_looked_through() -> None:
+    """Tuples, sets, keys, documents and messages within."""
+    values = (
+        [(HALF, 1)],
+        {HALF},
+        {(1, HALF): 2},
+        Document(HALF, metadata={"a": (HALF,)}),
+        HumanMessage("x", artifact=[HALF]),
+    )
+    for value in values:
+        message = ToolMessage("x", tool_call_id="1", artifact=value)
+        assert mended(message).model_dump_json()
+        with pytest.raises(UnsupportedMessageError, match=r"messages\[0\]\.artifact") as caught:
+            refuse_halves([message])
+        assert ascii(HALF)[1:-1] not in ascii(str(caught.value))
+    assert mended(Document("x", id="7")) == Document("x", id="7")

@@ -28,8 +28,8 @@ def number(value: int) -> AttributeValue:
     return {"N": str(value)}
 
 
-def to_attribute(value: object, path: str, depth: int = 0) -> AttributeValue:
-    """JSON-like `value` as an attribute value.
+def to_attribute(value: object, path: str, depth: int = 0, *, json_only: bool = True) -> AttributeValue:
+    """JSON-like `value` as an attribute value; unless `json_only`, bytes and sets too.
 
     Raises `InvalidInputError`, which calls it `path`, for what would not come back equal. `depth` counts the lists and
     maps around it.
@@ -45,9 +45,21 @@ def to_attribute(value: object, path: str, depth: int = 0) -> AttributeValue:
     if depth >= MAX_DEPTH - 1 and isinstance(value, (list, Mapping)):
         raise InvalidInputError(f"{path} is nested deeper than the {MAX_DEPTH} levels DynamoDB stores: flatten it")
     if isinstance(value, list):
-        return {"L": [to_attribute(entry, f"{path}[{i}]", depth + 1) for i, entry in enumerate(value)]}
+        entries = enumerate(value)
+        return {"L": [to_attribute(entry, f"{path}[{i}]", depth + 1, json_only=json_only) for i, entry in entries]}
     if isinstance(value, Mapping):
-        return {"M": {_text_key(k, path): to_attribute(v, f"{path}[{k!r}]", depth + 1) for k, v in value.items()}}
+        return {
+            "M": {
+                _text_key(key, path): to_attribute(entry, f"{path}[{key!r}]", depth + 1, json_only=json_only)
+                for key, entry in value.items()
+            }
+        }
+    if isinstance(value, bytes) and not json_only:
+        return {"B": value}
+    if isinstance(value, set) and value and not json_only:
+        members = [to_attribute(member, path, json_only=False) for member in value]
+        ((kind, _),) = members[0].items()
+        return {f"{kind}S": sorted(member[kind] for member in members)}
     raise InvalidInputError(
         f"{path} is a {type(value).__name__}, which DynamoDB would not give back as it was: "
         "use str, int, float, bool, None, lists and dicts (a date, for example, as .isoformat())"

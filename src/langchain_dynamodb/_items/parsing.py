@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from .._dynamodb.values import AttributeValue, Item, from_attribute
 from ..codec import messages as codec
+from ..codec.native import from_native
 from ..errors import CorruptSessionError
 from . import lc
 from .community_item import CommunityItem
@@ -252,7 +253,7 @@ def _foreign(entry: AttributeValue) -> bytes:
         if "S" in entry:  # JSON, in which a line break can only stand between its words
             line = entry["S"].replace("\n", " ").encode()
             return codec.pack([line]) if line else b""
-        return codec.pack([codec.encode_message(codec.from_native(from_attribute(entry, json_only=False)))])
+        return codec.pack([codec.encode_message(from_native(from_attribute(entry, json_only=False)))])
     except ValueError:
         return b""
 

@@ -13,6 +13,7 @@ from .._dynamodb.values import AttributeValue, from_attribute
 from .._items.items import MAX_INFLATED, SessionItem, entry_cost
 from .._items.recognition import is_message
 from ..codec import messages as codec
+from ..codec.native import from_native
 from ..errors import InvalidInputError
 from .pages import Destination
 
@@ -83,7 +84,7 @@ def as_message(entry: AttributeValue) -> BaseMessage | None:
         value = from_attribute(entry, json_only=False)
         if isinstance(value, dict) and "text" in value and "data" not in value:
             value = _from_javascript(value)
-        message = codec.from_native(value)
+        message = from_native(value)
         codec.encode_messages([message])
     except (ValueError, InvalidInputError):
         return None

@@ -21,7 +21,9 @@ from .._items.recognition import is_message
 from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries
-from ..codec import messages as codec
+from ..codec.native import to_native
+from ..codec.places import Degraded
+from ..codec.telling import tell
 from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .attempts import change
 from .deleting import Deleter
@@ -51,7 +53,7 @@ class CommunityWriter(Deleter):
         must_exist: bool,
     ) -> int:
         """See `Writer`. With `history_size` the list is written back whole, as langchain_community does."""
-        natives = as_natives(content.messages)
+        natives = as_natives(content.messages, strict=self.steps.codec.strict)
         if not history_size:
             _check_size(key, natives)
 
@@ -74,7 +76,7 @@ class CommunityWriter(Deleter):
         self, key: SessionKey, content: Content, expected: int | None, *, own: Changes, must_exist: bool
     ) -> int:
         """See `Writer`."""
-        natives = as_natives(content.messages)
+        natives = as_natives(content.messages, strict=self.steps.codec.strict)
         _check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
@@ -159,10 +161,20 @@ class CommunityWriter(Deleter):
             return _written(await self.steps.table.update(key, request))
 
 
-def as_natives(messages: Sequence[BaseMessage]) -> list[AttributeValue]:
-    """Messages as langchain_community stores them; raises `InvalidInputError` for numbers DynamoDB cannot hold."""
-    paths = [f"messages[{i}]" for i in range(len(messages))]
-    return [to_attribute(codec.to_native(m, path), path, depth=1) for m, path in zip(messages, paths, strict=True)]
+def as_natives(messages: Sequence[BaseMessage], *, strict: bool = False) -> list[AttributeValue]:
+    """Messages as langchain_community stores them; warns of what will come back as something else.
+
+    Raises `UnsupportedMessageError` for what it could not read.
+    """
+    degraded: list[Degraded] = []
+    natives = []
+    for i, message in enumerate(messages):
+        path = f"messages[{i}]"
+        native = to_native(message, path, strict=strict, degraded=degraded)
+        natives.append(to_attribute(native, path, depth=1, json_only=False))
+    if degraded:
+        tell(degraded)
+    return natives
 
 
 def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:

@@ -10,7 +10,7 @@ from .._items.items import Intent, SessionItem
 from .._items.keys import SessionKey
 from .._protocol import community
 from ..codec import messages as codec
-from ..errors import ChatHistoryError, StorageError, UnsupportedMessageError
+from ..errors import ChatHistoryError, StorageError
 from .intents import Steps
 from .reading import Reader
 from .retrying import preparing
@@ -49,16 +49,8 @@ class Converter:
                 raise
 
     def _lines(self, key: SessionKey, item: CommunityItem) -> list[bytes]:
-        """The messages in our form; raises `UnsupportedMessageError` where one holds bytes or a set."""
-        stored = self.reader.natives(key, item)
-        try:
-            return codec.encode_messages(stored)
-        except UnsupportedMessageError as error:
-            raise UnsupportedMessageError(
-                f"session {key} cannot be brought from langchain_community's format into ours, and was left as it is: "
-                f"of its stored messages, {error} Change it there, or go on with item_format='community'",
-                path=error.path,
-            ) from error
+        """The messages in our form."""
+        return codec.encode_messages(self.reader.natives(key, item))
 
     async def _announced(self, key: SessionKey, item: CommunityItem, intent: Intent) -> CommunityItem:
         """Declare the conversion on the item, unless its 400 KB have no room for that: safety does not depend on it."""

@@ -43,6 +43,7 @@ class Options:
     item_format: ItemFormat = "pages"
     sizes: Sizes = field(default_factory=Sizes)
     skip_undecodable: bool = False
+    strict: bool = False
     known_sessions: int = 1024  # session items remembered, so that an append needs no look first
     page_cache: int = 16 << 20  # bytes
     codec: Codec = field(default_factory=Codec)
@@ -54,6 +55,7 @@ class Options:
         if self.item_format not in ("pages", "community"):
             raise InvalidInputError(f"item_format={self.item_format!r} must be 'pages' or 'community'")
         check_flag("skip_undecodable", self.skip_undecodable)
+        check_flag("strict", self.strict)
         check_sizes(self.sizes)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)

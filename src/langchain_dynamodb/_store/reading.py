@@ -24,6 +24,7 @@ from .._protocol.strangers import described, is_disturbed, strangers
 from .._protocol.views import Snapshot, readable
 from ..codec import messages as codec
 from ..codec.messages import Codec
+from ..codec.native import from_native
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
 from .table import GET_BATCH, Table
@@ -342,7 +343,7 @@ class Reader:
         messages: list[BaseMessage] = []
         for i, entry in enumerate(item.natives[first:], first):
             try:
-                messages.append(codec.from_native(from_attribute(entry, json_only=False)))
+                messages.append(from_native(from_attribute(entry, json_only=False)))
             except ValueError as error:
                 if not self.skip_undecodable:
                     raise corrupt(key, self._entry(i), str(error)) from error

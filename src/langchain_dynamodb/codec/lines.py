@@ -1,62 +1,43 @@
-"""Messages' fields as lines of JSON, exactly or not at all, and blocks of deflated lines.
+"""Plain JSON as lines, exactly or not at all, and blocks of deflated lines.
 
 Exact means: what is read back equals what was written, and a bool, an int and a float stay what they were. A subclass
 of `str`, `int`, `float`, `list` or `dict` that equals its plain value (an `enum.StrEnum`, an `OrderedDict`) is written
-as the plain value; whatever else JSON has no word for is refused with its path.
+as the plain value.
 
 orjson does the work. What it cannot write (integers beyond 64 bit, lone surrogates) the standard library's json does;
-such a line begins with ``!``, because orjson would read its integers back as floats.
+such a line begins with ``!``, because orjson would read its integers back as floats. A line that begins with ``$`` has
+other values than JSON's, written by `values`: the rest is JSON of either kind with marks in it, and behind a newline
+the bytes of longer binary values, one after the other.
 
 A block: ``01`` | CRC-32 of the text, 4 bytes big-endian | raw deflate, with dictionary 1 preset, of the lines joined by
-newlines.
+newlines. Where lines have binary values: ``02`` | CRC-32 | the lines' lengths in decimal, joined by commas, and a
+newline | the lines, deflated in the same way. The checksum is of all that follows it, inflated.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import decimal
-import enum
 import json
 import math
-import re
-import uuid
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any
 
 import orjson
-from pydantic import BaseModel
 
-from .._checks import MAX_DIGITS, MAX_INT, short
-from ..errors import UnsupportedMessageError
+from .._checks import MAX_DIGITS
 from .dictionary import DICTIONARY_1
 
 # Neither is text by nature: better refused by orjson than by the comparison afterwards.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-_MAX_DEPTH = 250  # orjson writes 254 levels
 _STDLIB_MARK = b"!"
-_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-# DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
-_NATIVE_MIN = 1e-130
-_NATIVE_DEPTH = 28  # 32 levels, less those of the list, the message and its data
-_ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (tuple, "use a list"),
-    ((set, frozenset), "use a sorted list"),
-    ((bytes, bytearray, memoryview), "use base64 text"),
-    ((datetime.date, datetime.time), "use value.isoformat()"),
-    (datetime.timedelta, "use value.total_seconds()"),
-    (uuid.UUID, "use str(value)"),
-    (decimal.Decimal, "use float(value) or str(value)"),
-    (enum.Enum, "use value.value"),
-    (BaseModel, 'use value.model_dump(mode="json")'),
-)
+VALUES_MARK = b"$"
 
 
-def to_json(fields: dict[str, Any], path: str) -> tuple[bytes, dict[str, Any]]:
+def to_json(fields: dict[str, Any]) -> tuple[bytes, dict[str, Any]] | None:
     """Return `fields` as one line of JSON, and what that line reads back as (plain types, shared with nothing).
 
-    Raises UnsupportedMessageError with the path of the value that would not come back equal; `path` is the owner's.
+    None where orjson cannot write them so that they come back equal.
     """
     try:
         line = orjson.dumps(fields, option=_OPTIONS)
@@ -67,131 +48,44 @@ def to_json(fields: dict[str, Any], path: str) -> tuple[bytes, dict[str, Any]]:
             return line, plain
     except (TypeError, ValueError, RecursionError):
         pass
-    return _to_stdlib_json(fields, path)
+    except Exception:
+        pass
+    return None
+
+
+def to_any_json(tree: dict[str, Any]) -> bytes:
+    """Return plain JSON types as one line, with integers of any size and lone surrogates."""
+    try:
+        return orjson.dumps(tree)
+    except (TypeError, ValueError, RecursionError):
+        return to_stdlib_json(tree)
+
+
+def to_stdlib_json(tree: dict[str, Any]) -> bytes:
+    """Return plain JSON types as one line of Python's own json."""
+    return _STDLIB_MARK + json.dumps(tree, separators=(",", ":")).encode("ascii")
 
 
 def from_json(line: bytes) -> Any:
-    """Read a line of `to_json`; raises ValueError or RecursionError for any other bytes."""
+    """Read a line of plain JSON; raises ValueError or RecursionError for any other bytes."""
     if line.startswith(_STDLIB_MARK):
         text = line[len(_STDLIB_MARK) :].decode("ascii")
         return json.loads(text, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_parse_float)
     return orjson.loads(line)
 
 
-def from_json_each(lines: Sequence[bytes]) -> tuple[list[Any], Exception | None]:
-    """Read lines of `to_json` up to the first that is none; returns what was read, and that one's error."""
+def from_json_each(lines: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[list[Any], Exception | None]:
+    """Read lines up to the first that is none; returns what was read, and that one's error.
+
+    `read` reads what is not orjson's.
+    """
     values: list[Any] = []
     try:
         for line in lines:
-            values.append(orjson.loads(line) if line[:1] != _STDLIB_MARK else from_json(line))  # noqa: PERF401
+            values.append(orjson.loads(line) if line[:1] == b"{" else read(line))  # noqa: PERF401
     except (ValueError, RecursionError) as error:
         return values, error
     return values, None
-
-
-def refuse_unnative(fields: dict[str, Any], path: str) -> None:
-    """Raise UnsupportedMessageError for plain JSON values that DynamoDB's own types cannot hold."""
-    for name, value in fields.items():
-        _refuse_unnative_key(name, path)
-        _refuse_unnative(value, f"{path}.{name}", 1)
-
-
-def _to_stdlib_json(fields: dict[str, Any], path: str) -> tuple[bytes, dict[str, Any]]:
-    try:
-        for name, value in fields.items():
-            _refuse_inexact_key(name, path)
-            _refuse_inexact(value, f"{path}.{name}", 1)
-        line = _STDLIB_MARK + json.dumps(fields, separators=(",", ":")).encode("ascii")
-        plain: dict[str, Any] = from_json(line)
-    except RecursionError:
-        _refuse(path, "something nested too deeply", "store a flatter value")
-    if plain != fields:
-        _refuse(path, "a value with an equality of its own", "use plain JSON types")
-    return line, plain
-
-
-def _refuse_inexact(value: object, path: str, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        _refuse(path[:200], f"more than {_MAX_DEPTH} levels of nesting", "store a flatter value")
-    if isinstance(value, str):
-        _refuse_merging(value, path)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_inexact(item, f"{path}[{index}]", depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_inexact_key(key, path)
-            _refuse_inexact(item, f"{path}[{short(key)}]", depth + 1)
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            _refuse(path, str(float(value)), "JSON has no such number: use None or text")
-    elif isinstance(value, int):
-        if not -MAX_INT < value < MAX_INT:
-            _refuse(path, short(value), f"at most {MAX_DIGITS} digits can be read back: use text")
-    elif value is not None:
-        _refuse(path, f"{short(value)} ({_type_name(value)})", _advice(value))
-
-
-def _refuse_inexact_key(key: object, path: str) -> None:
-    if not isinstance(key, str):
-        _refuse(path, f"the key {short(key)} ({_type_name(key)})", "JSON objects have text keys: use str(key)")
-    _refuse_merging(key, path)
-
-
-def _refuse_merging(text: str, path: str) -> None:
-    """Refuse two lone surrogates that JSON would read back as the one character they encode."""
-    if _SURROGATE_PAIR.search(text):
-        _refuse(path, f"{short(text)} with a split surrogate pair", "join it: text.encode('utf-16', 'surrogatepass')")
-
-
-def _refuse_unnative(value: object, path: str, depth: int) -> None:
-    if isinstance(value, (list, dict)) and depth > _NATIVE_DEPTH:
-        _refuse(path, f"more than {_NATIVE_DEPTH} levels of nesting", 'use item_format="pages"')
-    if isinstance(value, str):
-        _refuse_unencodable(value, path)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_unnative(item, f"{path}[{index}]", depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_unnative_key(key, path)
-            _refuse_unnative(item, f"{path}[{short(key)}]", depth + 1)
-    elif isinstance(value, (int, float)) and not _is_native_number(value):
-        _refuse(path, short(value), 'DynamoDB numbers have 38 digits: use text or item_format="pages"')
-
-
-def _is_native_number(value: float) -> bool:
-    # Floats are stored by their shortest digits: 1e38, slightly less than 10**38 in truth, has 39 digits.
-    limit = 1e38 if isinstance(value, float) else 10**38
-    return not value or _NATIVE_MIN <= abs(value) < limit
-
-
-def _refuse_unnative_key(key: str, path: str) -> None:
-    if not key:
-        _refuse(path, "an empty key", 'DynamoDB maps have none: use item_format="pages"')
-    _refuse_unencodable(key, path)
-
-
-def _refuse_unencodable(text: str, path: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        _refuse(path, f"{short(text)} with a lone surrogate", 'DynamoDB takes UTF-8 only: use item_format="pages"')
-
-
-def _refuse(path: str, what: str, fix: str) -> NoReturn:
-    raise UnsupportedMessageError(f"{path} holds {what}, which cannot be stored exactly; {fix}.", path=path)
-
-
-def _advice(value: object) -> str:
-    if dataclasses.is_dataclass(value):
-        return "use dataclasses.asdict(value)"
-    return next((fix for types, fix in _ADVICE if isinstance(value, types)), "use plain JSON types")
-
-
-def _type_name(value: object) -> str:
-    cls = type(value)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _parse_int(digits: str) -> int:
@@ -208,6 +102,7 @@ def _parse_float(text: str) -> float:
 
 
 _FORMAT_1 = b"\x01"
+_FORMAT_2 = b"\x02"
 _HEADER_BYTES = 5
 _WINDOW_BITS = -15
 MAX_LINES = 1 << 20  # of a block: a list of lines takes far more memory than the text it was split from
@@ -230,11 +125,21 @@ _DEFLATER = zlib.compressobj(6, zlib.DEFLATED, _WINDOW_BITS, 8, zlib.Z_DEFAULT_S
 
 
 def pack(lines: Sequence[bytes]) -> bytes:
-    """Return the lines, none of which may hold a newline or be empty, as one block."""
+    """Return the lines, none of which may be empty, as one block."""
     text = b"\n".join(lines)
+    if text.count(b"\n") >= len(lines) > 0:
+        return _pack_binary(lines)
     # Raw deflate with a CRC-32 of our own: the zlib container takes 10 bytes (with its weaker Adler-32), this takes 4.
     deflater = _DEFLATER.copy()
     return _FORMAT_1 + zlib.crc32(text).to_bytes(4, "big") + deflater.compress(text) + deflater.flush()
+
+
+def _pack_binary(lines: Sequence[bytes]) -> bytes:
+    text = b"".join(lines)
+    lengths = ",".join(str(len(line)) for line in lines).encode() + b"\n"
+    deflater = _DEFLATER.copy()
+    checksum = zlib.crc32(text, zlib.crc32(lengths)).to_bytes(4, "big")
+    return _FORMAT_2 + checksum + lengths + deflater.compress(text) + deflater.flush()
 
 
 def unpack(block: bytes, max_bytes: int) -> list[bytes]:
@@ -243,22 +148,47 @@ def unpack(block: bytes, max_bytes: int) -> list[bytes]:
     Raises UndecodableError for anything that `pack` did not write and for more than `max_bytes` of text, before it
     has inflated more than one byte above that.
     """
+    if block.startswith(_FORMAT_2):
+        return _unpack_binary(block, max_bytes)
     if not block.startswith(_FORMAT_1):
         raise UndecodableError(f"unknown block format {block[:1].hex() or '(empty)'}")
+    text = _inflate(block, _HEADER_BYTES, max_bytes)
+    if zlib.crc32(text).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
+        raise UndecodableError("damaged block: wrong checksum")
+    if text.count(b"\n") >= MAX_LINES:
+        raise UndecodableError(f"block of more than {MAX_LINES} lines")
+    return text.split(b"\n") if text else []
+
+
+def _unpack_binary(block: bytes, max_bytes: int) -> list[bytes]:
+    end = block.find(b"\n", _HEADER_BYTES) + 1
+    header = block[_HEADER_BYTES:end]
+    if header.count(b",") >= MAX_LINES:
+        raise UndecodableError(f"block of more than {MAX_LINES} lines")
+    text = _inflate(block, end, max_bytes)
+    if not end or zlib.crc32(text, zlib.crc32(header)).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
+        raise UndecodableError("damaged block: wrong checksum")
+    try:
+        lengths = [int(length) for length in header.split(b",")]
+    except ValueError:
+        raise UndecodableError("damaged block: no lengths") from None
+    ends = [*accumulate(lengths)]
+    if min(lengths) < 1 or ends[-1] != len(text):
+        raise UndecodableError("damaged block: its lengths contradict each other")
+    return [text[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+
+
+def _inflate(block: bytes, start: int, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(_WINDOW_BITS, zdict=DICTIONARY_1)
     try:
-        text = inflater.decompress(block[_HEADER_BYTES:], max_bytes + 1)
+        text = inflater.decompress(block[start:], max_bytes + 1)
     except zlib.error:
         raise UndecodableError("damaged block: not deflated data") from None
     if len(text) > max_bytes:
         raise UndecodableError(f"block of more than {max_bytes} bytes")
     if not inflater.eof or inflater.unused_data:
         raise UndecodableError("damaged block: cut short" if not inflater.eof else "damaged block: data after its end")
-    if zlib.crc32(text).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
-        raise UndecodableError("damaged block: wrong checksum")
-    if text.count(b"\n") >= MAX_LINES:
-        raise UndecodableError(f"block of more than {MAX_LINES} lines")
-    return text.split(b"\n") if text else []
+    return text
 
 
 def unpack_each(blocks: Iterable[bytes], max_bytes: int) -> list[list[bytes]]:

@@ -158,7 +158,13 @@ def ids(messages: Iterable[BaseMessage]) -> set[str | None]:
 
 
 def _are_equal(one: BaseMessage, other: BaseMessage) -> bool:
-    return codec.encode_messages([one]) == codec.encode_messages([other])
+    lines = codec.encode_messages([one, other])
+    return lines[0] == lines[1] or _as_read(lines[0]) == _as_read(lines[1])
+
+
+def _as_read(line: bytes) -> bytes:
+    """The line of what is read: objects of classes that are not registered are their data then."""
+    return codec.encode_message(codec.decode_line(line))
 
 
 def _is_added(message: BaseMessage) -> bool:

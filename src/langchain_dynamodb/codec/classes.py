@@ -1,0 +1,129 @@
+"""The classes of messages: how each is written, and under which name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import langchain_core.messages as lc
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.fields import FieldInfo
+
+from .._checks import short
+from ..errors import InvalidInputError
+
+BUILT_IN: tuple[type[BaseMessage], ...] = (
+    lc.HumanMessage,
+    lc.HumanMessageChunk,
+    lc.AIMessage,
+    lc.AIMessageChunk,
+    lc.SystemMessage,
+    lc.SystemMessageChunk,
+    lc.ChatMessage,
+    lc.ChatMessageChunk,
+    lc.FunctionMessage,
+    lc.FunctionMessageChunk,
+    lc.ToolMessage,
+    lc.ToolMessageChunk,
+    lc.RemoveMessage,
+)
+_ALWAYS = object()  # the "default" of a field that is always written
+
+
+class MessageClass:
+    """How one message class is written: its tag, its fields and their defaults."""
+
+    def __init__(self, cls: type[BaseMessage], tag: str) -> None:
+        self.cls = cls
+        self.tag = tag
+        fields = cls.model_fields
+        self.names = frozenset(fields)
+        self.defaults = [(name, _default(field)) for name, field in fields.items() if name != "type"]
+        self.usual_type = fields["type"].default
+        self.allows_extra = cls.model_config.get("extra") == "allow"
+        self.has_post_init = cls.model_post_init is not BaseModel.model_post_init
+
+    @cached_property
+    def validate(self) -> Callable[[dict[str, Any]], Any]:
+        """Check the types of stored fields, fill in defaults: the class's annotations without its own validators.
+
+        What it returns has the layout of a message and becomes one by taking on its class.
+        """
+        fields: dict[str, Any] = {name: (field.annotation, field) for name, field in self.cls.model_fields.items()}
+        fields["type"] = (str, self.cls.model_fields["type"].default)
+        # Strict: what is read must already be of the right type, since it is taken as it is.
+        config = ConfigDict(strict=True, populate_by_name=True, protected_namespaces=())
+        shape = create_model(self.cls.__name__, __config__=config, **fields)
+        validate: Callable[[dict[str, Any]], Any] = shape.__pydantic_validator__.validate_python
+        return validate
+
+
+class MessageClasses:
+    """The known classes, by the names they are stored under and by themselves; threads may share it."""
+
+    def __init__(self) -> None:
+        self.by_tag: dict[str, MessageClass] = {}
+        self.by_class: dict[type, MessageClass] = {}
+        self._lock = threading.Lock()
+        for cls in BUILT_IN:
+            self._add(cls, cls.model_fields["type"].default)
+
+    def register(self, cls: type[BaseMessage], tag: str) -> None:
+        """Write messages of this class under this name from now on; raises `InvalidInputError` if it is taken."""
+        with self._lock:
+            known = self.by_tag.get(tag)
+            if known and full_name(known.cls) != full_name(cls):
+                raise InvalidInputError(f"The name {short(tag)} is taken by {full_name(known.cls)}; give another name.")
+            if known:
+                self.by_class.pop(known.cls, None)
+            self._add(cls, tag)
+
+    def _add(self, cls: type[BaseMessage], tag: str) -> None:
+        self.by_tag[tag] = self.by_class[cls] = MessageClass(cls, tag)
+
+
+def register_message_class(cls: type[BaseMessage], name: str | None = None) -> None:
+    """Let messages of your own class be stored, marked with `name`, by default its module and qualified name.
+
+    The name is stored with each message, so give one if the class may move. To read what was stored under an
+    earlier name, register the class under that name first and then under the new one, which is written from then on.
+    Registering a redefined class (same module and qualified name) replaces it. The class must be registered in each
+    process that reads its messages. What its fields hold is stored exactly or refused.
+
+    Raises InvalidInputError for anything but a subclass of BaseMessage of your own and for a name that is taken.
+    """
+    given: object = cls
+    if not (isinstance(given, type) and issubclass(given, BaseMessage)) or given in (BaseMessage, *BUILT_IN):
+        raise InvalidInputError(f"{short(given)} cannot be registered; give a subclass of BaseMessage of your own.")
+    MESSAGES.register(cls, checked_name(cls, name))
+
+
+def checked_name(cls: type, name: object) -> str:
+    """The name to register a class under; raises `InvalidInputError`."""
+    tag = full_name(cls) if name is None else name
+    if not isinstance(tag, str) or not tag:
+        raise InvalidInputError(f"The name {short(tag)} cannot be used; give a text that is not empty.")
+    return tag
+
+
+def full_name(cls: type) -> str:
+    """Module and qualified name; of Python's own types the name alone."""
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _default(field: FieldInfo) -> object:
+    """Return the default that need not be written.
+
+    Others are always written: they may equal something else ([1] == [True], 0.0 == -0.0) or differ each time.
+    """
+    if field.default_factory is list:
+        return []
+    if field.default_factory is dict:
+        return {}
+    return field.default if type(field.default) in (type(None), str, bool, int) else _ALWAYS
+
+
+MESSAGES = MessageClasses()
