@@ -1,0 +1,11 @@
+"""A zoo of LangChain's provider packages: each driven against a stub that answers in the provider's wire format.
+
+One module for each provider, with its canned answers and its `SITUATIONS`; ``test_providers.py`` runs them. A module
+skips itself where its package is not installed (`pytest.importorskip`).
+"""
+
+PROVIDERS = [
+    "openai",
+    "anthropic",
+    "bedrock",
+]

@@ -1,0 +1,105 @@
+"""What LangChain's provider packages produce is stored: each situation of the zoo in `providers`."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_chunk_to_message
+
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
+from providers import PROVIDERS
+from providers.kinds import as_data, blocks, described, others
+from providers.situation import Situation
+from providers.stub import Stub
+
+# What the providers' packages and their clients warn of is theirs; `only_ours` looks at what we warn of.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def situations(*, agents: bool = False) -> Iterator[Any]:
+    """Find the situations of the providers whose packages are installed."""
+    for name in PROVIDERS:
+        try:
+            module = importlib.import_module(f"providers.{name}")
+        except pytest.skip.Exception as skipped:
+            yield pytest.param(None, None, id=name, marks=pytest.mark.skip(reason=str(skipped)))
+            continue
+        for situation in module.SITUATIONS:
+            if not agents or situation.for_agents:
+                for style in situation.styles:
+                    yield pytest.param(situation, style, id=f"{name}: {situation.name}, {style}")
+
+
+@contextmanager
+def only_ours(comes_back: str) -> Iterator[None]:
+    """Let nothing warn but us, and us only where something comes back as data (once for each class)."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        yield
+    found = {warning.category.__name__ for warning in seen}
+    assert found <= ({"UnregisteredClassWarning"} if comes_back == "data" else set())
+
+
+def check(found: Sequence[BaseMessage], wanted: Sequence[BaseMessage]) -> None:
+    """Compare messages with what was wanted back of them: classes, values and their types, content blocks."""
+    assert [described(message) for message in found] == [described(message) for message in wanted]
+    if not any(value != value for message in wanted for _, value in others(message)):  # NaN is unlike itself
+        assert list(found) == list(wanted)
+    assert [blocks(message) for message in found] == [blocks(message) for message in wanted]
+
+
+def whole(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages that the history and agents store: of chunks that were added up, what they make."""
+    return [message_chunk_to_message(message) for message in messages]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("situation", "style"), list(situations()))
+async def test_what_a_provider_answers_comes_back(
+    make_repository: Any, situation: Situation, style: str
+) -> None:
+    """Through the repository and the history; the next request is then the one that would have been sent."""
+    sessions: AsyncSessionRepository = make_repository()
+    expected = situation.expected(style)
+    with Stub(situation.answers) as stub:
+        messages = [*situation.asked, situation.run(stub.url, style)]
+        wanted = [as_data(message) for message in messages]
+        kinds = [described(message) for message in messages], [described(message) for message in wanted]
+        assert ("exact" if kinds[0] == kinds[1] else "data") == expected
+        with only_ours(expected):
+            await sessions.append("s", messages)
+            found = (await sessions.read("s")).messages
+            check(found, wanted)
+            history = DynamoDBChatMessageHistory.over(sessions, "h")
+            await history.aadd_messages(messages)
+            check(await history.aget_messages(), whole(wanted))
+        del stub.requests[:]
+        for answer in (messages[-1], found[-1]):
+            situation.run(stub.url, style, answer, HumanMessage("go on"))
+        assert stub.requests[1:] == stub.requests[:1]
+
+
+@pytest.mark.parametrize(("situation", "style"), list(situations(agents=True)))
+async def test_what_a_provider_answers_in_an_agent_comes_back(
+    make_repository: Any, situation: Situation, style: str
+) -> None:
+    """The middleware stores what the run's result holds."""
+    agents = pytest.importorskip("langchain.agents")
+    from langchain_dynamodb.middleware import DynamoDBHistoryMiddleware
+
+    sessions: AsyncSessionRepository = make_repository()
+    expected = situation.expected(style)
+    with Stub(situation.answers) as stub:
+        agent = agents.create_agent(situation.model(stub.url), middleware=[DynamoDBHistoryMiddleware(sessions)])
+        config = {"configurable": {"session_id": "s"}}
+        given = {"messages": list(situation.asked)}
+        modes = ["messages", "values"] if style == "stream" else ["values"]
+        parts = [part async for part in agent.astream(given, config, stream_mode=modes)]
+    result = parts[-1][1]["messages"]
+    assert isinstance(result[-1], AIMessage)
+    with only_ours(expected):
+        check((await sessions.read("s")).messages, [as_data(message) for message in result])
