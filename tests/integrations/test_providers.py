@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_chunk_to_message
-
-from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
 from providers import PROVIDERS
 from providers.kinds import as_data, blocks, described, others
 from providers.situation import Situation
 from providers.stub import Stub
+
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
 
 # What the providers' packages and their clients warn of is theirs; `only_ours` looks at what we warn of.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -59,14 +59,13 @@ def whole(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 @pytest.mark.parametrize(("situation", "style"), list(situations()))
-async def test_what_a_provider_answers_comes_back(
-    make_repository: Any, situation: Situation, style: str
-) -> None:
+async def test_what_a_provider_answers_comes_back(make_repository: Any, situation: Situation, style: str) -> None:
     """Through the repository and the history; the next request is then the one that would have been sent."""
     sessions: AsyncSessionRepository = make_repository()
     expected = situation.expected(style)
     with Stub(situation.answers) as stub:
-        messages = [*situation.asked, situation.run(stub.url, style)]
+        ask = situation.ready(stub.url, style)
+        messages = [*situation.asked, ask()]
         wanted = [as_data(message) for message in messages]
         kinds = [described(message) for message in messages], [described(message) for message in wanted]
         assert ("exact" if kinds[0] == kinds[1] else "data") == expected
@@ -78,8 +77,8 @@ async def test_what_a_provider_answers_comes_back(
             await history.aadd_messages(messages)
             check(await history.aget_messages(), whole(wanted))
         del stub.requests[:]
-        for answer in (messages[-1], found[-1]):
-            situation.run(stub.url, style, answer, HumanMessage("go on"))
+        for answer in (messages[-1], found[-1]) if situation.goes_on else ():
+            ask(answer, HumanMessage("go on"))
         assert stub.requests[1:] == stub.requests[:1]
 
 

@@ -8,4 +8,8 @@ PROVIDERS = [
     "openai",
     "anthropic",
     "bedrock",
+    "litellm",
+    "ollama",
+    "cohere",
+    "perplexity",
 ]

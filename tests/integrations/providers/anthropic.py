@@ -8,18 +8,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from .completions import TOOL
-from .situation import Answer, Situation
+from .situation import Situation, structured, with_tool
 from .stub import Reply, document, events
 
-PACKAGE = "langchain-anthropic"
 pytest.importorskip("langchain_anthropic")
 
 from langchain_anthropic import ChatAnthropic
 
+PACKAGE = "langchain-anthropic"
 PATH = "/v1/messages"
 SIGNATURE = base64.b64encode(b"signed" * 8).decode()
 OPENED = {"text": "text", "thinking": "thinking", "compaction": "content"}  # what deltas fill, by a block's type
@@ -36,9 +34,7 @@ CACHED = {
 
 def claude(url: str, **options: Any) -> ChatAnthropic:
     """Make a model."""
-    return ChatAnthropic(
-        **{"model": "claude-sonnet-4-5", "api_key": "x", "base_url": url, "max_retries": 0, **options}
-    )
+    return ChatAnthropic(**{"model": "claude-sonnet-4-5", "api_key": "x", "base_url": url, "max_retries": 0, **options})
 
 
 def answered(*content: dict[str, Any], stop: str = "end_turn", **more: Any) -> dict[str, Reply]:
@@ -95,11 +91,6 @@ def used(kind: str, name: str, **given: Any) -> dict[str, Any]:
 def result(kind: str, content: Any) -> dict[str, Any]:
     """Make the block of what a server's tool gave."""
     return {"type": kind, "tool_use_id": "toolu_1", "content": content}
-
-
-def structured(model: BaseChatModel, **options: Any) -> Any:
-    """Ask for an `Answer` and the message it came in."""
-    return model.with_structured_output(Answer, include_raw=True, **options)
 
 
 THINKING = {"type": "thinking", "thinking": "let me see", "signature": SIGNATURE}
@@ -165,7 +156,9 @@ SITUATIONS = [
     Situation(
         "web search",
         claude,
-        answered(used("server_tool_use", "web_search", query="tide"), result("web_search_tool_result", [FOUND]), text()),
+        answered(
+            used("server_tool_use", "web_search", query="tide"), result("web_search_tool_result", [FOUND]), text()
+        ),
     ),
     Situation(
         "web fetch",
@@ -195,11 +188,13 @@ SITUATIONS = [
         "tool call",
         claude,
         answered(THINKING, used("tool_use", "look_up", word="tide"), stop="tool_use"),
-        use=lambda model: model.bind_tools([TOOL]),
+        use=with_tool,
         calls_tools=True,
     ),
     Situation(
-        "structured output, tool", claude, answered(used("tool_use", "Answer", answer="high"), stop="tool_use"),
+        "structured output, tool",
+        claude,
+        answered(used("tool_use", "Answer", answer="high"), stop="tool_use"),
         use=structured,
     ),
     Situation(

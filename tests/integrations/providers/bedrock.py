@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
+import boto3
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.content import create_image_block
 
-from .completions import TOOL
-from .situation import Situation
+from .situation import Situation, with_tool
 from .stub import Reply, document, frames
 
-PACKAGE = "langchain-aws"
 pytest.importorskip("langchain_aws")
 
 from langchain_aws import ChatBedrockConverse
 
+PACKAGE = "langchain-aws"
 MODEL = "anthropic.claude-3-7-sonnet-20250219-v1:0"
 PATH = f"/model/{MODEL.replace(':', '%3A')}/converse"
 PNG = b"\x89PNG\r\n\x1a\n\x00\xff"
@@ -33,10 +33,16 @@ USAGE = {
 }
 
 
+@cache
+def aws() -> boto3.Session:
+    """Make one session for all models: each would load the description of the API anew, half a second."""
+    return boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
+
+
 def converse(url: str, **options: Any) -> ChatBedrockConverse:
     """Make a model."""
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
-    return ChatBedrockConverse(**{"model": MODEL, "endpoint_url": url, **keys, **options})
+    runtime, control = (aws().client(name, endpoint_url=url) for name in ("bedrock-runtime", "bedrock"))
+    return ChatBedrockConverse(**{"model": MODEL, "client": runtime, "bedrock_client": control, **options})
 
 
 def answered(*content: dict[str, Any], stop: str = "end_turn", trace: Any = None) -> dict[str, Reply]:
@@ -110,7 +116,9 @@ ASSESSED = {
     "topicPolicy": {"topics": [{"name": "money", "type": "DENY", "action": "BLOCKED"}]},
     "invocationMetrics": {"guardrailProcessingLatency": 7, "usage": {"topicPolicyUnits": 1}},
 }
-TRACE = {"guardrail": {"modelOutput": ["no"], "inputAssessment": {"g1": ASSESSED}, "outputAssessments": {"g1": [ASSESSED]}}}
+TRACE = {
+    "guardrail": {"modelOutput": ["no"], "inputAssessment": {"g1": ASSESSED}, "outputAssessments": {"g1": [ASSESSED]}}
+}
 PICTURE = {"image": {"format": "png", "source": {"bytes": PNG}}}
 PAPER = {"document": {"format": "pdf", "name": "tides", "source": {"bytes": PDF}}}
 ANSWERED_PICTURE = {"image": {"format": "png", "source": {"bytes": b64(PNG)}}}
@@ -157,7 +165,7 @@ SITUATIONS = [
         converse,
         answered(TEXT),
         asked=(HumanMessage("look"), ASKED_TOOL, SEEN),
-        use=lambda model: model.bind_tools([TOOL]),
+        use=with_tool,
     ),
     Situation(
         "cache points",
@@ -172,7 +180,7 @@ SITUATIONS = [
         "tool call",
         converse,
         answered(REASONED, CALL, stop="tool_use"),
-        use=lambda model: model.bind_tools([TOOL]),
+        use=with_tool,
         calls_tools=True,
     ),
     Situation(

@@ -12,14 +12,6 @@ USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"word": "tide"}'}}
 BROKEN_CALL = {"id": "call_2", "type": "function", "function": {"name": "look_up", "arguments": '{"word": "ti'}}
 NAN_CALL = {"id": "call_3", "type": "function", "function": {"name": "look_up", "arguments": '{"word": NaN}'}}
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "look_up",
-        "description": "Look a word up.",
-        "parameters": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
-    },
-}
 ANSWER = '{"answer": "high tide"}'  # what structured output is made of
 
 

@@ -35,7 +35,10 @@ def as_data(value: Any) -> Any:
 def described(value: Any) -> Any:
     """Return a value with the type of each of its parts, so that 1, True and 1.0 differ; an enum is its plain value."""
     if isinstance(value, BaseMessage):
-        return [name_of(value), {name: described(field) for name, field in {**value.__dict__, **value.model_extra}.items()}]
+        return [
+            name_of(value),
+            {name: described(field) for name, field in {**value.__dict__, **value.model_extra}.items()},
+        ]
     if type(value) is dict:
         return {key: described(part) for key, part in value.items()}
     if type(value) in (list, tuple):

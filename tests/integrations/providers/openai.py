@@ -7,17 +7,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from .completions import ANSWER, BROKEN_CALL, CALL, NAN_CALL, TOOL, completions
-from .situation import Answer, Situation
+from .completions import ANSWER, BROKEN_CALL, CALL, NAN_CALL, completions
+from .situation import Situation, structured, with_tool
 
-PACKAGE = "langchain-openai"
 pytest.importorskip("langchain_openai")
 
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
+PACKAGE = "langchain-openai"
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 TOKEN = {"token": "hi", "logprob": -0.25, "bytes": [104, 105]}
 LOGPROBS = {"content": [{**TOKEN, "top_logprobs": [TOKEN]}], "refusal": None}
@@ -29,7 +28,10 @@ DETAILED = {
     "completion_tokens_details": {"reasoning_tokens": 2, "accepted_prediction_tokens": 0},
 }
 AUDIO = {"id": "audio_1", "data": base64.b64encode(bytes(range(16))).decode(), "transcript": "hi", "expires_at": 1}
-SEARCHED = {"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 2, "title": "t", "url": "https://x"}}
+SEARCHED = {
+    "type": "url_citation",
+    "url_citation": {"start_index": 0, "end_index": 2, "title": "t", "url": "https://x"},
+}
 PICTURE = HumanMessage(
     [
         {"type": "text", "text": "what is this?"},
@@ -49,16 +51,6 @@ def azure(url: str) -> AzureChatOpenAI:
     return AzureChatOpenAI(
         azure_endpoint=url, azure_deployment="d", api_version="2025-01-01", api_key="x", max_retries=0
     )
-
-
-def structured(model: BaseChatModel, **options: Any) -> Any:
-    """Ask for an `Answer` and the message it came in."""
-    return model.with_structured_output(Answer, include_raw=True, **options)
-
-
-def with_tools(model: BaseChatModel) -> Any:
-    """Let it call a tool."""
-    return model.bind_tools([TOOL])
 
 
 by_tool = partial(structured, method="function_calling")
@@ -88,14 +80,14 @@ SITUATIONS = [
         "tool calls, one broken",
         chat,
         completions({"content": None, "tool_calls": [CALL, BROKEN_CALL]}),
-        use=with_tools,
+        use=with_tool,
         calls_tools=True,
     ),
     Situation(
         "tool call with NaN",
         chat,
         completions({"content": None, "tool_calls": [NAN_CALL]}),
-        use=with_tools,
+        use=with_tool,
         calls_tools=True,
     ),
     Situation(

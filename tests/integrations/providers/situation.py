@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from .stub import Reply
@@ -26,7 +27,8 @@ class Situation:
     `model` makes the model of the stub's URL, `use` what is run of it. `comes_back` holds for the messages asked and
     the answer together: "exact", or "data" where objects of classes that nobody registered come back as their data.
     `streamed` says so for the sum of the chunks, if they differ. Agents can run it unless `use` is given, or the
-    answer calls a tool (`calls_tools`): the stub would have it called for ever.
+    answer calls a tool (`calls_tools`): the stub would have it called for ever. `goes_on` is false where the package
+    itself cannot send its answer back.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Situation:
     asked: tuple[BaseMessage, ...] = QUESTION
     use: Callable[[BaseChatModel], Any] | None = None
     calls_tools: bool = False
+    goes_on: bool = True
     styles: tuple[str, ...] = STYLES
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -49,20 +52,40 @@ class Situation:
         """Whether an agent can run it."""
         return not (self.use or self.calls_tools or self.options)
 
-    def run(self, url: str, style: str, *more: BaseMessage) -> BaseMessage:
-        """Ask the model, with further messages if given; streamed: the sum of the chunks."""
+    def ready(self, url: str, style: str) -> Callable[..., BaseMessage]:
+        """Make the model; what is returned asks it, with further messages if given, and adds up what is streamed."""
         model = self.model(url)
         runnable = self.use(model) if self.use else model
-        asked = [*self.asked, *more]
-        if style == "invoke":
-            return _message(runnable.invoke(asked, **self.options))
-        chunks = [_message(part) for part in runnable.stream(asked, **self.options)]
-        return reduce(operator.add, [chunk for chunk in chunks if chunk is not None])
+
+        def ask(*more: BaseMessage) -> BaseMessage:
+            asked = [*self.asked, *more]
+            if style == "invoke":
+                return _message(runnable.invoke(asked, **self.options))
+            chunks = [_message(part) for part in runnable.stream(asked, **self.options)]
+            return reduce(operator.add, [chunk for chunk in chunks if chunk is not None])
+
+        return ask
 
 
 def _message(result: Any) -> Any:
     """Return the message of a result of ``with_structured_output(..., include_raw=True)``, or the result."""
     return result.get("raw") if isinstance(result, dict) else result
+
+
+@tool
+def look_up(word: str) -> str:
+    """Look a word up."""
+    return f"{word}: water"
+
+
+def with_tool(model: BaseChatModel) -> Any:
+    """Let it call a tool."""
+    return model.bind_tools([look_up])
+
+
+def structured(model: BaseChatModel, **options: Any) -> Any:
+    """Ask for an `Answer` and the message it comes in."""
+    return model.with_structured_output(Answer, include_raw=True, **options)
 
 
 class Answer(BaseModel):

@@ -74,7 +74,7 @@ class Stub:
         self.server.shutdown()
         self.server.server_close()
 
-    def _handler(stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler
+    def _handler(stub) -> type[http.server.BaseHTTPRequestHandler]:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
