@@ -6,10 +6,12 @@ skips itself where its package is not installed (`pytest.importorskip`).
 
 PROVIDERS = [
     "openai",
+    "openai_responses",
     "anthropic",
     "bedrock",
     "litellm",
     "ollama",
     "cohere",
     "perplexity",
+    "google",
 ]
