@@ -14,4 +14,10 @@ PROVIDERS = [
     "cohere",
     "perplexity",
     "google",
+    "xai",
+    "mistral",
+    "groq",
+    "deepseek",
+    "fireworks",
+    "nvidia",
 ]
