@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from providers import PROVIDERS
 from providers.kinds import as_data, blocks, described, others
 from providers.situation import Situation
 from providers.stub import Stub
+from pydantic import BaseModel
 
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
 
@@ -21,18 +25,35 @@ from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistor
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def situations(*, agents: bool = False) -> Iterator[Any]:
-    """Find the situations of the providers whose packages are installed."""
+def situations(*, agents: bool = False) -> list[Any]:
+    """Find the situations of the providers whose packages are installed, and one to skip for all others."""
+    found, missing = [], []
     for name in PROVIDERS:
         try:
             module = importlib.import_module(f"providers.{name}")
-        except pytest.skip.Exception as skipped:
-            yield pytest.param(None, None, id=name, marks=pytest.mark.skip(reason=str(skipped)))
+        except pytest.skip.Exception:
+            missing.append(name)
             continue
-        for situation in module.SITUATIONS:
-            if not agents or situation.for_agents:
-                for style in situation.styles:
-                    yield pytest.param(situation, style, id=f"{name}: {situation.name}, {style}")
+        found += [
+            pytest.param(situation, style, id=f"{name}: {situation.name}, {style}")
+            for situation in module.SITUATIONS
+            if situation.for_agents or not agents
+            for style in situation.styles
+        ]
+    if missing:
+        reason = f"not installed, nox -s providers does: {', '.join(missing)}"
+        found.append(pytest.param(None, None, id="not installed", marks=pytest.mark.skip(reason=reason)))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_developers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, address, proxy or tracing that is set on this machine: the packages heed them."""
+    own = re.compile(
+        r"LANGSMITH_|LANGCHAIN_|LITELLM_LOG|.*(_API_KEY|_BASE_URL|_API_BASE|_ENDPOINT|_PROXY)$", re.IGNORECASE
+    )
+    for name in filter(own.match, list(os.environ)):
+        monkeypatch.delenv(name)
 
 
 @contextmanager
@@ -58,7 +79,7 @@ def whole(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     return [message_chunk_to_message(message) for message in messages]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("situation", "style"), list(situations()))
+@pytest.mark.parametrize(("situation", "style"), situations())
 async def test_what_a_provider_answers_comes_back(make_repository: Any, situation: Situation, style: str) -> None:
     """Through the repository and the history; the next request is then the one that would have been sent."""
     sessions: AsyncSessionRepository = make_repository()
@@ -82,7 +103,7 @@ async def test_what_a_provider_answers_comes_back(make_repository: Any, situatio
         assert stub.requests[1:] == stub.requests[:1]
 
 
-@pytest.mark.parametrize(("situation", "style"), list(situations(agents=True)))
+@pytest.mark.parametrize(("situation", "style"), situations(agents=True))
 async def test_what_a_provider_answers_in_an_agent_comes_back(
     make_repository: Any, situation: Situation, style: str
 ) -> None:
@@ -102,3 +123,36 @@ async def test_what_a_provider_answers_in_an_agent_comes_back(
     assert isinstance(result[-1], AIMessage)
     with only_ours(expected):
         check((await sessions.read("s")).messages, [as_data(message) for message in result])
+
+
+async def test_a_registered_class_comes_back_as_itself(make_repository: Any) -> None:
+    """What a program registers, structured output gives back after a read too."""
+    pytest.importorskip("langchain_openai")
+    from langchain_dynamodb import register_class
+
+    class Level(BaseModel):
+        """A structured answer."""
+
+        answer: str
+
+    register_class(Level)
+    module = importlib.import_module("providers.openai")
+    sessions: AsyncSessionRepository = make_repository()
+    with Stub(module.completions({"content": module.ANSWER})) as stub:
+        raw = module.chat(stub.url).with_structured_output(Level, include_raw=True).invoke("hi")["raw"]
+    with only_ours("exact"):
+        await sessions.append("s", [raw])
+        check((await sessions.read("s")).messages, [raw])
+    assert raw.additional_kwargs["parsed"] == Level(answer="high tide")
+
+
+def test_every_package_is_in_the_group_that_nox_installs() -> None:
+    """No situation is left out for a package that nobody installs, and none is installed for nothing."""
+    root = Path(__file__).parents[2]
+    modules = (root / "tests/integrations/providers").glob("*.py")
+    named = {
+        match[1] for path in modules for match in re.finditer(r'^PACKAGE = "(.+)"$', path.read_text("utf-8"), re.M)
+    }
+    group = re.search(r"^providers = \[\n(.*?)^\]$", (root / "pyproject.toml").read_text("utf-8"), re.M | re.S)
+    assert group is not None
+    assert named == set(re.findall(r'"([\w-]+)>=', group[1]))

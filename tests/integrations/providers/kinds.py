@@ -23,6 +23,8 @@ def as_data(value: Any) -> Any:
         return value
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return as_data(value._asdict())
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -43,6 +45,8 @@ def described(value: Any) -> Any:
         return {key: described(part) for key, part in value.items()}
     if type(value) in (list, tuple):
         return [type(value).__name__, *map(described, value)]
+    if isinstance(value, (set, frozenset)):
+        return [name_of(value), *sorted(map(repr, value))]
     if isinstance(value, Enum) and isinstance(value, PLAIN):
         return described(value.value)
     return name_of(value), repr(value)

@@ -12,6 +12,7 @@ from .situation import Situation, structured, with_tool
 from .stub import Reply, document, events
 
 PACKAGE = "langchain-openai"
+API = ", Responses API, each output version"
 PATH = "/responses"
 USAGE = {
     "input_tokens": 9,
