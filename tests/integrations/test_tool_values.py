@@ -25,10 +25,10 @@ from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain.tools import ToolRuntime
 from langchain_core.tools import StructuredTool, create_retriever_tool, tool
 from langgraph.types import Command
+from providers.kinds import described
 
 from agent_support import Agent, call
 from langchain_dynamodb import AsyncSessionRepository
-from providers.kinds import described
 
 PLACE = {"source": "tides.txt", "page": 4}
 
