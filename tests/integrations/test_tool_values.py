@@ -120,7 +120,7 @@ CHANGED: dict[str, tuple[Any, Any]] = {
         Gauge("pier", [Level(at=date(2026, 11, 29))]),
         {"place": "pier", "levels": [{"at": "2026-11-29", "metres": 4.5}]},
     ),
-    "NamedTuple": (Point(1, 2), {"x": 1, "y": 2}),
+    "NamedTuple": (Point(1, 2), (1, 2)),
     "enum": (Kind.HIGH, ("high", 1)),
     "enum of text": (Word.HIGH, "high"),
     "anything else": ({"frame": Frame(), "rows": 2}, {"frame": None, "rows": 2}),

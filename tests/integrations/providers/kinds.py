@@ -24,7 +24,7 @@ def as_data(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return as_data(value._asdict())
+        return tuple(as_data(part) for part in value)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -44,7 +44,7 @@ def described(value: Any) -> Any:
     if type(value) is dict:
         return {key: described(part) for key, part in value.items()}
     if type(value) in (list, tuple):
-        return [type(value).__name__, *map(described, value)]
+        return [name_of(value), *map(described, value)]
     if isinstance(value, (set, frozenset)):
         return [name_of(value), *sorted(map(repr, value))]
     if isinstance(value, Enum) and isinstance(value, PLAIN):
@@ -54,11 +54,14 @@ def described(value: Any) -> Any:
 
 def blocks(message: BaseMessage) -> Any:
     """Return the described content blocks of a message, without the ids that are made anew at each look."""
-    return described([{**block, "id": None} if _made_up(block) else block for block in message.content_blocks])
+    return described(_without_made_up(message.content_blocks))
 
 
-def _made_up(block: Any) -> bool:
-    return str(block.get("id")).startswith("lc_")
+def _without_made_up(value: Any) -> Any:
+    if type(value) is dict:
+        made_up = str(value.get("id")).startswith("lc_")
+        return {key: _without_made_up(part) for key, part in value.items() if not (made_up and key == "id")}
+    return [_without_made_up(part) for part in value] if type(value) is list else value
 
 
 def others(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
