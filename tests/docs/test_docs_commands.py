@@ -35,7 +35,7 @@ PERMISSIONS = ROOT / "docs/permissions.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
 # But what the tests drive, in versions of their own.
-GROUPS = [lines for name, lines in PYPROJECT["dependency-groups"].items() if name != "providers"]
+GROUPS = [lines for name, lines in PYPROJECT["dependency-groups"].items() if "providers" not in name]
 DECLARED = {
     requirement.name: requirement
     for lines in [*GROUPS, *EXTRAS.values(), PYPROJECT["project"]["dependencies"]]

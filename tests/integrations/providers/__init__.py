@@ -20,4 +20,7 @@ PROVIDERS = [
     "deepseek",
     "fireworks",
     "nvidia",
+    "azure",
+    "openrouter",
+    "huggingface",
 ]
