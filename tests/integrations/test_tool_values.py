@@ -2,134 +2,32 @@
 
 from __future__ import annotations
 
-import math
-import uuid
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from enum import Enum
-from pathlib import PurePosixPath
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from datetime import date
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from pydantic import BaseModel
+from langchain_core.messages import ToolMessage
 
 pytest.importorskip("langchain.agents.middleware", reason="the extra langchain is not installed")
 
+from artifacts import ARTIFACTS, ITSELF, PLACE, Artifact, Frame, Level
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain.tools import ToolRuntime
 from langchain_core.tools import StructuredTool, create_retriever_tool, tool
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 from providers.kinds import described
 
 from agent_support import Agent, call
 from langchain_dynamodb import AsyncSessionRepository
 
-PLACE = {"source": "tides.txt", "page": 4}
-
-
-class Kind(Enum):
-    """What kind of tide; nobody registers it, nor any other class here."""
-
-    HIGH = ("high", 1)
-
-
-class Word(str, Enum):
-    """A text, which it equals."""
-
-    HIGH = "high"
-
-
-class Level(BaseModel):
-    """A model."""
-
-    at: date
-    metres: float = 4.5
-
-
-@dataclass
-class Gauge:
-    """A dataclass."""
-
-    place: str
-    levels: list[Level]
-
-
-class Point(NamedTuple):
-    """A tuple with names."""
-
-    x: int
-    y: int
-
-
-class Frame:
-    """A table as pandas has them: what compares it gets a table, which is neither true nor false."""
-
-    def __eq__(self, other: object) -> Any:
-        return self
-
-    def __bool__(self) -> bool:
-        raise ValueError("The truth value of a Frame is ambiguous.")
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return "a cell that no error may quote"
-
-
-def array() -> Any:
-    """Make numpy's table."""
-    return pytest.importorskip("numpy").array([1, 2])
-
-
-EXACT: dict[str, Any] = {
-    "documents": [Document("high", metadata=PLACE, id="d1")],
-    "document": Document("high", metadata={"at": date(2026, 11, 29)}),
-    "message": AIMessage("high", tool_calls=[{"name": "f", "args": {"x": 1}, "id": "c"}]),
-    "messages": {"said": [HumanMessage("hi"), ToolMessage("4", tool_call_id="c", artifact=b"\x00")]},
-    "bytes": b"\x89PNG\r\n\x1a\n\x00\xff",
-    "bytearray": bytearray(b"\x00\xff"),
-    "tuple": (1, ("a", [2])),
-    "set": {1, 2},
-    "frozenset": frozenset({"a"}),
-    "date": date(2026, 11, 29),
-    "time": time(12, 30, 1, 5),
-    "datetime": datetime(2026, 11, 29, 12, 30, 1, 5),
-    "datetime in UTC": datetime(2026, 11, 29, tzinfo=timezone.utc),
-    "datetime with an offset": datetime(2026, 11, 29, tzinfo=timezone(timedelta(hours=5, minutes=45))),
-    "datetime in a zone": datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
-    "timedelta": timedelta(days=-1, microseconds=1),
-    "Decimal": [Decimal("1.0"), Decimal("1.00"), Decimal("-0")],
-    "UUID": uuid.UUID(int=7),
-    "complex": 1 - 2j,
-    "not a number": [math.nan, math.inf, -math.inf],
-    "keys of other types": {1: "a", "1": "b", None: "c", (1, 2): "d", date(2026, 1, 1): "e"},
-    "equal, but of other types": [True, 1, 1.0, -0.0, 0.0],
-    "rows of a database": [{"id": uuid.UUID(int=1), "at": datetime(2026, 1, 1), "amount": Decimal("9.90")}],
-    "large integer": 2**80,
-}
-# What is given, and what comes back of it.
-CHANGED: dict[str, tuple[Any, Any]] = {
-    "model": (Level(at=date(2026, 11, 29)), {"at": "2026-11-29", "metres": 4.5}),
-    "dataclass": (
-        Gauge("pier", [Level(at=date(2026, 11, 29))]),
-        {"place": "pier", "levels": [{"at": "2026-11-29", "metres": 4.5}]},
-    ),
-    "NamedTuple": (Point(1, 2), (1, 2)),
-    "enum": (Kind.HIGH, ("high", 1)),
-    "enum of text": (Word.HIGH, "high"),
-    "anything else": ({"frame": Frame(), "rows": 2}, {"frame": None, "rows": 2}),
-}
-MADE: dict[str, tuple[Callable[[], Any], Any]] = {
-    "numpy's array": (array, None),
-    "path": (lambda: PurePosixPath("/tides"), None),
-    "function": (lambda: print, None),
-}
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from langchain_community.chat_message_histories import DynamoDBChatMessageHistory as CommunityHistory
 
 
 async def told(sessions: AsyncSessionRepository, artifact: Any) -> ToolMessage:
@@ -146,20 +44,21 @@ async def told(sessions: AsyncSessionRepository, artifact: Any) -> ToolMessage:
     return messages[2]
 
 
-@pytest.mark.parametrize("kind", EXACT)
-async def test_artifacts_that_come_back_exactly(sessions: AsyncSessionRepository, kind: str) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in ARTIFACTS if kind.comes_back is ITSELF], ids=lambda kind: kind.name)
+async def test_artifacts_that_come_back_exactly(sessions: AsyncSessionRepository, kind: Artifact) -> None:
     """A value of Python's or of langchain-core's is itself again, in an agent's run."""
-    found = await told(sessions, EXACT[kind])
-    assert described(found.artifact) == described(EXACT[kind])
+    found = await told(sessions, kind.make())
+    assert described(found.artifact) == described(kind.make())
 
 
-@pytest.mark.parametrize("kind", [*CHANGED, *MADE])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ARTIFACTS if kind.comes_back is not ITSELF], ids=lambda kind: kind.name
+)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-async def test_artifacts_that_come_back_as_data(sessions: AsyncSessionRepository, kind: str) -> None:
+async def test_artifacts_that_come_back_as_data(sessions: AsyncSessionRepository, kind: Artifact) -> None:
     """What an object of an unregistered class holds comes back; of anything else nothing; the turn is stored."""
-    given, wanted = CHANGED[kind] if kind in CHANGED else (MADE[kind][0](), MADE[kind][1])
-    found = await told(sessions, given)
-    assert described(found.artifact) == described(wanted)
+    found = await told(sessions, kind.make())
+    assert described(found.artifact) == described(kind.comes_back)
 
 
 async def test_what_is_left_out_is_said(sessions: AsyncSessionRepository) -> None:
@@ -221,3 +120,38 @@ async def test_structured_answers(sessions: AsyncSessionRepository, strategy: An
     assert result["structured_response"] == Level(at=date(2026, 11, 29), metres=5)
     messages = (await sessions.read("s")).messages
     assert described(list(messages)) == described(result["messages"])
+
+
+def verdict(given: Any, store: Callable[[ToolMessage], Any]) -> str:
+    """Say what comes back of an artifact in the words of `Artifact`."""
+    try:
+        back = store(ToolMessage("high", tool_call_id="c", artifact=given)).artifact
+    except Exception:  # each fails in its own way
+        return "fails"
+    if described(back) == described(given):
+        return "itself"
+    return "changed" if type(back) is type(given) else type(back).__name__
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", ARTIFACTS, ids=lambda kind: kind.name)
+def test_what_others_make_of_it(engine: Any, table_name: str, kind: Artifact) -> None:
+    """The table of docs/values.md: LangGraph's serializer in checkpoints, and langchain_community's class."""
+    serializer = JsonPlusSerializer()
+    theirs = CommunityHistory(table_name, "s", engine.endpoint_url, coerce_float_to_decimal=True)
+
+    def store(message: ToolMessage) -> Any:
+        theirs.add_message(message)
+        return theirs.messages[0]
+
+    langgraph = verdict(kind.make(), lambda message: serializer.loads_typed(serializer.dumps_typed(message)))
+    assert (langgraph, verdict(kind.make(), store)) == (kind.langgraph, kind.community)
+
+
+def test_the_page_says_so() -> None:
+    """Each kind has a row in the documentation."""
+    pages = "".join(
+        page.read_text(encoding="utf-8") for page in (Path(__file__).parents[2] / "docs").glob("values*.md")
+    )
+    rows = [f"| {kind.name} | {kind.ours} | {kind.langgraph} | {kind.community} |" for kind in ARTIFACTS]
+    assert [row for row in rows if row not in pages] == []
