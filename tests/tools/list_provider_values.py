@@ -1,6 +1,6 @@
 """Print what LangChain's packages for models put into messages beside JSON's types (the table in docs/values.md).
 
-For the environment of ``nox -s providers``.
+For the environments of ``nox -s providers``; arguments name modules of ``tests/integrations/providers``, else it is all.
 """
 
 from __future__ import annotations
@@ -65,4 +65,4 @@ def told(situations: dict[str, set[str]]) -> str:
 
 
 warnings.simplefilter("ignore")
-print(HEADER, *(row for name in PROVIDERS for row in rows(name)), sep="\n")
+print(HEADER, *(row for name in sys.argv[1:] or PROVIDERS for row in rows(name)), sep="\n")
