@@ -1,6 +1,6 @@
 """Print what LangChain's packages for models put into messages beside JSON's types (the table in docs/values.md).
 
-For the environments of ``nox -s providers``; arguments name modules of ``tests/integrations/providers``, else it is all.
+For the environments of ``nox -s providers``; arguments name modules of ``tests/integrations/providers``, else all.
 """
 
 from __future__ import annotations
