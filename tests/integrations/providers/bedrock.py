@@ -17,7 +17,7 @@ from .stub import Reply, document, frames
 
 pytest.importorskip("langchain_aws")
 
-from langchain_aws import ChatBedrockConverse
+from langchain_aws import ChatBedrock, ChatBedrockConverse
 
 PACKAGE = "langchain-aws"
 MODEL = "anthropic.claude-3-7-sonnet-20250219-v1:0"
@@ -43,6 +43,12 @@ def converse(url: str, **options: Any) -> ChatBedrockConverse:
     """Make a model."""
     runtime, control = (aws().client(name, endpoint_url=url) for name in ("bedrock-runtime", "bedrock"))
     return ChatBedrockConverse(**{"model": MODEL, "client": runtime, "bedrock_client": control, **options})
+
+
+def by_converse(url: str) -> ChatBedrock:
+    """Make a model of the older class, which hands over to Converse."""
+    runtime, control = (aws().client(name, endpoint_url=url) for name in ("bedrock-runtime", "bedrock"))
+    return ChatBedrock(model=MODEL, client=runtime, bedrock_client=control, beta_use_converse_api=True)
 
 
 def answered(*content: dict[str, Any], stop: str = "end_turn", trace: Any = None) -> dict[str, Reply]:
@@ -147,6 +153,7 @@ SITUATIONS = [
     Situation("reasoning", converse, answered(REASONED, TEXT)),
     Situation("redacted reasoning", converse, answered(REDACTED, TEXT)),
     Situation("redacted reasoning, output v1", partial(converse, output_version="v1"), answered(REDACTED, TEXT)),
+    Situation("redacted reasoning, by ChatBedrock", by_converse, answered(REDACTED, TEXT)),
     Situation("citations", converse, answered(CITED)),
     Situation("guardrail's trace", converse, answered(TEXT, stop="guardrail_intervened", trace=TRACE)),
     Situation("picture answered", converse, answered(ANSWERED_PICTURE, TEXT), styles=("invoke",)),
