@@ -57,7 +57,17 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "typing", "tests", "browser", "minimums", "latest_botocore", "docs", "package"]
+nox.options.sessions = [
+    "lint",
+    "typing",
+    "tests",
+    "browser",
+    "minimums",
+    "latest_botocore",
+    "providers",
+    "docs",
+    "package",
+]
 
 
 def group(name: str) -> list[str]:
@@ -78,6 +88,13 @@ def uv_install(session: nox.Session, *arguments: str) -> None:
     else:
         session.install("uv")
         session.run_install("uv", "pip", "install", *arguments)
+
+
+def past_the_pin(session: nox.Session) -> list[str]:
+    """Let uv install a newer aiobotocore than aioboto3 asks for, as docs/howto/langchain-aws.md has it."""
+    override = Path(session.create_tmp(), "override.txt")
+    override.write_text("aiobotocore[boto3]>=3.10\n")
+    return ["--override", str(override)]
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
@@ -140,10 +157,8 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def latest_botocore(session: nox.Session) -> None:
     """Run the tests with aioboto3 forced onto a newer aiobotocore than it pins, beside the newest langchain-aws."""
-    override = Path(session.create_tmp(), "override.txt")
-    override.write_text("aiobotocore[boto3]>=3.10\n")  # as docs/howto/langchain-aws.md has it
     newest = ["--upgrade", "langchain-aws>=1.1.1"]
-    uv_install(session, *newest, "--override", str(override), with_extras(session), *group("test"))
+    uv_install(session, *newest, *past_the_pin(session), with_extras(session), *group("test"))
     names = ("aiobotocore", "aioboto3", "botocore", "boto3", "langchain-aws", "langchain-core")
     program = "import sys, importlib.metadata as m; print(*(f'{name}=={m.version(name)}' for name in sys.argv[1:]))"
     versions = str(session.run("python", "-c", program, *names, silent=True)).split()
@@ -151,6 +166,16 @@ def latest_botocore(session: nox.Session) -> None:
     if Version(versions[0].partition("==")[2]) < Version("3.10"):
         session.error("the newer aiobotocore was not installed")
     run_pytest(session, *WITHOUT_TOOLS, *ONCE_MORE)
+
+
+@nox.session
+@nox.parametrize("packages", ["providers", "more-providers"])
+def providers(session: nox.Session, packages: str) -> None:
+    """Drive LangChain's packages for models against a stub of each provider, and store all that comes out of them."""
+    uv_install(session, *past_the_pin(session), with_extras(session), *group("test"), *group(packages))
+    # The others bring packages of the first group along.
+    chosen = ["-k", "azure or huggingface or openrouter"] if packages == "more-providers" else []
+    run_pytest(session, "tests/integrations/test_providers.py", *chosen)
 
 
 @nox.session
