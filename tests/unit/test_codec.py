@@ -9,19 +9,19 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 
 from evaluation import KEY, line
-from langchain_dynamodb.codec.lines import MAX_LINES, from_json_each, unpack_each
+from langchain_dynamodb.codec.lines import MAX_LINES, from_json, from_json_each, unpack_each
 from langchain_dynamodb.codec.messages import (
     Codec,
     Place,
     UndecodableError,
     decode_lines,
     encode_messages,
-    from_dump,
     is_instruction,
     pack,
     register_message_class,
     unpack,
 )
+from langchain_dynamodb.codec.native import from_dump
 from langchain_dynamodb.errors import MessageTooLargeError, UnsupportedMessageError
 
 LINES = [line("a"), line("b")]
@@ -74,20 +74,20 @@ def test_which_of_several_blocks_is_bad() -> None:
 
 def test_lines_up_to_the_first_that_is_none() -> None:
     """With its error."""
-    values, wrong = from_json_each([b'{"a":1}', b'!{"a":18446744073709551616}', b"{", b'{"a":2}'])
+    values, wrong = from_json_each([b'{"a":1}', b'!{"a":18446744073709551616}', b"{", b'{"a":2}'], from_json)
     assert (values, isinstance(wrong, ValueError)) == ([{"a": 1}, {"a": 2**64}], True)
 
 
 def test_lines_that_are_all_good() -> None:
     """There is no error."""
-    assert from_json_each([b'{"a":1}']) == ([{"a": 1}], None)
-    assert from_json_each([]) == ([], None)
+    assert from_json_each([b'{"a":1}'], from_json) == ([{"a": 1}], None)
+    assert from_json_each([], from_json) == ([], None)
 
 
 @pytest.mark.parametrize("bad", [b"!{", b"!NaN", b"![1e999]", b"!\xff", b"!" + b"[" * 100_000])
 def test_lines_that_only_json_reads(bad: bytes) -> None:
     """They are checked as the others are."""
-    values, wrong = from_json_each([b"1", bad])
+    values, wrong = from_json_each([b"1", bad], from_json)
     assert (values, wrong is None) == ([1], False)
 
 

@@ -169,14 +169,14 @@ def test_a_message_of_langchain_community_may_have_a_text_beside_it() -> None:
 )
 def test_what_is_no_message(entry: Raw) -> None:
     """It is to be taken out, and never raises."""
-    assert as_message(entry) is None
+    assert as_message(entry) == HumanMessage("x", additional_kwargs={"a": b"x"})
 
 
-def test_a_message_that_we_could_not_store_is_none() -> None:
-    """A binary among its values has no line of JSON."""
+def test_a_message_with_bytes_is_one() -> None:
+    """langchain_community's boto3 stores them, and so do we."""
     entry = native("x")
     entry["M"]["data"]["M"]["additional_kwargs"] = {"M": {"a": {"B": b"x"}}}
-    assert as_message(entry) is None
+    assert as_message(entry) == HumanMessage("x", additional_kwargs={"a": b"x"})
 
 
 # --- What a repair makes of them ---
