@@ -133,7 +133,7 @@ def some_operation(rng: random.Random, texts: list[str]) -> tuple[Step, list[str
             (append(*fresh), texts + fresh, fresh),
             (append(*fresh), texts + fresh, fresh),
             (lambda r: r.replace("s", [HumanMessage(text) for text in fresh]), fresh, []),
-            (lambda r: r.truncate("s", keep=keep), texts[:keep], []),
+            (lambda r: r.truncate("s", keep=keep, must_exist=False), texts[:keep], []),  # the first of all finds none
             (delete, [], []),
             (read_all, texts, []),
         ]
