@@ -180,7 +180,7 @@ class Traffic:
         await self.shared.read("")
 
     async def _unsupported(self) -> None:
-        await self.shared.append(self._session(), [HumanMessage("odd", additional_kwargs={"tags": {"a"}})])
+        await self.shared.append(self._session(), [HumanMessage([{"type": "odd", "value": object()}])])
 
     async def _no_table(self) -> None:
         async with self._repository(f"{self.table}-other") as repository:

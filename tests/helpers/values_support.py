@@ -165,6 +165,14 @@ REGISTERED: list[Any] = [
 """Come back as they are where the classes are registered."""
 
 
+def unordered(look: Any) -> Any:
+    """What `looks` gave, less the order of dicts: DynamoDB's maps have none."""
+    if not isinstance(look, (list, tuple)):
+        return look
+    parts = [unordered(part) for part in look]
+    return [dict, sorted(parts[1], key=repr)] if len(look) == 2 and look[0] is dict else parts
+
+
 def looks(value: Any) -> Any:
     """What there is to a value, comparable by ``==``: types, signs, payloads, the order of dicts, what was given."""
     kind = type(value)
