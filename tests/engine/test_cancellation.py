@@ -405,18 +405,40 @@ async def test_iterator_cancelled(make_repository: RepositoryFactory) -> None:
 
 
 @pytest.mark.once
-async def test_an_error_cancels_the_calls_beside_it() -> None:
-    """None of them goes on by itself when the caller has been told."""
-    ended: list[str] = []
+async def test_after_an_error_no_call_begins_and_none_goes_on() -> None:
+    """A put that is cancelled may still arrive, after the delete that was to take it back: its end is awaited."""
+    begun: list[int] = []
+    ended: list[int] = []
 
-    async def call(name: str) -> None:
-        if name == "fails":
+    async def call(number: int) -> None:
+        begun.append(number)
+        if number == 2:
             raise ThrottledError("no")
+        await asyncio.sleep(0.01)
+        ended.append(number)
+
+    with pytest.raises(ThrottledError):
+        await in_parallel(call, range(10), at_once=3)
+    assert (begun, ended) == ([0, 1, 2], [0, 1])
+
+
+@pytest.mark.once
+async def test_parallel_calls_are_cancelled_with_their_caller() -> None:
+    """All that are under way, and the caller is told when they have ended."""
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def call(number: int) -> None:
+        begun.append(number)
         try:
             await asyncio.sleep(60)
         finally:
-            ended.append(name)
+            await asyncio.sleep(0)
+            ended.append(number)
 
-    with pytest.raises(ThrottledError):
-        await in_parallel(call, ["first", "fails", "second"])
-    assert sorted(ended) == ["first", "second"]
+    calls = asyncio.ensure_future(in_parallel(call, range(10), at_once=3))
+    await asyncio.sleep(0.01)
+    calls.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calls
+    assert (begun, ended) == ([0, 1, 2], [0, 1, 2])

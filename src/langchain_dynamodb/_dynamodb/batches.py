@@ -16,23 +16,32 @@ PATIENCE = 12  # times a batch may come back partly undone
 
 
 async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T], at_once: int = CONCURRENCY) -> list[R]:
-    """Await a call for each argument, some at once; the first error cancels the rest."""
+    """Await a call for each argument, some at once; after the first error none is begun.
+
+    It is raised once those under way have ended: a request that is cancelled may still arrive, after what its sender
+    does next.
+    """
     if len(arguments) == 1:
         return [await call(arguments[0])]
-    gate = asyncio.Semaphore(at_once)
+    waiting = iter(enumerate(arguments))
+    results: dict[int, R] = {}
+    errors: list[BaseException] = []
 
-    async def one(argument: T) -> R:
-        async with gate:
-            return await call(argument)
+    async def work() -> None:
+        for place, argument in waiting:
+            if errors:
+                return
+            try:
+                results[place] = await call(argument)
+            except BaseException as error:
+                errors.append(error)
+                raise
 
-    tasks = [asyncio.ensure_future(one(argument)) for argument in arguments]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+    workers = (work() for _ in range(min(at_once, len(arguments))))
+    await asyncio.gather(*workers, return_exceptions=True)  # where the caller is cancelled, so are they
+    if errors:
+        raise errors[0]
+    return [results[place] for place in range(len(arguments))]
 
 
 def pauses() -> Iterator[float]:
