@@ -17,9 +17,9 @@ from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
 from ._dynamodb.values import Changes
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
-from ._items.items import SessionItem, Sizes
+from ._items.chosen_names import check_sort_key_name
 from ._items.keys import Session, SessionKey, session_key
-from ._items.names import check_sort_key_name
+from ._items.session_items import SessionItem, Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
@@ -29,7 +29,6 @@ from ._store.addressing import Named, named
 from ._store.cache import LRU
 from ._store.community import CommunityWriter
 from ._store.converting import Converter
-from ._store.intents import Steps
 from ._store.leftovers import Leftovers
 from ._store.listing import Lister, Listing
 from ._store.options import ItemFormat, Options
@@ -37,6 +36,7 @@ from ._store.paged import PagedWriter
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
+from ._store.steps import Steps
 from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.writer import Content, Writer

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from .._checks import short
 from .._dynamodb.values import Item
 from ..errors import InvalidInputError
-from . import lc
+from . import attribute_names as lc
 from .attributes import check_own_name, to_python
+from .chosen_names import Names
 from .keys import RESERVED_PREFIX
-from .names import Names
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
 

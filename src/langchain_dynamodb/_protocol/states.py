@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .._dynamodb.values import AttributeValue
-from .._items.items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
+from .._items.session_items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
 
 
 def declared(item: SessionItem, intent: Intent, now: int) -> SessionItem:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .._checks import short
 from .._dynamodb.expressions import Expression
 from .._dynamodb.values import Item
-from .._items import lc
+from .._items import attribute_names as lc
 from .._items.attributes import check_own_name, to_python
 from .._items.clock import MICROSECONDS, next_expiry
 from .._items.keys import after_pages, key_value

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from .._dynamodb.values import NO_CHANGES, Changes
 from .._items.attributes import check_metadata, merged
 from .._items.community_item import CommunityItem, State
-from .._items.items import SessionItem, new_op
 from .._items.keys import SessionKey
+from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .attempts import change

@@ -28,7 +28,7 @@ from evaluation import (
     updated,
 )
 from langchain_dynamodb._dynamodb.values import NO_CHANGES, Changes, Item
-from langchain_dynamodb._items.items import GUARD, SessionItem
+from langchain_dynamodb._items.session_items import GUARD, SessionItem
 from langchain_dynamodb._protocol.conditions import compare_and_set, delete_item, patch
 from simulation.expressions import Value
 
