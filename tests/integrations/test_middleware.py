@@ -30,7 +30,7 @@ from langgraph.types import Command
 
 from agent_support import STYLES, Agent, Refused, ScriptedModel, StrictModel, call, stored
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
-from langchain_dynamodb._dynamodb.values import to_attribute
+from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb.codec.native import to_native
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import (

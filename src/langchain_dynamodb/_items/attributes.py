@@ -7,7 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from .._checks import is_utf8, short
-from .._dynamodb.values import AttributeValue, Changes, Item, attribute_bytes, from_attribute, is_storable, to_attribute
+from .._dynamodb.attribute_values import (
+    AttributeValue,
+    Changes,
+    Item,
+    attribute_bytes,
+    from_attribute,
+    is_storable,
+    to_attribute,
+)
 from ..errors import InvalidInputError
 from .keys import RESERVED_PREFIX
 from .session_items import Sizes

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .._dynamodb.values import SETS, AttributeValue, Item, number
+from .._dynamodb.attribute_values import SETS, AttributeValue, Item, number
 from .attribute_names import INTENT, TAIL_OPS
-from .chosen_names import Names
+from .configured_names import Names
 from .session_items import Intent, SessionItem
 
 

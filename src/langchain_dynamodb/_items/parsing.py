@@ -7,13 +7,13 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from .._dynamodb.values import AttributeValue, Item, from_attribute
+from .._dynamodb.attribute_values import AttributeValue, Item, from_attribute
 from ..codec import messages as codec
 from ..codec.native import from_native
 from ..errors import CorruptSessionError
 from . import attribute_names as lc
-from .chosen_names import Names
 from .community_item import CommunityItem
+from .configured_names import Names
 from .keys import GENERATIONS, PAGE_NUMBERS, RESERVED_PREFIX
 from .recognition import check_community, check_own_list, is_remnant
 from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Intent, Page, SessionItem

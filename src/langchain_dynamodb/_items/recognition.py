@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .._checks import short
-from .._dynamodb.values import AttributeValue, Item
+from .._dynamodb.attribute_values import AttributeValue, Item
 from ..errors import ForeignItemError, ItemFormatError
 from . import attribute_names as lc
-from .chosen_names import Names
+from .configured_names import Names
 from .keys import RESERVED_PREFIX
 
 KNOWN_BY = 2  # entries at the beginning of a list by which it is known: one that is damaged hides no session

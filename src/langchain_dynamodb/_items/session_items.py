@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .._dynamodb.values import AttributeValue, Item, number
+from .._dynamodb.attribute_values import AttributeValue, Item, number
 from ..codec.lines import pack
 from ..errors import InvalidInputError
 from .attribute_names import (
@@ -42,8 +42,8 @@ from .attribute_names import (
     UPDATED,
     VERSION,
 )
-from .chosen_names import Names
 from .clock import is_expired
+from .configured_names import Names
 from .keys import SessionKey
 
 GUARD = pack(())

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from .._checks import short
-from .._dynamodb.values import Item
+from .._dynamodb.attribute_values import Item
 from ..errors import InvalidInputError
 from . import attribute_names as lc
 from .attributes import check_own_name, to_python
-from .chosen_names import Names
+from .configured_names import Names
 from .keys import RESERVED_PREFIX
 
 KeyType: TypeAlias = Literal["S", "N", "B"]

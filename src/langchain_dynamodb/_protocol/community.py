@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from .._dynamodb.attribute_values import NO_CHANGES, AttributeValue, Changes, number
 from .._dynamodb.expressions import Expression, Statement
-from .._dynamodb.values import NO_CHANGES, AttributeValue, Changes, number
 from .._items import attribute_names as lc
-from .._items.chosen_names import Names
 from .._items.community_item import CommunityItem
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
 from .._items.session_items import Intent, Page, SessionItem
 from .conditions import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .._dynamodb.values import AttributeValue
+from .._dynamodb.attribute_values import AttributeValue
 from .._items.session_items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .._dynamodb.values import Changes
+from .._dynamodb.attribute_values import Changes
 from .._items.attribute_names import FIRST
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
@@ -16,7 +16,7 @@ from .._protocol.identity import check_content, check_exists, check_expected
 from .._protocol.pages import Batch, Destination
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import ChatHistoryError, StorageError
-from .converting import Converter
+from .community_conversion import Converter
 from .expiring import extend_after, extend_before
 from .reading import Reader
 from .retrying import Patience, preparing, truthful

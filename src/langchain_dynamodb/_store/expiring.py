@@ -10,9 +10,9 @@ import logging
 from dataclasses import replace
 from typing import TypeVar
 
-from .._dynamodb.values import NO_CHANGES, Changes
-from .._items.chosen_names import Names
+from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._items.community_item import CommunityItem
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
 from .._protocol.expiry import Expiries, expiries, outlives_pages

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from .._dynamodb.values import AttributeValue, from_attribute
+from .._dynamodb.attribute_values import AttributeValue, from_attribute
 from .._items import attribute_names as lc
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem
@@ -21,7 +21,7 @@ from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED
-from .._protocol.views import Snapshot, readable
+from .._protocol.windows import Snapshot, readable
 from ..codec import messages as codec
 from ..codec.messages import Codec
 from ..codec.native import from_native

@@ -20,7 +20,7 @@ from .._protocol.expiry import expiries
 from .._protocol.foreign_entries import Tail, TakenOut, decodable, mend, strangers
 from .._protocol.missing_pages import Survey
 from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
-from .._protocol.views import Missing, gap
+from .._protocol.windows import Missing, gap
 from ..codec import messages as codec
 from ..errors import SessionNotFoundError
 from ..models import Removed, RepairReport

@@ -15,7 +15,7 @@ from .._items.keys import SessionKey
 from .._items.parsing import corrupt
 from .._items.session_items import Page, SessionItem
 from .._protocol.missing_pages import Hole, Survey
-from .._protocol.views import Missing, Snapshot, readable
+from .._protocol.windows import Missing, Snapshot, readable
 from ..errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
 from .reading import ATTEMPTS, ITER_PAGES, WINDOW_PAGES, Chunk, LoadedPage, Reader, Unproven
 from .table import MANY_PAGES

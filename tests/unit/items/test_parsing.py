@@ -26,7 +26,7 @@ from evaluation import (
     stored,
     stored_page,
 )  # fmt: skip
-from langchain_dynamodb._dynamodb.values import Item, number
+from langchain_dynamodb._dynamodb.attribute_values import Item, number
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._items.keys import GENERATIONS, PAGE_NUMBERS
 from langchain_dynamodb._items.parsing import (

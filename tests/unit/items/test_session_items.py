@@ -21,10 +21,10 @@ from evaluation import (
     stored,
     stored_page,
 )
-from langchain_dynamodb._dynamodb.values import attribute_bytes, number
+from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes, number
 from langchain_dynamodb._items.attribute_names import PAGE_ATTRIBUTES
-from langchain_dynamodb._items.chosen_names import Names
 from langchain_dynamodb._items.clock import FIVE_YEARS
+from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._items.keys import session_key
 from langchain_dynamodb._items.session_items import (
     GUARD,

@@ -24,7 +24,7 @@ from evaluation import (
     stored,
     updated,
 )
-from langchain_dynamodb._dynamodb.values import Item
+from langchain_dynamodb._dynamodb.attribute_values import Item
 from langchain_dynamodb._items.attribute_names import INTENT as INTENT_NAME
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._items.session_items import Intent, SessionItem

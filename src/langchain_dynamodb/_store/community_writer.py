@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage
 
+from .._dynamodb.attribute_values import NO_CHANGES, AttributeValue, Changes, attribute_bytes, to_attribute
 from .._dynamodb.expressions import Statement
-from .._dynamodb.values import NO_CHANGES, AttributeValue, Changes, attribute_bytes, to_attribute
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.messages import BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
-from .._dynamodb.values import AttributeValue, Item, from_attribute
+from .._dynamodb.attribute_values import AttributeValue, Item, from_attribute
 from .._items.attribute_names import METADATA
 from .._items.attributes import to_python
 from .._items.clock import MICROSECONDS, next_expiry
