@@ -195,10 +195,9 @@ class _Shape(NamedTuple):
 def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Statement:
     """UpdateItem of the normal case: adds an entry to the tail, sent without a look at the item first.
 
-    The fence: where no session is known, the item may be absent, or in its first two epochs; else ``pages <= base + 1``
-    of the number of pages last known. Page numbers only grow, and a rewrite skips at least one, so while that holds the
-    ids of all appends since then are still on the item, and the condition sees whether this very append was applied
-    before.
+    The fence: where no session is known, the item may be absent, or in its first two epochs; else ``epoch <= base + 1``
+    of the epoch last known. It only grows, by two at least where pages are dropped, so while that holds the ids of all
+    appends since then are still on the item, and the condition sees whether this very append was applied before.
     """
     expected, expires, now = at.expected, at.times.session, at.now
     own = tuple((name, value is not None) for name, value in request.own.items())
@@ -228,7 +227,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
         if expected is not None:
             numbers["expected"] = expected
         else:
-            numbers["fence"] = (item.pages if item else 0) + 1
+            numbers["fence"] = (item.epoch if item else 0) + 1
     values |= {name: {"N": str(number)} for name, number in numbers.items()}
     values |= {"entries": {"L": [{"B": request.entry}]}, "ops": {"BS": sorted(request.ops)}}
     given = {text.placeholders[name]: value for name, value in values.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from .._items.session_items import Page, SessionItem, entry_cost
+from .._items.session_items import MAX_LEFT_PAGES, MAX_SESSION_ITEM, Page, SessionItem, entry_cost
 from .expiry import Expiries
 from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate
 from .states import next_state, tail_bytes, unborn
@@ -75,6 +75,39 @@ def rewritten(item: SessionItem, placement: Placement, count: int, op: bytes, no
         page_ops=frozenset(),
         tail_bytes=tail_bytes(placement.tail, frozenset()),
         pages_expire=(times.pages or 0) if placement.drafts else 0,
+        ceiling=0,
+    )
+
+
+def cut_off(
+    item: SessionItem, bottom: Page, lines: Sequence[bytes], to: Destination, op: bytes, now: int, expires: int | None
+) -> SessionItem | None:
+    """State after all was cut off from within the page `bottom` on; None where its tail would be too large.
+
+    That page (of a message in parts the first) is dropped with what follows it, and its first messages, `lines`, are
+    the tail. The numbers are used again.
+    """
+    entries = (to.codec.pack(lines, to.key.place()),) if lines else ()
+    size = tail_bytes(entries, frozenset())
+    if size > MAX_SESSION_ITEM or item.pages - bottom.number >= MAX_LEFT_PAGES:
+        return None
+    return next_state(
+        item,
+        now,
+        expires,
+        change=op,
+        pages=bottom.number,
+        reused=item.epoch + 2 - bottom.number,
+        ceiling=max(item.pages, item.ceiling),
+        reach=max(item.reach, item.pages),
+        page_version=bottom.previous,
+        pages_expire=item.pages_expire if bottom.number > item.first_page else 0,
+        count=bottom.first + len(lines),
+        tail=entries,
+        tail_start=bottom.first,
+        tail_ops=frozenset(),
+        page_ops=frozenset(),
+        tail_bytes=size,
     )
 
 

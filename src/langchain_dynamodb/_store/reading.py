@@ -135,6 +135,27 @@ class Reader:
             raise
         return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
 
+    async def bottom(self, key: SessionKey, item: SessionItem, index: int) -> tuple[list[Page], list[bytes]]:
+        """The page (in parts, where its message has several) that holds stored message `index`, and those before it.
+
+        Raises as `lines` does.
+        """
+        try:
+            pages = await self._newest_pages(key, item, item.tail_start - index)
+        except Unproven as error:
+            if await self.is_unchanged(key, error.item):
+                raise self.missing(key, error.item, error.number, error.cut) from None
+            raise
+        run: list[LoadedPage] = []
+        for loaded in pages:
+            run.append(loaded)
+            if loaded.page.first + loaded.page.messages > index:
+                break
+            if loaded.page.messages:
+                run = []
+        (chunk,) = await self.inflate(key, item, run)
+        return [loaded.page for loaded in run], chunk.lines[: index - run[-1].page.first]
+
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """The messages of the tail as lines."""
         return [line for chunk in self.tail(key, item) for line in chunk.lines]
@@ -193,13 +214,17 @@ class Reader:
 
     async def _window(self, key: SessionKey, item: SessionItem, wanted: int) -> list[Chunk]:
         """The messages of the newest pages that hold at least `wanted` (or all there are), verified, oldest first."""
+        return await self.inflate(key, item, await self._newest_pages(key, item, wanted))
+
+    async def _newest_pages(self, key: SessionKey, item: SessionItem, wanted: int) -> list[LoadedPage]:
+        """Those pages."""
         pages: list[LoadedPage] = []
         per_page = max(1, (item.tail_start - item.trimmed) // max(1, item.pages - item.first_page))
         while True:
             top = pages[0].page.number if pages else item.pages
             missing = wanted - sum(loaded.page.messages for loaded in pages)
             if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
-                return await self.inflate(key, item, pages)
+                return pages
             step = min(WINDOW_PAGES, max(1, -(-missing // per_page), _missing_parts(pages)))
             bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages

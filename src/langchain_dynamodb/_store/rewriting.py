@@ -13,6 +13,7 @@ from .._items.keys import SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
+from ..errors import CorruptSessionError
 from .attempts import change
 from .community_conversion import Converter
 from .deleting import Deleter
@@ -44,15 +45,14 @@ class Rewriter(Deleter):
         return await self._change(key, expected, step, must_exist=must_exist)
 
     async def truncate(self, key: SessionKey, keep: int, expected: int | None, *, must_exist: bool) -> int:
-        """See `Writer`. Within the tail that is one write, else a rewrite of what is kept."""
+        """See `Writer`. One write, and the deletion of the pages that are dropped."""
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
             if item is None or keep >= item.message_count:
                 return item
             in_tail = item.trimmed + keep - item.tail_start
             if in_tail < 0:
-                kept = await Salvager(self.reader).first_lines(key, item, keep)
-                return await self._rewrite(key, item, kept, op)
+                return await self._cut_off(key, item, keep, op)
             now = self.steps.clock()
             kept = self.reader.tail_lines(key, item)[:in_tail]
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
@@ -61,6 +61,21 @@ class Rewriter(Deleter):
             return await self._swing(key, old, new, self.ttl)
 
         return await self._change(key, expected, step, must_exist=must_exist)
+
+    async def _cut_off(self, key: SessionKey, item: SessionItem, keep: int, op: bytes) -> SessionItem:
+        """Keep the first messages, of which the last is in a page."""
+        try:
+            pages, lines = await self.reader.bottom(key, item, item.trimmed + keep) if keep else ([], [])
+        except CorruptSessionError:
+            pages, lines = [], await Salvager(self.reader).first_lines(key, item, keep)
+        if not pages:
+            return await self._rewrite(key, item, lines, op)
+        now = self.steps.clock()
+        old, times = await extend_before(self.steps, key, item, now, self.ttl)
+        new = rewrite.cut_off(old, pages[0], lines, self.steps.to(key), op, now, times.session)
+        if new is None:
+            return await self._rewrite(key, item, await Salvager(self.reader).first_lines(key, item, keep), op)
+        return await self.steps.sweep(key, await self._swing(key, old, new, self.ttl))
 
     async def update_metadata(
         self, key: SessionKey, changes: Changes, expected: int | None, *, own: Changes, must_exist: bool
