@@ -62,11 +62,9 @@ def test_what_may_be_left_is_on_record(ceiling: int, reach: int, expected: tuple
 
 def test_without_pages_none_expires() -> None:
     """The first page is dropped too."""
-    item = replace(SESSION, first_page=2, floor=2, trimmed=3, pages_expire=1_900_000_000)
-    assert (cut_off(item).pages_expire, cut_off(replace(item, first_page=0, trimmed=0)).pages_expire) == (
-        0,
-        1_900_000_000,
-    )
+    stamp = 1_900_000_000
+    some, none = replace(SESSION, pages_expire=stamp), replace(SESSION, first_page=2, trimmed=3, pages_expire=stamp)
+    assert (cut_off(some).pages_expire, cut_off(none).pages_expire) == (stamp, 0)
 
 
 def test_it_can_be_read_back() -> None:
@@ -77,7 +75,7 @@ def test_it_can_be_read_back() -> None:
 
 def test_too_large_a_tail() -> None:
     """Each append would pay for it: the history has to be written anew."""
-    long = [line("".join(f"{n * digit:x}" for digit in range(400))) for n in range(60)]
+    long = [line("".join(f"{n * digit:x}" for digit in range(2000))) for n in range(60)]
     assert rewrite.cut_off(SESSION, BOTTOM, long, TO, OTHER, NOW, None) is None
 
 
