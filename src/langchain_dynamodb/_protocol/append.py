@@ -131,11 +131,11 @@ def decide(
     if item is not None and len(placement.drafts) == 1:
         # A page of the tail alone is the same whoever cuts it.
         token, ops = (TAIL_TOKEN, frozenset[bytes]()) if placement.tail else (request.token, request.ops)
-        (page,) = make_pages(placement.drafts, request.to, item, append_start(item, times.pages), token, ops)
+        (page,) = make_pages(placement.drafts, request.to, item, PageStart.after(item, times.pages), token, ops)
         return Cut(page, commit)
 
     def pages(start: SessionItem) -> list[Page]:
-        beginning = append_start(start, times.pages)
+        beginning = PageStart.after(start, times.pages)
         return make_pages(placement.drafts, request.to, start, beginning, request.token, request.ops)
 
     base = item or unborn(now)
@@ -150,11 +150,6 @@ def place_append(tail_lines: Sequence[bytes], request: Append) -> Placement:
     if tail_lines and request.fits(None):
         return Placement(paginate(tail_lines, request.to.sizes), (request.entry,))
     return Placement(paginate([*tail_lines, *request.lines], request.to.sizes), ())
-
-
-def append_start(item: SessionItem, expires: int | None) -> PageStart:
-    """Where the pages of an append begin: with what is now the tail."""
-    return PageStart(item.pages, item.page_version, item.tail_start, expires)
 
 
 def appended(item: SessionItem, placement: Placement, request: Append, now: int, times: Expiries) -> SessionItem:

@@ -18,6 +18,12 @@ class Exchange(NamedTuple):
     new: SessionItem
 
 
+def count_same(stored: Sequence[bytes], lines: Sequence[bytes]) -> int:
+    """How many messages both histories begin with."""
+    pairs = zip(stored, lines, strict=False)
+    return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(stored), len(lines)))
+
+
 def decide(
     lines: Sequence[bytes], item: SessionItem | None, to: Destination, op: bytes, now: int, times: Expiries
 ) -> Exchange | Batch:
@@ -79,32 +85,40 @@ def rewritten(item: SessionItem, placement: Placement, count: int, op: bytes, no
     )
 
 
-def cut_off(
-    item: SessionItem, bottom: Page, lines: Sequence[bytes], to: Destination, op: bytes, now: int, expires: int | None
+def branched(
+    item: SessionItem,
+    start: PageStart,
+    lines: Sequence[bytes],
+    to: Destination,
+    op: bytes,
+    now: int,
+    expires: int | None,
 ) -> SessionItem | None:
-    """State after all was cut off from within the page `bottom` on; None where its tail would be too large.
+    """State in which `lines` follow the pages before `start`; None where they are too many for a tail.
 
-    That page (of a message in parts the first) is dropped with what follows it, and its first messages, `lines`, are
-    the tail. The numbers are used again.
+    The pages from there on are dropped, and their numbers used again. The tail may be as large as a page: the next
+    append cuts it.
     """
     entries = (to.codec.pack(lines, to.key.place()),) if lines else ()
     size = tail_bytes(entries, frozenset())
-    if size > MAX_SESSION_ITEM or item.pages - bottom.number >= MAX_LEFT_PAGES:
+    if size > min(max(to.sizes.page, to.sizes.tail(to.key)), MAX_SESSION_ITEM):
+        return None
+    if sum(map(len, lines)) > PAGE_INFLATED or item.pages - start.number >= MAX_LEFT_PAGES:
         return None
     return next_state(
         item,
         now,
         expires,
         change=op,
-        pages=bottom.number,
-        reused=item.epoch + 2 - bottom.number,
+        pages=start.number,
+        reused=item.epoch + 2 - start.number,
         ceiling=max(item.pages, item.ceiling),
         reach=max(item.reach, item.pages),
-        page_version=bottom.previous,
-        pages_expire=item.pages_expire if bottom.number > item.first_page else 0,
-        count=bottom.first + len(lines),
+        page_version=start.previous,
+        pages_expire=item.pages_expire if start.number > item.first_page else 0,
+        count=start.message + len(lines),
         tail=entries,
-        tail_start=bottom.first,
+        tail_start=start.message,
         tail_ops=frozenset(),
         page_ops=frozenset(),
         tail_bytes=size,

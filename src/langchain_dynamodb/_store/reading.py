@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from .._items.parsing import corrupt
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
-from .._protocol.pages import PAGE_INFLATED
+from .._protocol.pages import PAGE_INFLATED, PageStart
 from .._protocol.windows import Snapshot, readable
 from ..codec import messages as codec
 from ..codec.messages import Codec
@@ -127,25 +127,19 @@ class Reader:
 
     async def lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
-        try:
+        async with self._missing_told(key):
             pages = await self._window(key, item, item.message_count)
-        except Unproven as error:
-            if await self.is_unchanged(key, error.item):
-                raise self.missing(key, error.item, error.number, error.cut) from None
-            raise
         return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
 
-    async def bottom(self, key: SessionKey, item: SessionItem, index: int) -> tuple[list[Page], list[bytes]]:
-        """The page (in parts, where its message has several) that holds stored message `index`, and those before it.
+    async def branch(self, key: SessionKey, item: SessionItem, index: int) -> tuple[PageStart, list[bytes]]:
+        """Where pages have to begin that hold stored messages up to `index` and then others, and the former's lines.
 
-        Raises as `lines` does.
+        Those before are whole pages. Raises as `lines` does.
         """
-        try:
+        if index >= item.tail_start:
+            return PageStart.after(item), self.tail_lines(key, item)[: index - item.tail_start]
+        async with self._missing_told(key):
             pages = await self._newest_pages(key, item, item.tail_start - index)
-        except Unproven as error:
-            if await self.is_unchanged(key, error.item):
-                raise self.missing(key, error.item, error.number, error.cut) from None
-            raise
         run: list[LoadedPage] = []
         for loaded in pages:
             run.append(loaded)
@@ -154,7 +148,18 @@ class Reader:
             if loaded.page.messages:
                 run = []
         (chunk,) = await self.inflate(key, item, run)
-        return [loaded.page for loaded in run], chunk.lines[: index - run[-1].page.first]
+        start, first = run[0].page, run[-1].page.first
+        return PageStart(start.number, start.previous, first), chunk.lines[: index - first]
+
+    @contextlib.asynccontextmanager
+    async def _missing_told(self, key: SessionKey) -> AsyncIterator[None]:
+        """Around a read of the current state: `Unproven` only where it is that no more, else the error that tells."""
+        try:
+            yield
+        except Unproven as error:
+            if await self.is_unchanged(key, error.item):
+                raise self.missing(key, error.item, error.number, error.cut) from None
+            raise
 
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """The messages of the tail as lines."""

@@ -151,7 +151,8 @@ class Steps:
                 # The pages may be removed only where they are surely not needed.
                 current = current or await self.table.get(key)
                 if isinstance(current, SessionItem) and current.generation == generation and current.lasts:
-                    numbers = [number for number in numbers if number < current.first_page]
+                    # The next cut writes over the page of its number.
+                    numbers = [n for n in numbers if n < current.first_page or n > current.pages]
                 await self.table.discard_pages(key, generation, numbers, cut)
             except ThrottledError:
                 continue
