@@ -27,7 +27,7 @@ from langchain_dynamodb.errors import (
     InvalidInputError,
     OutcomeUnknownError,
 )
-from support import SMALL, human, noise, scan
+from support import SMALL, Chain, human, noise, scan
 
 pytestmark = pytest.mark.once
 
@@ -226,8 +226,9 @@ async def test_bombs(make_repository: RepositoryFactory, unit: bytes, size: int,
     block = bomb(unit, size)
     assert len(block) < 400_000
     if "page" in place:
-        items[1] |= {"lc_data": {"B": block}, "lc_messages": {"N": "1" if place == "page of one" else "2"}}
-        items[0] |= {name: {"N": items[1]["lc_messages"]["N"]} for name in ("lc_count", "lc_tail_start")}
+        count = 1 if place == "page of one" else 2
+        items[1] = Chain.of(items[1])._replace(messages=count).put_into(items[1]) | {"lc_data": {"B": block}}
+        items[0] |= {name: {"N": str(count)} for name in ("lc_count", "lc_tail_start")}
     else:
         items[0]["History"]["L"] = [{"B": block}] * (5 if place == "many entries" else 1)
         items[0]["lc_count"] = {"N": str(len(items[0]["History"]["L"]))}
@@ -348,11 +349,12 @@ async def test_trimming_verifies_what_it_drops(make_repository: RepositoryFactor
     """`history_size` drops pages by their numbers: one that is not where it should be is not dropped."""
     session = await stored(make_repository, "pages")
     repository = make_repository(sizes=SMALL)
-    for index, name, by in ((1, "lc_first", 1), (2, "lc_first", -1), (1, "lc_messages", -1)):
+    for index, name, by in ((1, "first", 1), (2, "first", -1), (1, "messages", -1)):
         damaged = copy.deepcopy(session.items)
-        damaged[index][name]["N"] = str(int(damaged[index][name]["N"]) + by)
+        chain = Chain.of(damaged[index])
+        damaged[index] = chain._replace(**{name: getattr(chain, name) + by}).put_into(damaged[index])
         await put(repository, damaged)
-        with pytest.raises(CorruptSessionError, match="lc_first"):
+        with pytest.raises(CorruptSessionError, match="lc_chain"):
             await make_repository(sizes=SMALL).append("s", [human(900)], history_size=2)
         assert len(await scan(repository)) == len(session.items)
 

@@ -13,7 +13,7 @@ from conftest import RepositoryFactory
 from corpus import conversation
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError, VersionConflictError
-from support import SMALL, Call, Hooked, Meter, Recorder, human, no_answer, remembered, scan, watch
+from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, no_answer, remembered, scan, watch
 
 Edit = Callable[[AsyncSessionRepository, list[BaseMessage], int], Awaitable[list[BaseMessage]]]
 
@@ -42,12 +42,12 @@ async def replaced(repository: AsyncSessionRepository, sent: list[BaseMessage], 
 
 def pages_of(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the items that are pages, in order."""
-    return sorted((item for item in items if "lc_cut" in item), key=lambda item: int(item["lc_first"]["N"]))
+    return sorted((item for item in items if "lc_cut" in item), key=lambda item: Chain.of(item).first)
 
 
 def kept(items: list[dict[str, Any]], keep: int) -> list[dict[str, Any]]:
     """The pages that hold nothing but the first so many messages."""
-    return [p for p in pages_of(items) if int(p["lc_first"]["N"]) + int(p["lc_messages"]["N"]) <= keep]
+    return [p for p in pages_of(items) if Chain.of(p).first + Chain.of(p).messages <= keep]
 
 
 @pytest.mark.parametrize("edit", [truncated, replaced])

@@ -9,7 +9,7 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import ChatSession, Gap, SessionRepository
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError
 from missing_pages import LOST, STATES, batch, damaged, look, lose, pages, put
-from support import SMALL, human, remembered, scan
+from support import SMALL, Chain, human, remembered, scan
 
 pytestmark = pytest.mark.once
 
@@ -108,7 +108,7 @@ async def test_a_part_of_a_large_message_is_missing(make_repository: RepositoryF
     await repository.append("s", sent)
     await repository.append("s", [human(30)])
     items = sorted((i for i in await scan(repository) if "lc_cut" in i), key=lambda item: str(item["SessionId"]["S"]))
-    parts = [item for item in items if item["lc_messages"]["N"] == "0" or "lc_parts" in item]
+    parts = [item for item in items if Chain.of(item).messages == 0 or Chain.of(item).parts > 1]
     assert len(parts) > 2
     await lose(repository, [parts[part]])
     clock.advance(600)
@@ -129,8 +129,8 @@ async def test_a_stranger_in_the_place_of_a_page_is_not_shown(make_repository: R
     for stranger in (
         {**stored.pages[3][0], "SessionId": item["SessionId"]},
         {**stored.pages[1][0], "SessionId": item["SessionId"]},
-        {**item, "lc_cut": {"N": str(int(item["lc_cut"]["N"]) - 1)}},
-        {**item, "lc_cut": {"S": "wrong"}},
+        Chain.of(item)._replace(cut=Chain.of(item).cut - 1).put_into(item),
+        {**item, "lc_chain": {"S": "wrong"}},
     ):
         await put(repository, stranger)
         chat = await make_repository().read("s", skip_missing_pages=True)
@@ -145,13 +145,13 @@ async def test_an_uncommitted_page_beyond_a_gap_is_not_shown(make_repository: Re
     await lose(repository, [stored.pages[3][0]])
     clock.advance(600)
     item, first, _ = stored.pages[2]
-    above = int(stored.pages[4][0]["lc_previous"]["N"])
+    above = Chain.of(stored.pages[4][0]).previous
     for changes in (
-        {"lc_cut": above + 1},  # cut later than the page above the gap says of the one below it
-        {"lc_first": stored.pages[4][1]},  # beyond the gap
-        {"lc_previous": int(item["lc_cut"]["N"]) + 1},  # cut before the page below it
+        {"cut": above + 1},  # cut later than the page above the gap says of the one below it
+        {"first": stored.pages[4][1]},  # beyond the gap
+        {"previous": int(item["lc_cut"]["N"]) + 1},  # cut before the page below it
     ):
-        await put(repository, {**item, **{name: {"N": str(value)} for name, value in changes.items()}})
+        await put(repository, Chain.of(item)._replace(**changes).put_into(item))
         chat = await make_repository().read("s", skip_missing_pages=True)
         assert chat.messages == stored.without([2, 3])
         assert [gap.messages for gap in chat.missing] == [stored.pages[4][1] - first]
@@ -345,7 +345,7 @@ async def test_truncate_does_not_take_a_stranger_for_nothing(make_repository: Re
     stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     repository = make_repository(sizes=SMALL)
     item = stored.pages[2][0]
-    await put(repository, {**item, "lc_cut": {"N": "7"}})
+    await put(repository, Chain.of(item)._replace(cut=7).put_into(item))
     before = await scan(repository)
     with pytest.raises(CorruptSessionError) as caught:
         await repository.truncate("s", keep=stored.pages[2][1])
@@ -387,7 +387,7 @@ async def test_history_size_gets_past_a_missing_part(make_repository: Repository
     sent: list[BaseMessage] = [human(5000), human(20)]
     await repository.append("s", sent)
     items = sorted((i for i in await scan(repository) if "lc_cut" in i), key=lambda item: str(item["SessionId"]["S"]))
-    parts = [item for item in items if item["lc_messages"]["N"] == "0" or "lc_parts" in item]
+    parts = [item for item in items if Chain.of(item).messages == 0 or Chain.of(item).parts > 1]
     await lose(repository, [parts[part]])
     clock.advance(600)
     cold = make_repository(sizes=SMALL)

@@ -13,7 +13,7 @@ from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, Gap, SessionRepository
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionNotFoundError
 from missing_pages import LOST, STATES, damaged, lose, pages, put
-from support import SMALL, At, Crash, Crashing, Hooked, Recorder, Scripted, human, remembered, scan, watch
+from support import SMALL, At, Chain, Crash, Crashing, Hooked, Recorder, Scripted, human, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -213,7 +213,7 @@ async def test_a_stranger_in_the_place_of_a_page_stays_unless_it_is_to_go(make_r
     """It is named, and nothing is changed; with `drop_undecodable` it is as if the page were missing."""
     stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     item = stored.pages[2][0]
-    for stranger in ({**item, "lc_cut": {"N": "7"}}, {**item, "lc_data": {"S": "wrong"}}):
+    for stranger in (Chain.of(item)._replace(cut=7).put_into(item), {**item, "lc_data": {"S": "wrong"}}):
         await put(make_repository(), stranger)
         before = await scan(make_repository())
         with pytest.raises(CorruptSessionError) as caught:

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
-from support import SMALL, Clock, human, remembered, scan
+from support import SMALL, Chain, Clock, human, remembered, scan
 
 Raw = dict[str, Any]
 
@@ -50,8 +50,8 @@ async def batch(repository: AsyncSessionRepository, session: Any = "s") -> Store
 async def look(repository: AsyncSessionRepository, sent: list[BaseMessage]) -> Stored:
     """What is stored of that."""
     items = [item for item in await scan(repository) if "lc_cut" in item]
-    items.sort(key=lambda item: int(item["lc_first"]["N"]))
-    return Stored(sent, [(item, int(item["lc_first"]["N"]), int(item["lc_messages"]["N"])) for item in items])
+    items.sort(key=lambda item: Chain.of(item).first)
+    return Stored(sent, [(item, Chain.of(item).first, Chain.of(item).messages) for item in items])
 
 
 async def lose(repository: AsyncSessionRepository, items: Sequence[Raw]) -> None:

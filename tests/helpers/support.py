@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
@@ -237,6 +237,26 @@ class Recorder(WatchedConnection):
     async def around(self, operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
         self.log.append((operation, request))
         return await proceed()
+
+
+class Chain(NamedTuple):
+    """The numbers of a stored page."""
+
+    number: int
+    cut: int
+    previous: int
+    first: int
+    messages: int
+    parts: int
+
+    @classmethod
+    def of(cls, page: Mapping[str, Any]) -> Chain:
+        """Those of an item."""
+        return cls(*map(int, page["lc_chain"]["S"].split(" ")))
+
+    def put_into(self, page: Mapping[str, Any]) -> dict[str, Any]:
+        """The item with these instead."""
+        return {**page, "lc_cut": {"N": str(self.cut)}, "lc_chain": {"S": " ".join(map(str, self))}}
 
 
 def noise(size: int) -> str:

@@ -127,14 +127,14 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
             page, lost = engine.lost.get(key), True
         if page is None:
             raise Damaged(f"page {number} is missing")
-        begin, messages = _int(page, "lc_first"), _int(page, "lc_messages")
-        if _int(page, "lc_cut") != cut or begin + messages != end:
+        own, at, previous, begin, messages, part_of = map(int, page["lc_chain"]["S"].split(" "))
+        if own != number or not at == _int(page, "lc_cut") == cut or begin + messages != end:
             raise Damaged(f"page {number} is not the one that its successor names")
-        cut, end = _int(page, "lc_previous"), begin
+        cut, end = previous, begin
         if messages:
             if parts:
                 raise Damaged(f"page {number}: a message lacks its first parts")
-            parts, data = _int(page, "lc_parts", 1) - 1, page["lc_data"]["B"]
+            parts, data = part_of - 1, page["lc_data"]["B"]
         elif parts:
             parts, data = parts - 1, page["lc_data"]["B"] + data
         else:

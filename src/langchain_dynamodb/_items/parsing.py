@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -139,24 +140,29 @@ def parse_heading(raw: Item, names: Names, where: object) -> Heading:
     )
 
 
-def parse_page(raw: Item, names: Names, where: object, page_number: int) -> Page:
-    """The typed value of a page; raises `CorruptSessionError`."""
+def parse_page(raw: Item, where: object, page_number: int) -> Page:
+    """The typed value of a page, without its expiry; raises `CorruptSessionError`."""
+    page = parse_chained(raw)
+    if page is None or page.number != page_number:
+        raise corrupt(where, lc.CHAIN, "not the numbers of this page")
     fields = _Fields(raw, where)
-    page = Page(
-        number=page_number,
-        cut=fields.integer(lc.CUT, within=range(1, 2 * GENERATIONS)),
-        previous=fields.integer(lc.PREVIOUS, within=range(2 * GENERATIONS)),
-        token=fields.binary(lc.TOKEN),
-        first=fields.integer(lc.FIRST),
-        messages=fields.integer(lc.MESSAGES, within=range(MAX_PAGE_MESSAGES + 1)),
-        data=fields.binary(lc.DATA),
-        parts=fields.integer(lc.PARTS, 1),
-        ops=fields.ops(lc.OPS),
-        expires=fields.expires(names),
-    )
-    if not 1 <= page.parts <= page_number + 1:
-        raise corrupt(where, None, "its numbers contradict each other")
-    return page
+    if fields.integer(lc.CUT) != page.cut:
+        raise corrupt(where, lc.CUT, f"not that of {lc.CHAIN}")
+    return replace(page, token=fields.binary(lc.TOKEN), data=fields.binary(lc.DATA), ops=fields.ops(lc.OPS))
+
+
+def parse_chained(raw: Item) -> Page | None:
+    """A page from what reading fetches of it; None where it is damaged."""
+    try:
+        numbers = [int(text) for text in raw[lc.CHAIN]["S"].split(" ")]
+        page_number, cut, previous, first, messages, parts = numbers
+        data = raw[lc.DATA]["B"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    within = 0 <= first < COUNTS and 0 <= messages <= MAX_PAGE_MESSAGES and 1 <= parts <= page_number + 1
+    if not (within and 0 < cut < 2 * GENERATIONS and 0 <= previous < 2 * GENERATIONS and page_number < PAGE_NUMBERS):
+        return None
+    return Page(page_number, cut, previous, b"", first, messages, data, parts)
 
 
 def parse_cut(raw: Item, where: object) -> int:

@@ -15,25 +15,22 @@ from ..codec.lines import pack
 from ..errors import InvalidInputError
 from .attribute_names import (
     CEILING,
+    CHAIN,
     CHANGE,
     COUNT,
     CREATED,
     CUT,
     DATA,
-    FIRST,
     FIRST_PAGE,
     FLOOR,
     GENERATION,
     INTENT,
-    MESSAGES,
     METADATA,
     OPS,
     PAGE_OPS,
     PAGE_VERSION,
     PAGES,
     PAGES_EXPIRE,
-    PARTS,
-    PREVIOUS,
     REACH,
     REUSED,
     TAIL_BYTES,
@@ -179,7 +176,10 @@ class SessionItem:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One immutable page. `messages` is 0 on all but the last of the `parts` that one large message was cut into."""
+    """One immutable page. `messages` is 0 on all but the last of the `parts` that one large message was cut into.
+
+    Read for its messages it has neither `token` nor `ops`.
+    """
 
     number: int
     cut: int  # version of the session it was cut at
@@ -194,10 +194,9 @@ class Page:
 
     def attributes(self, names: Names) -> Item:
         """All attributes but the key."""
-        item = {CUT: number(self.cut), PREVIOUS: number(self.previous), TOKEN: {"B": self.token}}
-        item |= {FIRST: number(self.first), MESSAGES: number(self.messages), DATA: {"B": self.data}}
-        if self.parts != 1:
-            item[PARTS] = number(self.parts)
+        numbers = (self.number, self.cut, self.previous, self.first, self.messages, self.parts)
+        item: Item = {CUT: number(self.cut), TOKEN: {"B": self.token}, CHAIN: {"S": " ".join(map(str, numbers))}}
+        item[DATA] = {"B": self.data}
         if self.ops:
             item[OPS] = {"BS": sorted(self.ops)}
         if self.expires is not None:

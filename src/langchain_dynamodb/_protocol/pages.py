@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._dynamodb.attribute_values import number
 from .._dynamodb.expressions import Expression
@@ -145,13 +145,6 @@ def put_page(page: Page, names: Names) -> Expression:
     same = f"({cut} = {version} AND {token} = {e.value({'B': page.token})} AND {lasts} AND {unmarked})"
     e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR {same})")
     return e
-
-
-def page_without_ops(key: SessionKey, names: Names) -> dict[str, Any]:
-    """BatchGetItem of pages: all attributes but the operation ids."""
-    e = Expression()
-    attributes = (*key.item, *lc.PAGE_ATTRIBUTES, names.ttl)
-    return {"ProjectionExpression": ", ".join(map(e.name, attributes)), **e.request()}
 
 
 def delete_page(up_to: int) -> Expression:

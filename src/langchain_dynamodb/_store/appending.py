@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .._dynamodb.attribute_values import Changes
-from .._items.attribute_names import FIRST
+from .._items.attribute_names import CHAIN
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
@@ -157,7 +157,7 @@ class Appender:
         if not doubt.is_open_to(item):
             raise unknown_outcome(key)
         numbers = doubt.pages_of(item)
-        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True, ops=True)
+        pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True, whole=True)
         now = await self.reader.item(key) if numbers else item
         if not (isinstance(now, SessionItem) and now.keeps_pages_of(item)):
             raise unknown_outcome(key)
@@ -251,7 +251,7 @@ class Appender:
                 end = page.first + page.messages
                 old = max(end, page.first + 1) <= bound
                 if (old or item.first_page > first) and (page.first != item.trimmed or end > item.tail_start):
-                    raise corrupt(key.page(item.generation, number), FIRST, "not where the session says")
+                    raise corrupt(key.page(item.generation, number), CHAIN, "not where the session says")
                 if not old:
                     return item
                 if page.messages:

@@ -273,7 +273,7 @@ class Reader:
         """Inflate one page (with the parts before it) and remember it."""
         where = key.page(item.generation, page.number)
         if len(parts) != page.parts:
-            raise corrupt(where, lc.PARTS, f"its message has {len(parts)} parts, not {page.parts}")
+            raise corrupt(where, lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
         # A page of several messages is never cut larger, so it need not be believed to be.
         most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
         try:
@@ -283,7 +283,7 @@ class Reader:
                 raise corrupt(where, lc.DATA, str(error)) from error
             lines = [UNREADABLE] * page.messages  # so that windows still count
         if len(lines) != page.messages:
-            raise corrupt(where, lc.MESSAGES, f"it holds {len(lines)} messages, not {page.messages}")
+            raise corrupt(where, lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
         if page.parts == 1 and UNREADABLE not in lines:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
             self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
@@ -318,7 +318,7 @@ class Reader:
                         parts = []
                     elif sum(map(len, parts)) > MAX_INFLATED:
                         where = str(key.page(item.generation, number))
-                        raise corrupt(where, lc.MESSAGES, "more parts than a message can have")
+                        raise corrupt(where, lc.CHAIN, "more parts than a message can have")
 
     async def _fetched_ahead(
         self, key: SessionKey, item: SessionItem

@@ -170,10 +170,10 @@ class Salvager:
     async def _again(self, key: SessionKey, item: SessionItem, seen: Sequence[Page]) -> list[LoadedPage]:
         """The very pages that were seen, now with their data."""
         numbers = [page.number for page in seen]
-        found = await self.reader.table.get_pages(key, item.generation, numbers, consistent=True)
+        found = await self.reader.table.get_pages(key, item.generation, numbers, consistent=True, whole=True)
         for page in seen:
             now = found.get(page.number)
-            if now is None or replace(now, data=b"", expires=page.expires) != page:
+            if now is None or replace(now, data=b"") != page:
                 raise await self.reader.gone(key, item, page.number)
         return [LoadedPage(found[number]) for number in numbers]
 

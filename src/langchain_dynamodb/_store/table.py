@@ -12,14 +12,14 @@ from .._dynamodb.batches import in_parallel, pauses
 from .._dynamodb.connection import Connection
 from .._dynamodb.expressions import Expression, Statement
 from .._dynamodb.failures import ConditionFailed
-from .._items.attribute_names import CUT, PAGES
+from .._items.attribute_names import CUT, PAGES, READING
 from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.parsing import corrupt, parse_cut, parse_item, parse_page
+from .._items.parsing import corrupt, parse_chained, parse_cut, parse_item, parse_page
 from .._items.session_items import Page, SessionItem
 from .._items.table_schema import Schema, parse_schema
-from .._protocol.pages import delete_page, keep_page, page_without_ops, put_page, refresh_page
+from .._protocol.pages import delete_page, keep_page, put_page, refresh_page
 from ..errors import (
     AccessDeniedError,
     CorruptSessionError,
@@ -128,52 +128,71 @@ class Table:
         numbers: Iterable[int],
         *,
         consistent: bool,
-        ops: bool = False,
+        whole: bool = False,
         unreadable: set[int] | None = None,
     ) -> dict[int, Page]:
-        """Those of the pages that are there, 100 to a request, three requests at once; only on demand with their `ops`.
+        """Those of the pages that are there, 100 to a request, three requests at once; on demand `whole`.
 
-        Nobody else needs those, and the SDK takes as long for them as for all the rest of a page. The numbers of items
-        that are no pages go into `unreadable`; without that they are a `CorruptSessionError`.
+        Only then they have their token and their ids. The numbers of items that are no pages go into `unreadable`;
+        without that they are a `CorruptSessionError`.
         """
         wanted = list(numbers)
         chunks = [wanted[i : i + GET_BATCH] for i in range(0, len(wanted), GET_BATCH)]
-        found = await in_parallel(
-            lambda chunk: self._get_chunk(key, generation, chunk, consistent, ops, unreadable), chunks, GET_CONCURRENCY
-        )
+
+        async def get(chunk: Sequence[int]) -> list[Page]:
+            pages = (
+                None if whole or unreadable is not None else await self._get_chained(key, generation, chunk, consistent)
+            )
+            return await self._get_whole(key, generation, chunk, consistent, unreadable) if pages is None else pages
+
+        found = await in_parallel(get, chunks, GET_CONCURRENCY)
         return {page.number: page for pages in found for page in pages}
 
-    async def _get_chunk(
+    async def _get_chained(
+        self, key: SessionKey, generation: int, numbers: Sequence[int], consistent: bool
+    ) -> list[Page] | None:
+        """What reading needs of them; None where one is damaged, which only the whole item can tell."""
+        page_keys = [key.page(generation, number) for number in numbers]
+        options = {"ConsistentRead": consistent, "ProjectionExpression": READING}
+        found = [parse_chained(raw) for raw in await self._get_items(page_keys, options)]
+        pages = [page for page in found if page is not None]
+        asked_for = {page.number for page in pages}.issubset(numbers)
+        return pages if asked_for and len(pages) == len(found) else None
+
+    async def _get_whole(
         self,
         key: SessionKey,
         generation: int,
         numbers: Sequence[int],
         consistent: bool,
-        ops: bool,
         unreadable: set[int] | None,
     ) -> list[Page]:
-        """One BatchGetItem, and more while DynamoDB leaves keys unprocessed (16 MB a response)."""
         by_id = {key.page_id(page_key): (n, page_key) for n in numbers for page_key in [key.page(generation, n)]}
-        pending = [page_key for _, page_key in by_id.values()]
-        options = {"ConsistentRead": consistent} | ({} if ops else page_without_ops(key, self.names))
+        page_keys = [page_key for _, page_key in by_id.values()]
         pages: list[Page] = []
+        for raw in await self._get_items(page_keys, {"ConsistentRead": consistent}):
+            number, page_key = by_id[key.page_id(raw)]
+            try:
+                pages.append(parse_page(raw, page_key, number))
+            except CorruptSessionError:
+                if unreadable is None:
+                    raise
+                unreadable.add(number)
+        return pages
+
+    async def _get_items(self, keys: list[Item], options: dict[str, Any]) -> list[Item]:
+        """One BatchGetItem, and more while DynamoDB leaves keys unprocessed (16 MB a response)."""
+        items: list[Item] = []
         for pause in pauses():
-            request = {"RequestItems": {self.name: {"Keys": pending, **options}}}
+            request = {"RequestItems": {self.name: {"Keys": keys, **options}}}
             response = await self.connection.call("batch_get_item", request, write=False)
-            for raw in response.get("Responses", {}).get(self.name, []):
-                number, page_key = by_id[key.page_id(raw)]
-                try:
-                    pages.append(parse_page(raw, self.names, page_key, number))
-                except CorruptSessionError:
-                    if unreadable is None:
-                        raise
-                    unreadable.add(number)
+            items += response.get("Responses", {}).get(self.name, [])
             left = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if not left:
                 break
-            await asyncio.sleep(0 if len(left) < len(pending) else pause)
-            pending = left
-        return pages
+            await asyncio.sleep(0 if len(left) < len(keys) else pause)
+            keys = left
+        return items
 
     async def delete_pages(self, key: SessionKey, generation: int, numbers: Iterable[int]) -> None:
         """Delete pages whose numbers are never used again."""

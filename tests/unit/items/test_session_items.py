@@ -22,7 +22,6 @@ from evaluation import (
     stored_page,
 )
 from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes, number
-from langchain_dynamodb._items.attribute_names import PAGE_ATTRIBUTES
 from langchain_dynamodb._items.clock import FIVE_YEARS
 from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._items.keys import session_key
@@ -116,14 +115,16 @@ def test_an_intent_is_the_same_however_often_it_was_renewed() -> None:
 
 
 def test_a_page_is_stored_with_what_proves_it() -> None:
-    """All that reading needs, but for the parts of the usual page, which is one."""
-    assert set(PAGE.attributes(NAMES)) == set(PAGE_ATTRIBUTES) - {"lc_parts"}
+    """In one attribute, since it takes as long to read many as kilobytes in one."""
+    page = replace(PAGE, number=7, cut=1_020, previous=1_010, first=12, messages=5, parts=3)
+    stored = page.attributes(NAMES)
+    assert stored.keys() == {"lc_cut", "lc_token", "lc_chain", "lc_data"}
+    assert (stored["lc_cut"], stored["lc_chain"]) == (number(1_020), {"S": "7 1020 1010 12 5 3"})
 
 
 @pytest.mark.parametrize(
     ("page", "name", "value"),
     [
-        (replace(PAGE, parts=3), "lc_parts", number(3)),
         (replace(PAGE, ops=frozenset([b"b", b"a"])), "lc_ops", {"BS": [b"a", b"b"]}),
         (replace(PAGE, expires=SECOND), "expireAt", number(SECOND)),
     ],

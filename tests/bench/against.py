@@ -1,0 +1,169 @@
+"""Against an earlier commit: CPU time of the same operations in two processes, in turns, on one engine.
+
+The garbage collector is on and nothing is collected on purpose: what a server in its steady state pays. Each process
+has its own package; the parent tells which of them runs the next block. What is reported is the median of the rounds'
+ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+BASELINE = "a045e2c"  # version 0.1
+WARM_UP = 3  # rounds that are not counted: what is loaded, connected, remembered once
+APPENDS = 12  # short ones that a tail has room for
+TURNS = 24  # of 1.2 KB, which cut pages
+READS = {"cold, short": ("short", 1000), "cold, 1.2 KB": ("1.2 KB", 600), "warm": ("short", 1000)}
+
+Block = Callable[[], Awaitable[int]]
+"""Carries out some of one operation; returns how many."""
+
+
+def checkout(commit: str, folder: str) -> str:
+    """Put the sources of a commit into a folder; returns what its package is imported from."""
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit, "src"], capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return str(Path(folder, "src"))
+
+
+def measure(url: str, *, commit: str | None = None, rounds: int = 15) -> dict[str, Any]:
+    """Ratios new/old by operation, and the microseconds of the new one."""
+    commit = commit or BASELINE
+    with tempfile.TemporaryDirectory() as folder:
+        sources = {"old": checkout(commit, folder), "new": str(ROOT / "src")}
+        workers = {name: _Worker(source, url) for name, source in sources.items()}
+        times: dict[str, dict[str, list[float]]] = {}
+        for number in range(WARM_UP + rounds):
+            for operation in OPERATIONS:
+                for name in ("old", "new") if number % 2 else ("new", "old"):
+                    taken = workers[name].run(operation)
+                    if number >= WARM_UP:
+                        times.setdefault(operation, {}).setdefault(name, []).append(taken)
+        for worker in workers.values():
+            worker.end()
+    ratios = {name: [new / old for new, old in zip(t["new"], t["old"], strict=True)] for name, t in times.items()}
+    return {
+        "commit": commit,
+        "ratio": {name: round(statistics.median(found), 3) for name, found in ratios.items()},
+        "us": {name: round(statistics.median(t["new"]) * 1e6, 1) for name, t in times.items()},
+    }
+
+
+class _Worker:
+    """A process with one of the packages."""
+
+    def __init__(self, source: str, url: str) -> None:
+        paths = [source, str(ROOT / "tests" / "helpers")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        command = [sys.executable, __file__, url]
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, operation: str) -> float:
+        """CPU seconds of one such operation."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{operation}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the benchmark's worker ended while it measured {operation!r}")
+        return float(answer)
+
+    def end(self) -> None:
+        """Let it go."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+# --- In the worker: nothing but the public interface, which both packages have ---
+
+
+class _Operations:
+    def __init__(self, url: str) -> None:
+        from corpus import conversation
+        from langchain_dynamodb import AsyncSessionRepository
+
+        self.table = f"Against{uuid.uuid4().hex[:8]}"
+        self.make = lambda: AsyncSessionRepository(self.table, endpoint_url=url)
+        self.ours = self.make()
+        self.conversation = conversation
+        self.short = list(conversation("short", APPENDS + 1))
+        self.long = list(conversation("1.2 KB", TURNS))
+
+    async def prepare(self) -> None:
+        await self.ours.create_table()
+        for kind, messages in set(READS.values()):
+            stored = 0
+            for turn in self.conversation(kind, messages):
+                await self.ours.append(kind, turn[: messages - stored])
+                stored += len(turn[: messages - stored])
+                if stored == messages:
+                    break
+
+    async def append(self) -> int:
+        session = uuid.uuid4().hex
+        for messages in self.short:
+            await self.ours.append(session, messages)
+        return len(self.short)
+
+    async def cut(self) -> int:
+        session = uuid.uuid4().hex
+        for messages in self.long:
+            await self.ours.append(session, messages)
+        return len(self.long)
+
+    async def cold(self, kind: str) -> int:
+        assert (await self.make().read(kind)).messages
+        return 1
+
+    async def warm(self) -> int:
+        for _ in range(4):
+            await self.ours.read("short")
+        return 4
+
+    async def window(self) -> int:
+        for _ in range(8):
+            assert len((await self.make().read("short", limit=20)).messages) >= 19
+        return 8
+
+
+OPERATIONS: dict[str, Callable[[_Operations], Awaitable[int]]] = {
+    "append": _Operations.append,
+    "append with cuts": _Operations.cut,
+    "cold read of 1,000 short messages": lambda operations: operations.cold("short"),
+    "cold read of 600 messages of 1.2 KB turns": lambda operations: operations.cold("1.2 KB"),
+    "warm read of 1,000 short messages": _Operations.warm,
+    "last 20 of 1,000, cold": _Operations.window,
+}
+
+
+async def _work(url: str) -> None:
+    operations = _Operations(url)
+    await operations.prepare()
+    loop = asyncio.get_running_loop()
+    while name := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
+        started = time.process_time()
+        done = await OPERATIONS[name](operations)
+        print((time.process_time() - started) / done, flush=True)
+    await operations.ours.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(_work(sys.argv[1]))
