@@ -30,7 +30,6 @@ MESSAGES: list[BaseMessage] = [HumanMessage("hi", additional_kwargs={"value": va
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OBJECTS, "by_name", dict(OBJECTS.by_name))
     monkeypatch.setattr(OBJECTS, "by_class", dict(OBJECTS.by_class))
-    monkeypatch.setattr(OBJECTS, "has_plain_enums", False)
     monkeypatch.setattr(OBJECTS, "told", set())
 
 

@@ -98,7 +98,7 @@ DAY = date(2026, 11, 29)
 NOON = datetime(2026, 11, 29, 12, 30, 1, 5)
 NEPAL = timezone(timedelta(hours=5, minutes=45))
 GAUGE = Gauge("pier", [Level(at=DAY)])
-LEVEL = {"at": "2026-11-29", "metres": 4.5}
+LEVEL = {"at": DAY, "metres": 4.5}
 CALL = AIMessage("high", tool_calls=[{"name": "f", "args": {"x": 1}, "id": "c"}])
 SAID = {"said": [HumanMessage("hi"), ToolMessage("4", tool_call_id="c", artifact=b"\x00")]}
 

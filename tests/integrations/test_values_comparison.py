@@ -114,7 +114,6 @@ def test_the_table_is_what_is_measured(monkeypatch: pytest.MonkeyPatch, engine: 
     document = OBJECTS.by_class[Document]
     monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
     monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
-    monkeypatch.setattr(OBJECTS, "has_plain_enums", False)
     stores = (ours, ours_strict, json_plus, community)
     measured = [[label, *(becomes(store, value) for store in stores)] for label, value in VALUES.items()]
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""

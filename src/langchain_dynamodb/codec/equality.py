@@ -1,59 +1,137 @@
-"""Whether what was read is what was given: stricter than ``==``, and defined for values that equal nothing."""
+"""Whether what was read is what was given: stricter than ``==``, and defined for values that equal nothing.
+
+Code of the values' classes is not asked: values are compared by their types and parts.
+"""
 
 from __future__ import annotations
 
+import struct
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
+from uuid import UUID
 
 from langchain_core.messages import BaseMessage
 
-from .registry import OBJECTS
+from .kinds import ObjectClass, Parts
+from .marks import Hole, Kept
+from .plain import plain_value
 
-_PLAIN = frozenset([str, int, bool, type(None), bytes])
+Known = Callable[[type], "ObjectClass | None"]
+"""How objects of a class are taken apart, if that is known."""
 
 
-def same(read: Any, given: Any) -> bool:
+def same(read: Any, given: Any, known: Known) -> bool:
     """Whether a value read back is the given one; of subclasses of plain types, an equal plain one is.
 
-    Raises what the equality of other classes raises.
+    What is known to come back as something else (`Hole`) is not compared.
     """
     kind = type(read)
-    if kind is type(given) and kind in _PLAIN:
-        return bool(read == given)
-    if isinstance(read, BaseMessage):
-        return type(read) is type(given) and _states(read, given)
-    if isinstance(read, bool) != isinstance(given, bool) and not hasattr(given, "dtype"):
+    if kind is not type(given):
+        if kind is Hole:
+            return True
+        if type(given) in _BY_TYPE:
+            return False
+        given = plain_value(given)
+        if kind is not type(given):
+            return False
+    compare = _BY_TYPE.get(kind)
+    if compare is not None:
+        return compare(read, given, known)
+    if issubclass(kind, BaseMessage):
+        return _states(read, given, known)
+    if kind is Kept:
+        return (read.kind, read.name) == (given.kind, given.name) and _parts(read.parts, given.parts, known)
+    if read is given:
+        return True
+    found = known(kind)
+    if found is None or found.kind == "enum":  # whose members there is only one of each
         return False
-    if isinstance(read, (list, tuple)) and type(read) not in OBJECTS.by_class:
-        return isinstance(given, type(read)) and len(read) == len(given) and all(map(same, read, given))
-    if isinstance(read, dict):
-        return (
-            isinstance(given, dict)
-            and len(read) == len(given)
-            and all(map(same, read, given))
-            and all(map(same, read.values(), given.values()))
-        )
-    if isinstance(read, (float, complex, Decimal)):
-        return repr(read) == repr(given) or bool(read == given)
-    if isinstance(read, (set, frozenset)):
-        return isinstance(given, type(read)) and len(read) == len(given) and (_has_nan(read) or read == given)
-    known = OBJECTS.by_class.get(type(read))
-    if known and type(given) is type(read):
-        return same({**known.take_apart(read).fields}, {**known.take_apart(given).fields})
-    return bool(read == given)
+    return _parts(found.take_apart(read), found.take_apart(given), known)
 
 
-def _states(read: BaseMessage, given: BaseMessage) -> bool:
+def _parts(read: Parts, given: Parts, known: Known) -> bool:
     return (
-        _fields(vars(read), vars(given))
-        and _fields(read.model_extra or {}, given.model_extra or {})
-        and read.__pydantic_private__ == given.__pydantic_private__
+        read.unset == given.unset
+        and _dicts(read.fields, given.fields, known)
+        and _dicts(read.extra or {}, given.extra or {}, known)
     )
 
 
-def _fields(read: dict[str, Any], given: dict[str, Any]) -> bool:
-    return read.keys() == given.keys() and all(same(read[name], given[name]) for name in read)
+def _states(read: BaseMessage, given: BaseMessage, known: Known) -> bool:
+    one, other = vars(read), vars(given)
+    return (
+        one.keys() == other.keys()
+        and all(same(one[name], other[name], known) for name in one)
+        and _dicts(read.model_extra or {}, given.model_extra or {}, known)
+        and same(read.__pydantic_private__, given.__pydantic_private__, known)
+    )
 
 
-def _has_nan(values: Any) -> bool:
-    return any(value != value for value in values)
+def _plain(read: Any, given: Any, known: Known) -> bool:
+    return bool(read == given)
+
+
+def _lists(read: Any, given: Any, known: Known) -> bool:
+    return len(read) == len(given) and all(map(same, read, given, repeat(known)))
+
+
+def _dicts(read: Mapping[Any, Any], given: Mapping[Any, Any], known: Known) -> bool:
+    return _lists(read, given, known) and all(map(same, read.values(), given.values(), repeat(known)))
+
+
+def _sets(read: Any, given: Any, known: Known) -> bool:
+    if len(read) != len(given) or any(type(entry) is Hole for entry in read):
+        return len(read) == len(given)
+    kinds = {*map(type, read)} | {*map(type, given)}
+    if len(kinds) == 1 and kinds <= _EQUAL:
+        return bool(read == given)
+    return Counter(_token(entry, known) for entry in read) == Counter(_token(entry, known) for entry in given)
+
+
+def _token(value: Any, known: Known) -> Hashable:
+    """What is the same for values that are, and nothing else."""
+    kind = type(value)
+    if kind in _EQUAL:
+        return kind, value
+    if kind in _TEXTS:
+        return kind, _TEXTS[kind](value)
+    if kind in (tuple, list):
+        return kind, tuple([_token(entry, known) for entry in value])
+    if kind in (set, frozenset):
+        return kind, frozenset(Counter(_token(entry, known) for entry in value).items())
+    if issubclass(kind, dict):
+        return dict, tuple([(_token(key, known), _token(entry, known)) for key, entry in value.items()])
+    if kind is not type(plain := plain_value(value)) and plain is not None:
+        return _token(plain, known)
+    found = known(kind)
+    if found is None or found.kind == "enum":
+        return kind, id(value)
+    parts = found.take_apart(value)
+    return kind, parts.unset, _token(dict(parts.fields), known), _token(dict(parts.extra or {}), known)
+
+
+_EQUAL = frozenset([type(None), str, int, bool, bytes, date, timedelta])
+_TEXTS: dict[type, Callable[[Any], Hashable]] = {
+    float: lambda value: struct.pack(">d", value),
+    complex: lambda value: struct.pack(">2d", value.real, value.imag),
+    Decimal: str,
+    datetime: repr,  # with fold and zone
+    time: repr,
+    UUID: lambda value: (value.int, value.is_safe),
+}
+"""Types whose values equal others that differ, and what those do not have in common."""
+
+_BY_TYPE: dict[type, Callable[[Any, Any, Known], bool]] = {
+    **dict.fromkeys((*_EQUAL, bytearray), _plain),
+    **dict.fromkeys((list, tuple), _lists),
+    **dict.fromkeys((set, frozenset), _sets),
+    **{
+        kind: lambda read, given, known, text=text: text(read) == text(given)  # type: ignore[misc]
+        for kind, text in _TEXTS.items()
+    },
+    dict: _dicts,
+}

@@ -14,10 +14,11 @@ Nothing here does I/O, and reading runs no code that the bytes could choose.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
 from pydantic import ValidationError
 
@@ -32,7 +33,6 @@ from .lines import (
     from_json_each,
     pack,
     to_any_json,
-    to_json,
     unpack,
     unpack_each,
 )
@@ -40,7 +40,7 @@ from .marks import Reader
 from .objects import Writer
 from .places import Degraded
 from .plain import is_plain
-from .registry import OBJECTS
+from .stack import with_room
 from .telling import tell
 
 __all__ = [
@@ -71,36 +71,59 @@ def encode_message(
     """
     kind = class_of(message, path)
     fields = _changed_fields(kind, message, path)
-    written = to_json(fields)
-    if written is None or (OBJECTS.has_plain_enums and not is_plain(fields)):
-        return _encode_values(message, fields, path, strict, degraded)
-    line, plain = written
     try:
-        if assemble(plain) == message:
-            return line
+        if is_plain(fields.values()):
+            line = orjson.dumps(fields)
+            if _is_equal(assemble(orjson.loads(line)), message):
+                return line
     except Exception:
         pass
-    check_comes_back(message, lambda: _from_line(line), path)
+    line, told = with_room(lambda last: _encode_values(message, fields, path, strict, last))
+    if degraded is not None:
+        degraded += told
     return line
+
+
+def _is_equal(read: BaseMessage, message: BaseMessage) -> bool:
+    """Whether a message of plain JSON came back.
+
+    orjson keeps bool, int and float apart, so equality (for which True == 1 == 1.0) is enough. It fails for what orjson
+    turns into something else: NaN into null, and what is in a field by another's name.
+    """
+    return (
+        type(read) is type(message)
+        and read.__dict__ == message.__dict__
+        and read.__pydantic_extra__ == message.__pydantic_extra__
+        and read.__pydantic_private__ == message.__pydantic_private__
+    )
 
 
 def _encode_values(
-    message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, degraded: list[Degraded] | None
-) -> bytes:
-    """The line of a message that is not plain JSON."""
-    writer = Writer(take_apart, strict=strict)
-    try:
-        tree = writer.fields(fields, path)
-    except RecursionError:
-        what = f"{path} holds something nested too deeply"
-        raise UnsupportedMessageError(f"{what}; store a flatter value.", path=path) from None
+    message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, last: bool
+) -> tuple[bytes, list[Degraded]]:
+    """The line of a message that is not plain JSON, and what of it will come back as something else."""
+    writer = Writer(_take_apart, assemble, strict=strict, last=last)
+    tree = written(writer, fields, path)
     line = to_any_json(tree)
     if writer.marked:
         line = b"".join([VALUES_MARK, line, b"\n" if writer.binary else b"", *writer.binary])
-    check_comes_back(message, lambda: _from_line(line), path, exact=not writer.degraded)
-    if degraded is not None:
-        degraded += writer.degraded
-    return line
+    check_comes_back(message, lambda reader: _from_line(line, reader), path, writer)
+    return line, writer.degraded
+
+
+def written(writer: Writer, fields: dict[str, Any], path: str) -> dict[str, Any]:
+    """The tree of a message's fields; raises `UnsupportedMessageError`."""
+    try:
+        return writer.fields(fields, path)
+    except (UnsupportedMessageError, MemoryError):
+        raise
+    except RecursionError:
+        if not writer.last:
+            raise
+        what = f"{path} holds something nested too deeply; store a flatter value."
+    except Exception:  # the classes of its values may raise anything, in any words
+        what = f"{path} holds something that cannot be looked at; store plain values."
+    raise UnsupportedMessageError(what, path=path)
 
 
 def encode_messages(
@@ -152,7 +175,7 @@ def is_instruction(message: BaseMessage) -> bool:
 def decode_line(line: bytes) -> BaseMessage:
     """Return the message that `encode_message` wrote; raises UndecodableError for any other bytes."""
     try:
-        return assemble(_from_line(line))
+        return assemble(with_room(lambda last: _from_line(line)))
     except MemoryError:
         raise
     except Exception as error:  # validators of any class may raise anything
@@ -161,7 +184,7 @@ def decode_line(line: bytes) -> BaseMessage:
 
 def decode_lines(lines: Sequence[bytes]) -> list[BaseMessage]:
     """Return the messages of all lines; the UndecodableError of a bad one carries its index."""
-    stored, wrong = from_json_each(lines, _from_line)
+    stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
     messages: list[BaseMessage] = []
     try:
         for fields in stored:
@@ -188,17 +211,20 @@ def class_of(message: BaseMessage, path: str) -> MessageClass:
     raise UnsupportedMessageError(f"{problem}; {fix}.", path=path)
 
 
-def take_apart(message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields of a message that differ from their defaults; `assemble` makes it of them."""
-    return _changed_fields(class_of(message, path), message, path)
+def _take_apart(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
+    """The fields of a message within another that differ from their defaults; `assemble` makes it of them."""
+    fields = _changed_fields(kind, message, path)
+    if kind.tag not in MESSAGES.by_tag:  # who does not know the class reads the fields, and its usual type
+        fields["type"] = [kind.tag, message.type]
+    return fields
 
 
-def _from_line(line: bytes) -> Any:
-    """The fields of a line that is not orjson's."""
+def _from_line(line: bytes, make: Callable[[bytes], Reader] | None = None) -> Any:
+    """The fields of a line, read by what `make` makes for its binary values."""
     if not line.startswith(VALUES_MARK):
         return from_json(line)
     text, _, binary = line[len(VALUES_MARK) :].partition(b"\n")
-    reader = Reader(assemble, binary)
+    reader = make(binary) if make else Reader(assemble, binary)
     try:
         fields = reader.fields(from_json(text))
     except (UndecodableError, MemoryError, RecursionError):
@@ -211,13 +237,19 @@ def _from_line(line: bytes) -> Any:
 
 
 def _changed_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    own_type = field_of(message, "type", path)
-    fields: dict[str, Any] = {"type": kind.tag if own_type == kind.usual_type else [kind.tag, own_type]}
-    for name, default in kind.defaults:
-        value = field_of(message, name, path)
-        if type(value) is not type(default) or value != default:
-            fields[name] = value
-    fields.update(extra_fields(kind, message, path))
+    state = message.__dict__
+    try:
+        own_type = state["type"]
+        fields: dict[str, Any] = {"type": kind.tag if own_type == kind.usual_type else [kind.tag, own_type]}
+        for name, default in kind.defaults:
+            value = state[name]
+            if type(value) is not type(default) or value != default:
+                fields[name] = value
+    except KeyError as error:
+        where = f"{path}.{error.args[0]}"
+        raise UnsupportedMessageError(f"{where} is not set; give it a value.", path=where) from None
+    if message.__pydantic_extra__:
+        fields.update(extra_fields(kind, message, path))
     return fields
 
 
@@ -238,12 +270,12 @@ def extra_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[st
     return extra
 
 
-def assemble(stored: dict[str, Any]) -> BaseMessage:
+def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None = None) -> BaseMessage:
     """Build the message of a line's object (which it takes apart) or of a native map's complete data."""
     tag = stored.pop("type")
     if isinstance(tag, list):  # a message whose type is not the usual one of its class
         tag, stored["type"] = tag
-    kind = MESSAGES.by_tag.get(tag)
+    kind = (by_tag or MESSAGES.by_tag).get(tag)
     if kind is None:
         name = tag if re.fullmatch(r"[\w.<>-]{1,200}", tag) else "(not a name)"
         raise UndecodableError(f"unknown message class {name}; if it is yours, call register_message_class for it")
@@ -263,31 +295,38 @@ def assemble(stored: dict[str, Any]) -> BaseMessage:
 
 
 def check_comes_back(
-    message: BaseMessage, read: Callable[[], dict[str, Any]], path: str, *, exact: bool = True
+    message: BaseMessage, read: Callable[[Callable[[bytes], Reader] | None], dict[str, Any]], path: str, writer: Writer
 ) -> None:
     """Refuse what could be written but not read: a field of the wrong type, state outside the fields.
 
-    `read` gives the fields as they are read; unless `exact`, some are something else then, as was told.
+    `read` gives the fields as they are read, by a reader of its own or by this one. What was told to come back as
+    something else is not compared, but must be readable too.
     """
     cls = type(message).__qualname__
     try:
-        back = assemble(read())
-        if same(back, message) if exact else same(vars(back).keys(), vars(message).keys()):
+        if writer.degraded:
+            assemble(read(None))
+        known = writer.exact_reader(b"").known.messages
+        if same(assemble(read(writer.exact_reader), known), message, writer.object_class):
             return
     except ValidationError as error:
-        field, _, problem = _first_problem(error)
+        field, problem = _first_problem(error)
         where = f"{path}.{field}"
         raise UnsupportedMessageError(f"{where} is not valid in a {cls}: {problem}.", path=where) from None
+    except RecursionError:
+        if not writer.last:
+            raise
     except Exception:
         pass
     fix = "keep everything in its fields"
     raise UnsupportedMessageError(f"{path}, a {cls}, would not come back equal; {fix}.", path=path)
 
 
-def _first_problem(error: ValidationError) -> tuple[str, str, str]:
-    """Return field, kind of problem and its description."""
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    """The field, and what is wrong with it: in pydantic's words where those say nothing of what is there."""
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ".".join(map(str, details["loc"][:1])), details["type"], details["msg"]
+    kind = details["type"]
+    return ".".join(map(str, details["loc"][:1])), details["msg"] if kind.endswith("_type") else kind
 
 
 def reason(error: Exception) -> str:
@@ -295,8 +334,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, UndecodableError):
         return error.reason
     if isinstance(error, ValidationError):
-        field, problem, _ = _first_problem(error)
-        return f"field {field} is not valid ({problem})"
+        details = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"field {'.'.join(map(str, details['loc'][:1]))} is not valid ({details['type']})"
     if isinstance(error, ValueError):
         return "not the JSON of a message"
     return f"not a message ({type(error).__name__})"
