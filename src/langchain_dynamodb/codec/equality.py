@@ -105,13 +105,19 @@ def _token(value: Any, known: Known) -> Hashable:
         return kind, frozenset(Counter(_token(entry, known) for entry in value).items())
     if issubclass(kind, dict):
         return dict, tuple([(_token(key, known), _token(entry, known)) for key, entry in value.items()])
-    if kind is not type(plain := plain_value(value)) and plain is not None:
+    if kind is Kept:
+        return value.kind, value.name, _token_of(value.parts, known)
+    plain = plain_value(value)
+    if plain is not None:
         return _token(plain, known)
     found = known(kind)
     if found is None or found.kind == "enum":
         return kind, id(value)
-    parts = found.take_apart(value)
-    return kind, parts.unset, _token(dict(parts.fields), known), _token(dict(parts.extra or {}), known)
+    return kind, _token_of(found.take_apart(value), known)
+
+
+def _token_of(parts: Parts, known: Known) -> Hashable:
+    return parts.unset, _token(dict(parts.fields), known), _token(dict(parts.extra or {}), known)
 
 
 _EQUAL = frozenset([type(None), str, int, bool, bytes, date, timedelta])

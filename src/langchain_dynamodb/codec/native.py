@@ -120,9 +120,9 @@ class NativeReader(Reader):
         fields = {name: value for name, value in tree.items() if name != self.mark}
         try:
             kind, *more = tree[self.mark]
-            if kind == "message":
+            if kind == "message" and not more and "type" in fields:
                 return self._message(fields)
-            if kind == "object":
+            if kind == "object" and isinstance(more[0], str):
                 return self._object(more[0], fields, *more[1:])
             if not fields:
                 return super()._marked(tree)
