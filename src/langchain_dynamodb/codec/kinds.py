@@ -10,7 +10,7 @@ import contextlib
 import copy
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from types import BuiltinFunctionType, MemberDescriptorType
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class Parts(NamedTuple):
     """An object taken apart: its fields by name, which of them were not given, and fields that its class lacks."""
 
     fields: Mapping[str, Any]
-    unset: tuple[str, ...] = ()
+    unset: Collection[str] = ()
     extra: Mapping[str, Any] | None = None
 
 
@@ -61,15 +61,21 @@ class ObjectClass:
         """The parts of an object; raises AttributeError or KeyError where a field is not set."""
         raise NotImplementedError
 
-    def beside(self, thing: Any) -> Iterator[tuple[Any, Any]]:
+    def state(self, thing: Any) -> Parts:
+        """What two objects that are the same have in common."""
+        return self.take_apart(thing)
+
+    def beside(self, thing: Any) -> list[tuple[Any, Any]]:
         """What an object made of the parts has beside them, each with what this one has there."""
+        found: list[tuple[Any, Any]] = []
         for member in self._slots:
             with contextlib.suppress(AttributeError):
-                yield ABSENT, member.__get__(thing)
+                found.append((ABSENT, member.__get__(thing)))
         state = _state(thing)
         for name in state.keys() - self.fields.keys():
             derived = _static(self.cls, name)
-            yield derived.func(thing) if isinstance(derived, cached_property) else ABSENT, state[name]
+            found.append((derived.func(thing) if isinstance(derived, cached_property) else ABSENT, state[name]))
+        return found
 
     @cached_property
     def _slots(self) -> list[Any]:
@@ -119,17 +125,41 @@ class _Model(ObjectClass):
         return self.cls.__private_attributes__
 
     def take_apart(self, thing: Any) -> Parts:
-        state, given = thing.__dict__, thing.__pydantic_fields_set__
-        unset = tuple(name for name in self.fields if name not in given)
-        return Parts({name: state[name] for name in self.fields}, unset, thing.__pydantic_extra__)
+        fields, given, extra = self.state(thing)
+        return Parts(fields, tuple([name for name in self.fields if name not in given]), extra)
 
-    def beside(self, thing: Any) -> Iterator[tuple[Any, Any]]:
-        yield from super().beside(thing)
-        if self._private:
-            yield self._initial(), thing.__pydantic_private__
+    def state(self, thing: Any) -> Parts:
+        fields = thing.__dict__
+        if fields.keys() != self.fields.keys():  # what is derived may be there too
+            fields = {name: fields[name] for name in self.fields}
+        return Parts(fields, thing.__pydantic_fields_set__, thing.__pydantic_extra__)
+
+    def beside(self, thing: Any) -> list[tuple[Any, Any]]:
+        if not self._private:
+            return super().beside(thing) if self._slots or len(thing.__dict__) > len(self.fields) else []
+        return [*super().beside(thing), (self._initial(), thing.__pydantic_private__)]
 
     def put_together(self, parts: Parts) -> Any:
         fields = dict(parts.fields)
+        if fields.keys() != self.fields.keys():
+            self._complete(fields)
+        if parts.extra and not self._allows_extra:
+            raise ValueError("extra fields")
+        thing = object.__new__(self.cls)
+        extra = dict(parts.extra or {}) if self._allows_extra else None
+        set_ = {*parts.fields, *(extra or ())}.difference(parts.unset)
+        object.__setattr__(thing, "__dict__", fields)
+        object.__setattr__(thing, "__pydantic_fields_set__", set_)
+        object.__setattr__(thing, "__pydantic_extra__", extra)
+        object.__setattr__(thing, "__pydantic_private__", self._initial() if self._private else None)
+        return thing
+
+    @cached_property
+    def _allows_extra(self) -> bool:
+        return self.cls.model_config.get("extra") == "allow"
+
+    def _complete(self, fields: dict[str, Any]) -> None:
+        """Give fields that the class has got meanwhile their defaults."""
         for name, field in self.fields.items():
             if name not in fields:
                 if field.is_required() or getattr(field, "default_factory_takes_validated_data", False):
@@ -137,17 +167,6 @@ class _Model(ObjectClass):
                 fields[name] = field.get_default(call_default_factory=True)
         if fields.keys() - self.fields.keys():
             raise ValueError("a field that the class does not have")
-        allows_extra = self.cls.model_config.get("extra") == "allow"
-        if parts.extra and not allows_extra:
-            raise ValueError("extra fields")
-        thing = object.__new__(self.cls)
-        extra = dict(parts.extra or {}) if allows_extra else None
-        set_ = {name for name in parts.fields if name not in parts.unset} | (extra or {}).keys()
-        object.__setattr__(thing, "__dict__", fields)
-        object.__setattr__(thing, "__pydantic_fields_set__", set_)
-        object.__setattr__(thing, "__pydantic_extra__", extra)
-        object.__setattr__(thing, "__pydantic_private__", self._initial() if self._private else None)
-        return thing
 
     def _initial(self) -> dict[str, Any]:
         """The private attributes of a new object."""
@@ -207,8 +226,8 @@ class _NamedTuple(ObjectClass):
     def take_apart(self, thing: Any) -> Parts:
         return Parts(dict(zip(self.fields, tuple.__iter__(thing), strict=True)))
 
-    def beside(self, thing: Any) -> Iterator[tuple[Any, Any]]:
-        yield {}, _state(thing)
+    def beside(self, thing: Any) -> list[tuple[Any, Any]]:
+        return [({}, _state(thing))]
 
     def put_together(self, parts: Parts) -> Any:
         fields = {**self.cls._field_defaults, **parts.fields}
@@ -231,8 +250,8 @@ class _Enum(ObjectClass):
     def take_apart(self, thing: Any) -> Parts:
         return Parts({"name": thing._name_, "value": thing._value_})
 
-    def beside(self, thing: Any) -> Iterator[tuple[Any, Any]]:
-        yield from ()  # there is only one of each
+    def beside(self, thing: Any) -> list[tuple[Any, Any]]:
+        return []  # there is only one of each
 
     def put_together(self, parts: Parts) -> Any:
         member = self.cls.__members__.get(parts.fields["name"] or "")

@@ -95,18 +95,19 @@ class Reader:
         self.data = 0  # values so far that are not what they were
 
     def fields(self, tree: dict[str, Any]) -> dict[str, Any]:
-        """The fields of a message."""
-        return {name: self.read(value) for name, value in tree.items()}
+        """The fields of a message, or of an object."""
+        read = self.read
+        return {name: value if type(value) is str else read(value) for name, value in tree.items()}
 
     def read(self, tree: Any) -> Any:
         """The value of a tree of plain JSON types; raises anything where nobody wrote it so."""
-        if type(tree) is list:
-            return [self.read(entry) for entry in tree]
-        if type(tree) is not dict:
-            return tree
-        if self.mark not in tree:
-            return {name: self.read(value) for name, value in tree.items()}
-        return self._marked(tree)
+        kind = type(tree)
+        if kind is dict:
+            return self._marked(tree) if self.mark in tree else self.fields(tree)
+        if kind is list:
+            read = self.read
+            return [value if type(value) is str else read(value) for value in tree]
+        return tree
 
     def _marked(self, tree: dict[str, Any]) -> Any:
         (marked,) = tree.values()
@@ -195,7 +196,7 @@ class Reader:
 
     def _message(self, fields: dict[str, Any]) -> Any:
         """A message, or its fields where its class is not registered here."""
-        before, read = self.data, self.fields(fields)
+        read = self.fields(fields)
         try:
             return self.assemble(dict(read), self.known.messages)
         except MemoryError:
@@ -204,17 +205,17 @@ class Reader:
             tag = read.get("type")
             name, *own_type = tag if isinstance(tag, list) else [str(tag)]
             data = read | {"type": own_type[0]} if own_type else read
-            return self._unknown("message", name, Parts(read), data, before)
+            return self._unknown("message", name, Parts(read), data)
 
     def _object(self, name: str, fields: dict[str, Any], unset: Any = (), extra: Any = None) -> Any:
         """A model or dataclass."""
         before = self.data
         parts = Parts(self.fields(fields), tuple(unset), None if extra is None else self.read(extra))
-        return self._made("object", name, parts, {**parts.fields, **(parts.extra or {})}, before)
+        return self._made("object", name, parts, lambda: {**parts.fields, **(parts.extra or {})}, before)
 
     def _named_tuple(self, name: str, fields: dict[str, Any]) -> Any:
         before, parts = self.data, Parts(self.fields(fields))
-        return self._made("named tuple", name, parts, tuple(parts.fields.values()), before)
+        return self._made("named tuple", name, parts, lambda: tuple(parts.fields.values()), before)
 
     def _enum(self, name: str, member: str | None, value: Any) -> Any:
         before, known = self.data, self.known.objects.get(name)
@@ -222,9 +223,9 @@ class Reader:
         if known and issubclass(known.cls, enum.Enum) and member and member in known.cls.__members__:
             self.data = before  # its name alone identifies it
             return known.cls.__members__[member]
-        return self._made("enum", name, parts, parts.fields["value"], before)
+        return self._made("enum", name, parts, lambda: parts.fields["value"], before)
 
-    def _made(self, kind: str, name: str, parts: Parts, data: Any, before: int) -> Any:
+    def _made(self, kind: str, name: str, parts: Parts, data: Callable[[], Any], before: int) -> Any:
         known = self.known.objects.get(name)
         if known and known.kind == kind and (self.exact or self.data == before):
             try:
@@ -233,9 +234,9 @@ class Reader:
                 raise
             except Exception:
                 pass
-        return self._unknown(kind, name, parts, data, before)
+        return self._unknown(kind, name, parts, data())
 
-    def _unknown(self, kind: str, name: str, parts: Parts, data: Any, before: int) -> Any:
+    def _unknown(self, kind: str, name: str, parts: Parts, data: Any) -> Any:
         if self.exact:
             return Kept(kind, name, parts, data)
         self.data += 1

@@ -9,7 +9,6 @@ A name is written only where the object would come back from what is stored: it 
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,8 +18,8 @@ from ..errors import UnsupportedMessageError
 from .advice import advice
 from .classes import MESSAGES, MessageClass, full_name
 from .equality import same
-from .kinds import ObjectClass, Parts
-from .marks import Kept, Known, Reader
+from .kinds import ABSENT, ObjectClass, Parts
+from .marks import Kept, Known, Reader, registered
 from .places import Where, path_of, type_name, unsupported
 from .plain import plain_value
 from .registry import OBJECTS, described
@@ -49,12 +48,14 @@ class Writer(ValueWriter):
 
     def exact_reader(self, binary: bytes) -> Reader:
         """Reads what was written; it knows the classes that are not registered too, since their objects are here."""
-        known = Known(ChainMap(OBJECTS.by_name, self._names), ChainMap(MESSAGES.by_tag, self._tags))
+        known = registered()
+        if self._names or self._tags:
+            known = Known({**self._names, **known.objects}, {**self._tags, **known.messages})
         return self.reader(self.assemble, binary, known)
 
     def comes_back(self, tree: Any, value: Any, since: Saved) -> bool:
         """See `ValueWriter`."""
-        reader = self.exact_reader(b"".join(self.binary[since.binary :]))
+        reader = self.exact_reader(b"".join(self.binary[since[1] :]))
         try:
             return same(reader.read(tree), value, self.object_class)
         except (MemoryError, RecursionError):
@@ -96,7 +97,7 @@ class Writer(ValueWriter):
         cls = type(value)
         if cls is Kept:
             return self._guarded(value, self._kept, where, depth, may)
-        if issubclass(cls, BaseMessage):
+        if BaseMessage in cls.__mro__:
             return self._guarded(value, self._message, where, depth, may)
         if cls not in OBJECTS.by_class:
             plain = plain_value(value)
@@ -136,7 +137,8 @@ class Writer(ValueWriter):
         """The parts of an object where they are all there is to it."""
         try:
             parts = known.take_apart(value)
-            if known.is_simple and all(same(one, other, self.object_class) for one, other in known.beside(value)):
+            beside = known.beside(value) if known.is_simple else [(ABSENT, value)]
+            if not beside or all(same(one, other, self.object_class) for one, other in beside):
                 return parts
         except (MemoryError, RecursionError):
             raise
@@ -148,7 +150,7 @@ class Writer(ValueWriter):
         """An object under its name; as what its class makes of itself in JSON, where a part would be left out."""
         before = self.saved()
         tree = self._parts(known.kind, known.name, parts, where, depth, may)
-        if not any(one.omitted for one in self.degraded[before.degraded :]):
+        if not any(one.omitted for one in self.degraded[before[0] :]):
             return tree
         try:
             data = known.json(value)

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, TypeAlias
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
@@ -25,12 +25,8 @@ INLINE = 64  # bytes of a binary value that is written as text
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-class Saved(NamedTuple):
-    """How much a writer had written."""
-
-    degraded: int
-    binary: int
-    marked: bool
+Saved: TypeAlias = tuple[int, int, bool]
+"""How much a writer had written: values that were told, binary values, and whether there was a mark."""
 
 
 class ValueWriter:
@@ -67,12 +63,12 @@ class ValueWriter:
 
     def saved(self) -> Saved:
         """What was written so far, for `restore`."""
-        return Saved(len(self.degraded), len(self.binary), self.marked)
+        return len(self.degraded), len(self.binary), self.marked
 
     def restore(self, saved: Saved) -> None:
         """Forget what was written since."""
-        del self.degraded[saved.degraded :], self.binary[saved.binary :]
-        self.marked = saved.marked
+        degraded, binary, self.marked = saved
+        del self.degraded[degraded:], self.binary[binary:]
 
     def write(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         """The tree of one value; `may` tells whether it may come back as something else."""
@@ -141,7 +137,7 @@ class ValueWriter:
                 step = (where, key if type(key) is str else Nth(number, type(key)))
                 saved = self.saved()
                 pair = [self.write(key, step, depth + 3, may)]
-                new = self.degraded[saved.degraded :]
+                new = self.degraded[saved[0] :]
                 if any(one.omitted for one in new) or (new and _is_dict_field(where)):
                     self.restore(saved)
                     what = f"an entry under a key of type {type_name(key)}, which is left out; use a text as key"
@@ -223,7 +219,7 @@ class ValueWriter:
     def _members(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         self._sets += 1
         try:
-            written = [self.write(entry, (where, "member", True), depth + 2, may) for entry in value]
+            written = [self.write(entry, (where, "member", True), depth + 3, may) for entry in value]
         finally:
             self._sets -= 1
         return self._marked(type(value).__name__, *sorted(written, key=sort_key))
