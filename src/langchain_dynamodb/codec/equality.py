@@ -32,6 +32,8 @@ def same(read: Any, given: Any, known: Known) -> bool:
     if kind is not type(given):
         if kind is Hole:
             return True
+        if kind is Kept:
+            return _is_stored(read, given, known(type(given)), known)
         if type(given) in _BY_TYPE:
             return False
         given = plain_value(given)
@@ -50,6 +52,14 @@ def same(read: Any, given: Any, known: Known) -> bool:
     if found is None or found.kind == "enum":  # whose members there is only one of each
         return False
     return _parts(found.state(read), found.state(given), known)
+
+
+def _is_stored(read: Kept, given: Any, found: ObjectClass | None, known: Known) -> bool:
+    return (
+        found is not None
+        and (read.kind, read.name) == (found.kind, found.name)
+        and _parts(read.parts, found.take_apart(given), known)
+    )
 
 
 def _parts(read: Parts, given: Parts, known: Known) -> bool:
@@ -79,7 +89,7 @@ def _rows(read: Iterable[Any], given: Iterable[Any], known: Known) -> bool:
         if kind in _EQUAL and kind is type(other):
             if one != other:
                 return False
-        elif not same(one, other, known):
+        elif one is not other and not same(one, other, known):
             return False
     return True
 
@@ -127,7 +137,7 @@ def _token(value: Any, known: Known) -> Hashable:
     found = known(kind)
     if found is None or found.kind == "enum":
         return kind, id(value)
-    return kind, _token_of(found.take_apart(value), known)
+    return found.kind, found.name, _token_of(found.take_apart(value), known)
 
 
 def _token_of(parts: Parts, known: Known) -> Hashable:

@@ -20,6 +20,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, PlainSerializer, RootModel, WrapSerializer
 from pydantic_core import PydanticUndefined
 
+_set = object.__setattr__
 ABSENT = object()
 """Stands for what an object does not have."""
 
@@ -126,7 +127,8 @@ class _Model(ObjectClass):
 
     def take_apart(self, thing: Any) -> Parts:
         fields, given, extra = self.state(thing)
-        return Parts(fields, tuple([name for name in self.fields if name not in given]), extra)
+        unset = () if given == fields.keys() else tuple([name for name in self.fields if name not in given])
+        return Parts(fields, unset, extra)
 
     def state(self, thing: Any) -> Parts:
         fields = thing.__dict__
@@ -140,18 +142,17 @@ class _Model(ObjectClass):
         return [*super().beside(thing), (self._initial(), thing.__pydantic_private__)]
 
     def put_together(self, parts: Parts) -> Any:
-        fields = dict(parts.fields)
+        fields, unset, extra = dict(parts.fields), parts.unset, parts.extra
+        given = {*fields, *extra} if extra else {*fields}
         if fields.keys() != self.fields.keys():
             self._complete(fields)
-        if parts.extra and not self._allows_extra:
+        if extra and not self._allows_extra:
             raise ValueError("extra fields")
         thing = object.__new__(self.cls)
-        extra = dict(parts.extra or {}) if self._allows_extra else None
-        set_ = {*parts.fields, *(extra or ())}.difference(parts.unset)
-        object.__setattr__(thing, "__dict__", fields)
-        object.__setattr__(thing, "__pydantic_fields_set__", set_)
-        object.__setattr__(thing, "__pydantic_extra__", extra)
-        object.__setattr__(thing, "__pydantic_private__", self._initial() if self._private else None)
+        _set(thing, "__dict__", fields)
+        _set(thing, "__pydantic_fields_set__", given.difference(unset) if unset else given)
+        _set(thing, "__pydantic_extra__", dict(extra or {}) if self._allows_extra else None)
+        _set(thing, "__pydantic_private__", self._initial() if self._private else None)
         return thing
 
     @cached_property
@@ -207,7 +208,7 @@ class _Dataclass(ObjectClass):
             raise ValueError("a field that the class does not have")
         thing: Any = object.__new__(self.cls)
         for name, value in fields.items():
-            object.__setattr__(thing, name, value)
+            _set(thing, name, value)
         return thing
 
 

@@ -53,7 +53,7 @@ class Hole:
 
 
 class Kept:
-    """An object or a message as it is stored, its class not being known here. It equals its data."""
+    """An object or a message as it is stored. It equals its data."""
 
     __slots__ = ("data", "kind", "name", "parts")
 
@@ -85,6 +85,7 @@ class Reader:
     """Reads the values of one message; `assemble` makes a message of its fields, and takes them apart."""
 
     mark = MARK
+    makes = True  # objects of known classes; else they are kept too, but for members of enums
 
     def __init__(self, assemble: Assemble, binary: bytes = b"", known: Known | None = None) -> None:
         self.assemble = assemble
@@ -97,7 +98,7 @@ class Reader:
     def fields(self, tree: dict[str, Any]) -> dict[str, Any]:
         """The fields of a message, or of an object."""
         read = self.read
-        return {name: value if type(value) is str else read(value) for name, value in tree.items()}
+        return {name: read(value) if type(value) in _NESTED else value for name, value in tree.items()}
 
     def read(self, tree: Any) -> Any:
         """The value of a tree of plain JSON types; raises anything where nobody wrote it so."""
@@ -106,7 +107,7 @@ class Reader:
             return self._marked(tree) if self.mark in tree else self.fields(tree)
         if kind is list:
             read = self.read
-            return [value if type(value) is str else read(value) for value in tree]
+            return [read(value) if type(value) in _NESTED else value for value in tree]
         return tree
 
     def _marked(self, tree: dict[str, Any]) -> Any:
@@ -210,12 +211,12 @@ class Reader:
     def _object(self, name: str, fields: dict[str, Any], unset: Any = (), extra: Any = None) -> Any:
         """A model or dataclass."""
         before = self.data
-        parts = Parts(self.fields(fields), tuple(unset), None if extra is None else self.read(extra))
-        return self._made("object", name, parts, lambda: {**parts.fields, **(parts.extra or {})}, before)
+        read = self.fields(fields)
+        return self._made("object", name, Parts(read, unset, extra and self.read(extra)), before)
 
     def _named_tuple(self, name: str, fields: dict[str, Any]) -> Any:
-        before, parts = self.data, Parts(self.fields(fields))
-        return self._made("named tuple", name, parts, lambda: tuple(parts.fields.values()), before)
+        before = self.data
+        return self._made("named tuple", name, Parts(self.fields(fields)), before)
 
     def _enum(self, name: str, member: str | None, value: Any) -> Any:
         before, known = self.data, self.known.objects.get(name)
@@ -223,22 +224,22 @@ class Reader:
         if known and issubclass(known.cls, enum.Enum) and member and member in known.cls.__members__:
             self.data = before  # its name alone identifies it
             return known.cls.__members__[member]
-        return self._made("enum", name, parts, lambda: parts.fields["value"], before)
+        return self._made("enum", name, parts, before)
 
-    def _made(self, kind: str, name: str, parts: Parts, data: Callable[[], Any], before: int) -> Any:
+    def _made(self, kind: str, name: str, parts: Parts, before: int) -> Any:
         known = self.known.objects.get(name)
-        if known and known.kind == kind and (self.exact or self.data == before):
+        if known and known.kind == kind and (self.data == before or self.exact) and (self.makes or kind == "enum"):
             try:
                 return known.put_together(parts)
             except MemoryError:
                 raise
             except Exception:
                 pass
-        return self._unknown(kind, name, parts, data())
+        return self._unknown(kind, name, parts, _DATA[kind](parts))
 
     def _unknown(self, kind: str, name: str, parts: Parts, data: Any) -> Any:
         if self.exact:
-            return Kept(kind, name, parts, data)
+            return Kept(kind, name, parts._replace(unset=tuple(parts.unset)), data)
         self.data += 1
         return data
 
@@ -259,6 +260,12 @@ def sort_key(tree: Any) -> str:
     return json.dumps(tree, default=repr)  # bytes, in maps of langchain_community
 
 
+_NESTED = frozenset([dict, list, Hole])
+_DATA: dict[str, Callable[[Parts], Any]] = {
+    "object": lambda parts: {**parts.fields, **(parts.extra or {})},
+    "named tuple": lambda parts: tuple(parts.fields.values()),
+    "enum": lambda parts: parts.fields["value"],
+}
 _KINDS: dict[str, Callable[..., Any]] = {
     "bytes": Reader._bytes,
     "bytearray": Reader._bytearray,

@@ -61,7 +61,7 @@ def _tree(
 ) -> tuple[dict[str, Any], list[Degraded]]:
     writer = NativeWriter(_all_fields, assemble, strict=strict, last=last)
     tree = written(writer, fields, path)
-    check_comes_back(message, lambda make: (make or _reader)(b"").fields(tree), path, writer)
+    check_comes_back(message, lambda make: make(b"").fields(tree), path, writer)
     return _settled(tree) if writer.degraded else tree, writer.degraded
 
 
@@ -233,10 +233,6 @@ def _is_marked(value: Any) -> bool:
     if type(value) is dict:
         return NATIVE_MARK in value or any(_is_marked(entry) for entry in value.values() if type(entry) in (dict, list))
     return type(value) is list and any(_is_marked(entry) for entry in value if type(entry) in (dict, list))
-
-
-def _reader(binary: bytes) -> NativeReader:
-    return NativeReader(assemble, binary)
 
 
 def _is_name(key: Any) -> bool:

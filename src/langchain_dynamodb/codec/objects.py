@@ -46,16 +46,16 @@ class Writer(ValueWriter):
         self._names: dict[str, ObjectClass] = {}
         self._tags: dict[str, MessageClass] = {}
 
-    def exact_reader(self, binary: bytes) -> Reader:
-        """Reads what was written; it knows the classes that are not registered too, since their objects are here."""
+    def known(self) -> Known:
+        """The registered classes, and those that are not whose objects were written: for this check they are known."""
         known = registered()
         if self._names or self._tags:
-            known = Known({**self._names, **known.objects}, {**self._tags, **known.messages})
-        return self.reader(self.assemble, binary, known)
+            return Known({**self._names, **known.objects}, {**self._tags, **known.messages})
+        return known
 
     def comes_back(self, tree: Any, value: Any, since: Saved) -> bool:
         """See `ValueWriter`."""
-        reader = self.exact_reader(b"".join(self.binary[since[1] :]))
+        reader = self.reader(self.assemble, b"".join(self.binary[since[1] :]), self.known())
         try:
             return same(reader.read(tree), value, self.object_class)
         except (MemoryError, RecursionError):
@@ -95,14 +95,15 @@ class Writer(ValueWriter):
 
     def _look(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         cls = type(value)
+        if cls in OBJECTS.by_class:
+            return self._guarded(value, self._thing, where, depth, may)
         if cls is Kept:
             return self._guarded(value, self._kept, where, depth, may)
         if BaseMessage in cls.__mro__:
             return self._guarded(value, self._message, where, depth, may)
-        if cls not in OBJECTS.by_class:
-            plain = plain_value(value)
-            if plain is not None:
-                return self.write(plain, where, depth, may)
+        plain = plain_value(value)
+        if plain is not None:
+            return self.write(plain, where, depth, may)
         if self.object_class(cls) is not None:
             return self._guarded(value, self._thing, where, depth, may)
         return self._unknown(value, where, may)
@@ -164,7 +165,10 @@ class Writer(ValueWriter):
     def _parts(self, kind: str, name: str, parts: Parts, where: Where, depth: int, may: bool) -> Any:
         if kind == "enum":
             return self._member(name, parts, where, depth, may)
-        fields = {field: self.write(part, (where, field, True), depth + 3, may) for field, part in parts.fields.items()}
+        fields: dict[str, Any] = {}
+        for field, part in parts.fields.items():
+            is_text = type(part) is str and part.isascii()
+            fields[field] = part if is_text else self.write(part, (where, field, True), depth + 3, may)
         if kind == "named tuple":
             return self._marked(kind, name, fields)
         more: list[Any] = []

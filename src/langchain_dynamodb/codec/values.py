@@ -49,12 +49,16 @@ class ValueWriter:
     def fields(self, fields: Mapping[str, Any], where: Where, depth: int = 1, *, may: bool = True) -> dict[str, Any]:
         """The fields of a message as a tree of plain JSON types; raises `UnsupportedMessageError`."""
         may = may and not self.strict
-        return {
-            self._name(name, where): self.write(value, (where, name, True), depth, may and name in DEGRADABLE)
-            for name, value in fields.items()
-        }
+        tree: dict[str, Any] = {}
+        for name, value in fields.items():
+            if type(value) is not str or not value.isascii():
+                value = self.write(value, (where, name, True), depth, may and name in DEGRADABLE)
+            tree[self._name(name, where)] = value
+        return tree
 
     def _name(self, name: object, where: Where) -> str:
+        if type(name) is str and name.isascii():
+            return name
         if not isinstance(name, str):
             raise unsupported(where, f"a field with a name that is no text ({type_name(name)})", "use str(name)")
         if _SURROGATE_PAIR.search(name):
@@ -109,7 +113,9 @@ class ValueWriter:
         entries = []  # in a loop: fewer frames of Python's stack for each level
         try:
             for index, entry in enumerate(value):
-                entries.append(self.write(entry, (where, index), depth + 1, may))
+                if type(entry) is not str or not entry.isascii():
+                    entry = self.write(entry, (where, index), depth + 1, may)
+                entries.append(entry)
         finally:
             self._open.discard(id(value))
         return entries
@@ -122,7 +128,9 @@ class ValueWriter:
             if self.mark in value or not all(map(self._is_name, value)):
                 return self._pairs(value, where, depth, may)
             for key, entry in value.items():
-                items[plain_text(key)] = self.write(entry, (where, key), depth + 1, may)
+                if type(entry) is not str or not entry.isascii():
+                    entry = self.write(entry, (where, key), depth + 1, may)
+                items[plain_text(key)] = entry
         finally:
             self._open.discard(id(value))
         return items
