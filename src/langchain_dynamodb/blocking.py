@@ -17,7 +17,7 @@ from ._background import iterate, run
 from ._checks import short
 from ._items.keys import Session
 from ._items.table_schema import Index
-from ._protocol.views import StartOn
+from ._protocol.windows import StartOn
 from ._settings import Configured
 from .errors import InvalidInputError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary

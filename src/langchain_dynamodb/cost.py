@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._items.items import Sizes
+from ._items.session_items import Sizes
 
 DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # on demand, us-east-1
 DOLLARS_PER_MILLION_READ_UNITS = 0.125

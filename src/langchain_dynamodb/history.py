@@ -15,8 +15,8 @@ from langchain_core.runnables.config import run_in_executor, var_child_runnable_
 from ._background import run
 from ._checks import check_count, check_flag, short
 from ._dynamodb.client_settings import ConnectionSettings, check_aws_session
-from ._items.items import Sizes
 from ._items.keys import Session
+from ._items.session_items import Sizes
 from ._settings import Shared
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options

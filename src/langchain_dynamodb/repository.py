@@ -13,30 +13,30 @@ from typing import TYPE_CHECKING, Any, overload
 from langchain_core.messages import BaseMessage
 
 from ._checks import check_count, check_flag, check_start_on, check_ttl
+from ._dynamodb.attribute_values import Changes
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
-from ._dynamodb.values import Changes
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
-from ._items.items import SessionItem, Sizes
+from ._items.configured_names import check_sort_key_name
 from ._items.keys import Session, SessionKey, session_key
-from ._items.names import check_sort_key_name
+from ._items.session_items import SessionItem, Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
-from ._protocol.views import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
+from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
 from ._settings import Configured
 from ._store.addressing import Named, named
 from ._store.cache import LRU
-from ._store.community import CommunityWriter
-from ._store.converting import Converter
-from ._store.intents import Steps
-from ._store.leftovers import Leftovers
+from ._store.community_conversion import Converter
+from ._store.community_writer import CommunityWriter
 from ._store.listing import Lister, Listing
 from ._store.options import ItemFormat, Options
-from ._store.paged import PagedWriter
+from ._store.orphaned_pages import Leftovers
+from ._store.paged_writer import PagedWriter
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
+from ._store.steps import Steps
 from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.writer import Content, Writer

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from langchain_dynamodb.local.child import choose_port
+from langchain_dynamodb.local.child_process import choose_port
 
 SERVE = Path(__file__).parents[2] / "docs/examples/chat/serve.py"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

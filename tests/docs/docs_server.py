@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from documentation import BLOCKS, Command, find_commands
-from langchain_dynamodb.local.child import choose_port
+from langchain_dynamodb.local.child_process import choose_port
 
 PORT = "8000"  # the documentation's
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from browsers import SERVE
-from langchain_dynamodb.local.child import choose_port
+from langchain_dynamodb.local.child_process import choose_port
 
 if TYPE_CHECKING:
     from conftest import TestEngine

@@ -11,7 +11,7 @@ import pytest
 
 import langchain_dynamodb
 from documentation import BLOCKS, PAGES, ROOT, Block, prose
-from langchain_dynamodb._items import lc
+from langchain_dynamodb._items import attribute_names as lc
 
 PACKAGE = Path(langchain_dynamodb.__file__).parent
 DESIGN = ROOT / "docs/design.md"

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._protocol import doubt
+from langchain_dynamodb._protocol import unknown_outcome
 from langchain_dynamodb.errors import (
     IdempotencyError,
     OutcomeUnknownError,
@@ -346,7 +346,7 @@ async def test_expected_version_of_an_unseen_long_session(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, applied: bool, cuts: int
 ) -> None:
     """Only the newest pages are looked at. One from before the append tells that no earlier one matters."""
-    monkeypatch.setattr(doubt, "LOOK_BACK", 4)
+    monkeypatch.setattr(unknown_outcome, "LOOK_BACK", 4)
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     version = await other.append("s", [human(400) for _ in range(12)])
     assert remembered(other).pages > 5

@@ -16,8 +16,8 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from conftest import RepositoryFactory, TableFactory
 from damage import KEY, STATES, Damage, Raw, Stored, damages, over, stored
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._items.items import MAX_INFLATED
-from langchain_dynamodb._store import intents, reading
+from langchain_dynamodb._items.session_items import MAX_INFLATED
+from langchain_dynamodb._store import reading, steps
 from langchain_dynamodb.codec import messages as codec
 from langchain_dynamodb.codec.dictionary import DICTIONARY_1
 from langchain_dynamodb.errors import (
@@ -337,7 +337,7 @@ async def test_text_with_line_breaks(make_repository: RepositoryFactory) -> None
 
 async def test_a_write_of_too_many_pages(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody could tell its intent from a damaged one: it is refused before anything is written."""
-    monkeypatch.setattr(intents, "MAX_WRITE_PAGES", 3)
+    monkeypatch.setattr(steps, "MAX_WRITE_PAGES", 3)
     repository = make_repository(sizes=SMALL)
     with pytest.raises(InvalidInputError, match="at most 3"):
         await repository.append("s", [human(400) for _ in range(20)])

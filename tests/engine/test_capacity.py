@@ -19,7 +19,7 @@ from conftest import RepositoryFactory, TableFactory
 from corpus import conversation, turn
 from langchain_dynamodb import AsyncSessionRepository, Index
 from langchain_dynamodb._dynamodb.connection import Connection
-from langchain_dynamodb._items import lc
+from langchain_dynamodb._items import attribute_names as lc
 from support import Call, Hooked, Meter, scan, watch
 
 TURNS = 1000

@@ -29,10 +29,10 @@ from community_support import (
     plain,
 )
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes
+from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._dynamodb.values import attribute_bytes
 from langchain_dynamodb._protocol.community import CONVERTED_OPS
-from langchain_dynamodb._store import community
+from langchain_dynamodb._store import community_writer
 from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import (
     CorruptSessionError,
@@ -676,7 +676,7 @@ async def test_history_size_in_the_community_format(
         assert (await read(sessions)).messages == written[: written.index(message)][-3:]
         await sessions.append("s", [message], history_size=3)
     assert theirs.messages == written[-3:]
-    monkeypatch.setattr(community, "ITEM_BYTES", 3000)  # the bound holds for what is kept
+    monkeypatch.setattr(community_writer, "ITEM_BYTES", 3000)  # the bound holds for what is kept
     await sessions.append("s", bulk(9, 400), history_size=2)
     assert theirs.messages == bulk(9, 400)[-2:]
 
@@ -685,7 +685,7 @@ async def test_operation_ids_do_not_pile_up(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, dynamodb: Any, table_name: str
 ) -> None:
     """A session of bounded history stays bounded, with the ids of its appends."""
-    monkeypatch.setattr(community, "REMEMBERED", 4)
+    monkeypatch.setattr(community_writer, "REMEMBERED", 4)
     sessions = make_repository(item_format="community")
     for i in range(10):
         await sessions.append("s", bulk(1, i + 2), history_size=2)
@@ -769,7 +769,7 @@ async def test_the_bound_of_the_community_format(
     make_repository: RepositoryFactory, theirs: Theirs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list that would not fit is refused with its size before anything is written."""
-    monkeypatch.setattr(community, "ITEM_BYTES", 5000)
+    monkeypatch.setattr(community_writer, "ITEM_BYTES", 5000)
     sessions = make_repository(item_format="community")
     theirs.add_messages(bulk(8))
     before = await scan(sessions)

@@ -12,8 +12,8 @@ from langchain_core.messages import HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._items.items import SessionItem
-from langchain_dynamodb._store import intents
+from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._store import steps
 from langchain_dynamodb._store.table import Refused
 from langchain_dynamodb.errors import ChatHistoryError, StorageError
 from langchain_dynamodb.repository import microseconds
@@ -201,7 +201,7 @@ async def test_a_lease_renewed_between_look_and_takeover(make_repository: Reposi
         assert seen is not None
         assert seen.intent is not None
         async with mine.keeping(key, seen.intent.op, versioned=isinstance(seen, SessionItem)):
-            await other._table.update(key, intents.conditions.renew_lease(seen.intent.op, seen.intent.lease + 1))
+            await other._table.update(key, steps.conditions.renew_lease(seen.intent.op, seen.intent.lease + 1))
             with pytest.raises(Refused):
                 await mine.take_back(key, seen)
         now = await other._table.get(key)

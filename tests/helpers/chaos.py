@@ -16,11 +16,11 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 import session_model as model
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._protocol.doubt import Doubt
+from langchain_dynamodb._protocol.unknown_outcome import Doubt
 from langchain_dynamodb._store.appending import Appender
-from langchain_dynamodb._store.intents import Steps
 from langchain_dynamodb._store.reading import Reader
 from langchain_dynamodb._store.retrying import Patience
+from langchain_dynamodb._store.steps import Steps
 from langchain_dynamodb._store.table import Table
 from langchain_dynamodb.errors import (
     ChatHistoryError,

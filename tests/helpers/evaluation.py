@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from langchain_core.messages import HumanMessage
 
+from langchain_dynamodb._dynamodb.attribute_values import Item
 from langchain_dynamodb._dynamodb.expressions import Expression, Statement
-from langchain_dynamodb._dynamodb.values import Item
 from langchain_dynamodb._items.community_item import CommunityItem
-from langchain_dynamodb._items.items import Intent, Page, SessionItem, entry_cost
+from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._items.keys import session_key
-from langchain_dynamodb._items.names import Names
 from langchain_dynamodb._items.parsing import parse_item
+from langchain_dynamodb._items.session_items import Intent, Page, SessionItem, entry_cost
 from langchain_dynamodb._protocol.pages import put_page
 from langchain_dynamodb.codec.messages import encode_message, pack
 from simulation.engine import ConditionFailed, Engine

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import HumanMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._dynamodb.values import to_attribute
+from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from support import SMALL, Call, Clock, Crash, Hooked, Recorder, fill_tail, human, remembered, scan, watch
 
 Step = Callable[[AsyncSessionRepository], Awaitable[Any]]

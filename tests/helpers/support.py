@@ -13,10 +13,10 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_dynamodb import AsyncSessionRepository, Sizes
+from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._dynamodb.values import attribute_bytes
-from langchain_dynamodb._items.items import SessionItem
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb.errors import StorageError
 
 Call = Callable[[], Awaitable[dict[str, Any]]]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from langchain_dynamodb.local import EngineError, child, dynamodb_local, fetch, needs, run_engine
+from langchain_dynamodb.local import EngineError, child_process, dynamodb_local, fetch, requirements, run_engine
 from langchain_dynamodb.local.__main__ import main
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_an_engine_ends_when_its_supervisor_was_killed(
             super().__init__(*args, **kwargs)
             started.append(self)
 
-    monkeypatch.setattr(child.subprocess, "Popen", Recorder)
+    monkeypatch.setattr(child_process.subprocess, "Popen", Recorder)
     with run_engine(engine_name) as second:
         port = int(second.endpoint_url.rpartition(":")[2])
         started[-1].kill()
@@ -209,7 +209,7 @@ def test_unknown_engines_and_options_are_refused() -> None:
 )
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch, name: EngineName, advice: str) -> None:
     """Without the extra the error is the command that installs it."""
-    monkeypatch.setattr(needs, "find_spec", lambda module: None)
+    monkeypatch.setattr(requirements, "find_spec", lambda module: None)
     with pytest.raises(EngineError, match=advice), run_engine(name):
         pass
 
@@ -218,7 +218,7 @@ def test_what_a_failing_engine_prints_is_in_the_error() -> None:
     """An engine that ends while starting shows its own words and its exit code."""
     command = [sys.executable, "-c", "import sys; sys.exit('no room')"]
     with (
-        child.Child("some engine", command, child.choose_port(None)) as broken,
+        child_process.Child("some engine", command, child_process.choose_port(None)) as broken,
         pytest.raises(EngineError, match=r"some engine ended while starting \(exit code 1\):\nno room"),
     ):
         broken.wait_until_ready(time.monotonic() + 60)
@@ -228,7 +228,7 @@ def test_an_engine_that_never_answers_is_given_up() -> None:
     """The deadline bounds the wait."""
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     with (
-        child.Child("some engine", command, child.choose_port(None)) as silent,
+        child_process.Child("some engine", command, child_process.choose_port(None)) as silent,
         pytest.raises(EngineError, match="some engine did not answer on port"),
     ):
         silent.wait_until_ready(time.monotonic())
@@ -239,7 +239,7 @@ def test_an_engine_sees_nothing_of_the_users_aws_settings(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     command = [sys.executable, "-c", "import os; print([name for name in os.environ if name.startswith('AWS')])"]
     with (
-        child.Child("some engine", command, child.choose_port(None)) as curious,
+        child_process.Child("some engine", command, child_process.choose_port(None)) as curious,
         pytest.raises(EngineError, match=r"\n\[\]$"),
     ):
         curious.wait_until_ready(time.monotonic() + 60)

@@ -25,12 +25,13 @@ from langchain.agents.middleware import (
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.tools import tool
+from langchain_dynamodb._dynamodb.values import to_attribute
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from agent_support import STYLES, Agent, Refused, ScriptedModel, StrictModel, call, stored
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
-from langchain_dynamodb._dynamodb.values import to_attribute
+from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb.codec.classes import full_name
 from langchain_dynamodb.codec.native import to_native
 from langchain_dynamodb.codec.registry import OBJECTS

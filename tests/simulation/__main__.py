@@ -81,18 +81,12 @@ def _work(arguments: tuple[int, int, float, int]) -> Found:
     return run_seeds(iter(range(first, sys.maxsize, step)), until, stop_at)
 
 
-PROTOCOL = [
-    *(
-        f"_protocol/{n}"
-        for n in ("append", "community", "conditions", "doubt", "identity", "pages", "rewrite", "states")
-    ),
-    *(f"_store/{n}" for n in ("appending", "community", "converting", "intents", "retrying", "rewriting")),
-]
+WRITES = "appending attempts community_conversion community_writer deleting expiring leases retrying rewriting steps"
 
 
 def measure(seed: int, seconds: float) -> None:
-    """Play in one process, and print which lines and branches of the protocol's modules were run."""
-    modules = ",".join(f"*/langchain_dynamodb/{module}.py" for module in PROTOCOL)
+    """Play in one process; print which lines and branches of the decisions, and of the modules that write, were run."""
+    modules = ",".join(["*/_protocol/*.py", *(f"*/_store/{module}.py" for module in WRITES.split())])
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "COVERAGE_FILE": str(Path(folder, "coverage"))}
         played = ["-m", "simulation", "--inline", "--seconds", str(seconds), "--seed", str(seed)]

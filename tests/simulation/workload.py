@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._dynamodb.values import to_attribute
+from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb.codec.native import to_native
 
 from .network import Crash, Network, Wire, current

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 
 from langchain_dynamodb import register_class
-from langchain_dynamodb._dynamodb.values import from_attribute, to_attribute
+from langchain_dynamodb._dynamodb.attribute_values import from_attribute, to_attribute
 from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.messages import decode_line, encode_message
 from langchain_dynamodb.codec.native import from_native, to_native

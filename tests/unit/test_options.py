@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_dynamodb import Sizes
-from langchain_dynamodb._items.names import Names
+from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._store.options import Options, Timing
 from langchain_dynamodb.errors import InvalidInputError
 

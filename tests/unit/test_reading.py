@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from evaluation import KEY, NAMES, NOW, SESSION, line
-from langchain_dynamodb._items.items import Page, SessionItem
+from langchain_dynamodb._items.session_items import Page, SessionItem
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb._store.reading import Reader
 from langchain_dynamodb.codec.messages import Codec, pack

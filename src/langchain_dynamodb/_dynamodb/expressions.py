@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .values import AttributeValue
+from .attribute_values import AttributeValue
 
 
 class Statement(NamedTuple):

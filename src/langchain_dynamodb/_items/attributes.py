@@ -7,10 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 from .._checks import is_utf8, short
-from .._dynamodb.values import AttributeValue, Changes, Item, attribute_bytes, from_attribute, is_storable, to_attribute
+from .._dynamodb.attribute_values import (
+    AttributeValue,
+    Changes,
+    Item,
+    attribute_bytes,
+    from_attribute,
+    is_storable,
+    to_attribute,
+)
 from ..errors import InvalidInputError
-from .items import Sizes
 from .keys import RESERVED_PREFIX
+from .session_items import Sizes
 
 
 def own_attributes(attributes: object, taken: Collection[str]) -> Changes:

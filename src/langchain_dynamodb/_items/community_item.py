@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .._dynamodb.values import SETS, AttributeValue, Item, number
-from .items import Intent, SessionItem
-from .lc import INTENT, TAIL_OPS
-from .names import Names
+from .._dynamodb.attribute_values import SETS, AttributeValue, Item, number
+from .attribute_names import INTENT, TAIL_OPS
+from .configured_names import Names
+from .session_items import Intent, SessionItem
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from decimal import Context, Decimal
 from typing import TypeAlias
 
 from .._checks import is_utf8, short
-from .._dynamodb.values import NUMBER_DIGITS, AttributeValue, Item, is_storable
+from .._dynamodb.attribute_values import NUMBER_DIGITS, AttributeValue, Item, is_storable
 from ..codec.messages import Place
 from ..errors import InvalidInputError
 

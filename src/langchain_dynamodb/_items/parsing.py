@@ -7,16 +7,16 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from .._dynamodb.values import AttributeValue, Item, from_attribute
+from .._dynamodb.attribute_values import AttributeValue, Item, from_attribute
 from ..codec import messages as codec
 from ..codec.native import from_native
 from ..errors import CorruptSessionError
-from . import lc
+from . import attribute_names as lc
 from .community_item import CommunityItem
-from .items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Intent, Page, SessionItem
+from .configured_names import Names
 from .keys import GENERATIONS, PAGE_NUMBERS, RESERVED_PREFIX
-from .names import Names
 from .recognition import check_community, check_own_list, is_remnant
+from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Intent, Page, SessionItem
 
 LAST_SECOND = 253_402_300_799  # of the year 9999, where datetime ends
 LAST_MICROSECOND = LAST_SECOND * 1_000_000

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .._checks import short
-from .._dynamodb.values import AttributeValue, Item
+from .._dynamodb.attribute_values import AttributeValue, Item
 from ..errors import ForeignItemError, ItemFormatError
-from . import lc
+from . import attribute_names as lc
+from .configured_names import Names
 from .keys import RESERVED_PREFIX
-from .names import Names
 
 KNOWN_BY = 2  # entries at the beginning of a list by which it is known: one that is damaged hides no session
 SHOWN = 8  # names an error tells

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from .._checks import short
-from .._dynamodb.values import Item
+from .._dynamodb.attribute_values import Item
 from ..errors import InvalidInputError
-from . import lc
+from . import attribute_names as lc
 from .attributes import check_own_name, to_python
+from .configured_names import Names
 from .keys import RESERVED_PREFIX
-from .names import Names
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
 

@@ -9,12 +9,12 @@ from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NamedTuple
 
+from .._dynamodb.attribute_values import AttributeValue, Changes
 from .._dynamodb.expressions import Expression, Statement
-from .._dynamodb.values import AttributeValue, Changes
-from .._items import lc
+from .._items import attribute_names as lc
 from .._items.clock import FIVE_YEARS, is_expired
-from .._items.items import TAIL_TOKEN, Page, SessionItem, entry_cost, new_op
-from .._items.names import Names
+from .._items.configured_names import Names
+from .._items.session_items import TAIL_TOKEN, Page, SessionItem, entry_cost, new_op
 from ..errors import InvalidInputError
 from .conditions import absent, unexpired_within
 from .expiry import Expiries

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from .._dynamodb.attribute_values import NO_CHANGES, AttributeValue, Changes, number
 from .._dynamodb.expressions import Expression, Statement
-from .._dynamodb.values import NO_CHANGES, AttributeValue, Changes, number
-from .._items import lc
+from .._items import attribute_names as lc
 from .._items.community_item import CommunityItem
-from .._items.items import Intent, Page, SessionItem
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.names import Names
+from .._items.session_items import Intent, Page, SessionItem
 from .conditions import (
     absent,
     change,

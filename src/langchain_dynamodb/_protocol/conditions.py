@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from .._dynamodb.attribute_values import NO_CHANGES, Changes, Item, number
 from .._dynamodb.expressions import Expression, Statement
-from .._dynamodb.values import NO_CHANGES, Changes, Item, number
-from .._items import lc
+from .._items import attribute_names as lc
 from .._items.clock import FIVE_YEARS
 from .._items.community_item import CommunityItem
-from .._items.items import Intent, SessionItem
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.names import Names
 from .._items.recognition import KNOWN_BY
+from .._items.session_items import Intent, SessionItem
 
 
 def compare_and_set(

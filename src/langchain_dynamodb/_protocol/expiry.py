@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 from .._items.clock import MICROSECONDS, next_expiry
-from .._items.items import SessionItem
 from .._items.parsing import LAST_SECOND
+from .._items.session_items import SessionItem
 
 THIRTY_DAYS = 30 * 24 * 3600
 

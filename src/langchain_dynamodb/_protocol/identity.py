@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .._items.community_item import CommunityItem, State
-from .._items.items import SessionItem
 from .._items.keys import SessionKey
+from .._items.session_items import SessionItem
 from ..errors import IdempotencyError, SessionNotFoundError, VersionConflictError
 
 

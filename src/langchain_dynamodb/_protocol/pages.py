@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .._dynamodb.attribute_values import number
 from .._dynamodb.expressions import Expression
-from .._dynamodb.values import number
-from .._items import lc
-from .._items.items import Page, SessionItem, Sizes
+from .._items import attribute_names as lc
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.names import Names
+from .._items.session_items import Page, SessionItem, Sizes
 from ..codec import messages as codec
 from ..codec.messages import Codec
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .._dynamodb.values import AttributeValue
-from .._items.items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
+from .._dynamodb.attribute_values import AttributeValue
+from .._items.session_items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
 
 
 def declared(item: SessionItem, intent: Intent, now: int) -> SessionItem:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .._checks import short
-from .._dynamodb.values import NO_CHANGES, Changes
+from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._items.attributes import own_attributes
+from .._items.configured_names import Names
 from .._items.keys import Session, SessionKey, session_key
-from .._items.names import Names
 from .._items.table_schema import Schema
 from ..errors import AccessDeniedError, InvalidInputError, SettingsError, ThrottledError
 from .table import Table

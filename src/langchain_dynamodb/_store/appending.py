@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .._dynamodb.values import Changes
+from .._dynamodb.attribute_values import Changes
+from .._items.attribute_names import FIRST
 from .._items.community_item import CommunityItem, State
-from .._items.items import SessionItem
 from .._items.keys import SessionKey
-from .._items.lc import FIRST
 from .._items.parsing import corrupt
+from .._items.session_items import SessionItem
 from .._protocol.append import Append, Circumstances, Cut, Ids, Insert, decide, pack
-from .._protocol.doubt import Doubt, unknown_outcome
 from .._protocol.expiry import NO_EXPIRY
 from .._protocol.identity import check_content, check_exists, check_expected
 from .._protocol.pages import Batch, Destination
+from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import ChatHistoryError, StorageError
-from .converting import Converter
+from .community_conversion import Converter
 from .expiring import extend_after, extend_before
-from .intents import Steps
 from .reading import Reader
 from .retrying import Patience, preparing, truthful
 from .salvaging import Salvager
+from .steps import Steps
 from .table import Refused
 from .writer import Content
 

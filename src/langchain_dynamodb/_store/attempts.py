@@ -7,12 +7,12 @@ from typing import TypeAlias
 
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
-from .._protocol.doubt import Doubt, unknown_outcome
 from .._protocol.identity import check_exists, check_expected, only_appends
+from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import StorageError
-from .intents import Steps
 from .reading import Unproven
 from .retrying import truthful
+from .steps import Steps
 from .table import Refused
 
 Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]

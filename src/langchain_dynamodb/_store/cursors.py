@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 from .._checks import short
-from .._dynamodb.values import Item, is_storable
+from .._dynamodb.attribute_values import Item, is_storable
 from ..errors import InvalidCursorError
 
 _MAX_LENGTH = 16_384  # characters; the keys of a table and an index have at most 6 KB

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._items.community_item import State
-from .._items.items import SessionItem, new_op
 from .._items.keys import SessionKey
-from .._protocol.doubt import Doubt, unknown_outcome
+from .._items.session_items import SessionItem, new_op
 from .._protocol.identity import check_expected, is_same
+from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import StorageError
-from .intents import Steps
 from .retrying import truthful
+from .steps import Steps
 from .table import Refused
 
 

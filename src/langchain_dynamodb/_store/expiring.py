@@ -10,14 +10,14 @@ import logging
 from dataclasses import replace
 from typing import TypeVar
 
-from .._dynamodb.values import NO_CHANGES, Changes
+from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._items.community_item import CommunityItem
-from .._items.items import SessionItem
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.names import Names
+from .._items.session_items import SessionItem
 from .._protocol.expiry import Expiries, expiries, outlives_pages
 from ..errors import ChatHistoryError, StorageError
-from .intents import Steps
+from .steps import Steps
 from .table import Refused
 
 ATTEMPTS = 5  # times the pages that were cut while the others were extended are extended too

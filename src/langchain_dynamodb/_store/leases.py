@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from .._items.items import Intent
+from .._items.session_items import Intent
 from ..errors import ChatHistoryError
 from .table import Refused
 

@@ -11,16 +11,16 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from .._checks import short
+from .._dynamodb.attribute_values import Item
 from .._dynamodb.expressions import Expression
-from .._dynamodb.values import Item
-from .._items import lc
+from .._items import attribute_names as lc
 from .._items.attributes import check_own_name, to_python
 from .._items.clock import MICROSECONDS, next_expiry
 from .._items.keys import after_pages, key_value
 from .._items.parsing import Heading, own_of, parse_heading
 from .._items.table_schema import IndexSchema, Schema, summary_names
 from .._protocol import conditions
-from .._protocol.views import moment
+from .._protocol.windows import moment
 from ..errors import AccessDeniedError, CorruptSessionError, InvalidInputError, SettingsError, StorageError
 from ..models import KeyValue, SessionSummary
 from .cursors import invalid_cursor, read_cursor, write_cursor

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from .._checks import check_flag, check_table_name, check_ttl
-from .._items.items import Sizes, check_sizes
-from .._items.names import Names, check_names
+from .._items.configured_names import Names, check_names
+from .._items.session_items import Sizes, check_sizes
 from ..codec.messages import Codec
 from ..errors import InvalidInputError
 

@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from .._dynamodb.values import AttributeValue, from_attribute
-from .._items import lc
+from .._dynamodb.attribute_values import AttributeValue, from_attribute
+from .._items import attribute_names as lc
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem
-from .._items.items import MAX_INFLATED, Page, SessionItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
-from .._protocol.gaps import is_recent
+from .._items.session_items import MAX_INFLATED, Page, SessionItem
+from .._protocol.foreign_entries import described, is_disturbed, strangers
+from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED
-from .._protocol.strangers import described, is_disturbed, strangers
-from .._protocol.views import Snapshot, readable
+from .._protocol.windows import Snapshot, readable
 from ..codec import messages as codec
 from ..codec.messages import Codec
 from ..codec.native import from_native

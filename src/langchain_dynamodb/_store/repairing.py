@@ -12,15 +12,15 @@ from typing import NamedTuple
 from langchain_core.messages import BaseMessage
 
 from .._items.community_item import CommunityItem
-from .._items.items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
+from .._items.session_items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
-from .._protocol.gaps import Survey
+from .._protocol.foreign_entries import Tail, TakenOut, decodable, mend, strangers
+from .._protocol.missing_pages import Survey
 from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
-from .._protocol.strangers import Tail, TakenOut, decodable, mend, strangers
-from .._protocol.views import Missing, gap
+from .._protocol.windows import Missing, gap
 from ..codec import messages as codec
 from ..errors import SessionNotFoundError
 from ..models import Removed, RepairReport

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from .._items.keys import SessionKey
-from .._protocol.doubt import Doubt, unknown_outcome
+from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import (
     IdempotencyError,
     OutcomeUnknownError,

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .._dynamodb.values import NO_CHANGES, Changes
+from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._items.attributes import check_metadata, merged
 from .._items.community_item import CommunityItem, State
-from .._items.items import SessionItem, new_op
 from .._items.keys import SessionKey
+from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .attempts import change
-from .converting import Converter
+from .community_conversion import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
 from .reading import Reader

@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 from langchain_core.messages import BaseMessage
 
-from .._items import lc
-from .._items.items import Page, SessionItem
+from .._items import attribute_names as lc
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
-from .._protocol.gaps import Hole, Survey
-from .._protocol.views import Missing, Snapshot, readable
+from .._items.session_items import Page, SessionItem
+from .._protocol.missing_pages import Hole, Survey
+from .._protocol.windows import Missing, Snapshot, readable
 from ..errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
 from .reading import ATTEMPTS, ITER_PAGES, WINDOW_PAGES, Chunk, LoadedPage, Reader, Unproven
 from .table import MANY_PAGES

@@ -7,17 +7,17 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
+from .._dynamodb.attribute_values import Item
 from .._dynamodb.batches import in_parallel, pauses
 from .._dynamodb.connection import Connection
 from .._dynamodb.expressions import Expression, Statement
 from .._dynamodb.failures import ConditionFailed
-from .._dynamodb.values import Item
+from .._items.attribute_names import CUT, PAGES
 from .._items.community_item import CommunityItem
-from .._items.items import Page, SessionItem
+from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.lc import CUT, PAGES
-from .._items.names import Names
 from .._items.parsing import corrupt, parse_cut, parse_item, parse_page
+from .._items.session_items import Page, SessionItem
 from .._items.table_schema import Schema, parse_schema
 from .._protocol.pages import delete_page, keep_page, page_without_ops, put_page, refresh_page
 from ..errors import (

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from langchain_core.messages import BaseMessage
 
-from .._dynamodb.values import Changes
+from .._dynamodb.attribute_values import Changes
 from .._items.keys import SessionKey
 from .._protocol.append import Ids
 

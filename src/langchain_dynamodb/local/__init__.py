@@ -11,6 +11,6 @@ The pytest plugin of this package gives the same as fixtures: `langchain_dynamod
 """
 
 from .engine import ENGINES, Engine, EngineName, run_engine
-from .needs import EngineError
+from .requirements import EngineError
 
 __all__ = ["ENGINES", "Engine", "EngineError", "EngineName", "run_engine"]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .engine import ENGINES, FOREIGN_SETTINGS, run_engine
-from .needs import EngineError
+from .requirements import EngineError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

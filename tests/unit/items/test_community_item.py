@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evaluation import COMMUNITY, INTENT, NAMES, OTHER, SECOND, native
-from langchain_dynamodb._dynamodb.values import number
+from langchain_dynamodb._dynamodb.attribute_values import number
 from langchain_dynamodb._items.community_item import CommunityItem
 
 

@@ -26,15 +26,8 @@ from evaluation import (
     stored,
     stored_page,
 )  # fmt: skip
-from langchain_dynamodb._dynamodb.values import Item, number
+from langchain_dynamodb._dynamodb.attribute_values import Item, number
 from langchain_dynamodb._items.community_item import CommunityItem
-from langchain_dynamodb._items.items import (
-    GUARD,
-    MAX_LEFT_PAGES,
-    MAX_WRITE_PAGES,
-    Page,
-    SessionItem,
-)
 from langchain_dynamodb._items.keys import GENERATIONS, PAGE_NUMBERS
 from langchain_dynamodb._items.parsing import (
     COUNTS,
@@ -46,6 +39,13 @@ from langchain_dynamodb._items.parsing import (
     parse_heading,
     parse_item,
     parse_page,
+)
+from langchain_dynamodb._items.session_items import (
+    GUARD,
+    MAX_LEFT_PAGES,
+    MAX_WRITE_PAGES,
+    Page,
+    SessionItem,
 )
 from langchain_dynamodb.codec.messages import encode_message, unpack
 from langchain_dynamodb.errors import CorruptSessionError, ForeignItemError, ItemFormatError

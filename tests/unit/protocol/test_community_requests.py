@@ -24,10 +24,10 @@ from evaluation import (
     stored,
     updated,
 )
-from langchain_dynamodb._dynamodb.values import Item
+from langchain_dynamodb._dynamodb.attribute_values import Item
+from langchain_dynamodb._items.attribute_names import INTENT as INTENT_NAME
 from langchain_dynamodb._items.community_item import CommunityItem
-from langchain_dynamodb._items.items import Intent, SessionItem
-from langchain_dynamodb._items.lc import INTENT as INTENT_NAME
+from langchain_dynamodb._items.session_items import Intent, SessionItem
 from langchain_dynamodb._protocol.community import (
     CONVERTED_OPS,
     append_community,

@@ -8,8 +8,8 @@ import pytest
 
 from evaluation import DAY, NOW, SECOND, SESSION
 from langchain_dynamodb._items.clock import FIVE_YEARS, is_expired
-from langchain_dynamodb._items.items import SessionItem
 from langchain_dynamodb._items.parsing import LAST_SECOND
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries, expiries, outlives_pages
 
 MONTH = 30 * DAY

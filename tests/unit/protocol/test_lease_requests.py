@@ -22,10 +22,10 @@ from evaluation import (
     stored,
     updated,
 )
-from langchain_dynamodb._dynamodb.values import Item
-from langchain_dynamodb._items.items import Intent, SessionItem
-from langchain_dynamodb._items.lc import INTENT as INTENT_NAME
-from langchain_dynamodb._items.lc import VERSION
+from langchain_dynamodb._dynamodb.attribute_values import Item
+from langchain_dynamodb._items.attribute_names import INTENT as INTENT_NAME
+from langchain_dynamodb._items.attribute_names import VERSION
+from langchain_dynamodb._items.session_items import Intent, SessionItem
 from langchain_dynamodb._protocol.conditions import compare_and_set, end_lease, lease, renew_lease, take_over
 
 MINE = Intent(b"mine....", "lease", 1_000, 0, -1, NOW + 3_000_000)

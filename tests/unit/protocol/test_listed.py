@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation import COMMUNITY, INTENT, KEY, LEASED, NAMES, NOW, PAGE, SECOND, SESSION, native, stored, stored_page
+from langchain_dynamodb._dynamodb.attribute_values import AttributeValue, Item
 from langchain_dynamodb._dynamodb.expressions import Expression
-from langchain_dynamodb._dynamodb.values import AttributeValue, Item
+from langchain_dynamodb._items.attribute_names import CREATED, UPDATED
 from langchain_dynamodb._items.clock import FIVE_YEARS, is_expired
-from langchain_dynamodb._items.lc import CREATED, UPDATED
 from langchain_dynamodb._items.recognition import is_community_list
 from langchain_dynamodb._protocol.conditions import community_list, listed, unexpired
 from langchain_dynamodb._protocol.states import declared, unborn

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from evaluation import KEY, NAMES, OTHER, PAGE, deletes, put, stored_page, updated
-from langchain_dynamodb._dynamodb.values import Item, number
-from langchain_dynamodb._items.items import Page
-from langchain_dynamodb._items.lc import KEPT, OPS
+from langchain_dynamodb._dynamodb.attribute_values import Item, number
+from langchain_dynamodb._items.attribute_names import KEPT, OPS
 from langchain_dynamodb._items.parsing import parse_page
+from langchain_dynamodb._items.session_items import Page
 from langchain_dynamodb._protocol.pages import delete_page, keep_page, page_without_ops, refresh_page
 from simulation.engine import Engine
 

@@ -27,8 +27,8 @@ from evaluation import (
     stored_page,
     updated,
 )
-from langchain_dynamodb._dynamodb.values import NO_CHANGES, Changes, Item
-from langchain_dynamodb._items.items import GUARD, SessionItem
+from langchain_dynamodb._dynamodb.attribute_values import NO_CHANGES, Changes, Item
+from langchain_dynamodb._items.session_items import GUARD, SessionItem
 from langchain_dynamodb._protocol.conditions import compare_and_set, delete_item, patch
 from simulation.expressions import Value
 

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, Invali
 
 from langchain_dynamodb import pair_tool_calls
 from langchain_dynamodb._protocol.tool_calls import calls, is_stand_in, with_stand_ins
-from langchain_dynamodb._protocol.views import begin_with_human
+from langchain_dynamodb._protocol.windows import begin_with_human
 from support import calling, refusal, result
 
 SYSTEM, QUESTION, ANSWER, NEXT = SystemMessage("s"), HumanMessage("q"), AIMessage("a"), HumanMessage("next")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from .needs import EngineError
+from .requirements import EngineError
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _LIST_TABLES = {

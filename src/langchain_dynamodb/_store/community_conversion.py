@@ -6,14 +6,14 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from .._items.community_item import CommunityItem
-from .._items.items import Intent, SessionItem
 from .._items.keys import SessionKey
+from .._items.session_items import Intent, SessionItem
 from .._protocol import community
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, StorageError
-from .intents import Steps
 from .reading import Reader
 from .retrying import preparing
+from .steps import Steps
 from .table import Refused
 
 

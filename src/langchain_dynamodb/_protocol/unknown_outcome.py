@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._items.community_item import State
-from .._items.items import Page, SessionItem
 from .._items.keys import PAGE_NUMBERS, SessionKey
+from .._items.session_items import Page, SessionItem
 from ..errors import OutcomeUnknownError
 from .identity import check_content
 

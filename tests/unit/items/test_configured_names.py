@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluation import NAMES
-from langchain_dynamodb._items.names import Names, check_names, check_sort_key_name
+from langchain_dynamodb._items.configured_names import Names, check_names, check_sort_key_name
 from langchain_dynamodb.errors import InvalidInputError
 
 

@@ -10,9 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
 
 from evaluation import KEY, LATER, SESSION, TAIL, line, native, read_back, stored
-from langchain_dynamodb._items.items import GUARD, SessionItem, Sizes, entry_cost
-from langchain_dynamodb._protocol.pages import Destination
-from langchain_dynamodb._protocol.strangers import (
+from langchain_dynamodb._items.session_items import GUARD, SessionItem, Sizes, entry_cost
+from langchain_dynamodb._protocol.foreign_entries import (
     Tail,
     TakenOut,
     as_message,
@@ -22,6 +21,7 @@ from langchain_dynamodb._protocol.strangers import (
     mend,
     strangers,
 )
+from langchain_dynamodb._protocol.pages import Destination
 from langchain_dynamodb.codec.messages import Codec, UndecodableError, pack, unpack
 
 Raw = dict[str, Any]

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._dynamodb.expressions import Statement
-from .._dynamodb.values import NO_CHANGES, Changes
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem, State
-from .._items.items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
 from .._items.keys import SessionKey
+from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
 from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec

@@ -14,8 +14,8 @@ from evaluation import COMMUNITY, KEY, NOW, SECOND, SESSION, native
 from langchain_dynamodb import ChatSession
 from langchain_dynamodb._items.clock import FIVE_YEARS
 from langchain_dynamodb._items.community_item import CommunityItem
-from langchain_dynamodb._items.items import SessionItem
-from langchain_dynamodb._protocol.views import (
+from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._protocol.windows import (
     Missing,
     Snapshot,
     Window,

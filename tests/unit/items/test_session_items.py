@@ -21,9 +21,12 @@ from evaluation import (
     stored,
     stored_page,
 )
-from langchain_dynamodb._dynamodb.values import attribute_bytes, number
+from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes, number
+from langchain_dynamodb._items.attribute_names import PAGE_ATTRIBUTES
 from langchain_dynamodb._items.clock import FIVE_YEARS
-from langchain_dynamodb._items.items import (
+from langchain_dynamodb._items.configured_names import Names
+from langchain_dynamodb._items.keys import session_key
+from langchain_dynamodb._items.session_items import (
     GUARD,
     MAX_INFLATED,
     MAX_ITEM_DATA,
@@ -35,9 +38,6 @@ from langchain_dynamodb._items.items import (
     entry_cost,
     new_op,
 )
-from langchain_dynamodb._items.keys import session_key
-from langchain_dynamodb._items.lc import PAGE_ATTRIBUTES
-from langchain_dynamodb._items.names import Names
 from langchain_dynamodb.codec.messages import unpack
 from langchain_dynamodb.errors import InvalidInputError
 

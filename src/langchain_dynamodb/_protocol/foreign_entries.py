@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from .._dynamodb.values import AttributeValue, from_attribute
-from .._items.items import MAX_INFLATED, SessionItem, entry_cost
+from .._dynamodb.attribute_values import AttributeValue, from_attribute
 from .._items.recognition import is_message
+from .._items.session_items import MAX_INFLATED, SessionItem, entry_cost
 from ..codec import messages as codec
 from ..codec.native import from_native
 from ..errors import InvalidInputError

@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_dynamodb._dynamodb.values import MAX_DEPTH, attribute_bytes, from_attribute, is_storable, to_attribute
+from langchain_dynamodb._dynamodb.attribute_values import (
+    MAX_DEPTH,
+    attribute_bytes,
+    from_attribute,
+    is_storable,
+    to_attribute,
+)
 from langchain_dynamodb.errors import InvalidInputError
 
 

@@ -10,14 +10,14 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.messages import BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
-from .._dynamodb.values import AttributeValue, Item, from_attribute
+from .._dynamodb.attribute_values import AttributeValue, Item, from_attribute
+from .._items.attribute_names import METADATA
 from .._items.attributes import to_python
 from .._items.clock import MICROSECONDS, next_expiry
 from .._items.community_item import CommunityItem
-from .._items.items import SessionItem
 from .._items.keys import SessionKey
-from .._items.lc import METADATA
 from .._items.parsing import corrupt
+from .._items.session_items import SessionItem
 from ..codec.messages import is_instruction
 from ..models import ChatSession, Gap
 

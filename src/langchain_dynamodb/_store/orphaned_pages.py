@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from .._dynamodb.attribute_values import Item
 from .._dynamodb.batches import in_parallel
 from .._dynamodb.expressions import Expression
-from .._dynamodb.values import Item
-from .._items import lc
-from .._items.items import SessionItem
+from .._items import attribute_names as lc
 from .._items.keys import SessionKey
+from .._items.session_items import SessionItem
 from .table import Table
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from evaluation import COMMUNITY, KEY, OTHER, PAGE, SESSION
 from langchain_dynamodb._items.keys import PAGE_NUMBERS
-from langchain_dynamodb._protocol.doubt import LOOK_BACK, Doubt
+from langchain_dynamodb._protocol.unknown_outcome import LOOK_BACK, Doubt
 from langchain_dynamodb.errors import IdempotencyError, OutcomeUnknownError
 
 LATER = replace(SESSION, pages=SESSION.pages + 5)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage
 
+from .._dynamodb.attribute_values import NO_CHANGES, AttributeValue, Changes, attribute_bytes, to_attribute
 from .._dynamodb.expressions import Statement
-from .._dynamodb.values import NO_CHANGES, AttributeValue, Changes, attribute_bytes, to_attribute
 from .._items.community_item import CommunityItem, State
-from .._items.items import SessionItem, new_op
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
 from .._items.recognition import is_message
+from .._items.session_items import SessionItem, new_op
 from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries

@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .._dynamodb.values import AttributeValue, Item, number
+from .._dynamodb.attribute_values import AttributeValue, Item, number
 from ..codec.lines import pack
 from ..errors import InvalidInputError
-from .clock import is_expired
-from .keys import SessionKey
-from .lc import (
+from .attribute_names import (
     CHANGE,
     COUNT,
     CREATED,
@@ -44,7 +42,9 @@ from .lc import (
     UPDATED,
     VERSION,
 )
-from .names import Names
+from .clock import is_expired
+from .configured_names import Names
+from .keys import SessionKey
 
 GUARD = pack(())
 """What a stored tail without entries holds: to langchain_community an empty list would be a session to write over."""
