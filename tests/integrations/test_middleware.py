@@ -25,7 +25,6 @@ from langchain.agents.middleware import (
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.tools import tool
-from langchain_dynamodb._dynamodb.values import to_attribute
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
