@@ -82,6 +82,13 @@ def _plain(read: Any, given: Any, known: Known) -> bool:
     return bool(read == given)
 
 
+def _times(read: datetime | time, given: datetime | time, known: Known) -> bool:
+    zone, other = read.tzinfo, given.tzinfo
+    if zone is None or other is None:
+        return zone is other and read.fold == given.fold and read == given
+    return repr(read) == repr(given)  # zones that equal one another may differ
+
+
 def _rows(read: Iterable[Any], given: Iterable[Any], known: Known) -> bool:
     """Whether these are the same one by one. Most are texts and whole numbers, for which a call would take longer."""
     for one, other in zip(read, given):  # noqa: B905 - of one length
@@ -164,4 +171,6 @@ _BY_TYPE: dict[type, Callable[[Any, Any, Known], bool]] = {
         for kind, text in _TEXTS.items()
     },
     dict: _dicts,
+    datetime: _times,
+    time: _times,
 }

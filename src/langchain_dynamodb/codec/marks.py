@@ -180,7 +180,7 @@ class Reader:
         if isinstance(zone, list):  # an offset with a name
             return when.replace(tzinfo=timezone(self._timedelta(*zone[:3]), *zone[3:]), fold=fold)
         if zone is None:
-            return when.replace(fold=fold)
+            return when.replace(fold=fold) if fold else when
         if not _ZONE.fullmatch(zone):
             raise ValueError("not the name of a time zone")
         try:

@@ -6,7 +6,7 @@ import base64
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, ClassVar, TypeAlias
@@ -125,7 +125,7 @@ class ValueWriter:
             return self._refused(value, where, may, *problem)
         items: dict[str, Any] = {}
         try:
-            if self.mark in value or not all(map(self._is_name, value)):
+            if self.mark in value or not (_are_plain_names(value) or all(map(self._is_name, value))):
                 return self._pairs(value, where, depth, may)
             for key, entry in value.items():
                 if type(entry) is not str or not entry.isascii():
@@ -288,6 +288,12 @@ class ValueWriter:
 def _is_dict_field(where: Where) -> bool:
     """Whether nothing but a dict can be here: a field of the message itself."""
     return not isinstance(where, str) and isinstance(where[0], str) and where[1] != "artifact"
+
+
+def _are_plain_names(keys: Collection[Any]) -> bool:
+    """Whether these are texts of ASCII, and none is empty: such keys are what they are everywhere."""
+    kinds = {*map(type, keys)}
+    return len(kinds) == 1 and str in kinds and "".join(keys).isascii() and "" not in keys
 
 
 def _is_safe(value: object) -> bool:
