@@ -767,3 +767,31 @@ def types_in(value: Any) -> Iterator[Any]:
     yield type(value)
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from types_in(part)
+
+
+# Second objects
+
+
+class Closing(BaseModel):
+    """It says when it goes away."""
+
+    x: int = 1
+
+    def __del__(self) -> None:
+        gone.append(self.__dict__.get("x"))
+
+
+gone: list[Any] = []
+
+
+def test_storing_makes_no_second_object() -> None:
+    """Of an object that is compared by its parts; one in a message within is made again, as the page says."""
+    values = [Closing(x=2), {"a": (Closing(x=3),)}, Span(Closing(x=4))]
+    for cls in (Closing, Span):
+        register_class(cls)  # type: ignore[type-var]
+    gone.clear()
+    line = encode_message(holding(values))
+    assert (gone, len(line) > 100) == ([], True)
+    encode_message(holding([HumanMessage("", additional_kwargs={"a": values[0]})]))
+    gc.collect()
+    assert gone == [2]

@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 
+_set = object.__setattr__
 MakeReader = Callable[[bytes], Reader]
 """Makes a reader of these binary values."""
 
@@ -278,22 +279,22 @@ def extra_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[st
 def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None = None) -> BaseMessage:
     """Build the message of a line's object (which it takes apart) or of a native map's complete data."""
     tag = stored.pop("type")
-    if isinstance(tag, list):  # a message whose type is not the usual one of its class
+    if type(tag) is list:  # a message whose type is not the usual one of its class
         tag, stored["type"] = tag
-    kind = (by_tag or MESSAGES.by_tag).get(tag)
+    kind = (MESSAGES.by_tag if by_tag is None else by_tag).get(tag)
     if kind is None:
         name = tag if re.fullmatch(r"[\w.<>-]{1,200}", tag) else "(not a name)"
         raise UndecodableError(f"unknown message class {name}; if it is yours, call register_message_class for it")
     message: BaseMessage = kind.validate(stored)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] | None = {} if kind.allows_extra else None
     if not kind.names.issuperset(stored):
         if not kind.allows_extra:
             raise UndecodableError(f"fields that {kind.cls.__qualname__} does not have")
         extra = {name: stored.pop(name) for name in list(stored) if name not in kind.names}
         message.__pydantic_fields_set__.update(extra)
     message.__dict__.update(stored)
-    object.__setattr__(message, "__pydantic_extra__", extra if kind.allows_extra else None)
-    object.__setattr__(message, "__class__", kind.cls)
+    _set(message, "__pydantic_extra__", extra)
+    _set(message, "__class__", kind.cls)
     if kind.has_post_init:
         message.model_post_init(None)
     return message
