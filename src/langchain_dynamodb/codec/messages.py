@@ -1,32 +1,28 @@
 """Messages as bytes: one line of JSON per message, and blocks of deflated lines.
 
 A line is a flat JSON object: ``type`` and those fields of the message that differ from their defaults, extra fields
-among them. It reads back as an equal message of the same class: the fields are checked against the class's
-annotations and then taken as they are, because LangChain's own validators would derive and rewrite some of them.
-`encode_message` reads back what it wrote and refuses what does not compare equal.
+among them. It reads back as an equal message of the same class (`assembly`): `encode_message` reads back what it wrote
+and refuses what is not the same.
 
-Plain JSON is read and written here and in `lines`; messages with other values take the way through `objects`, `values`
-and `marks`.
+Plain JSON is read and written here and in `lines`; messages with other values take the way through `objects`, `values`,
+`marks` and `verifying`.
 
 Nothing here does I/O, and reading runs no code that the bytes could choose.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
-from pydantic import ValidationError
 
 from .._checks import short
 from ..errors import InvalidInputError, MessageTooLargeError, UnsupportedMessageError
-from .classes import MESSAGES, MessageClass, full_name, register_message_class
-from .equality import same
+from .assembly import assemble, changed_fields, class_of, take_apart
+from .classes import register_message_class
 from .lines import (
     VALUES_MARK,
     UndecodableError,
@@ -43,6 +39,7 @@ from .places import Degraded
 from .plain import is_plain
 from .stack import with_room
 from .telling import tell
+from .verifying import MakeReader, check_comes_back, reason, written
 
 __all__ = [
     "Codec",
@@ -61,11 +58,6 @@ __all__ = [
 ]
 
 
-_set = object.__setattr__
-MakeReader = Callable[[bytes], Reader]
-"""Makes a reader of these binary values."""
-
-
 def encode_message(
     message: BaseMessage, path: str = "message", *, strict: bool = False, degraded: list[Degraded] | None = None
 ) -> bytes:
@@ -76,7 +68,7 @@ def encode_message(
     Raises UnsupportedMessageError where it could not be read back, InvalidInputError if it is no message.
     """
     kind = class_of(message, path)
-    fields = _changed_fields(kind, message, path)
+    fields = changed_fields(kind, message, path)
     try:
         if is_plain(fields.values()):
             line = orjson.dumps(fields)
@@ -108,28 +100,13 @@ def _encode_values(
     message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, last: bool
 ) -> tuple[bytes, list[Degraded]]:
     """The line of a message that is not plain JSON, and what of it will come back as something else."""
-    writer = Writer(_take_apart, assemble, strict=strict, last=last)
+    writer = Writer(take_apart, assemble, strict=strict, last=last)
     tree = written(writer, fields, path)
     line = to_any_json(tree)
     if writer.marked:
         line = b"".join([VALUES_MARK, line, b"\n" if writer.binary else b"", *writer.binary])
     check_comes_back(message, lambda reader: _from_line(line, reader), path, writer)
     return line, writer.degraded
-
-
-def written(writer: Writer, fields: dict[str, Any], path: str) -> dict[str, Any]:
-    """The tree of a message's fields; raises `UnsupportedMessageError`."""
-    try:
-        return writer.fields(fields, path)
-    except (UnsupportedMessageError, MemoryError):
-        raise
-    except RecursionError:
-        if not writer.last:
-            raise
-        what = f"{path} holds something nested too deeply; store a flatter value."
-    except Exception:  # the classes of its values may raise anything, in any words
-        what = f"{path} holds something that cannot be looked at; store plain values."
-    raise UnsupportedMessageError(what, path=path)
 
 
 def encode_messages(
@@ -204,27 +181,6 @@ def decode_lines(lines: Sequence[bytes]) -> list[BaseMessage]:
     return messages
 
 
-def class_of(message: BaseMessage, path: str) -> MessageClass:
-    """How this message is written; raises `InvalidInputError` for what is none, and for unknown classes."""
-    given: object = message
-    kind = MESSAGES.by_class.get(type(given))
-    if kind:
-        return kind
-    if not isinstance(given, BaseMessage):
-        raise InvalidInputError(f"{path} is a {full_name(type(given))}, not a message; give a langchain_core message.")
-    problem = f"{path} is a {full_name(type(given))}, a class that could not be restored"
-    fix = "use a message class that says who speaks" if type(given) is BaseMessage else "call register_message_class"
-    raise UnsupportedMessageError(f"{problem}; {fix}.", path=path)
-
-
-def _take_apart(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields of a message within another that differ from their defaults; `assemble` makes it of them."""
-    fields = _changed_fields(kind, message, path)
-    if kind.tag not in MESSAGES.by_tag:  # who does not know the class reads the fields, and its usual type
-        fields["type"] = [kind.tag, message.type]
-    return fields
-
-
 def _from_line(line: bytes, make: MakeReader | None = None) -> Any:
     """The fields of a line, read by what `make` makes for its binary values."""
     if not line.startswith(VALUES_MARK):
@@ -240,131 +196,6 @@ def _from_line(line: bytes, make: MakeReader | None = None) -> Any:
     if reader.start != len(binary):
         raise UndecodableError("binary values that no field has")
     return fields
-
-
-def _changed_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    state = message.__dict__
-    try:
-        own_type = state["type"]
-        fields: dict[str, Any] = {"type": kind.tag if own_type == kind.usual_type else [kind.tag, own_type]}
-        for name, default in kind.defaults:
-            value = state[name]
-            if type(value) is not type(default) or value != default:
-                fields[name] = value
-    except KeyError as error:
-        where = f"{path}.{error.args[0]}"
-        raise UnsupportedMessageError(f"{where} is not set; give it a value.", path=where) from None
-    if message.__pydantic_extra__:
-        fields.update(extra_fields(kind, message, path))
-    return fields
-
-
-def field_of(message: BaseMessage, name: str, path: str) -> Any:
-    """A field, whether or not it was given; raises `UnsupportedMessageError` where the message has none."""
-    try:
-        return message.__dict__[name]
-    except KeyError:
-        raise UnsupportedMessageError(f"{path}.{name} is not set; give it a value.", path=f"{path}.{name}") from None
-
-
-def extra_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields that its class does not have; raises `UnsupportedMessageError` for one with the name of a field."""
-    extra = message.model_extra or {}
-    for name in extra.keys() & kind.names:
-        where = f"{path}.model_extra[{name!r}]"
-        raise UnsupportedMessageError(f"{where} has the name of a field; use another name.", path=where)
-    return extra
-
-
-def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None = None) -> BaseMessage:
-    """Build the message of a line's object (which it takes apart) or of a native map's complete data."""
-    tag = stored.pop("type")
-    if type(tag) is list:  # a message whose type is not the usual one of its class
-        tag, stored["type"] = tag
-    kind = (MESSAGES.by_tag if by_tag is None else by_tag).get(tag)
-    if kind is None:
-        name = tag if re.fullmatch(r"[\w.<>-]{1,200}", tag) else "(not a name)"
-        raise UndecodableError(f"unknown message class {name}; if it is yours, call register_message_class for it")
-    message: BaseMessage = kind.validate(stored)
-    extra: dict[str, Any] | None = {} if kind.allows_extra else None
-    if not kind.names.issuperset(stored):
-        if not kind.allows_extra:
-            raise UndecodableError(f"fields that {kind.cls.__qualname__} does not have")
-        extra = {name: stored.pop(name) for name in list(stored) if name not in kind.names}
-        message.__pydantic_fields_set__.update(extra)
-    message.__dict__.update(stored)
-    _set(message, "__pydantic_extra__", extra)
-    _set(message, "__class__", kind.cls)
-    if kind.has_post_init:
-        message.model_post_init(None)
-    return message
-
-
-def check_comes_back(
-    message: BaseMessage, read: Callable[[MakeReader], dict[str, Any]], path: str, writer: Writer
-) -> None:
-    """Refuse what could be written but not read: a field of the wrong type, state outside the fields.
-
-    `read` gives the fields as they are read by such a reader. What was told to come back as something else is not
-    compared, but must be readable too.
-    """
-    cls = type(message).__qualname__
-    try:
-        if writer.degraded:
-            assemble(read(partial(writer.reader, assemble)))
-        if _is_read(message, read, writer, makes=False) or _is_read(message, read, writer, makes=True):
-            return
-    except ValidationError as error:
-        field, problem = _first_problem(error)
-        where = f"{path}.{field}"
-        raise UnsupportedMessageError(f"{where} is not valid in a {cls}: {problem}.", path=where) from None
-    except RecursionError:
-        if not writer.last:
-            raise
-    except Exception:
-        pass
-    fix = "keep everything in its fields"
-    raise UnsupportedMessageError(f"{path}, a {cls}, would not come back equal; {fix}.", path=path)
-
-
-def _is_read(
-    message: BaseMessage, read: Callable[[MakeReader], dict[str, Any]], writer: Writer, *, makes: bool
-) -> bool:
-    """Whether the message is read; unless it `makes` objects, by their parts alone, which no typed field takes."""
-    known = writer.known()
-
-    def reader(binary: bytes) -> Reader:
-        one = writer.reader(assemble, binary, known)
-        one.makes = makes
-        return one
-
-    try:
-        return same(assemble(read(reader), known.messages), message, writer.object_class)
-    except (MemoryError, RecursionError):
-        raise
-    except Exception:
-        if makes:
-            raise
-        return False
-
-
-def _first_problem(error: ValidationError) -> tuple[str, str]:
-    """The field, and what is wrong with it: in pydantic's words where those say nothing of what is there."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    kind = details["type"]
-    return ".".join(map(str, details["loc"][:1])), details["msg"] if kind.endswith("_type") else kind
-
-
-def reason(error: Exception) -> str:
-    """Say what is wrong with stored bytes without quoting them: the texts of other errors may."""
-    if isinstance(error, UndecodableError):
-        return error.reason
-    if isinstance(error, ValidationError):
-        details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return f"field {'.'.join(map(str, details['loc'][:1]))} is not valid ({details['type']})"
-    if isinstance(error, ValueError):
-        return "not the JSON of a message"
-    return f"not a message ({type(error).__name__})"
 
 
 class Place(NamedTuple):

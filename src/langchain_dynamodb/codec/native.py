@@ -18,14 +18,15 @@ from pydantic import ValidationError
 
 from .._checks import is_utf8, short
 from ..errors import UnsupportedMessageError
+from .assembly import assemble, class_of, extra_fields, field_of
 from .classes import BUILT_IN, MESSAGES, MessageClass
 from .lines import UndecodableError
 from .marks import NATIVE_MARK, Hole, Reader, registered
-from .messages import assemble, check_comes_back, class_of, extra_fields, field_of, reason, written
 from .objects import Writer
 from .places import Degraded, Where, unsupported
 from .stack import with_room
 from .values import DEGRADABLE, ValueWriter
+from .verifying import check_comes_back, reason, written
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
