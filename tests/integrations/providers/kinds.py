@@ -26,8 +26,7 @@ def as_data(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return tuple(as_data(part) for part in value)
     if isinstance(value, BaseModel):
-        fields = {name: getattr(value, name) for name in type(value).model_fields} | (value.model_extra or {})
-        return {name: as_data(part) for name, part in fields.items()}
+        return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
