@@ -300,6 +300,9 @@ class AsyncSessionRepository(Configured):
     ) -> int:
         """Exchange the whole history, and return the session's version. An empty one keeps session and metadata.
 
+        Where it begins as the present one does, and little follows (up to a page, 16 KiB), what is the same is left as
+        it is stored: that costs what the end does, whatever the length.
+
         `attributes` are set on the session item along with it, see `update_metadata`. With `must_exist` it raises
         `SessionNotFoundError` where there is no session, instead of beginning one.
         """
@@ -312,7 +315,7 @@ class AsyncSessionRepository(Configured):
     async def truncate(
         self, session: Session, *, keep: int, expected_version: int | None = None, must_exist: bool = True
     ) -> int:
-        """Keep the first `keep` messages, and return the session's version.
+        """Keep the first `keep` messages, and return the session's version. It costs what is dropped, not what is kept.
 
         Where there is no session (any more) it raises `SessionNotFoundError`; with ``must_exist=False``, or at
         ``expected_version=0``, it does nothing then, and returns 0.

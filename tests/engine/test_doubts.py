@@ -179,7 +179,6 @@ async def test_a_damaged_item_in_a_refusal_does_not_replace_a_doubt(make_reposit
         (full_tail, append_many),
         (nothing, append_many),
         (full_tail, replace),
-        (full_tail, truncate),
         (community_item, append_one),
     ],
 )

@@ -92,7 +92,8 @@ def orphans(items: list[dict[str, Any]], session: str = "s") -> list[dict[str, A
     assert "lc_intent" not in head
     if "lc_version" not in head:
         return pages
-    live = range(int(head.get("lc_first_page", {"N": "0"})["N"]), int(head["lc_pages"]["N"]))
+    first, reused, given = (int(head.get(f"lc_{n}", {"N": "0"})["N"]) for n in ("first_page", "reused", "pages"))
+    live = range(first, given - reused)
     suffixes = tuple(f"~lc~{int(head['lc_generation']['N']):014x}~{number:08x}" for number in live)
     return [page for page in pages if not page["SessionId"]["S"].endswith(suffixes)]
 

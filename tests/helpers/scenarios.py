@@ -174,6 +174,12 @@ def name(repository: AsyncSessionRepository) -> Awaitable[Any]:
     return repository.update_metadata("s", {"title": "t"}, must_exist=False)
 
 
+async def another_ending(repository: AsyncSessionRepository) -> None:
+    """Replace what follows the first page."""
+    messages = (await repository.read("s")).messages
+    await repository.replace("s", [*messages[:3], HumanMessage("another")])
+
+
 class Case(NamedTuple):
     """An operation, what is there before it, and the kinds of write it must make, else a test of it sees nothing."""
 
@@ -208,7 +214,8 @@ CASES = [
     Case(full_tail, append_large, "put update"),
     Case(full_tail, replace, "drop put update"),
     Case(full_tail, empty, "drop update"),
-    Case(full_tail, truncate, "drop put update"),
+    Case(full_tail, truncate, "delete update"),
+    Case(full_tail, another_ending, "delete update"),
     Case(full_tail, delete, "delete drop update"),
     Case(full_tail, name, "update"),
     Case(trimmed, append_one, "drop put update"),
@@ -227,7 +234,7 @@ CASES = [
     Case(half_converted, append_one, "delete put update"),
     Case(half_deleted, append_one, "delete drop update"),
     Case(full_tail, append_many_unseen, "put update", busy=True),
-    Case(full_tail, truncate, "drop put update", busy=True),
+    Case(full_tail, truncate, "delete update", busy=True),
     Case(full_tail, name, "update", busy=True),
     Case(full_tail, delete, "delete drop update", busy=True),
 ]

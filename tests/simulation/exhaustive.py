@@ -171,6 +171,7 @@ SMALL: dict[str, tuple[str, Bounds]] = {
     "two appends cut a page, two faults": ("start=full | A: append:M | B: append:M", Bounds(2, 2, ("lost", "late"))),
     "append and replace": ("start=full | A: append:M | B: replace:M", Bounds(1, 4)),
     "append and truncate": ("start=paged | A: append:M | B: truncate:1", Bounds(1, 3)),
+    "append and another ending": ("start=paged | A: append:M | B: replace:S,keep=2", Bounds(1, 3)),
     "append and delete": ("start=tail | A: append:S | B: delete", Bounds(2, 4)),
     "a batch and an append": ("start=tail | A: append:MLM | B: append:S", Bounds(1, 3)),
     "a batch begins, a delete": ("start=none | A: append:MLM | B: delete", Bounds(1, 4)),

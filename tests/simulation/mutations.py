@@ -83,6 +83,19 @@ MUTATIONS = [
     Mutation(
         "a rewrite takes the next page number", "_protocol/rewrite.py", "max(item.pages + 2, ", "max(item.pages, "
     ),
+    Mutation("a truncate gets past no fence", "_protocol/rewrite.py", "item.epoch + 2 - ", "item.epoch - "),
+    Mutation(
+        "pages that were cut off are removed whatever has their number",
+        "_store/steps.py",
+        "above, item.version - 1)",
+        "above, 1 << 52)",
+    ),
+    Mutation(
+        "a page of the old ending proves what was appended",
+        "_protocol/unknown_outcome.py",
+        "if item.reused != self._reused:",
+        "if False:",
+    ),
     Mutation(
         "attempts of a conversion look alike",
         "_protocol/conditions.py",

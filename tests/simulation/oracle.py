@@ -81,7 +81,7 @@ def look(engine: Engine) -> View:
     if "lc_version" not in item:
         return _community(item)
     version, generation = _int(item, "lc_version"), _int(item, "lc_generation")
-    pages, first = _int(item, "lc_pages"), _int(item, "lc_first_page")
+    pages, first = _int(item, "lc_pages") - _int(item, "lc_reused"), _int(item, "lc_first_page")
     intent = item.get("lc_intent", {"M": {}})["M"]
     hidden = "lc_created" not in item or intent.get("kind") == {"S": "delete"}
     tags = None if hidden else _paged(engine, item, generation, first, pages) + _tail(item)

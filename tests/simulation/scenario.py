@@ -190,7 +190,8 @@ def _op(chance: random.Random, kind: str) -> Op:
     if kind == "window":
         return Op("read", chance.choice("123"))
     if kind == "replace":
-        return Op("replace", chance.choice(["", "S", batch]))
+        keep = (("keep", chance.choice("1234")),) if chance.random() < 0.5 else ()
+        return Op("replace", chance.choice(["", "S", batch]), keep)
     if kind == "truncate":
         return Op("truncate", chance.choice("0123"))
     return Op(kind, small if kind == "legacy" else "")

@@ -178,6 +178,10 @@ class Client:
         return _tags_of([message async for message in self.process.repository.iter_messages(SESSION)])
 
     async def _replace(self, call: Call) -> int:
+        """With `keep` the new history begins with so many messages of the present one."""
+        if keep := call.op.number("keep"):
+            chat = await self.process.repository.read(SESSION)
+            call.tags = _tags_of(chat.messages)[:keep] + call.tags
         messages = self._messages(call)
         return self._saw(await self.process.repository.replace(SESSION, messages, expected_version=call.expected))
 

@@ -50,15 +50,18 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         check_own_list(own, names, where)
     numbers, times = range(PAGE_NUMBERS), range(LAST_MICROSECOND + 1)
     first_page = fields.integer(lc.FIRST_PAGE, 0, numbers)
+    reused = fields.integer(lc.REUSED, 0, numbers)
     item = SessionItem(
         version=fields.integer(lc.VERSION, within=range(1, 2 * GENERATIONS)),
         generation=fields.integer(lc.GENERATION, within=range(1, GENERATIONS)),
         created=fields.integer(lc.CREATED, 0, times),
         updated=fields.integer(lc.UPDATED, 0, times),
-        pages=fields.integer(lc.PAGES, within=numbers),
+        pages=fields.integer(lc.PAGES, within=numbers) - reused,
         first_page=first_page,
         floor=fields.integer(lc.FLOOR, first_page, numbers),
         reach=fields.integer(lc.REACH, -1, range(-1, PAGE_NUMBERS)),
+        reused=reused,
+        ceiling=fields.integer(lc.CEILING, 0, numbers),
         page_version=fields.integer(lc.PAGE_VERSION, 0, range(2 * GENERATIONS)),
         count=fields.integer(lc.COUNT),
         trimmed=fields.integer(lc.TRIMMED, 0),
@@ -96,7 +99,7 @@ def _check_item(item: SessionItem, where: object) -> None:
         0 <= item.floor <= item.first_page <= item.pages
         and 0 <= item.trimmed <= item.tail_start <= item.count
         and paged == (item.trimmed < item.tail_start)
-        and item.reach - item.pages < MAX_LEFT_PAGES
+        and max(item.reach, item.ceiling) - item.pages < MAX_LEFT_PAGES
     ):
         raise corrupt(where, None, "its page and message numbers contradict each other")
 

@@ -14,6 +14,7 @@ from .._dynamodb.attribute_values import AttributeValue, Item, number
 from ..codec.lines import pack
 from ..errors import InvalidInputError
 from .attribute_names import (
+    CEILING,
     CHANGE,
     COUNT,
     CREATED,
@@ -34,6 +35,7 @@ from .attribute_names import (
     PARTS,
     PREVIOUS,
     REACH,
+    REUSED,
     TAIL_BYTES,
     TAIL_OPS,
     TAIL_START,
@@ -73,10 +75,12 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class SessionItem:
-    """The session item. Page numbers grow for the whole life of a session and are never used twice.
+    """The session item.
 
     Pages ``first_page .. pages - 1`` are the history before the tail. Pages below `first_page` are dropped; those from
-    `floor` on may still exist. `reach` is the highest number that any unfinished write may have left behind.
+    `floor` on may still exist, and so may pages from `pages` up to below `ceiling`, which were cut off. `reach` is the
+    highest number that any unfinished write may have left behind. `reused` numbers were given more than once: the
+    `epoch`, which counts them each time, only grows.
     `tail_ops` are the ids of the tail's appends, `page_ops` those of the last page's, `change` is that of the last
     other change.
     Times are microseconds since the epoch, expiries seconds (None: DynamoDB never expires it, whatever is stored).
@@ -90,6 +94,8 @@ class SessionItem:
     first_page: int = 0
     floor: int = 0
     reach: int = -1
+    reused: int = 0
+    ceiling: int = 0
     page_version: int = 0
     count: int = 0
     trimmed: int = 0
@@ -106,6 +112,11 @@ class SessionItem:
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
     listed: int | None = field(default=None, compare=False)  # entries of the list when it was read, guard included
+
+    @property
+    def epoch(self) -> int:
+        """Grows by one with each page, and by at least two where pages that others may know are dropped."""
+        return self.pages + self.reused
 
     @property
     def message_count(self) -> int:
@@ -132,14 +143,18 @@ class SessionItem:
 
     def keeps_pages_of(self, earlier: SessionItem) -> bool:
         """Whether it is the same session, and none of the pages of its history was dropped since."""
-        return (self.generation, self.first_page) == (earlier.generation, earlier.first_page)
+        return (self.generation, self.first_page, self.reused) == (
+            earlier.generation,
+            earlier.first_page,
+            earlier.reused,
+        )
 
     def attributes(self, names: Names) -> Item:
         """All attributes but the key and the user's own."""
         item: Item = {
             VERSION: number(self.version),
             GENERATION: number(self.generation),
-            PAGES: number(self.pages),
+            PAGES: number(self.epoch),
             COUNT: number(self.count),
             TAIL_BYTES: number(self.tail_bytes),
             UPDATED: number(self.updated),
@@ -147,6 +162,7 @@ class SessionItem:
         }
         defaults = {CREATED: (self.created, 0), FIRST_PAGE: (self.first_page, 0), PAGE_VERSION: (self.page_version, 0)}
         defaults |= {FLOOR: (self.floor, self.first_page), REACH: (self.reach, -1), TRIMMED: (self.trimmed, 0)}
+        defaults |= {REUSED: (self.reused, 0), CEILING: (self.ceiling, 0)}
         defaults |= {TAIL_START: (self.tail_start, 0), PAGES_EXPIRE: (self.pages_expire, 0)}
         item |= {name: number(value) for name, (value, default) in defaults.items() if value != default}
         item |= {n: {"BS": sorted(ops)} for n, ops in ((TAIL_OPS, self.tail_ops), (PAGE_OPS, self.page_ops)) if ops}

@@ -131,11 +131,11 @@ def decide(
     if item is not None and len(placement.drafts) == 1:
         # A page of the tail alone is the same whoever cuts it.
         token, ops = (TAIL_TOKEN, frozenset[bytes]()) if placement.tail else (request.token, request.ops)
-        (page,) = make_pages(placement.drafts, request.to, item, append_start(item, times.pages), token, ops)
+        (page,) = make_pages(placement.drafts, request.to, item, PageStart.after(item, times.pages), token, ops)
         return Cut(page, commit)
 
     def pages(start: SessionItem) -> list[Page]:
-        beginning = append_start(start, times.pages)
+        beginning = PageStart.after(start, times.pages)
         return make_pages(placement.drafts, request.to, start, beginning, request.token, request.ops)
 
     base = item or unborn(now)
@@ -150,11 +150,6 @@ def place_append(tail_lines: Sequence[bytes], request: Append) -> Placement:
     if tail_lines and request.fits(None):
         return Placement(paginate(tail_lines, request.to.sizes), (request.entry,))
     return Placement(paginate([*tail_lines, *request.lines], request.to.sizes), ())
-
-
-def append_start(item: SessionItem, expires: int | None) -> PageStart:
-    """Where the pages of an append begin: with what is now the tail."""
-    return PageStart(item.pages, item.page_version, item.tail_start, expires)
 
 
 def appended(item: SessionItem, placement: Placement, request: Append, now: int, times: Expiries) -> SessionItem:
@@ -195,10 +190,9 @@ class _Shape(NamedTuple):
 def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Statement:
     """UpdateItem of the normal case: adds an entry to the tail, sent without a look at the item first.
 
-    The fence: where no session is known, the item may be absent, or in its first two epochs; else ``pages <= base + 1``
-    of the number of pages last known. Page numbers only grow, and a rewrite skips at least one, so while that holds the
-    ids of all appends since then are still on the item, and the condition sees whether this very append was applied
-    before.
+    The fence: where no session is known, the item may be absent, or in its first two epochs; else ``epoch <= base + 1``
+    of the epoch last known. It only grows, by two at least where pages are dropped, so while that holds the ids of all
+    appends since then are still on the item, and the condition sees whether this very append was applied before.
     """
     expected, expires, now = at.expected, at.times.session, at.now
     own = tuple((name, value is not None) for name, value in request.own.items())
@@ -228,7 +222,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
         if expected is not None:
             numbers["expected"] = expected
         else:
-            numbers["fence"] = (item.pages if item else 0) + 1
+            numbers["fence"] = (item.epoch if item else 0) + 1
     values |= {name: {"N": str(number)} for name, number in numbers.items()}
     values |= {"entries": {"L": [{"B": request.entry}]}, "ops": {"BS": sorted(request.ops)}}
     given = {text.placeholders[name]: value for name, value in values.items()}

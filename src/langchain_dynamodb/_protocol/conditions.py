@@ -64,7 +64,7 @@ def lease(old: SessionItem, intent: Intent, names: Names, now: int, op: bytes | 
     if op is not None:
         for attribute in (lc.TAIL_OPS, lc.PAGE_OPS):
             e.require(f"NOT contains({e.name(attribute)}, {e.value({'B': op})})")
-        e.require(f"{e.name(lc.PAGES)} <= {e.value(number(old.pages + 1))}")
+        e.require(f"{e.name(lc.PAGES)} <= {e.value(number(old.epoch + 1))}")
     return e.statement()
 
 
@@ -115,7 +115,7 @@ def require_lease(e: Expression, intent: Intent) -> None:
 def patch(old: SessionItem, new: SessionItem, names: Names) -> Statement:
     """UpdateItem of bookkeeping that leaves the version alone: as long as the same pages are the history."""
     e = change(old.attributes(names), new.attributes(names))
-    for name, number_seen in ((lc.GENERATION, old.generation), (lc.PAGES, old.pages)):
+    for name, number_seen in ((lc.GENERATION, old.generation), (lc.PAGES, old.epoch)):
         e.require(f"{e.name(name)} = {e.value(number(number_seen))}")
     if new.pages_expire != old.pages_expire:
         e.require(_pages_expire_as_seen(e, old, names))

@@ -75,7 +75,12 @@ class PageStart(NamedTuple):
     number: int
     previous: int
     message: int
-    expires: int | None
+    expires: int | None = None
+
+    @classmethod
+    def after(cls, item: SessionItem, expires: int | None = None) -> PageStart:
+        """Behind the pages of `item`: with what is now its tail."""
+        return cls(item.pages, item.page_version, item.tail_start, expires)
 
 
 def make_pages(

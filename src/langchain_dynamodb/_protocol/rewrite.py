@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from .._items.session_items import Page, SessionItem, entry_cost
+from .._items.session_items import MAX_LEFT_PAGES, MAX_SESSION_ITEM, Page, SessionItem, entry_cost
 from .expiry import Expiries
 from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate
 from .states import next_state, tail_bytes, unborn
@@ -16,6 +16,12 @@ class Exchange(NamedTuple):
     """One UpdateItem exchanges the session item."""
 
     new: SessionItem
+
+
+def count_same(stored: Sequence[bytes], lines: Sequence[bytes]) -> int:
+    """How many messages both histories begin with."""
+    pairs = zip(stored, lines, strict=False)
+    return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(stored), len(lines)))
 
 
 def decide(
@@ -75,6 +81,47 @@ def rewritten(item: SessionItem, placement: Placement, count: int, op: bytes, no
         page_ops=frozenset(),
         tail_bytes=tail_bytes(placement.tail, frozenset()),
         pages_expire=(times.pages or 0) if placement.drafts else 0,
+        ceiling=0,
+    )
+
+
+def branched(
+    item: SessionItem,
+    start: PageStart,
+    lines: Sequence[bytes],
+    to: Destination,
+    op: bytes,
+    now: int,
+    expires: int | None,
+) -> SessionItem | None:
+    """State in which `lines` follow the pages before `start`; None where they are too many for a tail.
+
+    The pages from there on are dropped, and their numbers used again. The tail may be as large as a page: the next
+    append cuts it.
+    """
+    entries = (to.codec.pack(lines, to.key.place()),) if lines else ()
+    size = tail_bytes(entries, frozenset())
+    if size > min(max(to.sizes.page, to.sizes.tail(to.key)), MAX_SESSION_ITEM):
+        return None
+    if sum(map(len, lines)) > PAGE_INFLATED or item.pages - start.number >= MAX_LEFT_PAGES:
+        return None
+    return next_state(
+        item,
+        now,
+        expires,
+        change=op,
+        pages=start.number,
+        reused=item.epoch + 2 - start.number,
+        ceiling=max(item.pages, item.ceiling),
+        reach=max(item.reach, item.pages),
+        page_version=start.previous,
+        pages_expire=item.pages_expire if start.number > item.first_page else 0,
+        count=start.message + len(lines),
+        tail=entries,
+        tail_start=start.message,
+        tail_ops=frozenset(),
+        page_ops=frozenset(),
+        tail_bytes=size,
     )
 
 

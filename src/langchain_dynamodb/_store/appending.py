@@ -151,7 +151,8 @@ class Appender:
     async def _in_pages(self, key: SessionKey, item: SessionItem, request: Append, doubt: Doubt) -> bool:
         """Whether it is in a committed page; raises `OutcomeUnknownError` where it may have been in one dropped since.
 
-        What lies under the numbers of dropped pages (by a rewrite or `history_size`) may never have been committed.
+        What lies under the numbers of dropped pages (by a rewrite, a truncate or `history_size`) may never have been
+        committed.
         """
         if not doubt.is_open_to(item):
             raise unknown_outcome(key)
@@ -162,13 +163,12 @@ class Appender:
             raise unknown_outcome(key)
         if any(request.ops <= page.ops for page in pages.values()):
             return True
-        unseen = doubt.lo < numbers.start and not any(map(doubt.is_after, pages.values()))
-        if unseen or len(pages) < len(numbers):
+        if doubt.may_be_dropped(item, pages.values()) or len(pages) < len(numbers):
             raise unknown_outcome(key)
         for page in pages.values():
             if request.op in page.ops:
                 check_content(key, request.ops, page.ops)
-        doubt.settle_below(item.pages)
+        doubt.settle_below(item.epoch)
         return False
 
     async def _attempt(
@@ -202,9 +202,9 @@ class Appender:
     async def _cut(self, key: SessionKey, item: SessionItem, request: Append, cut: Cut) -> SessionItem:
         try:
             await self.steps.put(key, item.generation, [cut.page])
-            floor = await self.steps.clear(key, item)
+            cleared = await self.steps.clear(key, item)
             kept = await self._without_old_pages(key, item, request)
-            new = replace(cut.commit(kept), floor=floor)
+            new = replace(cut.commit(kept), floor=cleared.floor, ceiling=cleared.ceiling)
             committed = await self.steps.compare_and_set(key, item, new, request.own)
         except (ChatHistoryError, Refused) as error:
             refused = error if isinstance(error, Refused) else Refused(None, retried=False)

@@ -92,10 +92,10 @@ async def _extend(steps: Steps, key: SessionKey, item: SessionItem, until: int) 
         try:
             patched = await steps.patch(key, current, replace(current, pages_expire=until))
         except Refused as refused:
-            start = current.pages
             now = refused.current or await steps.table.get(key)
-            if not isinstance(now, SessionItem) or now.generation != item.generation or now.pages <= start:
+            if not isinstance(now, SessionItem) or now.generation != item.generation or now.epoch <= current.epoch:
                 break  # somebody else extends them, or there is nothing to extend any more
+            start = current.pages if now.reused == current.reused else 0
             if now.expires is None:
                 break  # made permanent meanwhile
             current = now

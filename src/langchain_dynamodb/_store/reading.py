@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from .._items.parsing import corrupt
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
-from .._protocol.pages import PAGE_INFLATED
+from .._protocol.pages import PAGE_INFLATED, PageStart
 from .._protocol.windows import Snapshot, readable
 from ..codec import messages as codec
 from ..codec.messages import Codec
@@ -127,13 +127,39 @@ class Reader:
 
     async def lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
-        try:
+        async with self._missing_told(key):
             pages = await self._window(key, item, item.message_count)
+        return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
+
+    async def branch(self, key: SessionKey, item: SessionItem, index: int) -> tuple[PageStart, list[bytes]]:
+        """Where pages have to begin that hold stored messages up to `index` and then others, and the former's lines.
+
+        Those before are whole pages. Raises as `lines` does.
+        """
+        if index >= item.tail_start:
+            return PageStart.after(item), self.tail_lines(key, item)[: index - item.tail_start]
+        async with self._missing_told(key):
+            pages = await self._newest_pages(key, item, item.tail_start - index)
+        run: list[LoadedPage] = []
+        for loaded in pages:
+            run.append(loaded)
+            if loaded.page.first + loaded.page.messages > index:
+                break
+            if loaded.page.messages:
+                run = []
+        (chunk,) = await self.inflate(key, item, run)
+        start, first = run[0].page, run[-1].page.first
+        return PageStart(start.number, start.previous, first), chunk.lines[: index - first]
+
+    @contextlib.asynccontextmanager
+    async def _missing_told(self, key: SessionKey) -> AsyncIterator[None]:
+        """Around a read of the current state: `Unproven` only where it is that no more, else the error that tells."""
+        try:
+            yield
         except Unproven as error:
             if await self.is_unchanged(key, error.item):
                 raise self.missing(key, error.item, error.number, error.cut) from None
             raise
-        return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
 
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
         """The messages of the tail as lines."""
@@ -193,13 +219,17 @@ class Reader:
 
     async def _window(self, key: SessionKey, item: SessionItem, wanted: int) -> list[Chunk]:
         """The messages of the newest pages that hold at least `wanted` (or all there are), verified, oldest first."""
+        return await self.inflate(key, item, await self._newest_pages(key, item, wanted))
+
+    async def _newest_pages(self, key: SessionKey, item: SessionItem, wanted: int) -> list[LoadedPage]:
+        """Those pages."""
         pages: list[LoadedPage] = []
         per_page = max(1, (item.tail_start - item.trimmed) // max(1, item.pages - item.first_page))
         while True:
             top = pages[0].page.number if pages else item.pages
             missing = wanted - sum(loaded.page.messages for loaded in pages)
             if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
-                return await self.inflate(key, item, pages)
+                return pages
             step = min(WINDOW_PAGES, max(1, -(-missing // per_page), _missing_parts(pages)))
             bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages

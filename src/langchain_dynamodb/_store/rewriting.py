@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,6 +14,7 @@ from .._items.keys import SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
+from ..errors import CorruptSessionError, IncompleteSessionError
 from .attempts import change
 from .community_conversion import Converter
 from .deleting import Deleter
@@ -39,18 +41,28 @@ class Rewriter(Deleter):
         lines = content.lines
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
-            return await self._rewrite(key, item, lines, op, own) if item or lines or own else None
+            if not (item or lines or own):
+                return None
+            if item and lines and item.first_page < item.pages:
+                with contextlib.suppress(CorruptSessionError, IncompleteSessionError):  # it needs none of that
+                    same = rewrite.count_same(await self.reader.lines(key, item), lines)
+                    if new := await self._branch(key, item, same, lines[same:], op, own):
+                        return new
+            return await self._rewrite(key, item, lines, op, own)
 
         return await self._change(key, expected, step, must_exist=must_exist)
 
     async def truncate(self, key: SessionKey, keep: int, expected: int | None, *, must_exist: bool) -> int:
-        """See `Writer`. Within the tail that is one write, else a rewrite of what is kept."""
+        """See `Writer`. One write, and the removal of the pages that are dropped."""
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
             if item is None or keep >= item.message_count:
                 return item
             in_tail = item.trimmed + keep - item.tail_start
             if in_tail < 0:
+                with contextlib.suppress(CorruptSessionError):
+                    if keep and (new := await self._branch(key, item, keep, (), op)):
+                        return new
                 kept = await Salvager(self.reader).first_lines(key, item, keep)
                 return await self._rewrite(key, item, kept, op)
             now = self.steps.clock()
@@ -120,6 +132,22 @@ class Rewriter(Deleter):
         new = await self.steps.compare_and_set(key, old, new, own)
         await extend_after(self.steps, key, new, ttl)
         return new
+
+    async def _branch(
+        self,
+        key: SessionKey,
+        item: SessionItem,
+        keep: int,
+        lines: Sequence[bytes],
+        op: bytes,
+        own: Changes = NO_CHANGES,
+    ) -> SessionItem | None:
+        """The first `keep` messages, then `lines`, in one write; None where that cannot be, and nothing was done."""
+        start, kept = await self.reader.branch(key, item, item.trimmed + keep)
+        now = self.steps.clock()
+        old, times = await extend_before(self.steps, key, item, now, self.ttl)
+        new = rewrite.branched(old, start, [*kept, *lines], self.steps.to(key), op, now, times.session)
+        return None if new is None else await self.steps.sweep(key, await self._swing(key, old, new, self.ttl, own))
 
     async def _rewrite(
         self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes, own: Changes = NO_CHANGES

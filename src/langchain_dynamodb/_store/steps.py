@@ -93,22 +93,25 @@ class Steps:
                 ) from None
             raise
 
-    async def clear(self, key: SessionKey, item: SessionItem) -> int:
-        """Delete pages that a rewrite or `history_size` dropped; returns the number below which there are none.
+    async def clear(self, key: SessionKey, item: SessionItem) -> SessionItem:
+        """Delete the pages that were dropped and may still exist; returns the state that says so, which is not stored.
 
         What fails here is made good by the next cut, rewrite or delete.
         """
+        below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
         try:
-            await self.table.delete_pages(key, item.generation, range(item.floor, item.first_page))
+            await self.table.delete_pages(key, item.generation, below)
+            # Their numbers are used again, by cuts of this version at the earliest.
+            await self.table.discard_pages(key, item.generation, above, item.version - 1)
         except ChatHistoryError:
-            return item.floor
-        return item.first_page
+            return item
+        return replace(item, floor=item.first_page, ceiling=0)
 
     async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
-        """The same after a rewrite, taking note of it."""
-        if item.floor < (floor := await self.clear(key, item)):
+        """The same after a change that dropped pages, taking note of it."""
+        if item != (cleared := await self.clear(key, item)):
             with contextlib.suppress(ChatHistoryError, Refused):
-                return await self.patch(key, item, replace(item, floor=floor))
+                return await self.patch(key, item, cleared)
         return item
 
     async def under_intent(
@@ -148,7 +151,8 @@ class Steps:
                 # The pages may be removed only where they are surely not needed.
                 current = current or await self.table.get(key)
                 if isinstance(current, SessionItem) and current.generation == generation and current.lasts:
-                    numbers = [number for number in numbers if number < current.first_page]
+                    # The next cut writes over the page of its number.
+                    numbers = [n for n in numbers if n < current.first_page or n > current.pages]
                 await self.table.discard_pages(key, generation, numbers, cut)
             except ThrottledError:
                 continue

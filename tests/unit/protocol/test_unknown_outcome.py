@@ -94,9 +94,36 @@ def test_what_was_about_whatever_session_there_is_stays_open() -> None:
     assert doubt.active is True
 
 
-def test_a_page_cut_before_its_version_cannot_hold_it() -> None:
-    """Nor can any page before that."""
-    assert [after((None, version)).is_after(PAGE) for version in (PAGE.cut - 1, PAGE.cut)] == [False, True]
+def test_pages_that_were_not_looked_at_may_hold_it() -> None:
+    """Unless one that was is from before its version: then those below cannot."""
+    long = replace(SESSION, pages=100)
+    doubts = [after((None, version)) for version in (PAGE.cut - 1, PAGE.cut)]
+    assert [doubt.may_be_dropped(long, [PAGE]) for doubt in doubts] == [True, False]
+
+
+@pytest.mark.parametrize("expected", [None, 1_020])
+def test_a_page_that_was_cut_off_may_hold_it(expected: int | None) -> None:
+    """Others of its number say nothing of it."""
+    seen = None if expected else SESSION
+    cut_back = replace(LATER, reused=4)
+    assert after((seen, expected)).may_be_dropped(cut_back, [replace(PAGE, cut=1_000)]) is True
+
+
+def test_where_pages_had_been_cut_off_before_the_numbers_are_known() -> None:
+    """The epoch of an attempt counts numbers that are used again, and tells which page it meant."""
+    seen, later = replace(SESSION, reused=4), replace(LATER, reused=4)
+    doubt = after((seen, None))
+    assert doubt.pages_of(later) == range(SESSION.pages, SESSION.pages + 2)
+    assert doubt.may_be_dropped(later, []) is False
+
+
+def test_a_doubt_that_was_settled_is_not_about_earlier_numbers() -> None:
+    """The next one begins with the state of its own attempt."""
+    doubt = after((SESSION, None))
+    doubt.settle_below(SESSION.epoch + 2)
+    cut_back = replace(SESSION, reused=4)
+    doubt.widen(cut_back, None)
+    assert doubt.may_be_dropped(replace(cut_back, pages=cut_back.pages + 1), []) is False
 
 
 def test_other_messages_with_its_key_are_an_error() -> None:
