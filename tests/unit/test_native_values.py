@@ -20,7 +20,7 @@ from langchain_dynamodb.codec.messages import decode_line, encode_message
 from langchain_dynamodb.codec.native import from_native, to_native
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import UnsupportedMessageError
-from values_support import CLASSES, VALUES, Answer, Colour, Point, Span, looks, unordered
+from values_support import CLASSES, VALUES, Answer, Colour, Mood, Point, Span, looks, unordered
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +135,23 @@ def test_a_process_that_lacks_the_classes_hands_on_what_it_converts(value: Any) 
         for cls in CLASSES:
             register_class(cls)
         assert unordered(looks(decode_line(line))) == unordered(looks(message))
+
+
+@given(VALUES)
+@settings(deadline=None)
+def test_any_value_of_classes_that_are_not_registered_is_stored(value: Any) -> None:
+    """As maps of their fields; who registers the classes later reads the objects."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        forget(monkeypatch)
+        message = holding([(value,)])  # where numbers keep their types
+        stored = from_attribute(attribute(message), json_only=False)
+        assert from_native(stored).additional_kwargs.keys() == {"value"}
+        for cls in CLASSES:
+            register_class(cls)
+        found, given = (unordered(looks(one.additional_kwargs)) for one in (from_native(stored), message))
+        assert [repr(found).count(cls.__name__) for cls in CLASSES if cls is not Mood] == [
+            repr(given).count(cls.__name__) for cls in CLASSES if cls is not Mood
+        ]
 
 
 def test_what_is_not_known_equals_its_data() -> None:
