@@ -6,8 +6,8 @@ A marked value is an object with one name only, the mark, and a list that begins
 Reading makes Python's own types, messages, and objects of registered classes. An object is made only of parts that are
 what they were: where one of them is of a class that is not registered here, or was left out, it is plain data too.
 
-An exact reading (`Reader.exact`) shows more: what comes back as something else is a `Hole`, and an object or message of
-a class that is not known stays what it was stored as (`Kept`), so that it can be stored again.
+An exact reading (`Reader.exact`) shows more: what comes back as something else is a `Replaced`, and an object or message of
+a class that is not known stays what it was stored as (`StoredObject`), so that it can be stored again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Assemble = Callable[[dict[str, Any], Mapping[str, MessageClass]], Any]
 MAX_EQUAL_HASHES = 100  # keys or members in one container: each looks at all others of its hash
 
 
-class Hole:
+class Replaced:
     """Stands for a value that comes back as something else, `data`."""
 
     __slots__ = ("data",)
@@ -52,7 +52,7 @@ class Hole:
         return repr(self.data)
 
 
-class Kept:
+class StoredObject:
     """An object or a message as it is stored. It equals its data."""
 
     __slots__ = ("data", "kind", "name", "parts")
@@ -64,7 +64,7 @@ class Kept:
         self.data = data
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.data == (other.data if isinstance(other, Kept) else other))
+        return bool(self.data == (other.data if isinstance(other, StoredObject) else other))
 
     __hash__ = object.__hash__
 
@@ -117,7 +117,7 @@ class Reader:
     def _else(self, data: Any) -> Any:
         """A value that is not what it was."""
         self.data += 1
-        return Hole(data) if self.exact else data
+        return Replaced(data) if self.exact else data
 
     def _bytes(self, stored: str | int) -> bytes:
         if isinstance(stored, str):
@@ -149,9 +149,9 @@ class Reader:
         return read
 
     def _dict(self, *pairs: Any) -> Any:
-        read = [(self.read(key), self.read(value[0]) if value else Hole()) for key, *value in pairs]
+        read = [(self.read(key), self.read(value[0]) if value else Replaced()) for key, *value in pairs]
         if not self.exact:
-            read = [pair for pair in read if type(pair[1]) is not Hole]  # left out, with its key
+            read = [pair for pair in read if type(pair[1]) is not Replaced]  # left out, with its key
         with contextlib.suppress(Exception):
             found = dict(read) if _is_spread([key for key, _ in read]) else {}
             if len(found) == len(read):
@@ -239,7 +239,7 @@ class Reader:
 
     def _unknown(self, kind: str, name: str, parts: Parts, data: Any) -> Any:
         if self.exact:
-            return Kept(kind, name, parts._replace(unset=tuple(parts.unset)), data)
+            return StoredObject(kind, name, parts._replace(unset=tuple(parts.unset)), data)
         self.data += 1
         return data
 
@@ -260,7 +260,7 @@ def sort_key(tree: Any) -> str:
     return json.dumps(tree, default=repr)  # bytes, in maps of langchain_community
 
 
-_NESTED = frozenset([dict, list, Hole])
+_NESTED = frozenset([dict, list, Replaced])
 _DATA: dict[str, Callable[[Parts], Any]] = {
     "object": lambda parts: {**parts.fields, **(parts.extra or {})},
     "named tuple": lambda parts: tuple(parts.fields.values()),

@@ -21,7 +21,7 @@ from ..errors import UnsupportedMessageError
 from .assembly import assemble, class_of, extra_fields, field_of
 from .classes import BUILT_IN, MESSAGES, MessageClass
 from .lines import UndecodableError
-from .marks import NATIVE_MARK, Hole, Reader, registered
+from .marks import NATIVE_MARK, Reader, Replaced, registered
 from .objects import Writer
 from .places import Degraded, Where, unsupported
 from .stack import with_room
@@ -115,7 +115,7 @@ class NativeReader(Reader):
 
     def read(self, tree: Any) -> Any:
         """See `Reader`."""
-        return tree if type(tree) is Hole else super().read(tree)
+        return tree if type(tree) is Replaced else super().read(tree)
 
     def _marked(self, tree: dict[str, Any]) -> Any:
         fields = {name: value for name, value in tree.items() if name != self.mark}
@@ -208,15 +208,15 @@ class NativeWriter(Writer):
         return fields | self._marked("message")
 
     def _final(self, tree: Any) -> Any:
-        return Hole(tree)
+        return Replaced(tree)
 
     def _omitted(self, cls: type) -> Any:
-        return Hole()
+        return Replaced()
 
 
 def _settled(tree: Any) -> Any:
     """What is stored of a tree: the data alone of what comes back as something else."""
-    if type(tree) is Hole:
+    if type(tree) is Replaced:
         return _settled(tree.data)
     if type(tree) is dict:
         return {name: _settled(value) for name, value in tree.items()}

@@ -9,7 +9,7 @@ A name is written only where the object would come back from what is stored: it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -19,14 +19,13 @@ from .advice import advice
 from .classes import MESSAGES, MessageClass, full_name
 from .equality import same
 from .kinds import ABSENT, ObjectClass, Parts
-from .marks import Kept, Known, Reader, registered
+from .marks import Assemble, Known, Reader, StoredObject, registered
 from .places import Where, path_of, type_name, unsupported
 from .plain import plain_value
 from .registry import OBJECTS, described
 from .values import Saved, ValueWriter
 
 TakeApart = Callable[[MessageClass, BaseMessage, str], dict[str, Any]]
-Assemble = Callable[[dict[str, Any], Mapping[str, MessageClass]], Any]
 
 
 class Writer(ValueWriter):
@@ -97,7 +96,7 @@ class Writer(ValueWriter):
         cls = type(value)
         if cls in OBJECTS.by_class:
             return self._guarded(value, self._thing, where, depth, may)
-        if cls is Kept:
+        if cls is StoredObject:
             return self._guarded(value, self._kept, where, depth, may)
         if BaseMessage in cls.__mro__:
             return self._guarded(value, self._message, where, depth, may)
@@ -116,23 +115,31 @@ class Writer(ValueWriter):
         assert known is not None
         parts = self._whole(known, value)
         is_registered = cls in OBJECTS.by_class
-        if is_registered and parts:
+        if is_registered and parts and not may:
             return self._parts(known.kind, known.name, parts, where, depth, may)
         what, fix = "whose state is not in its fields alone", "keep everything in its fields"
         if not is_registered:
             what = "a class that is not registered"
             fix = f"to get it back as it is, call langchain_dynamodb.register_class({_class_name(cls)})"
+        elif parts:
+            what, fix = "with a part that cannot be stored", "keep there what can be"
         if not may:
             raise unsupported(where, f"a value of type {type_name(value)}, {what}", fix)
         told = len(self.degraded)
-        has_name = known.name not in OBJECTS.by_name and self._names.setdefault(known.name, known) is known
-        if parts is None or not has_name or known.hides:
-            tree = self._final(self.write(known.data(value), where, depth + 2, may))
+        if parts and (is_registered or self._has_name(known)):
+            tree, is_named = self._named(known, parts, value, where, depth)
+            if is_named and is_registered:
+                return tree
         else:
-            tree = self._named(known, parts, value, where, depth, may)
+            tree = self._final(self.write(known.data(value), where, depth + 2, may))
         what = f"a value of type {type_name(value)}, {what}: it is stored as its data, and comes back so; {fix}"
         self._tell(where, cls, what, omitted=False, at=told)
         return tree
+
+    def _has_name(self, known: ObjectClass) -> bool:
+        """Whether the name of a class that is not registered says what its objects are."""
+        is_free = known.name not in OBJECTS.by_name and self._names.setdefault(known.name, known) is known
+        return is_free and not known.hides
 
     def _whole(self, known: ObjectClass, value: Any) -> Parts | None:
         """The parts of an object where they are all there is to it."""
@@ -147,20 +154,20 @@ class Writer(ValueWriter):
             pass
         return None
 
-    def _named(self, known: ObjectClass, parts: Parts, value: Any, where: Where, depth: int, may: bool) -> Any:
-        """An object under its name; as what its class makes of itself in JSON, where a part would be left out."""
+    def _named(self, known: ObjectClass, parts: Parts, value: Any, where: Where, depth: int) -> tuple[Any, bool]:
+        """An object under its name, or (and False) as what its class makes of it where a part would be left out."""
         before = self.saved()
-        tree = self._parts(known.kind, known.name, parts, where, depth, may)
+        tree = self._parts(known.kind, known.name, parts, where, depth, True)
         if not any(one.omitted for one in self.degraded[before[0] :]):
-            return tree
+            return tree, True
         try:
             data = known.json(value)
         except (MemoryError, RecursionError):
             raise
         except Exception:  # it has no such form, or serializers raise
-            return tree
+            return tree, True
         self.restore(before)
-        return self._final(self.write(data, where, depth + 2, may))
+        return self._final(self.write(data, where, depth + 2, True)), False
 
     def _parts(self, kind: str, name: str, parts: Parts, where: Where, depth: int, may: bool) -> Any:
         if kind == "enum":
@@ -193,7 +200,7 @@ class Writer(ValueWriter):
             written = self._omitted(type(value))
         return self._marked("enum", name, parts.fields["name"], written)
 
-    def _kept(self, value: Kept, where: Where, depth: int, may: bool) -> Any:
+    def _kept(self, value: StoredObject, where: Where, depth: int, may: bool) -> Any:
         """What was read without its class, as it was."""
         if value.kind == "message":
             return self._nested(self.fields(value.parts.fields, where, depth + 3, may=may))
