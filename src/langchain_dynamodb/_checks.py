@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+import sys
 
 from .errors import InvalidInputError
 
@@ -54,9 +55,17 @@ MAX_DIGITS = 4300  # what every Python reads, whatever sys.set_int_max_str_digit
 MAX_INT = 10**MAX_DIGITS
 
 
+def has_digits(value: int) -> bool:
+    """Whether Python writes an integer in decimal digits, here and elsewhere."""
+    if not -MAX_INT < value < MAX_INT:
+        return False
+    most = sys.get_int_max_str_digits() if hasattr(sys, "get_int_max_str_digits") else 0
+    return not most or most >= MAX_DIGITS or value.bit_length() < 3 * most
+
+
 def short(value: object) -> str:
     """Return a repr for an error message: bounded, and safe for objects whose repr raises."""
-    if isinstance(value, int) and not -MAX_INT < value < MAX_INT:
+    if isinstance(value, int) and not has_digits(value):
         return f"an integer of {value.bit_length()} bits"
     shortener = reprlib.Repr()
     shortener.maxdict = shortener.maxlist = shortener.maxtuple = shortener.maxset = shortener.maxfrozenset = 2

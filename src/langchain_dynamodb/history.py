@@ -267,22 +267,26 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             await self._add(messages)
 
     async def _add(self, messages: Sequence[BaseMessage]) -> None:
+        in_turn = self._in_turn()
+        token = swallowed.set(in_turn)
+        try:
+            await self._append(messages)
+        except Exception as error:
+            if in_turn:  # it goes on as if nothing was: this is the only place where its user can learn of it
+                told = error if isinstance(error, ChatHistoryError) else type(error).__name__  # others may quote
+                logger.error("The messages of this turn were not stored: %s", told)
+            raise
+        finally:
+            swallowed.reset(token)
+
+    async def _append(self, messages: Sequence[BaseMessage]) -> None:
         if isinstance(messages, (list, tuple)):
             if not messages:
                 return
             messages = [whole_message(message) for message in messages]
-        in_turn = self._in_turn()
-        token = swallowed.set(in_turn)
-        try:
-            await self._repository.append(
-                self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
-            )
-        except ChatHistoryError as error:
-            if in_turn:  # it goes on as if nothing was: this is the only place where its user can learn of it
-                logger.error("The messages of this turn were not stored: %s", error)
-            raise
-        finally:
-            swallowed.reset(token)
+        await self._repository.append(
+            self._session, messages, history_size=self.history_size or None, must_exist=self.must_exist
+        )
 
     def clear(self) -> None:
         """Delete the session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -68,7 +69,18 @@ def _told(message: BaseMessage, handler: SerializerFunctionWrapHandler, info: Se
     """In JSON, bytes are base64 wherever they are: a message's own settings would take them for UTF-8, and fail."""
     if info.mode != "json":
         return handler(message)
-    return to_jsonable_python(message.model_dump(), bytes_mode="base64", serialize_unknown=True)
+    return to_jsonable_python(_with_base64(message.model_dump()), serialize_unknown=True)
+
+
+def _with_base64(value: Any) -> Any:
+    """The same with the base64 text for bytes that providers take: pydantic's is the one for URLs."""
+    if isinstance(value, (bytes, bytearray)):
+        return b64encode(value).decode()
+    if isinstance(value, dict):
+        return {_with_base64(key): _with_base64(entry) for key, entry in value.items()}
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(_with_base64, value))
+    return value
 
 
 # A function without annotations: with one, the messages would be anything in the model's JSON schema.

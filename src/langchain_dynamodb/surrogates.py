@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import orjson
 from langchain_core.messages import BaseMessage
 
-from ._checks import is_utf8, short
+from ._checks import is_utf8
+from .codec.places import Nth, path_of
+from .codec.plain import is_plain
 from .codec.registry import OBJECTS
 from .errors import UnsupportedMessageError
 
@@ -58,11 +60,11 @@ def refuse_halves(messages: Sequence[BaseMessage]) -> None:
 
 def _is_whole(message: BaseMessage) -> bool:
     """Whether it is certain that nothing in the message is half a character; what orjson cannot write may be more."""
+    parts = [message.__dict__, message.model_extra]
     try:
-        orjson.dumps([message.__dict__, message.model_extra])
-    except TypeError:
+        return is_plain(parts) and bool(orjson.dumps(parts))
+    except (TypeError, RecursionError):
         return False
-    return True
 
 
 def _refuse(value: object, path: str) -> None:
@@ -78,6 +80,6 @@ def _refuse(value: object, path: str) -> None:
     elif isinstance(value, BaseMessage):
         _refuse(vars(value) | (value.model_extra or {}), path)
     elif isinstance(value, dict):
-        for name, entry in value.items():
+        for number, (name, entry) in enumerate(value.items()):
             _refuse(name, path)
-            _refuse(entry, f"{path}[{short(name)}]")
+            _refuse(entry, path_of((path, name if isinstance(name, str) else Nth(number, type(name)))))

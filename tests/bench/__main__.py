@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path += [str(ROOT / "tests" / "helpers"), str(ROOT / "docs" / "examples" / "demo")]
 warnings.simplefilter("ignore")  # those of the others; ours are errors in the tests
 
+import codec_cpu  # noqa: E402
 import contenders  # noqa: E402
 import counting  # noqa: E402
 import cpu  # noqa: E402
@@ -40,6 +41,7 @@ TABLES = {
     "throughput": "Flow",
     "blocks": "Long",
     "memory": "Long",
+    "codec": "Codec",
 }
 
 
@@ -56,6 +58,7 @@ class Scale:
         self.seconds = 0.2 if small else 4.0
         self.flow_rounds = 1 if small else 3
         self.flow_messages = 20 if small else throughput.MESSAGES
+        self.codec_turns = 5 if small else 100
         self.long_turns = 20 if small else 10_000
         self.long_messages = 40 if small else 10_000
 
@@ -107,6 +110,11 @@ async def run_memory(url: str, scale: Scale) -> Any:
     return memory.measure(url, {"ours": "LongOurs", "item per message": "LongItems"}, min(scale.rounds, 7))
 
 
+async def run_codec(url: str, scale: Scale) -> Any:
+    """Messages of plain JSON as ever, and with other values."""
+    return await codec_cpu.measure(url, scale.rounds, scale.codec_turns)
+
+
 PARTS: dict[str, Callable[[str, Scale], Awaitable[Any]]] = {
     "counts": run_counts,
     "sequence": run_sequence,
@@ -114,6 +122,7 @@ PARTS: dict[str, Callable[[str, Scale], Awaitable[Any]]] = {
     "throughput": run_throughput,
     "blocks": run_blocks,
     "memory": run_memory,
+    "codec": run_codec,
 }
 
 

@@ -93,6 +93,15 @@ def _import(results: Results) -> float:
 _SHORT, _TYPICAL = "1,000 messages, short turns", "600 messages, 1.2 KB turns"
 _COMMUNITY = "langchain_community / ours"
 
+
+def _plain(name: str) -> Callable[[Results], float]:
+    return lambda results: float(results["codec"]["plain, now / earlier"][name])
+
+
+def _others(name: str) -> Callable[[Results], float]:
+    return lambda results: float(max(found[name] for found in results["codec"]["others / plain, whole calls"].values()))
+
+
 GOALS = (
     Goal("append without a cut, CPU, ours / raw", 1.15, _cpu("append", "ours / raw")),
     Goal("append, cuts included, 1,000 turns, CPU, ours / raw", 1.35, _cpu("append with cuts", "ours / raw")),
@@ -140,5 +149,9 @@ GOALS = (
         20,
         lambda r: sum(r["blocks"]["ours, iter_messages"].values()),
     ),
+    Goal("codec, messages of plain JSON, now / before there were other values, CPU: write", 1.01, _plain("write")),
+    Goal("the same: read", 1.01, _plain("read")),
+    Goal("append of a turn with other values / with the same as plain JSON, CPU, the dearest", 1.5, _others("append")),
+    Goal("the same: read of ten such turns", 1.5, _others("read")),
     Goal("import of the package beyond its dependencies, CPU ms", 30, _import),
 )

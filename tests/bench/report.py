@@ -131,6 +131,15 @@ def _sequence(results: Results) -> str:
     return table(("turn", "append, in sequence", "cold read, in sequence", "cold read, all"), rows)
 
 
+def _codec(results: Results) -> str:
+    found = results["codec"]
+    plain = "; ".join(f"{what}: **{value:g}**" for what, value in found["plain, now / earlier"].items())
+    alone, calls = (found[f"others / plain, {which}"] for which in ("the codec alone", "whole calls"))
+    rows = [(name, *ratios.values(), *calls[name].values()) for name, ratios in alone.items()]
+    head = ("other values / the same as plain JSON", "codec, write", "codec, read", "append", "read")
+    return f"Plain JSON, now / before there were other values. {plain}\n\n{table(head, rows)}"
+
+
 def _environment(results: Results) -> str:
     return table(("measured on", ""), list(results["environment"].items()))
 
@@ -144,6 +153,7 @@ SECTIONS = {
     "blocks": _blocks,
     "memory": _memory,
     "sequence": _sequence,
+    "codec": _codec,
     "environment": _environment,
 }
 SOURCES: dict[str, str | None] = {"goals": None, "layers": "cpu"}  # sections not named after a part; None: always

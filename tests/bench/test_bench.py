@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-PARTS = ("counts", "sequence", "throughput", "blocks")  # the others take half a minute even so
+PARTS = ("counts", "sequence", "throughput", "blocks", "codec")  # the others take half a minute even so
 
 
 @pytest.mark.once

@@ -16,12 +16,13 @@ from langchain_dynamodb import ChatSession, DynamoDBChatMessageHistory, SessionR
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import (
     CorruptSessionError,
+    MessageTooLargeError,
     OmittedValueWarning,
     UnregisteredClassWarning,
     UnsupportedMessageError,
 )
 from support import SMALL, many, scan
-from values_support import CLASSES, EXACT, REGISTERED, Answer, Span, looks
+from values_support import CLASSES, EXACT, REGISTERED, Answer, Span, looks, unordered
 
 MESSAGES: list[BaseMessage] = [HumanMessage("hi", additional_kwargs={"value": value}) for value in EXACT]
 
@@ -30,7 +31,6 @@ MESSAGES: list[BaseMessage] = [HumanMessage("hi", additional_kwargs={"value": va
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OBJECTS, "by_name", dict(OBJECTS.by_name))
     monkeypatch.setattr(OBJECTS, "by_class", dict(OBJECTS.by_class))
-    monkeypatch.setattr(OBJECTS, "has_plain_enums", False)
     monkeypatch.setattr(OBJECTS, "told", set())
 
 
@@ -136,7 +136,68 @@ async def test_a_session_with_other_values_is_json_for_a_browser(make_repository
     told = [message["additional_kwargs"]["value"] for message in json.loads(chat.model_dump_json())["messages"]]
     document = {"id": None, "metadata": {}, "page_content": "d", "type": "Document"}
     assert told == ["2026-01-02", document, {"1": ["eA=="]}]
+    image = HumanMessage([{"type": "image", "data": b"\xfb\xff\xfe"}])  # as providers take it, not as URLs do
+    said = ChatSession(version=1, messages=[image], message_count=1).model_dump_json()
+    assert json.loads(said)["messages"][0]["content"][0]["data"] == "+//+"
     for value in EXACT:
         if not isinstance(value, (int, str)) and "\\ud83d" not in ascii(value):
             message = HumanMessage("hi", additional_kwargs={"value": value})
             assert ChatSession(version=1, messages=[message], message_count=1).model_dump_json()
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know no classes but langchain-core's, as in another process."""
+    document = OBJECTS.by_name["Document"]
+    monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
+    monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
+
+
+@pytest.mark.parametrize("way", ["converted", "appended by others", "brought in by repair"])
+async def test_a_process_without_the_classes_hands_objects_on(
+    make_repository: RepositoryFactory, dynamodb: Any, table_name: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """From items of langchain_community into our format; who knows the classes reads them as they were."""
+    for cls in CLASSES:
+        register_class(cls)
+    values = [value for value in REGISTERED if not isinstance(value, str)]
+    messages = [HumanMessage("", additional_kwargs={"value": value}) for value in values]
+    await make_repository(item_format="community").append("c", messages)
+    forget(monkeypatch)
+    sessions = make_repository()
+    if way == "converted":
+        name = "c"
+        await sessions.append("c", many(1))
+    else:
+        name = "s"
+        await sessions.append("s", many(1))
+        items = {item["SessionId"]["S"]: item for item in await scan(sessions)}
+        natives = items["c"]["History"]["L"]
+        entries = items["s"]["History"]["L"]
+        items["s"]["History"] = {"L": natives + entries if way == "brought in by repair" else entries + natives}
+        if way == "appended by others":
+            items["s"]["lc_count"] = {"N": str(int(items["s"]["lc_count"]["N"]) + len(natives))}
+        dynamodb.put_item(TableName=table_name, Item=items["s"])
+        if way == "brought in by repair":
+            await make_repository().repair("s")
+        else:
+            small = make_repository(sizes=SMALL)
+            for _ in range(20):  # until they are in a page
+                await small.append("s", many(1))
+    for cls in CLASSES:
+        register_class(cls)
+    found = [one for one in (await make_repository().read(name)).messages if "value" in one.additional_kwargs]
+    assert unordered([looks(one) for one in found]) == unordered([looks(one) for one in messages])
+
+
+@pytest.mark.parametrize("operation", ["append", "replace"])
+async def test_what_is_refused_for_its_size_is_not_told(make_repository: RepositoryFactory, operation: str) -> None:
+    """A warning says what is stored; here nothing is. What is in the item already counts."""
+    sessions = make_repository(item_format="community")
+    await sessions.append("s", [HumanMessage("x" * 200_000)])
+    size = 250_000 if operation == "append" else 450_000
+    message = ToolMessage("x" * size, tool_call_id="c", artifact=[object(), Answer(text="a")])
+    with pytest.raises(MessageTooLargeError):  # warnings are errors in these tests
+        await getattr(sessions, operation)("s", [message])
+    with pytest.warns() as caught:
+        await sessions.replace("s", [ToolMessage("", tool_call_id="c", artifact=[object(), Answer(text="a")])])
+    assert [type(one.message) for one in caught] == [UnregisteredClassWarning, OmittedValueWarning]

@@ -1,4 +1,4 @@
-"""What tools may hand over as an artifact, and what becomes of each: here, in LangGraph and in langchain_community."""
+"""What tools may hand over as an artifact, and what comes back of it."""
 
 from __future__ import annotations
 
@@ -70,8 +70,13 @@ class Frame:
         return "a cell that no error may quote"
 
 
+def number() -> Any:
+    """Make a float of numpy's."""
+    return pytest.importorskip("numpy").float64(1.5)
+
+
 def array() -> Any:
-    """Make numpy's table."""
+    """Make a table of numpy's."""
     return pytest.importorskip("numpy").array([1, 2])
 
 
@@ -80,17 +85,10 @@ ITSELF: Any = object()
 
 @dataclass(frozen=True)
 class Artifact:
-    """What `make` makes is stored and comes back as `comes_back`; `ours` says that in words.
-
-    `langgraph` and `community` say what LangGraph's serializer and langchain_community make of it: "itself", "fails",
-    the type that it becomes, or "changed" where that is within.
-    """
+    """What `make` makes is stored, and comes back as `comes_back`; docs/values.md calls it `name`."""
 
     name: str
     make: Callable[[], Any]
-    langgraph: str
-    community: str
-    ours: str = "itself"
     comes_back: Any = ITSELF
 
 
@@ -98,61 +96,49 @@ DAY = date(2026, 11, 29)
 NOON = datetime(2026, 11, 29, 12, 30, 1, 5)
 NEPAL = timezone(timedelta(hours=5, minutes=45))
 GAUGE = Gauge("pier", [Level(at=DAY)])
-LEVEL = {"at": "2026-11-29", "metres": 4.5}
+LEVEL = {"at": DAY, "metres": 4.5}
 CALL = AIMessage("high", tool_calls=[{"name": "f", "args": {"x": 1}, "id": "c"}])
 SAID = {"said": [HumanMessage("hi"), ToolMessage("4", tool_call_id="c", artifact=b"\x00")]}
 
 ARTIFACTS = [
-    Artifact("list of Documents", lambda: [Document("high", metadata=PLACE, id="d1")], "changed", "changed"),
-    Artifact("Document", lambda: Document("high", metadata={"at": DAY}), "dict", "fails"),
-    Artifact("message", lambda: CALL, "dict", "dict"),
-    Artifact("messages in a dict", lambda: SAID, "changed", "changed"),
-    Artifact("bytes", lambda: b"\x89PNG\r\n\x1a\n\x00\xff", "itself", "Binary"),
-    Artifact("bytearray", lambda: bytearray(b"\x00\xff"), "bytes", "Binary"),
-    Artifact("tuple", lambda: (1, ("a", [2])), "list", "list"),
-    Artifact("set", lambda: {1, 2}, "itself", "changed"),
-    Artifact("frozenset", lambda: frozenset({"a"}), "itself", "set"),
-    Artifact("date", lambda: DAY, "itself", "fails"),
-    Artifact("time", lambda: time(12, 30, 1, 5), "itself", "fails"),
-    Artifact("datetime", lambda: NOON, "itself", "fails"),
-    Artifact("datetime in UTC", lambda: NOON.replace(tzinfo=timezone.utc), "itself", "fails"),
-    Artifact("datetime with an offset", lambda: NOON.replace(tzinfo=NEPAL), "itself", "fails"),
+    Artifact("text, `int`, `bool`, `None`, `list`, `dict`", lambda: ["a", 1, True, None, {"a": []}]),
+    Artifact("`float`", lambda: 1.5),
+    Artifact("numbers that equal one another", lambda: [True, 1, 1.0, -0.0, 0.0]),
+    Artifact("`int` beyond 64 bits", lambda: 2**100),
+    Artifact("NaN and infinities", lambda: [math.nan, math.inf, -math.inf]),
+    Artifact("`bytes`", lambda: b"\x89PNG\r\n\x1a\n\x00\xff"),
+    Artifact("`bytearray`", lambda: bytearray(b"\x00\xff")),
+    Artifact("`tuple`", lambda: (1, ("a", [2]))),
+    Artifact("`set` of texts", lambda: {"a", "b"}),
+    Artifact("`set` of numbers", lambda: {1, 2}),
+    Artifact("`frozenset`", lambda: frozenset({"a"})),
+    Artifact("`dict` with numbers as keys", lambda: {1: "a"}),
+    Artifact("`dict` with other keys", lambda: {1: "a", "1": "b", None: "c", (1, 2): "d", DAY: "e"}),
+    Artifact("`date`", lambda: DAY),
+    Artifact("`time`", lambda: time(12, 30, 1, 5)),
+    Artifact("`datetime`", lambda: NOON),
+    Artifact("`datetime` with an offset", lambda: NOON.replace(tzinfo=NEPAL)),
     Artifact(
-        "datetime in a zone",
+        "`datetime` in a `zoneinfo` zone, `fold=1`",
         lambda: datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
-        "changed",
-        "fails",
     ),
-    Artifact("timedelta", lambda: timedelta(days=-1, microseconds=1), "itself", "fails"),
-    Artifact("Decimals", lambda: [Decimal("1.0"), Decimal("1.00"), Decimal("-0")], "itself", "itself"),
-    Artifact("UUID", lambda: uuid.UUID(int=7), "itself", "fails"),
-    Artifact("complex", lambda: 1 - 2j, "fails", "fails"),
-    Artifact("NaN and infinities", lambda: [math.nan, math.inf, -math.inf], "itself", "fails"),
-    Artifact(
-        "dict with keys that are no text",
-        lambda: {1: "a", "1": "b", None: "c", (1, 2): "d", DAY: "e"},
-        "changed",
-        "fails",
-    ),
-    Artifact("numbers that equal one another", lambda: [True, 1, 1.0, -0.0, 0.0], "itself", "changed"),
-    Artifact(
-        "rows of a database", lambda: [{"id": uuid.UUID(int=1), "at": NOON, "paid": Decimal("9.90")}], "itself", "fails"
-    ),
-    Artifact("integer beyond 64 bit", lambda: 2**80, "fails", "Decimal"),
-    Artifact("pydantic model", lambda: Level(at=DAY), "dict", "fails", "its data", LEVEL),
-    Artifact("dataclass", lambda: GAUGE, "dict", "fails", "its data", {"place": "pier", "levels": [LEVEL]}),
-    Artifact("NamedTuple", lambda: Point(1, 2), "list", "list", "a tuple", (1, 2)),
-    Artifact("enum", lambda: Kind.HIGH, "list", "fails", "its value", ("high", 1)),
-    Artifact("enum of text", lambda: Word.HIGH, "itself", "itself", "its plain value, which equals it", "high"),
-    Artifact("array of numpy's", array, "itself", "fails", "None, with a warning", None),
-    Artifact("Path", lambda: PurePosixPath("/tides"), "fails", "fails", "None, with a warning", None),
-    Artifact("function", lambda: print, "fails", "fails", "None, with a warning", None),
-    Artifact(
-        "DataFrame and the like within",
-        lambda: {"frame": Frame(), "rows": 2},
-        "fails",
-        "fails",
-        "None there, with a warning",
-        {"frame": None, "rows": 2},
-    ),
+    Artifact("`timedelta`", lambda: timedelta(days=-1, microseconds=1)),
+    Artifact("`Decimal`", lambda: [Decimal("1.0"), Decimal("1.00"), Decimal("-0")]),
+    Artifact("`UUID`", lambda: uuid.UUID(int=7)),
+    Artifact("`complex`", lambda: 1 - 2j),
+    Artifact("rows of a database", lambda: [{"id": uuid.UUID(int=1), "at": NOON, "paid": Decimal("9.90")}]),
+    Artifact("`Document`", lambda: Document("high", metadata={"at": DAY})),
+    Artifact("a list of `Document`s", lambda: [Document("high", metadata=PLACE, id="d1")]),
+    Artifact("a message", lambda: CALL),
+    Artifact("messages in a `dict`", lambda: SAID),
+    Artifact("a pydantic model", lambda: Level(at=DAY), LEVEL),
+    Artifact("a dataclass", lambda: GAUGE, {"place": "pier", "levels": [LEVEL]}),
+    Artifact("a NamedTuple", lambda: Point(1, 2), (1, 2)),
+    Artifact("an enum", lambda: Kind.HIGH, ("high", 1)),
+    Artifact("an enum of texts", lambda: Word.HIGH, "high"),
+    Artifact("a numpy number", number, 1.5),
+    Artifact("a numpy array", array, None),
+    Artifact("a `Path`", lambda: PurePosixPath("/tides"), None),
+    Artifact("a function", lambda: print, None),
+    Artifact("a DataFrame in a `dict`", lambda: {"frame": Frame(), "rows": 2}, {"frame": None, "rows": 2}),
 ]

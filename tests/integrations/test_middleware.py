@@ -31,6 +31,7 @@ from langgraph.types import Command
 from agent_support import STYLES, Agent, Refused, ScriptedModel, StrictModel, call, stored
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb.codec.classes import full_name
 from langchain_dynamodb.codec.native import to_native
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import (
@@ -125,7 +126,7 @@ async def test_results_with_objects(
     sessions: AsyncSessionRepository, monkeypatch: pytest.MonkeyPatch, checkpointer: bool
 ) -> None:
     """Documents come back as they are, other objects as their data; the next run knows its messages again."""
-    monkeypatch.setattr(OBJECTS, "told", {Found})
+    monkeypatch.setattr(OBJECTS, "told", {full_name(Found)})
     documents = [Document("text", metadata={"when": dt.date(2026, 1, 2)})]
 
     @tool(response_format="content_and_artifact")

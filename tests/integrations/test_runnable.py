@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolCall
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
@@ -342,6 +342,25 @@ async def test_a_turn_that_is_refused_is_logged(
         "list_iterator, which cannot be stored exactly; use list(value).",
     )
     assert await make_history().aget_messages() == []
+
+
+class OddChunk(AIMessageChunk):
+    """A message that cannot be looked at."""
+
+    @property
+    def model_extra(self) -> dict[str, Any] | None:
+        """Raise."""
+        raise RuntimeError("SECRET")
+
+
+@pytest.mark.parametrize("style", IN_CONTEXT)
+async def test_a_turn_lost_by_any_error_is_logged(
+    style: str, make_history: MakeHistory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Errors that are not of this package too, by their type: their texts may quote what is there."""
+    await take_turns(answering(OddChunk("8"), make_history), style, [[HumanMessage("4 + 4")]])
+    (record,) = [record for record in caplog.records if record.name == "langchain_dynamodb"]
+    assert record.getMessage() == "The messages of this turn were not stored: RuntimeError"
 
 
 async def test_outside_of_a_turn_the_error_is_all(make_history: MakeHistory, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +16,11 @@ from artifacts import ARTIFACTS, ITSELF, PLACE, Artifact, Frame, Level
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain.tools import ToolRuntime
 from langchain_core.tools import StructuredTool, create_retriever_tool, tool
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 from providers.kinds import described
 
 from agent_support import Agent, call
 from langchain_dynamodb import AsyncSessionRepository
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from langchain_community.chat_message_histories import DynamoDBChatMessageHistory as CommunityHistory
 
 
 async def told(sessions: AsyncSessionRepository, artifact: Any) -> ToolMessage:
@@ -120,38 +113,3 @@ async def test_structured_answers(sessions: AsyncSessionRepository, strategy: An
     assert result["structured_response"] == Level(at=date(2026, 11, 29), metres=5)
     messages = (await sessions.read("s")).messages
     assert described(list(messages)) == described(result["messages"])
-
-
-def verdict(given: Any, store: Callable[[ToolMessage], Any]) -> str:
-    """Say what comes back of an artifact in the words of `Artifact`."""
-    try:
-        back = store(ToolMessage("high", tool_call_id="c", artifact=given)).artifact
-    except Exception:  # each fails in its own way
-        return "fails"
-    if described(back) == described(given):
-        return "itself"
-    return "changed" if type(back) is type(given) else type(back).__name__
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("kind", ARTIFACTS, ids=lambda kind: kind.name)
-def test_what_others_make_of_it(engine: Any, table_name: str, kind: Artifact) -> None:
-    """The table of docs/values.md: LangGraph's serializer in checkpoints, and langchain_community's class."""
-    serializer = JsonPlusSerializer()
-    theirs = CommunityHistory(table_name, "s", engine.endpoint_url, coerce_float_to_decimal=True)
-
-    def store(message: ToolMessage) -> Any:
-        theirs.add_message(message)
-        return theirs.messages[0]
-
-    langgraph = verdict(kind.make(), lambda message: serializer.loads_typed(serializer.dumps_typed(message)))
-    assert (langgraph, verdict(kind.make(), store)) == (kind.langgraph, kind.community)
-
-
-def test_the_page_says_so() -> None:
-    """Each kind has a row in the documentation."""
-    pages = "".join(
-        page.read_text(encoding="utf-8") for page in (Path(__file__).parents[2] / "docs").glob("values*.md")
-    )
-    rows = [f"| {kind.name} | {kind.ours} | {kind.langgraph} | {kind.community} |" for kind in ARTIFACTS]
-    assert [row for row in rows if row not in pages] == []

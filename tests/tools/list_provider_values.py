@@ -1,4 +1,4 @@
-"""Print what LangChain's packages for models put into messages beside JSON's types (the table in docs/values.md).
+"""Print what LangChain's packages put into messages beside JSON's types (the table in docs/values-of-packages.md).
 
 For the environments of ``nox -s providers``; arguments name modules of ``tests/integrations/providers``, else all.
 """

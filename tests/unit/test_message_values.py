@@ -16,8 +16,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy
-import orjson
-import pydantic
 import pytest
 from hypothesis import given, settings
 from langchain_core.documents import Document
@@ -40,7 +38,6 @@ from langchain_dynamodb.errors import (
 )
 from values_support import CLASSES, EXACT, REGISTERED, VALUES, Answer, Colour, Loose, Mood, Point, Span, looks
 
-PYDANTIC = tuple(map(int, pydantic.VERSION.split(".")[:2]))
 SETTINGS = settings(deadline=None)
 PLACES = ["artifact", "additional_kwargs", "response_metadata"]
 
@@ -55,7 +52,6 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     document = OBJECTS.by_class[Document]
     monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
     monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
-    monkeypatch.setattr(OBJECTS, "has_plain_enums", False)
     monkeypatch.setattr(OBJECTS, "told", set())
 
 
@@ -161,9 +157,11 @@ def holds_only_plain(value: Any) -> bool:
 
 def test_plain_messages_are_stored_as_ever() -> None:
     """Byte for byte, whatever is registered, as long as they hold no member of a registered enum."""
-    message = HumanMessage("hi", additional_kwargs={"mood": Mood.CALM, "$": ["tuple"]})
+    plain = HumanMessage("hi", additional_kwargs={"$": ["tuple"]})
+    assert encode_message(plain) == b'{"type":"human","content":"hi","additional_kwargs":{"$":["tuple"]}}'
+    message = HumanMessage("hi", additional_kwargs={"mood": Mood.CALM})
     line = encode_message(message)
-    assert line == b'{"type":"human","content":"hi","additional_kwargs":{"mood":"calm","$":["tuple"]}}'
+    assert line == b'{"type":"human","content":"hi","additional_kwargs":{"mood":"calm"}}'
     register_class(Answer)
     assert encode_message(message) == line
     register_class(Mood)
@@ -221,8 +219,8 @@ def test_equal_plain_values_take_the_place_of_subclasses() -> None:
 @pytest.mark.parametrize(
     ("value", "data"),
     [
-        (Answer(text="a", score=dt.date(2026, 1, 2)), {"text": "a", "score": "2026-01-02", "parts": []}),
-        (Loose.model_validate({"more": {1: b"x"}}), {"name": "x", "more": {"1": "x"}}),
+        (Answer(text="a", score=dt.date(2026, 1, 2)), {"text": "a", "score": dt.date(2026, 1, 2), "parts": []}),
+        (Loose.model_validate({"more": {1: b"x"}}), {"name": "x", "more": {1: b"x"}}),
         (Span(1, Answer(text="b")), {"start": 1, "end": {"text": "b", "score": None, "parts": []}}),
         (Point(1, dt.date(2026, 1, 2)), (1, dt.date(2026, 1, 2))),
         (Colour.PAIR, (1, "b")),
@@ -267,15 +265,13 @@ class _Named(BaseModel):
 
 
 def test_the_data_of_a_model_becomes_the_model() -> None:
-    """With types that JSON does not have, strictly checked or not, and with aliases where pydantic knows names too."""
+    """With types that JSON does not have, and with aliases: no validator is asked."""
     strict = _Strict(when=dt.datetime(2026, 1, 2), amount=Decimal("1.50"), inner=Answer(text="a"))
     named = _Named(firstName="Ada")
     line = encode_message(holding([strict, named]))
-    for cls in (_Strict, _Named):
+    for cls in (_Strict, _Named, Answer):
         register_class(cls)
-    found = decode_line(line).artifact  # type: ignore[attr-defined]
-    assert found[0] == strict
-    assert found[1] == (named if PYDANTIC >= (2, 11) else {"first_name": "Ada"})
+    assert decode_line(line).artifact == [strict, named]  # type: ignore[attr-defined]
 
 
 def test_an_object_is_made_only_of_what_its_parts_were(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -763,9 +759,3 @@ def test_a_binary_block_is_bounded_too() -> None:
     assert unpack(block, size) == lines
     with pytest.raises(UndecodableError, match=f"more than {size - 1} bytes"):
         unpack(block, size - 1)
-
-
-def test_the_data_of_a_model_is_json() -> None:
-    """As pydantic writes it."""
-    value = Answer(text="a", score=[dt.date(2026, 1, 1), b"x", {1}], parts=[Answer(text="b")])
-    assert stored(value) == orjson.loads(value.model_dump_json())

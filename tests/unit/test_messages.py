@@ -349,10 +349,10 @@ def test_what_would_not_come_back_is_refused_in_content(value: object, named: st
 
 def test_the_path_leads_to_the_value() -> None:
     """Through fields, keys and positions."""
-    message = HumanMessage("hi", additional_kwargs={"when": [1, {"it's": object()}]})
+    message = HumanMessage("hi", additional_kwargs={"when": [1, {"its": object()}]})
     with pytest.raises(UnsupportedMessageError) as caught:
         encode_messages([HumanMessage("fine"), message], strict=True)
-    assert caught.value.path == """messages[1].additional_kwargs['when'][1]["it's"]"""
+    assert caught.value.path == """messages[1].additional_kwargs['when'][1]['its']"""
 
 
 def test_a_refusal_does_not_dump_the_value() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_dynamodb.errors import UnsupportedMessageError
 from langchain_dynamodb.surrogates import mended, refuse_halves
+from values_support import Mood
 
 HALF = "a\udc00b"
 JOINED = "\N{GRINNING FACE}"
@@ -72,6 +74,8 @@ def test_mended_messages() -> None:
         (HumanMessage(["x", {"text": HALF}]), "messages[1].content[1]['text']"),
         (HumanMessage("x", additional_kwargs={HALF: 1}), "messages[1].additional_kwargs"),
         (HumanMessage("x", note={"n": [2**70, HALF]}), "messages[1].note['n'][1]"),
+        (HumanMessage("x", note={"the patient's name": HALF}), "messages[1].note[a text of 18 characters]"),
+        (HumanMessage("x", note={48123456: HALF}), "messages[1].note[key 0 of type int]"),
     ],
 )
 def test_refused_messages(message: BaseMessage, path: str) -> None:
@@ -103,3 +107,13 @@ def test_other_values_are_looked_through() -> None:
             refuse_halves([message])
         assert ascii(HALF)[1:-1] not in ascii(str(caught.value))
     assert mended(Document("x", id="7")) == Document("x", id="7")
+
+
+def test_the_json_library_sees_no_members_of_enums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would look at their values, which is code of their classes."""
+    seen: list[Any] = []
+    monkeypatch.setattr(orjson, "dumps", lambda value: seen.append(value) or b"x")
+    message = HumanMessage("x", note=[Mood.CALM, "y"])
+    assert mended(message) == message
+    refuse_halves([message, HumanMessage("x")])
+    assert len(seen) == 1

@@ -262,7 +262,7 @@ def _foreign(entry: AttributeValue) -> bytes:
         if "S" in entry:  # JSON, in which a line break can only stand between its words
             line = entry["S"].replace("\n", " ").encode()
             return codec.pack([line]) if line else b""
-        return codec.pack([codec.encode_message(from_native(from_attribute(entry, json_only=False)))])
+        return codec.pack([codec.encode_message(from_native(from_attribute(entry, json_only=False), exact=True))])
     except ValueError:
         return b""
 

@@ -77,14 +77,14 @@ def _shape(entry: AttributeValue) -> str:
 
 
 def as_message(entry: AttributeValue) -> BaseMessage | None:
-    """The message that others stored, if it is one."""
+    """The message that others stored, if it is one, for storing it again: see `from_native`."""
     try:
         if "S" in entry:
             return codec.decode_line(entry["S"].replace("\n", " ").encode())
         value = from_attribute(entry, json_only=False)
         if isinstance(value, dict) and "text" in value and "data" not in value:
             value = _from_javascript(value)
-        message = from_native(value)
+        message = from_native(value, exact=True)
         codec.encode_messages([message])
     except (ValueError, InvalidInputError):
         return None

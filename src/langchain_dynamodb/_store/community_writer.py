@@ -53,7 +53,7 @@ class CommunityWriter(Deleter):
         must_exist: bool,
     ) -> int:
         """See `Writer`. With `history_size` the list is written back whole, as langchain_community does."""
-        natives = as_natives(content.messages, strict=self.steps.codec.strict)
+        natives, degraded = as_natives(content.messages, strict=self.steps.codec.strict)
         if not history_size:
             _check_size(key, natives)
 
@@ -61,6 +61,7 @@ class CommunityWriter(Deleter):
             item = self._readable(key, state)
             kept = (item.natives + natives if item else natives)[-(history_size or 0) :]
             _check_size(key, kept, item)
+            _tell_once(degraded)
             if history_size or expected == 0 or item is None:
                 return await self._write(key, item, kept, ids.all, own)
             now = self.steps.clock()
@@ -76,13 +77,14 @@ class CommunityWriter(Deleter):
         self, key: SessionKey, content: Content, expected: int | None, *, own: Changes, must_exist: bool
     ) -> int:
         """See `Writer`."""
-        natives = as_natives(content.messages, strict=self.steps.codec.strict)
+        natives, degraded = as_natives(content.messages, strict=self.steps.codec.strict)
         _check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = self._readable(key, state)
             if not (item or natives or own):
                 return None
+            _tell_once(degraded)
             return await self._write(key, item, natives, frozenset([op]), own)
 
         return await change(self.steps, key, new_op(), expected, step, must_exist=must_exist)
@@ -161,8 +163,8 @@ class CommunityWriter(Deleter):
             return _written(await self.steps.table.update(key, request))
 
 
-def as_natives(messages: Sequence[BaseMessage], *, strict: bool = False) -> list[AttributeValue]:
-    """Messages as langchain_community stores them; warns of what will come back as something else.
+def as_natives(messages: Sequence[BaseMessage], *, strict: bool = False) -> tuple[list[AttributeValue], list[Degraded]]:
+    """Messages as langchain_community stores them, and what of them will come back as something else.
 
     Raises `UnsupportedMessageError` for what it could not read.
     """
@@ -172,9 +174,13 @@ def as_natives(messages: Sequence[BaseMessage], *, strict: bool = False) -> list
         path = f"messages[{i}]"
         native = to_native(message, path, strict=strict, degraded=degraded)
         natives.append(to_attribute(native, path, depth=1, json_only=False))
-    if degraded:
-        tell(degraded)
-    return natives
+    return natives, degraded
+
+
+def _tell_once(degraded: list[Degraded]) -> None:
+    """Warn when nothing refuses the write any more; a second attempt tells nothing anew."""
+    tell(degraded)
+    degraded.clear()
 
 
 def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:

@@ -367,13 +367,15 @@ class Reader:
             return corrupt(key, self._entry(chunk.entry), str(error))
         return corrupt(key.page(item.generation, chunk.page), lc.DATA, str(error))
 
-    def natives(self, key: SessionKey, item: CommunityItem, newest: int | None = None) -> list[BaseMessage]:
-        """The newest messages of an item in langchain_community's format (None: all)."""
+    def natives(
+        self, key: SessionKey, item: CommunityItem, newest: int | None = None, *, exact: bool = False
+    ) -> list[BaseMessage]:
+        """The newest messages of an item in langchain_community's format (None: all); `exact`: to be stored again."""
         first = 0 if newest is None else max(0, len(item.natives) - newest)
         messages: list[BaseMessage] = []
         for i, entry in enumerate(item.natives[first:], first):
             try:
-                messages.append(from_native(from_attribute(entry, json_only=False)))
+                messages.append(from_native(from_attribute(entry, json_only=False), exact=exact))
             except ValueError as error:
                 if not self.skip_undecodable:
                     raise corrupt(key, self._entry(i), str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import os
 import types
@@ -20,12 +21,15 @@ _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def advice(value: object) -> str:
-    """What to use instead, by the kind of value."""
+    """What to use instead, by the kind of value. Its class is looked at, and no code of it is run."""
+    cls = type(value)
     for kinds, fix in _ADVICE:
-        if isinstance(value, kinds):
-            return fix
-    if callable(getattr(value, "to_dict", None)) and hasattr(value, "columns"):
+        with contextlib.suppress(Exception):  # a class of classes that cannot be hashed
+            if issubclass(cls, kinds):
+                return fix
+    names = {name for base in cls.__mro__ for name in vars(base)}
+    if {"to_dict", "columns"} <= names:
         return 'use value.to_dict("records")'
-    if callable(getattr(value, "tolist", None)):
+    if "tolist" in names:
         return "use value.tolist()"
     return "store what describes it: text, numbers, lists, dicts, or an object of a class given to register_class"

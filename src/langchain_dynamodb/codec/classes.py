@@ -30,6 +30,8 @@ BUILT_IN: tuple[type[BaseMessage], ...] = (
     lc.ToolMessageChunk,
     lc.RemoveMessage,
 )
+_QUALNAME: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+_MODULE: Callable[[type], object] = type.__dict__["__module__"].__get__
 _ALWAYS = object()  # the "default" of a field that is always written
 
 
@@ -77,9 +79,9 @@ class MessageClasses:
             known = self.by_tag.get(tag)
             if known and full_name(known.cls) != full_name(cls):
                 raise InvalidInputError(f"The name {short(tag)} is taken by {full_name(known.cls)}; give another name.")
-            if known:
+            self._add(cls, tag)  # first: whoever looks meanwhile finds one of them
+            if known and known.cls is not cls:
                 self.by_class.pop(known.cls, None)
-            self._add(cls, tag)
 
     def _add(self, cls: type[BaseMessage], tag: str) -> None:
         self.by_tag[tag] = self.by_class[cls] = MessageClass(cls, tag)
@@ -110,8 +112,9 @@ def checked_name(cls: type, name: object) -> str:
 
 
 def full_name(cls: type) -> str:
-    """Module and qualified name; of Python's own types the name alone."""
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    """Module and qualified name; of Python's own types the name alone. Runs no code of the class."""
+    name, module = _QUALNAME(cls), _MODULE(cls)
+    return name if module == "builtins" or not isinstance(module, str) else f"{module}.{name}"
 
 
 def _default(field: FieldInfo) -> object:

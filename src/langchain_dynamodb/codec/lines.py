@@ -20,6 +20,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
@@ -28,29 +29,8 @@ import orjson
 from .._checks import MAX_DIGITS
 from .dictionary import DICTIONARY_1
 
-# Neither is text by nature: better refused by orjson than by the comparison afterwards.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _STDLIB_MARK = b"!"
 VALUES_MARK = b"$"
-
-
-def to_json(fields: dict[str, Any]) -> tuple[bytes, dict[str, Any]] | None:
-    """Return `fields` as one line of JSON, and what that line reads back as (plain types, shared with nothing).
-
-    None where orjson cannot write them so that they come back equal.
-    """
-    try:
-        line = orjson.dumps(fields, option=_OPTIONS)
-        plain = orjson.loads(line)
-        # orjson keeps bool, int and float apart, so equality (for which True == 1 == 1.0) is enough. It fails
-        # for what orjson turns into something else: NaN into null, a tuple into a list, a UUID into text.
-        if plain == fields:
-            return line, plain
-    except (TypeError, ValueError, RecursionError):
-        pass
-    except Exception:
-        pass
-    return None
 
 
 def to_any_json(tree: dict[str, Any]) -> bytes:
@@ -91,7 +71,10 @@ def from_json_each(lines: Sequence[bytes], read: Callable[[bytes], Any]) -> tupl
 def _parse_int(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_DIGITS:
         raise ValueError("number too long")
-    return int(digits)
+    try:
+        return int(digits)
+    except ValueError:  # this process has set a lower limit
+        return int(Decimal(digits))
 
 
 def _parse_float(text: str) -> float:

@@ -1,30 +1,28 @@
 """Messages as bytes: one line of JSON per message, and blocks of deflated lines.
 
 A line is a flat JSON object: ``type`` and those fields of the message that differ from their defaults, extra fields
-among them. It reads back as an equal message of the same class: the fields are checked against the class's
-annotations and then taken as they are, because LangChain's own validators would derive and rewrite some of them.
-`encode_message` reads back what it wrote and refuses what does not compare equal.
+among them. It reads back as an equal message of the same class (`assembly`): `encode_message` reads back what it wrote
+and refuses what is not the same.
 
-Plain JSON is read and written here and in `lines`; messages with other values take the way through `objects`, `values`
-and `marks`.
+Plain JSON is read and written here and in `lines`; messages with other values take the way through `objects`, `values`,
+`marks` and `verifying`.
 
 Nothing here does I/O, and reading runs no code that the bytes could choose.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
-from pydantic import ValidationError
 
 from .._checks import short
 from ..errors import InvalidInputError, MessageTooLargeError, UnsupportedMessageError
-from .classes import MESSAGES, MessageClass, full_name, register_message_class
-from .equality import same
+from .assembly import assemble, changed_fields, class_of, take_apart
+from .classes import register_message_class
 from .lines import (
     VALUES_MARK,
     UndecodableError,
@@ -32,7 +30,6 @@ from .lines import (
     from_json_each,
     pack,
     to_any_json,
-    to_json,
     unpack,
     unpack_each,
 )
@@ -40,8 +37,9 @@ from .marks import Reader
 from .objects import Writer
 from .places import Degraded
 from .plain import is_plain
-from .registry import OBJECTS
+from .stack import with_room
 from .telling import tell
+from .verifying import MakeReader, check_comes_back, reason, written
 
 __all__ = [
     "Codec",
@@ -70,37 +68,45 @@ def encode_message(
     Raises UnsupportedMessageError where it could not be read back, InvalidInputError if it is no message.
     """
     kind = class_of(message, path)
-    fields = _changed_fields(kind, message, path)
-    written = to_json(fields)
-    if written is None or (OBJECTS.has_plain_enums and not is_plain(fields)):
-        return _encode_values(message, fields, path, strict, degraded)
-    line, plain = written
+    fields = changed_fields(kind, message, path)
     try:
-        if assemble(plain) == message:
-            return line
+        if is_plain(fields.values()):
+            line = orjson.dumps(fields)
+            if _is_equal(assemble(orjson.loads(line)), message):
+                return line
     except Exception:
         pass
-    check_comes_back(message, lambda: _from_line(line), path)
+    line, told = with_room(lambda last: _encode_values(message, fields, path, strict, last))
+    if degraded is not None:
+        degraded += told
     return line
+
+
+def _is_equal(read: BaseMessage, message: BaseMessage) -> bool:
+    """Whether a message of plain JSON came back.
+
+    orjson keeps bool, int and float apart, so equality (for which True == 1 == 1.0) is enough. It fails for what orjson
+    turns into something else: NaN into null, and what is in a field by another's name.
+    """
+    return (
+        type(read) is type(message)
+        and read.__dict__ == message.__dict__
+        and read.__pydantic_extra__ == message.__pydantic_extra__
+        and read.__pydantic_private__ == message.__pydantic_private__
+    )
 
 
 def _encode_values(
-    message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, degraded: list[Degraded] | None
-) -> bytes:
-    """The line of a message that is not plain JSON."""
-    writer = Writer(take_apart, strict=strict)
-    try:
-        tree = writer.fields(fields, path)
-    except RecursionError:
-        what = f"{path} holds something nested too deeply"
-        raise UnsupportedMessageError(f"{what}; store a flatter value.", path=path) from None
+    message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, last: bool
+) -> tuple[bytes, list[Degraded]]:
+    """The line of a message that is not plain JSON, and what of it will come back as something else."""
+    writer = Writer(take_apart, assemble, strict=strict, last=last)
+    tree = written(writer, fields, path)
     line = to_any_json(tree)
     if writer.marked:
         line = b"".join([VALUES_MARK, line, b"\n" if writer.binary else b"", *writer.binary])
-    check_comes_back(message, lambda: _from_line(line), path, exact=not writer.degraded)
-    if degraded is not None:
-        degraded += writer.degraded
-    return line
+    check_comes_back(message, lambda reader: _from_line(line, reader), path, writer)
+    return line, writer.degraded
 
 
 def encode_messages(
@@ -152,7 +158,7 @@ def is_instruction(message: BaseMessage) -> bool:
 def decode_line(line: bytes) -> BaseMessage:
     """Return the message that `encode_message` wrote; raises UndecodableError for any other bytes."""
     try:
-        return assemble(_from_line(line))
+        return assemble(with_room(lambda last: _from_line(line)))
     except MemoryError:
         raise
     except Exception as error:  # validators of any class may raise anything
@@ -161,7 +167,7 @@ def decode_line(line: bytes) -> BaseMessage:
 
 def decode_lines(lines: Sequence[bytes]) -> list[BaseMessage]:
     """Return the messages of all lines; the UndecodableError of a bad one carries its index."""
-    stored, wrong = from_json_each(lines, _from_line)
+    stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
     messages: list[BaseMessage] = []
     try:
         for fields in stored:
@@ -175,30 +181,12 @@ def decode_lines(lines: Sequence[bytes]) -> list[BaseMessage]:
     return messages
 
 
-def class_of(message: BaseMessage, path: str) -> MessageClass:
-    """How this message is written; raises `InvalidInputError` for what is none, and for unknown classes."""
-    given: object = message
-    kind = MESSAGES.by_class.get(type(given))
-    if kind:
-        return kind
-    if not isinstance(given, BaseMessage):
-        raise InvalidInputError(f"{path} is a {full_name(type(given))}, not a message; give a langchain_core message.")
-    problem = f"{path} is a {full_name(type(given))}, a class that could not be restored"
-    fix = "use a message class that says who speaks" if type(given) is BaseMessage else "call register_message_class"
-    raise UnsupportedMessageError(f"{problem}; {fix}.", path=path)
-
-
-def take_apart(message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields of a message that differ from their defaults; `assemble` makes it of them."""
-    return _changed_fields(class_of(message, path), message, path)
-
-
-def _from_line(line: bytes) -> Any:
-    """The fields of a line that is not orjson's."""
+def _from_line(line: bytes, make: MakeReader | None = None) -> Any:
+    """The fields of a line, read by what `make` makes for its binary values."""
     if not line.startswith(VALUES_MARK):
         return from_json(line)
     text, _, binary = line[len(VALUES_MARK) :].partition(b"\n")
-    reader = Reader(assemble, binary)
+    reader = make(binary) if make else Reader(assemble, binary)
     try:
         fields = reader.fields(from_json(text))
     except (UndecodableError, MemoryError, RecursionError):
@@ -208,98 +196,6 @@ def _from_line(line: bytes) -> Any:
     if reader.start != len(binary):
         raise UndecodableError("binary values that no field has")
     return fields
-
-
-def _changed_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    own_type = field_of(message, "type", path)
-    fields: dict[str, Any] = {"type": kind.tag if own_type == kind.usual_type else [kind.tag, own_type]}
-    for name, default in kind.defaults:
-        value = field_of(message, name, path)
-        if type(value) is not type(default) or value != default:
-            fields[name] = value
-    fields.update(extra_fields(kind, message, path))
-    return fields
-
-
-def field_of(message: BaseMessage, name: str, path: str) -> Any:
-    """A field, whether or not it was given; raises `UnsupportedMessageError` where the message has none."""
-    try:
-        return message.__dict__[name]
-    except KeyError:
-        raise UnsupportedMessageError(f"{path}.{name} is not set; give it a value.", path=f"{path}.{name}") from None
-
-
-def extra_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields that its class does not have; raises `UnsupportedMessageError` for one with the name of a field."""
-    extra = message.model_extra or {}
-    for name in extra.keys() & kind.names:
-        where = f"{path}.model_extra[{name!r}]"
-        raise UnsupportedMessageError(f"{where} has the name of a field; use another name.", path=where)
-    return extra
-
-
-def assemble(stored: dict[str, Any]) -> BaseMessage:
-    """Build the message of a line's object (which it takes apart) or of a native map's complete data."""
-    tag = stored.pop("type")
-    if isinstance(tag, list):  # a message whose type is not the usual one of its class
-        tag, stored["type"] = tag
-    kind = MESSAGES.by_tag.get(tag)
-    if kind is None:
-        name = tag if re.fullmatch(r"[\w.<>-]{1,200}", tag) else "(not a name)"
-        raise UndecodableError(f"unknown message class {name}; if it is yours, call register_message_class for it")
-    message: BaseMessage = kind.validate(stored)
-    extra: dict[str, Any] = {}
-    if not kind.names.issuperset(stored):
-        if not kind.allows_extra:
-            raise UndecodableError(f"fields that {kind.cls.__qualname__} does not have")
-        extra = {name: stored.pop(name) for name in list(stored) if name not in kind.names}
-        message.__pydantic_fields_set__.update(extra)
-    message.__dict__.update(stored)
-    object.__setattr__(message, "__pydantic_extra__", extra if kind.allows_extra else None)
-    object.__setattr__(message, "__class__", kind.cls)
-    if kind.has_post_init:
-        message.model_post_init(None)
-    return message
-
-
-def check_comes_back(
-    message: BaseMessage, read: Callable[[], dict[str, Any]], path: str, *, exact: bool = True
-) -> None:
-    """Refuse what could be written but not read: a field of the wrong type, state outside the fields.
-
-    `read` gives the fields as they are read; unless `exact`, some are something else then, as was told.
-    """
-    cls = type(message).__qualname__
-    try:
-        back = assemble(read())
-        if same(back, message) if exact else same(vars(back).keys(), vars(message).keys()):
-            return
-    except ValidationError as error:
-        field, _, problem = _first_problem(error)
-        where = f"{path}.{field}"
-        raise UnsupportedMessageError(f"{where} is not valid in a {cls}: {problem}.", path=where) from None
-    except Exception:
-        pass
-    fix = "keep everything in its fields"
-    raise UnsupportedMessageError(f"{path}, a {cls}, would not come back equal; {fix}.", path=path)
-
-
-def _first_problem(error: ValidationError) -> tuple[str, str, str]:
-    """Return field, kind of problem and its description."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ".".join(map(str, details["loc"][:1])), details["type"], details["msg"]
-
-
-def reason(error: Exception) -> str:
-    """Say what is wrong with stored bytes without quoting them: the texts of other errors may."""
-    if isinstance(error, UndecodableError):
-        return error.reason
-    if isinstance(error, ValidationError):
-        field, problem, _ = _first_problem(error)
-        return f"field {field} is not valid ({problem})"
-    if isinstance(error, ValueError):
-        return "not the JSON of a message"
-    return f"not a message ({type(error).__name__})"
 
 
 class Place(NamedTuple):

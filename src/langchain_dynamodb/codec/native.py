@@ -18,19 +18,20 @@ from pydantic import ValidationError
 
 from .._checks import is_utf8, short
 from ..errors import UnsupportedMessageError
-from .classes import BUILT_IN, MESSAGES
-from .lines import UndecodableError, to_json
-from .marks import NATIVE_MARK, Reader
-from .messages import assemble, check_comes_back, class_of, extra_fields, field_of, reason
+from .assembly import assemble, class_of, extra_fields, field_of
+from .classes import BUILT_IN, MESSAGES, MessageClass
+from .lines import UndecodableError
+from .marks import NATIVE_MARK, Reader, Replaced, registered
 from .objects import Writer
 from .places import Degraded, Where, unsupported
-from .plain import is_plain
-from .registry import OBJECTS
+from .stack import with_room
 from .values import DEGRADABLE, ValueWriter
+from .verifying import check_comes_back, reason, written
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
-_LEVELS = 28  # 32, less those of the list, the message and its data
+_LEVELS = 28  # 32, less those of the list, the message and its data, and one for what is in the last
+_MARK_LEVELS = 2  # that a mark takes
 _SETS: tuple[set[type], ...] = ({str}, {bytes}, {int, float})
 _PAGES = 'use item_format="pages"'
 
@@ -40,39 +41,43 @@ def to_native(
 ) -> dict[str, object]:
     """Return what `langchain_community` stores for a message: JSON's types, bytes and sets.
 
-    What comes back as something else is added to `degraded`.
+    What comes back as something else is added to `degraded`; but for `strict`, whole floats are integers, which they
+    equal, unless they are in a value that has a mark anyway.
 
     Raises like `encode_message`, and for registered classes of messages, which `langchain_community` cannot read back.
     """
-    fields = _all_fields(message, path)
     kind, own_type = class_of(message, path), message.type
+    fields = _all_fields(kind, message, path)
     if kind.cls not in BUILT_IN or own_type != kind.tag:
         what = f"{path} is a {kind.cls.__qualname__} of type {short(own_type)}"
         raise UnsupportedMessageError(f"{what}: langchain_community could not read it back; {_PAGES}.", path=path)
-    written = to_json(fields)
-    if written and _is_native(written[1], 0) and not (OBJECTS.has_plain_enums and not is_plain(fields)):
-        plain = written[1]
-        check_comes_back(message, lambda: dict(plain), path)
-        return {"type": kind.tag, "data": plain}
-    writer = NativeWriter(_all_fields, strict=strict)
-    tree = writer.fields(fields, path)
-    check_comes_back(message, lambda: _read(tree), path, exact=not writer.degraded)
+    tree, told = with_room(lambda last: _tree(message, fields, path, strict, last))
     if degraded is not None:
-        degraded += writer.degraded
+        degraded += told
     return {"type": kind.tag, "data": tree}
 
 
-def from_native(value: object) -> BaseMessage:
+def _tree(
+    message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, last: bool
+) -> tuple[dict[str, Any], list[Degraded]]:
+    writer = NativeWriter(_all_fields, assemble, strict=strict, last=last)
+    tree = written(writer, fields, path)
+    check_comes_back(message, lambda make: make(b"").fields(tree), path, writer)
+    return _settled(tree) if writer.degraded else tree, writer.degraded
+
+
+def from_native(value: object, *, exact: bool = False) -> BaseMessage:
     """Return the message of what `langchain_community` stored, numbers already being int or float.
 
     Where fields are missing or of another type (an older LangChain wrote them) the class's constructor completes
-    and converts them, as it does for `langchain_community`. Raises UndecodableError.
+    and converts them, as it does for `langchain_community`. With `exact`, objects of classes that are not known stay
+    what they are stored as, so that the message can be stored again. Raises UndecodableError.
     """
     try:
         tag, data = value["type"], value["data"]  # type: ignore[index]
         kind = MESSAGES.by_tag[tag]
         if _is_marked(data):
-            data = _read(data)
+            data = with_room(lambda last: NativeReader(assemble, known=registered() if exact else None).fields(data))
         if kind.names <= data.keys() and data["type"] == tag:
             try:
                 return assemble(dict(data))
@@ -103,12 +108,39 @@ def from_dump(value: Mapping[str, Any]) -> BaseMessage:
         return kind.cls(**data)
 
 
+class NativeReader(Reader):
+    """Reads maps of `langchain_community`, where an object's fields stand beside its mark."""
+
+    mark = NATIVE_MARK
+
+    def read(self, tree: Any) -> Any:
+        """See `Reader`."""
+        return tree if type(tree) is Replaced else super().read(tree)
+
+    def _marked(self, tree: dict[str, Any]) -> Any:
+        fields = {name: value for name, value in tree.items() if name != self.mark}
+        try:
+            kind, *more = tree[self.mark]
+            if kind == "message" and not more and "type" in fields:
+                return self._message(fields)
+            if kind == "object" and isinstance(more[0], str):
+                return self._object(more[0], fields, *more[1:])
+            if not fields:
+                return super()._marked(tree)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception:  # somebody else has an attribute of that name
+            pass
+        return {name: self.read(value) for name, value in tree.items()}
+
+
 class NativeWriter(Writer):
     """Writes values as maps of `langchain_community`; what it would read as something strange is not in content."""
 
     mark = NATIVE_MARK
-    deepest = _LEVELS - 3  # a mark has levels of its own
+    deepest = _LEVELS
     flatter = _PAGES
+    reader = NativeReader
 
     def fields(self, fields: Mapping[str, Any], where: Where, depth: int = 1, *, may: bool = True) -> dict[str, Any]:
         """See `Writer`."""
@@ -124,13 +156,33 @@ class NativeWriter(Writer):
             self.marked = self.marked or before
         return tree
 
+    def write(self, value: Any, where: Where, depth: int, may: bool) -> Any:
+        """See `ValueWriter`."""
+        if depth > self.deepest - _MARK_LEVELS and not self._has_room(value, depth):
+            return self._refused(value, where, may, f"more than {self.deepest} levels of nesting", self.flatter)
+        return super().write(value, where, depth, may)
+
+    def _has_room(self, value: Any, depth: int) -> bool:
+        """Whether a value this deep needs no mark."""
+        kind = type(value)
+        if kind is dict:
+            return self.mark not in value and all(map(self._is_name, value))
+        if kind is int or kind is float:
+            return self._is_native(value)
+        return is_utf8(value) if kind is str else kind is list or kind is bool or kind is bytes or value is None
+
+    def _is_native(self, value: float) -> bool:
+        """Whether a number is what it was when it was one of DynamoDB's."""
+        is_whole = isinstance(value, float) and value.is_integer()
+        return math.isfinite(value) and _is_number(value) and not (is_whole and (self.strict or self._marks))
+
     def _int(self, value: int, where: Where, depth: int, may: bool) -> Any:
-        return value if _is_number(value) else self._marked("int", hex(value))
+        return value if self._is_native(value) else self._marked("int", hex(value))
 
     def _float(self, value: float, where: Where, depth: int, may: bool) -> Any:
-        if math.isfinite(value) and not _is_number(value):
-            return self._marked("float", struct.pack(">d", value).hex())
-        return super()._float(value, where, depth, may)
+        if self._is_native(value):
+            return value
+        return self._marked("float", struct.pack(">d", value).hex())
 
     def _str(self, value: str, where: Where, depth: int, may: bool) -> Any:
         if value.isascii() or is_utf8(value):
@@ -149,23 +201,32 @@ class NativeWriter(Writer):
             return value
         return super()._members(value, where, depth, may)
 
-    def _object(self, name: str | None, fields: dict[str, Any], more: list[Any]) -> Any:
+    def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
         return fields | self._marked("object", name, *more)
 
     def _nested(self, fields: dict[str, Any]) -> Any:
         return fields | self._marked("message")
 
-    def _data(self, name: str | None, data: Any) -> Any:
-        return data
+    def _final(self, tree: Any) -> Any:
+        return Replaced(tree)
 
     def _omitted(self, cls: type) -> Any:
-        return None
+        return Replaced()
 
 
-def _all_fields(message: BaseMessage, path: str) -> dict[str, Any]:
-    kind = class_of(message, path)
+def _settled(tree: Any) -> Any:
+    """What is stored of a tree: the data alone of what comes back as something else."""
+    if type(tree) is Replaced:
+        return _settled(tree.data)
+    if type(tree) is dict:
+        return {name: _settled(value) for name, value in tree.items()}
+    return [_settled(entry) for entry in tree] if type(tree) is list else tree
+
+
+def _all_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
     fields = {name: field_of(message, name, path) for name in kind.cls.model_fields} | extra_fields(kind, message, path)
-    fields["type"] = kind.tag if fields["type"] == kind.usual_type else [kind.tag, fields["type"]]
+    usual = fields["type"] == kind.usual_type and kind.tag in MESSAGES.by_tag
+    fields["type"] = kind.tag if usual else [kind.tag, fields["type"]]
     return fields
 
 
@@ -173,24 +234,6 @@ def _is_marked(value: Any) -> bool:
     if type(value) is dict:
         return NATIVE_MARK in value or any(_is_marked(entry) for entry in value.values() if type(entry) in (dict, list))
     return type(value) is list and any(_is_marked(entry) for entry in value if type(entry) in (dict, list))
-
-
-def _read(tree: dict[str, Any]) -> dict[str, Any]:
-    return Reader(assemble, mark=NATIVE_MARK).fields(tree)
-
-
-def _is_native(value: Any, depth: int) -> bool:
-    """Whether DynamoDB's own types hold this value of JSON's types."""
-    if isinstance(value, str):
-        return value.isascii() or is_utf8(value)
-    if isinstance(value, (list, dict)) and depth > _LEVELS:
-        return False
-    if isinstance(value, list):
-        return all(_is_native(entry, depth + 1) for entry in value)
-    if isinstance(value, dict):
-        named = NATIVE_MARK not in value and all(map(_is_name, value))
-        return named and all(_is_native(entry, depth + 1) for entry in value.values())
-    return _is_number(value) if isinstance(value, (int, float)) else True
 
 
 def _is_name(key: Any) -> bool:

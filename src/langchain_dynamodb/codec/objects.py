@@ -1,65 +1,183 @@
 """Writing objects as JSON with marks in it (see `marks`): exactly, as their data, or not at all.
 
 What comes back as something else is told: in three fields of a message (`DEGRADABLE`) an object of a class that is not
-registered is stored as its data, and what no data is known of is left out. Everywhere else, and everywhere with
-`strict`, both are refused.
+registered is stored under its class's name, and read as its data where nobody knows that; what no data is known of is
+left out. Everywhere else, and everywhere with `strict`, both are refused.
+
+A name is written only where the object would come back from what is stored: it has no more than its parts.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel
 
 from ..errors import UnsupportedMessageError
 from .advice import advice
-from .classes import MESSAGES
+from .classes import MESSAGES, MessageClass, full_name
+from .equality import same
+from .kinds import ABSENT, ObjectClass, Parts
+from .marks import Assemble, Known, Reader, StoredObject, registered
 from .places import Where, path_of, type_name, unsupported
 from .plain import plain_value
-from .registry import OBJECTS, ObjectClass, Parts, described
-from .values import ValueWriter
+from .registry import OBJECTS, described
+from .values import Saved, ValueWriter
 
-TakeApart = Callable[[BaseMessage, str], dict[str, Any]]
+TakeApart = Callable[[MessageClass, BaseMessage, str], dict[str, Any]]
 
 
 class Writer(ValueWriter):
-    """Writes the values of one message; `take_apart` gives the fields of a message within it."""
+    """Writes the values of one message; `take_apart` gives the fields of a message within it, `assemble` makes it.
 
-    def __init__(self, take_apart: TakeApart, *, strict: bool) -> None:
+    With `last`, this is the last try: where Python's stack ends, it is a value's own code that ends it.
+    """
+
+    reader: type[Reader] = Reader
+
+    def __init__(self, take_apart: TakeApart, assemble: Assemble, *, strict: bool, last: bool = False) -> None:
         super().__init__(strict=strict)
         self.take_apart = take_apart
+        self.assemble = assemble
+        self.last = last
+        self._classes: dict[type, ObjectClass | None] = {}  # those met that are not registered
+        self._names: dict[str, ObjectClass] = {}
+        self._tags: dict[str, MessageClass] = {}
+
+    def known(self) -> Known:
+        """The registered classes, and those that are not whose objects were written: for this check they are known."""
+        known = registered()
+        if self._names or self._tags:
+            return Known({**self._names, **known.objects}, {**self._tags, **known.messages})
+        return known
+
+    def comes_back(self, tree: Any, value: Any, since: Saved) -> bool:
+        """See `ValueWriter`."""
+        reader = self.reader(self.assemble, b"".join(self.binary[since[1] :]), self.known())
+        try:
+            return same(reader.read(tree), value, self.object_class)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception:  # whatever the classes of values do
+            return False
+
+    def object_class(self, cls: type) -> ObjectClass | None:
+        """How objects of a class are taken apart, registered or not; None for all other kinds."""
+        known = OBJECTS.by_class.get(cls)
+        if known is not None:
+            return known
+        if cls not in self._classes:
+            self._classes[cls] = described(cls)
+        return self._classes[cls]
+
+    def is_registered(self, cls: type) -> bool:
+        """See `ValueWriter`."""
+        return cls in OBJECTS.by_class
 
     def _other(self, value: Any, where: Where, depth: int, may: bool) -> Any:
+        before = self.saved()
+        try:
+            return self._look(value, where, depth, may)
+        except (UnsupportedMessageError, MemoryError):
+            raise
+        except RecursionError:
+            if not self.last:
+                raise
+        except Exception:  # whatever its class does: nothing is known of it then
+            pass
+        self.restore(before)
+        return self._unknown(value, where, may)
+
+    def _unknown(self, value: Any, where: Where, may: bool) -> Any:
+        return self._refused(value, where, may, f"a value of type {type_name(value)}", advice(value))
+
+    def _look(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         cls = type(value)
-        known = OBJECTS.by_class.get(cls)
-        if known:
-            return self._guarded(value, self._registered, where, depth, may)
-        if cls in MESSAGES.by_class:
+        if cls in OBJECTS.by_class:
+            return self._guarded(value, self._thing, where, depth, may)
+        if cls is StoredObject:
+            return self._guarded(value, self._kept, where, depth, may)
+        if BaseMessage in cls.__mro__:
             return self._guarded(value, self._message, where, depth, may)
         plain = plain_value(value)
         if plain is not None:
             return self.write(plain, where, depth, may)
-        if described(value) and not isinstance(value, type):
-            return self._guarded(value, self._unregistered, where, depth, may)
-        return self._refused(value, where, may, f"a value of type {type_name(value)}", advice(value))
+        if self.object_class(cls) is not None:
+            return self._guarded(value, self._thing, where, depth, may)
+        return self._unknown(value, where, may)
 
-    def _registered(self, value: Any, where: Where, depth: int, may: bool) -> Any:
-        known = OBJECTS.by_class[type(value)]
-        if _comes_back(known, value):
-            return self._parts(known.name, known.take_apart(value), value, where, depth, may)
-        what = "whose state is not in its fields alone"
-        return self._as_data(None, known, value, where, depth, may, what, "keep everything in its fields")
+    # Objects
 
-    def _parts(self, name: str | None, parts: Parts, value: Any, where: Where, depth: int, may: bool) -> Any:
-        if isinstance(value, enum.Enum):
-            written = self.write(value.value, where, depth + 2, may)
-            return self._marked("enum", name, parts.fields["name"], written)
-        fields = {field: self.write(part, (where, field, True), depth + 3, may) for field, part in parts.fields.items()}
-        if isinstance(value, tuple):
-            return self._marked("named tuple", name, fields)
+    def _thing(self, value: Any, where: Where, depth: int, may: bool) -> Any:
+        cls = type(value)
+        known = self.object_class(cls)
+        assert known is not None
+        parts = self._whole(known, value)
+        is_registered = cls in OBJECTS.by_class
+        if is_registered and parts and not may:
+            return self._parts(known.kind, known.name, parts, where, depth, may)
+        what, fix = "whose state is not in its fields alone", "keep everything in its fields"
+        if not is_registered:
+            what = "a class that is not registered"
+            fix = f"to get it back as it is, call langchain_dynamodb.register_class({_class_name(cls)})"
+        elif parts:
+            what, fix = "with a part that cannot be stored", "keep there what can be"
+        if not may:
+            raise unsupported(where, f"a value of type {type_name(value)}, {what}", fix)
+        told = len(self.degraded)
+        if parts and (is_registered or self._has_name(known)):
+            tree, is_named = self._named(known, parts, value, where, depth)
+            if is_named and is_registered:
+                return tree
+        else:
+            tree = self._final(self.write(known.data(value), where, depth + 2, may))
+        what = f"a value of type {type_name(value)}, {what}: it is stored as its data, and comes back so; {fix}"
+        self._tell(where, cls, what, omitted=False, at=told)
+        return tree
+
+    def _has_name(self, known: ObjectClass) -> bool:
+        """Whether the name of a class that is not registered says what its objects are."""
+        is_free = known.name not in OBJECTS.by_name and self._names.setdefault(known.name, known) is known
+        return is_free and not known.hides
+
+    def _whole(self, known: ObjectClass, value: Any) -> Parts | None:
+        """The parts of an object where they are all there is to it."""
+        try:
+            parts = known.take_apart(value)
+            beside = known.beside(value) if known.is_simple else [(ABSENT, value)]
+            if not beside or all(same(one, other, self.object_class) for one, other in beside):
+                return parts
+        except (MemoryError, RecursionError):
+            raise
+        except Exception:  # a field that is not set; whatever its class does
+            pass
+        return None
+
+    def _named(self, known: ObjectClass, parts: Parts, value: Any, where: Where, depth: int) -> tuple[Any, bool]:
+        """An object under its name, or (and False) as what its class makes of it where a part would be left out."""
+        before = self.saved()
+        tree = self._parts(known.kind, known.name, parts, where, depth, True)
+        if not any(one.omitted for one in self.degraded[before[0] :]):
+            return tree, True
+        try:
+            data = known.json(value)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception:  # it has no such form, or serializers raise
+            return tree, True
+        self.restore(before)
+        return self._final(self.write(data, where, depth + 2, True)), False
+
+    def _parts(self, kind: str, name: str, parts: Parts, where: Where, depth: int, may: bool) -> Any:
+        if kind == "enum":
+            return self._member(name, parts, where, depth, may)
+        fields: dict[str, Any] = {}
+        for field, part in parts.fields.items():
+            is_text = type(part) is str and part.isascii()
+            fields[field] = part if is_text else self.write(part, (where, field, True), depth + 3, may)
+        if kind == "named tuple":
+            return self._marked(kind, name, fields)
         more: list[Any] = []
         if parts.extra:
             more = [list(parts.unset), self._dict(dict(parts.extra), where, depth + 2, may)]
@@ -67,75 +185,62 @@ class Writer(ValueWriter):
             more = [list(parts.unset)]
         return self._object(name, fields, more)
 
-    def _object(self, name: str | None, fields: dict[str, Any], more: list[Any]) -> Any:
+    def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
         return self._marked("object", name, fields, *more)
 
-    def _message(self, value: BaseMessage, where: Where, depth: int, may: bool) -> Any:
-        told = len(self.degraded)
+    def _member(self, name: str, parts: Parts, where: Where, depth: int, may: bool) -> Any:
+        """A member of an enum; the value of one with a name is for readers who do not know the class."""
+        before, value = self.saved(), parts.fields["value"]
+        if name not in OBJECTS.by_name or parts.fields["name"] is None:
+            return self._marked("enum", name, parts.fields["name"], self.write(value, where, depth + 2, may))
         try:
-            return self._nested(self.fields(self.take_apart(value, path_of(where)), where, depth + 3, may=may))
+            written = self.write(value, where, depth + 2, False)
+        except UnsupportedMessageError:
+            self.restore(before)
+            written = self._omitted(type(value))
+        return self._marked("enum", name, parts.fields["name"], written)
+
+    def _kept(self, value: StoredObject, where: Where, depth: int, may: bool) -> Any:
+        """What was read without its class, as it was."""
+        if value.kind == "message":
+            return self._nested(self.fields(value.parts.fields, where, depth + 3, may=may))
+        return self._parts(value.kind, value.name, value.parts, where, depth, may)
+
+    # Messages
+
+    def _message(self, value: BaseMessage, where: Where, depth: int, may: bool) -> Any:
+        cls, before = type(value), self.saved()
+        kind = MESSAGES.by_class.get(cls)
+        if kind is None:
+            fix = f"to get it back as it is, call langchain_dynamodb.register_message_class({_class_name(cls)})"
+            what = f"a value of type {type_name(value)}, a class that is not registered"
+            if not may:
+                raise unsupported(where, what, fix)
+            name = full_name(cls)
+            kind = self._tags.setdefault(name, MessageClass(cls, name))
+            if name in MESSAGES.by_tag or kind.cls is not cls:
+                return self._unknown(value, where, may)
+            self._tell(where, cls, f"{what}: it is stored as its data, and comes back so; {fix}", omitted=False)
+        why = "keep everything in its fields"
+        try:
+            fields = self.take_apart(kind, value, path_of(where))
+            tree = self._nested(self.fields(fields, where, depth + 3, may=may))
+            if not may or self.comes_back(tree, value, before):
+                return tree
         except UnsupportedMessageError as error:
             if not may:
                 raise
-            del self.degraded[told:]
-            return self._refused(
-                value, where, may, f"a {type_name(value)} that cannot be stored", str(error).rstrip(".")
-            )
+            why = str(error).rstrip(".")
+        self.restore(before)
+        return self._refused(value, where, may, f"a {type_name(value)} that cannot be stored", why)
 
     def _nested(self, fields: dict[str, Any]) -> Any:
         return self._marked("message", fields)
 
-    def _unregistered(self, value: Any, where: Where, depth: int, may: bool) -> Any:
-        known = described(value)
-        assert known is not None
-        call = "register_message_class" if isinstance(value, BaseMessage) else "register_class"
-        fix = f"to get it back as it is, call langchain_dynamodb.{call}({type(value).__name__})"
-        return self._as_data(known.name, known, value, where, depth, may, "a class that is not registered", fix)
-
-    def _as_data(
-        self,
-        name: str | None,
-        known: ObjectClass,
-        value: Any,
-        where: Where,
-        depth: int,
-        may: bool,
-        what: str,
-        fix: str,
-    ) -> Any:
-        """The data of an object, under the name of the class that it may become an object of again, if any."""
-        if not may:
-            raise unsupported(where, f"a value of type {type_name(value)}, {what}", fix)
-        told = f"a value of type {type_name(value)}, {what}: it is stored as its data, and comes back so; {fix}"
-        self._tell(where, type(value), told, omitted=False)
-        if isinstance(value, BaseModel) and (data := _dumped(value)) is not None:
-            return self._data(name, self.write(data, where, depth + 2, may))
-        try:
-            parts = known.take_apart(value)
-        except Exception:
-            return self._refused(value, where, may, f"a value of type {type_name(value)} without its fields", fix)
-        return self._parts(name, parts, value, where, depth, may)
-
-    def _data(self, name: str | None, data: Any) -> Any:
-        return self._marked("data", name, data)
+    def _final(self, tree: Any) -> Any:
+        """The data of an object that will not be one again."""
+        return self._marked("data", tree)
 
 
-def _dumped(value: BaseModel) -> Any:
-    """The data of a model in JSON's types; None where it has fields that pydantic cannot write."""
-    try:
-        return value.model_dump(mode="json", warnings=False)
-    except Exception:  # serializers of any class may raise anything
-        return None
-
-
-def _comes_back(known: ObjectClass, value: Any) -> bool:
-    """Whether the object would come back: it has no more than its parts, and is the same when made of them anew."""
-    try:
-        parts = known.take_apart(value)
-        back = known.put_together(parts)
-        again = known.take_apart(back).fields
-        if known.has_more(value) or type(back) is not type(value) or again.keys() != parts.fields.keys():
-            return False
-        return all(again[name] is part for name, part in parts.fields.items())
-    except Exception:
-        return False
+def _class_name(cls: type) -> str:
+    return full_name(cls).rpartition(".")[2]

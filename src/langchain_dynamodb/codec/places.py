@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from .._checks import short
 from ..errors import UnsupportedMessageError
 from .classes import full_name
 
 LONGEST_PATH = 200  # characters of it that are shown
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]{0,39}")
 Where: TypeAlias = "str | tuple[Any, ...]"
 """The place of a value: a path, or that of what it is in, with a key or position, or with a name and True.
 
@@ -21,14 +23,27 @@ def path_of(where: Where) -> str:
     steps: list[str] = []
     while not isinstance(where, str):
         outer, step, *is_name = where
-        steps.append(f".{step}" if is_name else f"[{_shown(step)}]")
+        steps.append(f".{_name(step)}" if is_name else f"[{_shown(step)}]")
         where = outer
     return f"{where}{''.join(reversed(steps))}"[:LONGEST_PATH]
 
 
-def _shown(key: object) -> str:
-    """A key in a path: texts and numbers only, which tell the place and not what is there."""
-    return short(key) if isinstance(key, (str, int, type(None))) else type(key).__name__
+class Nth(NamedTuple):
+    """A key that is no text, in a path: by its position and type."""
+
+    position: int
+    cls: type
+
+
+def _shown(step: object) -> str:
+    """A key or position in a path. A key may be content: it is shown where it looks like a name."""
+    if isinstance(step, Nth):
+        return f"key {step.position} of type {full_name(step.cls)}"
+    return _name(step, repr) if isinstance(step, str) else str(step)
+
+
+def _name(name: str, show: Callable[[str], str] = str) -> str:
+    return show(str(name)) if _NAME.fullmatch(name) else f"a text of {len(name)} characters"
 
 
 class Degraded(NamedTuple):

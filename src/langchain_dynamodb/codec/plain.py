@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from .registry import OBJECTS
+_ATOMS = frozenset([str, int, float, bool, type(None)])
 
 
-def is_plain(fields: Mapping[str, Any]) -> bool:
-    """Whether none of these values of JSON's types is a member of a registered enum."""
-    return all(_holds_no_member(value) for value in fields.values())
+def is_plain(values: Iterable[Any]) -> bool:
+    """Whether these values are of JSON's types, and of no subclass: orjson runs code of an enum's class.
 
-
-def _holds_no_member(value: Any) -> bool:
-    if type(value) in OBJECTS.by_class:
-        return False
-    if isinstance(value, dict):
-        return all(_holds_no_member(key) and _holds_no_member(entry) for key, entry in value.items())
-    return all(map(_holds_no_member, value)) if isinstance(value, list) else True
+    Keys of dicts aside: orjson takes none but texts.
+    """
+    for value in values:
+        kind = type(value)
+        if kind in _ATOMS:
+            continue
+        if kind is dict:
+            if not is_plain(value.values()):
+                return False
+        elif kind is not list or not is_plain(value):
+            return False
+    return True
 
 
 def plain_value(value: Any) -> Any:
     """The value of a plain type that equals this one of a subclass, or of numpy; None where there is none."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
+    cls = type(value)
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return None
     for base, convert in _BASES:
-        if isinstance(value, base):
+        if issubclass(cls, base):
             try:
                 plain = convert(value)
             except Exception:  # whatever a subclass does
@@ -41,9 +46,9 @@ def plain_value(value: Any) -> Any:
 
 
 def is_equal(plain: object, value: object) -> bool:
-    """Whether a plain value equals another, whatever that one's class does."""
+    """Whether a plain value equals another (or both are no number), whatever that one's class does."""
     try:
-        return bool(plain == value)
+        return bool(plain == value or (plain != plain and value != value))
     except Exception:  # as above
         return False
 
