@@ -49,7 +49,7 @@ async def state(repository: AsyncSessionRepository) -> tuple[SessionItem, list[P
     item = await repository._table.get(key)
     assert isinstance(item, SessionItem)
     numbers = range(item.first_page, item.pages)
-    pages = await repository._table.get_pages(key, item.generation, numbers, consistent=True)
+    pages = await repository._table.get_pages(key, item.generation, numbers, consistent=True, whole=True)
     assert list(pages) == list(numbers) or sorted(pages) == list(numbers)
     return item, [pages[number] for number in numbers]
 

@@ -44,7 +44,7 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     Mutation(
-        "no fence", "_protocol/append.py", "(item.pages if item else 0) + 1", "(item.pages if item else 0) + 1000"
+        "no fence", "_protocol/append.py", "(item.epoch if item else 0) + 1", "(item.epoch if item else 0) + 1000"
     ),
     Mutation("pages are put whatever is there", "_protocol/pages.py", " OR {same})", " OR {same} OR NOT {same})"),
     Mutation(

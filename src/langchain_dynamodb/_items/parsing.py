@@ -140,15 +140,16 @@ def parse_heading(raw: Item, names: Names, where: object) -> Heading:
     )
 
 
-def parse_page(raw: Item, where: object, page_number: int) -> Page:
-    """The typed value of a page, without its expiry; raises `CorruptSessionError`."""
+def parse_page(raw: Item, names: Names, where: object, page_number: int) -> Page:
+    """The typed value of a page; raises `CorruptSessionError`."""
     page = parse_chained(raw)
     if page is None or page.number != page_number:
         raise corrupt(where, lc.CHAIN, "not the numbers of this page")
     fields = _Fields(raw, where)
     if fields.integer(lc.CUT) != page.cut:
         raise corrupt(where, lc.CUT, f"not that of {lc.CHAIN}")
-    return replace(page, token=fields.binary(lc.TOKEN), data=fields.binary(lc.DATA), ops=fields.ops(lc.OPS))
+    token, data, ops = fields.binary(lc.TOKEN), fields.binary(lc.DATA), fields.ops(lc.OPS)
+    return replace(page, token=token, data=data, ops=ops, expires=fields.expires(names))
 
 
 def parse_chained(raw: Item) -> Page | None:

@@ -178,7 +178,7 @@ class SessionItem:
 class Page:
     """One immutable page. `messages` is 0 on all but the last of the `parts` that one large message was cut into.
 
-    Read for its messages it has neither `token` nor `ops`.
+    Read for its messages it has no `token`, `ops` or `expires`.
     """
 
     number: int

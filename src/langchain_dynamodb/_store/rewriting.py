@@ -46,7 +46,7 @@ class Rewriter(Deleter):
             if item and lines and item.first_page < item.pages:
                 with contextlib.suppress(CorruptSessionError, IncompleteSessionError):  # it needs none of that
                     same = rewrite.count_same(await self.reader.lines(key, item), lines)
-                    if new := await self._branch(key, item, same, lines[same:], op, own):
+                    if same and (new := await self._branch(key, item, same, lines[same:], op, own)):
                         return new
             return await self._rewrite(key, item, lines, op, own)
 

@@ -173,7 +173,7 @@ class Salvager:
         found = await self.reader.table.get_pages(key, item.generation, numbers, consistent=True, whole=True)
         for page in seen:
             now = found.get(page.number)
-            if now is None or replace(now, data=b"") != page:
+            if now is None or replace(now, data=b"", expires=page.expires) != page:
                 raise await self.reader.gone(key, item, page.number)
         return [LoadedPage(found[number]) for number in numbers]
 

@@ -133,8 +133,8 @@ class Table:
     ) -> dict[int, Page]:
         """Those of the pages that are there, 100 to a request, three requests at once; on demand `whole`.
 
-        Only then they have their token and their ids. The numbers of items that are no pages go into `unreadable`;
-        without that they are a `CorruptSessionError`.
+        Only then they have their token, their ids and their stamp. The numbers of items that are no pages go into
+        `unreadable`; without that they are a `CorruptSessionError`.
         """
         wanted = list(numbers)
         chunks = [wanted[i : i + GET_BATCH] for i in range(0, len(wanted), GET_BATCH)]
@@ -173,7 +173,7 @@ class Table:
         for raw in await self._get_items(page_keys, {"ConsistentRead": consistent}):
             number, page_key = by_id[key.page_id(raw)]
             try:
-                pages.append(parse_page(raw, page_key, number))
+                pages.append(parse_page(raw, self.names, page_key, number))
             except CorruptSessionError:
                 if unreadable is None:
                     raise

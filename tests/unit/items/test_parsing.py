@@ -205,8 +205,9 @@ def test_a_stamp_is_read_as_dynamodb_reads_it(item: Any, stamp: Any, expires: in
 
 
 @pytest.mark.parametrize(("stamp", "expires"), STAMPS)
-def test_stamps_of_headings(stamp: Any, expires: int | None) -> None:
+def test_stamps_of_pages_and_headings(stamp: Any, expires: int | None) -> None:
     """The same."""
+    assert parse_page(with_(stored_page(PAGE), expireAt=stamp), NAMES, "p", 3).expires == expires
     assert parse_heading(with_(stored(SESSION), expireAt=stamp), NAMES, "s").expires == expires
 
 
@@ -453,19 +454,20 @@ def test_a_heading_of_a_remnant() -> None:
 # --- Pages ---
 
 
-@pytest.mark.parametrize("page", [PAGE, replace(PAGE, parts=4, messages=1, ops=frozenset([b"a", b"b"]), previous=0)])
+@pytest.mark.parametrize(
+    "page", [PAGE, replace(PAGE, parts=4, messages=1, ops=frozenset([b"a", b"b"]), expires=SECOND, previous=0)]
+)
 def test_a_page_comes_back(page: Page) -> None:
-    """Whatever of it is stored but its expiry; and what reading needs, from what reading fetches."""
-    assert parse_page(stored_page(page), "p", page.number) == page
-    assert parse_page(stored_page(replace(page, expires=SECOND)), "p", page.number) == page
+    """Whatever of it is stored; and what reading needs, from what reading fetches."""
+    assert parse_page(stored_page(page), NAMES, "p", page.number) == page
     fetched = {name: stored_page(page)[name] for name in ("lc_chain", "lc_data")}
-    assert parse_chained(fetched) == replace(page, token=b"", ops=frozenset())
+    assert parse_chained(fetched) == replace(page, token=b"", ops=frozenset(), expires=None)
 
 
 def told_of_page(**changes: Any) -> str | None:
     """The attribute of a page that is said to be wrong."""
     with pytest.raises(CorruptSessionError) as caught:
-        parse_page(with_(stored_page(PAGE), **changes), "p", PAGE.number)
+        parse_page(with_(stored_page(PAGE), **changes), NAMES, "p", PAGE.number)
     return caught.value.attribute
 
 
@@ -494,7 +496,7 @@ def test_six_numbers_of_a_page(text: str | None) -> None:
 def test_the_numbers_of_another_page() -> None:
     """Its number is one of them."""
     with pytest.raises(CorruptSessionError, match="lc_chain"):
-        parse_page(stored_page(PAGE), "p", PAGE.number + 1)
+        parse_page(stored_page(PAGE), NAMES, "p", PAGE.number + 1)
 
 
 @pytest.mark.parametrize(
