@@ -6,8 +6,8 @@ A marked value is an object with one name only, the mark, and a list that begins
 Reading makes Python's own types, messages, and objects of registered classes. An object is made only of parts that are
 what they were: where one of them is of a class that is not registered here, or was left out, it is plain data too.
 
-An exact reading (`Reader.exact`) shows more: what comes back as something else is a `Replaced`, and an object or message of
-a class that is not known stays what it was stored as (`StoredObject`), so that it can be stored again.
+An exact reading (`Reader.exact`) shows more: what comes back as something else is a `Replaced`, and an object or
+message of a class that is not known stays what it was stored as (`StoredObject`), so that it can be stored again.
 """
 
 from __future__ import annotations
