@@ -30,6 +30,7 @@ from ._store.cache import LRU
 from ._store.community_conversion import Converter
 from ._store.community_writer import CommunityWriter
 from ._store.listing import Lister, Listing
+from ._store.off_loop import is_much, is_much_to_encode, off_loop
 from ._store.options import ItemFormat, Options
 from ._store.orphaned_pages import Leftovers
 from ._store.paged_writer import PagedWriter
@@ -41,6 +42,8 @@ from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.writer import Content, Writer
 from .codec.messages import is_instruction
+from .codec.places import Degraded
+from .codec.telling import tell
 from .errors import InvalidInputError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .surrogates import mended, refuse_halves
@@ -112,7 +115,7 @@ class AsyncSessionRepository(Configured):
         self._options, self._connection = options, connection
         self._utf8_only = False
         sizes, ttl, clock = options.sizes, options.ttl, options.clock or microseconds
-        self._codec = codec = replace(options.codec, strict=options.strict, warns=options.item_format == "pages")
+        self._codec = codec = replace(options.codec, strict=options.strict)
         self._table = Table(connection, options.table_name, options.names)
         known = LRU[SessionItem](options.known_sessions)
         self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, options.skip_undecodable)
@@ -185,8 +188,8 @@ class AsyncSessionRepository(Configured):
         check_count("expected_version", expected_version)
         check_count("history_size", history_size)
         check_flag("must_exist", must_exist)
-        content = self._content(messages)
-        ids = ids_of(idempotency_key, content.lines)
+        content = await self._content(messages)
+        ids = await off_loop(is_much(content.lines), lambda: ids_of(idempotency_key, content.lines))
         if attributes and not content.lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
@@ -308,7 +311,7 @@ class AsyncSessionRepository(Configured):
         """
         check_count("expected_version", expected_version)
         check_flag("must_exist", must_exist)
-        content = self._content(messages)
+        content = await self._content(messages)
         key, own = await self._named(session, attributes)
         return await self._writer.replace(key, content, expected_version, own=own, must_exist=must_exist)
 
@@ -456,11 +459,16 @@ class AsyncSessionRepository(Configured):
         view._utf8_only = True
         return view
 
-    def _content(self, messages: Sequence[BaseMessage]) -> Content:
-        content = Content(messages, self._codec.encode(messages, self._options.sizes.message))
-        if self._utf8_only:
-            refuse_halves(self._codec.decode(content.lines))  # as they are stored: what has no end does not come here
-        return content
+    async def _content(self, messages: Sequence[BaseMessage]) -> Content:
+        degraded: list[Degraded] = []
+        most, much = self._options.sizes.message, is_much_to_encode(messages)
+        messages = list(messages) if much else messages  # which others may change meanwhile
+        lines = await off_loop(much, lambda: self._codec.encode(messages, most, degraded))
+        if degraded and self._options.item_format == "pages":  # the other one says itself what it can keep
+            tell(degraded)
+        if self._utf8_only:  # as they are stored: what has no end does not come here
+            refuse_halves(await off_loop(much, lambda: self._codec.decode(lines)))
+        return Content(messages, lines)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

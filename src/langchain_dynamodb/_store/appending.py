@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from .._dynamodb.attribute_values import Changes
 from .._items.attribute_names import CHAIN
@@ -18,6 +19,7 @@ from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import ChatHistoryError, StorageError
 from .community_conversion import Converter
 from .expiring import extend_after, extend_before
+from .off_loop import is_much, off_loop
 from .reading import Reader
 from .retrying import Patience, preparing, truthful
 from .salvaging import Salvager
@@ -50,7 +52,8 @@ class Appender:
     ) -> int:
         """See `Writer`. One request where nothing is in the way."""
         to = Destination(key, self.steps.codec, self.steps.sizes)
-        request = pack(to, content.lines, ids, history_size, own, must_exist)
+        much = is_much(content.lines)
+        request = await off_loop(much, lambda: pack(to, content.lines, ids, history_size, own, must_exist))
         seen = self.steps.known.get(key)
         item = seen if seen and request.can_follow(seen, expected, self.steps.clock()) else None
         failure: Refused | StorageError | None = None
@@ -188,7 +191,8 @@ class Appender:
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
         base = item
         at = Circumstances(self.steps.table.names, now, times, expected)
-        decision = decide(request, item, at, lambda: self.reader.tail_lines(key, base) if base else [])
+        tail_lines = partial(self.reader.tail_lines, key, item) if item else list
+        decision = await off_loop(is_much(request.lines), lambda: decide(request, base, at, tail_lines))
         if isinstance(decision, Insert):
             new = await self.steps.table.update(key, decision.update)
             assert isinstance(new, SessionItem)  # the condition and the update see to it

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
-from .._items.session_items import Intent, SessionItem
+from .._items.session_items import Intent, Page, SessionItem
 from .._protocol import community
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, StorageError
+from .off_loop import MANY_NATIVES, off_loop
 from .reading import Reader
 from .retrying import preparing
 from .steps import Steps
@@ -30,9 +31,12 @@ class Converter:
 
         `op` is that of the operation which needs it, by which it knows an intent of its own again.
         """
-        lines = self._lines(key, item)
-        now = self.steps.clock()
-        new, pages = community.decide(lines, item, self.steps.to(key), op, now, self.ttl)
+        now, to, much = self.steps.clock(), self.steps.to(key), len(item.natives) > MANY_NATIVES
+
+        def decide() -> tuple[SessionItem, list[Page]]:
+            return community.decide(self._lines(key, item), item, to, op, now, self.ttl)
+
+        new, pages = await off_loop(much, decide)
         if not pages:
             with preparing():
                 return await self.steps.from_community(key, item, new)

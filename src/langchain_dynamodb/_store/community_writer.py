@@ -28,6 +28,7 @@ from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .attempts import change
 from .deleting import Deleter
 from .expiring import unstamped
+from .off_loop import MANY_NATIVES, off_loop
 from .writer import Content
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
@@ -53,7 +54,7 @@ class CommunityWriter(Deleter):
         must_exist: bool,
     ) -> int:
         """See `Writer`. With `history_size` the list is written back whole, as langchain_community does."""
-        natives, degraded = as_natives(content.messages, strict=self.steps.codec.strict)
+        natives, degraded = await self._natives(content.messages)
         if not history_size:
             _check_size(key, natives)
 
@@ -77,7 +78,7 @@ class CommunityWriter(Deleter):
         self, key: SessionKey, content: Content, expected: int | None, *, own: Changes, must_exist: bool
     ) -> int:
         """See `Writer`."""
-        natives, degraded = as_natives(content.messages, strict=self.steps.codec.strict)
+        natives, degraded = await self._natives(content.messages)
         _check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
@@ -150,6 +151,10 @@ class CommunityWriter(Deleter):
         stamp = old.expires if expires is None else expires
         new = replace(old, history=history, has_history=True, expires=stamp)
         return await self._remembering(key, old, new, ops, own)
+
+    async def _natives(self, messages: Sequence[BaseMessage]) -> tuple[list[AttributeValue], list[Degraded]]:
+        strict = self.steps.codec.strict
+        return await off_loop(len(messages) > MANY_NATIVES, lambda: as_natives(messages, strict=strict))
 
     async def _remembering(
         self, key: SessionKey, old: CommunityItem, new: CommunityItem, ops: frozenset[bytes], own: Changes = NO_CHANGES

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
@@ -27,6 +28,7 @@ from ..codec.messages import Codec
 from ..codec.native import from_native
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
+from .off_loop import MANY_BYTES, MANY_NATIVES, off_loop
 from .table import GET_BATCH, Table
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
@@ -208,7 +210,8 @@ class Reader:
         if limit == 0:
             return []
         if isinstance(item, CommunityItem):
-            messages = self.natives(key, item, limit)
+            much = len(item.natives) > MANY_NATIVES
+            messages = await off_loop(much, partial(self.natives, key, item, limit))
         else:
             chunks = self.tail(key, item)
             wanted = sys.maxsize if limit is None else limit
@@ -260,7 +263,7 @@ class Reader:
             if not page.messages:
                 continue
             if lines is None:
-                lines = self.page_lines(key, item, page, parts)
+                lines = await self.page_lines(key, item, page, parts)
                 inflated += sum(map(len, lines))
             chunks.append(Chunk(page.number, 0, lines))
             parts = []
@@ -269,7 +272,7 @@ class Reader:
                 await asyncio.sleep(0)
         return chunks
 
-    def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> list[bytes]:
+    async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> list[bytes]:
         """Inflate one page (with the parts before it) and remember it."""
         where = key.page(item.generation, page.number)
         if len(parts) != page.parts:
@@ -277,7 +280,8 @@ class Reader:
         # A page of several messages is never cut larger, so it need not be believed to be.
         most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
         try:
-            lines = self.unpack_page(key, item, page.number, parts, most)
+            much = sum(map(len, parts)) > MANY_BYTES
+            lines = await off_loop(much, lambda: self.unpack_page(key, item, page.number, parts, most))
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
                 raise corrupt(where, lc.DATA, str(error)) from error
@@ -313,7 +317,7 @@ class Reader:
                     previous = page
                     parts.append(page.data)
                     if page.messages:
-                        lines = self.page_lines(key, item, page, parts)
+                        lines = await self.page_lines(key, item, page, parts)
                         yield await self.decode(key, item, [Chunk(number, 0, lines)])
                         parts = []
                     elif sum(map(len, parts)) > MAX_INFLATED:
@@ -355,7 +359,7 @@ class Reader:
                 part = chunk.lines[start : start + SLICE]
                 decoded += len(part)
                 try:
-                    messages += self.codec.decode(part)
+                    messages += await off_loop(sum(map(len, part)) > SLICE_BYTES, partial(self.codec.decode, part))
                 except codec.UndecodableError as error:
                     if not self.skip_undecodable:
                         raise self._undecodable(key, item, chunk, error) from error

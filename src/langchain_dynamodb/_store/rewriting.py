@@ -19,6 +19,7 @@ from .attempts import change
 from .community_conversion import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
+from .off_loop import is_much, off_loop
 from .reading import Reader
 from .salvaging import Salvager
 from .writer import Content
@@ -156,7 +157,8 @@ class Rewriter(Deleter):
             await self.steps.table.check_pages(key, item)
         now = self.steps.clock()
         times = expiries(now, self.ttl, item)
-        decision = rewrite.decide(lines, item, self.steps.to(key), op, now, times)
+        to = self.steps.to(key)
+        decision = await off_loop(is_much(lines), lambda: rewrite.decide(lines, item, to, op, now, times))
         if isinstance(decision, rewrite.Exchange):
             return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, decision.new, own))
         intent = self.steps.intent(op, "rewrite", decision.base.generation, decision.numbers)

@@ -122,14 +122,16 @@ def encode_messages(
     ]
 
 
-def encode(messages: Sequence[BaseMessage], most: int, *, strict: bool = False, warns: bool = True) -> list[bytes]:
+def encode(
+    messages: Sequence[BaseMessage], most: int, *, strict: bool = False, degraded: list[Degraded] | None = None
+) -> list[bytes]:
     """Return one line per message of what is to be stored, each of at most so many bytes.
 
-    Warns (unless told not to) of what will come back as something else, after everything else was checked.
+    What will come back as something else is added to `degraded`, or warned of, after everything else was checked.
 
     Raises InvalidInputError and its subclasses UnsupportedMessageError and MessageTooLargeError.
     """
-    degraded: list[Degraded] = []
+    given, degraded = degraded, [] if degraded is None else degraded
     lines = encode_messages(messages, strict=strict, degraded=degraded)
     for i, line in enumerate(lines):
         if isinstance(messages[i], RemoveMessage):
@@ -145,7 +147,7 @@ def encode(messages: Sequence[BaseMessage], most: int, *, strict: bool = False, 
                 size=len(line),
                 limit=most,
             )
-    if degraded and warns:
+    if given is None and degraded:
         tell(degraded)
     return lines
 
@@ -213,18 +215,18 @@ class Place(NamedTuple):
 class Codec:
     """Messages as lines of JSON, lines as blocks, and blocks as they are stored at their place.
 
-    With `strict`, what would come back as something else is refused; else `warns` tells whether `encode` warns of it.
+    With `strict`, what would come back as something else is refused.
     """
 
     strict: bool = False
-    warns: bool = True
 
-    def encode(self, messages: Sequence[BaseMessage], most: int) -> list[bytes]:
-        """Each message as a line, of so many bytes at most. Warns of what will come back as something else.
+    def encode(self, messages: Sequence[BaseMessage], most: int, degraded: list[Degraded] | None = None) -> list[bytes]:
+        """Each message as a line, of so many bytes at most.
 
-        Raises `UnsupportedMessageError` and `MessageTooLargeError`.
+        What comes back as something else goes into `degraded`, or is warned of. Raises `UnsupportedMessageError` and
+        `MessageTooLargeError`.
         """
-        return encode(messages, most, strict=self.strict, warns=self.warns)
+        return encode(messages, most, strict=self.strict, degraded=degraded)
 
     def decode(self, lines: Sequence[bytes]) -> list[BaseMessage]:
         """The messages of lines; the `UndecodableError` of a bad one carries its index."""

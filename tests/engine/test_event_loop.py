@@ -1,0 +1,176 @@
+"""No operation keeps the event loop busy, however much it reads or writes: counted, not timed.
+
+What the loop's thread does between two of its turns is counted in calls of functions. What one call does to megabytes
+is looked at by the codec: it must not do it on that thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from conftest import RepositoryFactory
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.codec.messages import Codec, Place
+from langchain_dynamodb.codec.places import Degraded
+from support import noise, with_options
+
+pytestmark = pytest.mark.once
+
+MOST_CALLS = 12_000  # of Python functions and built-in ones between two turns: about two milliseconds
+MANY = [HumanMessage(f"question {i}") if i % 2 else AIMessage(f"answer {i}", id=f"a{i}") for i in range(5_000)]
+
+
+class Turns:
+    """Counts calls within the package, and below, on this thread between two turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self.where: list[str] = []
+        self._calls = self._inside = 0
+
+    async def __aenter__(self) -> Turns:
+        self._turning = asyncio.create_task(self._turn())
+        await asyncio.sleep(0)
+        sys.setprofile(self._count)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        self._turning.cancel()
+        self._note()
+
+    def _count(self, frame: Any, event: str, argument: Any) -> None:
+        if event == "call" or event == "c_call":
+            self._calls += 1
+
+    def _note(self) -> None:
+        self.most, self._calls = max(self.most, self._calls), 0
+
+    async def _turn(self) -> None:
+        while True:
+            self._note()
+            await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class Watching(Codec):
+    """Notes which of its work was done on the main thread, and on how many bytes."""
+
+    done: list[tuple[str, int]] = field(default_factory=list, compare=False)
+
+    def _note(self, what: str, size: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.done.append((what, size))
+
+    def encode(self, messages: Sequence[BaseMessage], most: int, degraded: list[Degraded] | None = None) -> list[bytes]:
+        """As ever."""
+        lines = super().encode(messages, most, degraded)
+        self._note("encode", sum(map(len, lines)))
+        return lines
+
+    def decode(self, lines: Sequence[bytes]) -> list[BaseMessage]:
+        """As ever."""
+        self._note("decode", sum(map(len, lines)))
+        return super().decode(lines)
+
+    def pack(self, lines: Sequence[bytes], place: Place) -> bytes:
+        """As ever."""
+        self._note("pack", sum(map(len, lines)))
+        return super().pack(lines, place)
+
+    def open(self, stored: bytes, place: Place) -> bytes:
+        """As ever."""
+        self._note("open", len(stored))
+        return super().open(stored, place)
+
+
+Step = Callable[[AsyncSessionRepository], Awaitable[object]]
+
+
+async def nothing(repository: AsyncSessionRepository) -> None:
+    """There is no session."""
+
+
+async def stored(repository: AsyncSessionRepository) -> None:
+    """All of it."""
+    await repository.append("s", MANY)
+
+
+async def one_by_one(repository: AsyncSessionRepository) -> None:
+    """A page at a time."""
+    async for _ in repository.iter_messages("s"):
+        pass
+
+
+OPERATIONS: dict[str, tuple[Step, Step]] = {
+    "append": (nothing, stored),
+    "append with a key": (nothing, lambda repository: repository.append("s", MANY, idempotency_key="k")),
+    "replace": (stored, lambda repository: repository.replace("s", MANY[::-1])),
+    "replace the end": (stored, lambda repository: repository.replace("s", [*MANY[:-4], MANY[0]])),
+    "truncate": (stored, lambda repository: repository.truncate("s", keep=2_500)),
+    "read": (stored, lambda repository: repository.read("s")),
+    "iterate": (stored, one_by_one),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_many_messages(make_repository: RepositoryFactory, name: str) -> None:
+    """The loop gets its turn after some hundred of them."""
+    prepare, operation = OPERATIONS[name]
+    await prepare(make_repository())
+    repository = make_repository()
+    await repository.read("s", limit=1)  # the client is made
+    async with Turns() as turns:
+        await operation(repository)
+    assert 0 < turns.most < MOST_CALLS
+
+
+async def test_the_measure_sees_a_busy_loop() -> None:
+    """Else the others would prove nothing."""
+    async with Turns() as turns:
+        Codec().encode(MANY, 1 << 20)
+    assert turns.most > 5 * MOST_CALLS
+
+
+@pytest.mark.parametrize("shape", ["text", "block", "extra"])
+async def test_one_long_message(make_repository: RepositoryFactory, shape: str) -> None:
+    """What handles all of its bytes in one call runs in a thread."""
+    text = noise(3 << 20)
+    block = {"type": "image_url", "image_url": {"url": text}}
+    message = {
+        "text": HumanMessage(text),
+        "block": HumanMessage([block]),
+        "extra": AIMessage("", additional_kwargs={"audio": {"data": text}}),
+    }[shape]
+    codec = Watching()
+    repository = with_options(make_repository(), codec=codec)
+    await repository.append("s", [message])
+    await repository.append("s", [HumanMessage("more")])
+    assert (await with_options(repository, codec=codec).read("s")).messages[0] == message
+    codec = repository._codec  # its copy of it
+    assert isinstance(codec, Watching)
+    assert codec.done
+    assert max(codec.done, key=lambda done: done[1])[1] < 400_000
+
+
+@pytest.mark.parametrize("item_format", ["pages", "community"])
+async def test_an_item_of_langchain_community(make_repository: RepositoryFactory, item_format: Any) -> None:
+    """It is one list of up to 400 KB, which the SDK takes apart in one go; to that we add little."""
+    await make_repository(item_format="community").append("s", MANY[:600])
+    repository = make_repository(item_format=item_format)
+    await repository.read("none")
+    request = {"TableName": repository.table_name, "Key": {"SessionId": {"S": "s"}}}
+    async with Turns() as bare:
+        await repository._connection.call("get_item", request, write=False)
+    async with Turns() as turns:
+        assert (await repository.read("s")).message_count == 600
+        await repository.append("s", MANY[600:602])
+    assert turns.most < bare.most * 1.3
