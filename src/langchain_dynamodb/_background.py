@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from .codec.telling import caller, calling
 from .errors import ChatHistoryError
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.close()
         raise
     loop, done = background.loop, concurrent.futures.Future[T]()
+    told = caller.set(caller.get() or calling())  # the task has a copy of this context
     task: asyncio.Task[T] | None = None
 
     def start() -> None:
@@ -60,6 +62,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         loop.call_soon_threadsafe(abandon)  # comes after `start`, if that was handed over at all
         raise
+    finally:
+        caller.reset(told)
 
 
 def iterate(values: AsyncIterator[T]) -> Iterator[T]:

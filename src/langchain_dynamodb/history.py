@@ -274,7 +274,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         except Exception as error:
             if in_turn:  # it goes on as if nothing was: this is the only place where its user can learn of it
                 told = error if isinstance(error, ChatHistoryError) else type(error).__name__  # others may quote
-                logger.error("The messages of this turn were not stored: %s", told)
+                logger.error("The messages of this turn of session %r were not stored: %s", self._session, told)
             raise
         finally:
             swallowed.reset(token)

@@ -320,6 +320,7 @@ class AsyncSessionRepository(Configured):
     ) -> int:
         """Keep the first `keep` messages, and return the session's version. It costs what is dropped, not what is kept.
 
+        With no more messages than that nothing is changed.
         Where there is no session (any more) it raises `SessionNotFoundError`; with ``must_exist=False``, or at
         ``expected_version=0``, it does nothing then, and returns 0.
         """

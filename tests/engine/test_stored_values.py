@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import warnings
 from typing import Any
 
 import pytest
@@ -201,3 +202,18 @@ async def test_what_is_refused_for_its_size_is_not_told(make_repository: Reposit
     with pytest.warns() as caught:
         await sessions.replace("s", [ToolMessage("", tool_call_id="c", artifact=[object(), Answer(text="a")])])
     assert [type(one.message) for one in caught] == [UnregisteredClassWarning, OmittedValueWarning]
+
+
+def test_warnings_of_the_facade_name_the_line_that_called_it(engine: Any, table_name: str) -> None:
+    """Its own event loop is in another thread; still each line of the program warns by itself."""
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url) as sessions:
+        sessions.create_table()
+        history = sessions.history("h")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("default")
+            for _ in range(2):
+                sessions.append("s", [ToolMessage("", tool_call_id="c", artifact=object())])
+            sessions.append("s", [ToolMessage("", tool_call_id="c", artifact=object())])
+            history.add_messages([ToolMessage("", tool_call_id="c", artifact=object())])
+    assert [warning.filename for warning in told] == [__file__] * 3
+    assert len({warning.lineno for warning in told}) == 3

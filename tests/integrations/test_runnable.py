@@ -338,8 +338,8 @@ async def test_a_turn_that_is_refused_is_logged(
     (record,) = [record for record in caplog.records if record.name == "langchain_dynamodb"]
     assert (record.levelname, record.getMessage()) == (
         "ERROR",
-        "The messages of this turn were not stored: messages[1].content[0]['client'] holds a value of type "
-        "list_iterator, which cannot be stored exactly; use list(value).",
+        "The messages of this turn of session 's1' were not stored: messages[1].content[0]['client'] holds a value of "
+        "type list_iterator, which cannot be stored exactly; use list(value).",
     )
     assert await make_history().aget_messages() == []
 
@@ -360,7 +360,7 @@ async def test_a_turn_lost_by_any_error_is_logged(
     """Errors that are not of this package too, by their type: their texts may quote what is there."""
     await take_turns(answering(OddChunk("8"), make_history), style, [[HumanMessage("4 + 4")]])
     (record,) = [record for record in caplog.records if record.name == "langchain_dynamodb"]
-    assert record.getMessage() == "The messages of this turn were not stored: RuntimeError"
+    assert record.getMessage() == "The messages of this turn of session 's1' were not stored: RuntimeError"
 
 
 async def test_outside_of_a_turn_the_error_is_all(make_history: MakeHistory, caplog: pytest.LogCaptureFixture) -> None:

@@ -254,3 +254,17 @@ def test_a_value_with_a_mark_makes_no_other_less_deep() -> None:
         value = [value]
     assert back(holding({"deep": value[0]})) == holding({"deep": value[0]})
     assert back(holding({"deep": value[0], "when": dt.date(2026, 1, 1)})).additional_kwargs["value"]["deep"] == value[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "kind"),
+    [
+        ([{"type": "x", "day": dt.date(2026, 11, 1)}], r"content\[0\]\['day'\]", "date"),
+        ([{"type": "x", "rows": [1, (2, 3)]}], r"content\[0\]\['rows'\]\[1\]", "tuple"),
+    ],
+)
+def test_what_has_no_place_in_content_is_named(content: Any, place: str, kind: str) -> None:
+    """Its place, its kind, and what to do where both programs are needed."""
+    with pytest.raises(UnsupportedMessageError, match=rf"{place} holds a {kind}, .*store text in its place") as caught:
+        to_native(HumanMessage(content))
+    assert "2026" not in str(caught.value)

@@ -32,4 +32,7 @@ def advice(value: object) -> str:
         return 'use value.to_dict("records")'
     if "tolist" in names:
         return "use value.tolist()"
-    return "store what describes it: text, numbers, lists, dicts, or an object of a class given to register_class"
+    return (
+        "store what describes it: text, numbers, lists, dicts, or a pydantic model, dataclass, NamedTuple or enum "
+        "whose class was given to register_class"
+    )

@@ -33,7 +33,8 @@ _LEAST = 1e-130
 _LEVELS = 28  # 32, less those of the list, the message and its data, and one for what is in the last
 _MARK_LEVELS = 2  # that a mark takes
 _SETS: tuple[set[type], ...] = ({str}, {bytes}, {int, float})
-_PAGES = 'use item_format="pages"'
+_PAGES = 'use item_format="pages", the default'
+_TEXT = f"store text in its place, or {_PAGES}"
 
 
 def to_native(
@@ -151,8 +152,8 @@ class NativeWriter(Writer):
                 raise unsupported(where, "a field whose name is empty or no UTF-8", _PAGES)
             tree |= super().fields({name: value}, where, depth, may=may)
             if self.marked and name not in DEGRADABLE and name in _SPOKEN:
-                what = "a value that langchain_community could not read as what it is"
-                raise unsupported((where, name, True), what, _PAGES)
+                inner, kind = _first_marked(tree[name], (where, name, True))
+                raise unsupported(inner, f"a {kind}, which langchain_community could not read as what it is", _TEXT)
             self.marked = self.marked or before
         return tree
 
@@ -212,6 +213,15 @@ class NativeWriter(Writer):
 
     def _omitted(self, cls: type) -> Any:
         return Replaced()
+
+
+def _first_marked(tree: Any, where: Where) -> tuple[Where, str]:
+    """The place of the first value in a tree that has a mark, and its kind."""
+    if type(tree) is dict and NATIVE_MARK in tree:
+        return where, str(tree[NATIVE_MARK][0])
+    entries = tree.items() if type(tree) is dict else enumerate(tree)
+    marked = (_first_marked(entry, (where, key)) for key, entry in entries if _is_marked(entry))
+    return next(marked, (where, "value"))
 
 
 def _settled(tree: Any) -> Any:

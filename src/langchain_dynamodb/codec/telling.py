@@ -7,6 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextvars import ContextVar
+from types import FrameType
+from typing import Any, NamedTuple
 
 from ..errors import OmittedValueWarning, UnregisteredClassWarning
 from .classes import full_name
@@ -40,8 +42,9 @@ def tell(degraded: Sequence[Degraded]) -> None:
 
 
 def _warn(warning: Warning, *, logged: bool = False) -> None:
+    place = caller.get() or calling()
     try:
-        warnings.warn(warning, stacklevel=_callers_level())
+        warnings.warn_explicit(warning, None, place.filename, place.lineno, place.module, place.registry)
     except Warning:
         if not swallowed.get():
             raise
@@ -50,12 +53,26 @@ def _warn(warning: Warning, *, logged: bool = False) -> None:
         logger.warning("%s", warning)
 
 
-def _callers_level() -> int:
-    """The level of the frame that called the package, counted from who asks."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
+class Line(NamedTuple):
+    """A line of a program, as the warnings machinery knows it."""
 
+    filename: str
+    lineno: int
+    module: str
+    registry: dict[Any, Any]
+
+
+def calling() -> Line:
+    """The line that called the package."""
+    frame: FrameType = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+    names = frame.f_globals
+    registry = names.setdefault("__warningregistry__", {})
+    return Line(frame.f_code.co_filename, frame.f_lineno, names.get("__name__", "<unknown>"), registry)
+
+
+caller: ContextVar[Line | None] = ContextVar("langchain_dynamodb_caller", default=None)
+"""The line that called the package from another thread, which waits."""
 
 _PACKAGE = f"{__name__.partition('.')[0]}."
