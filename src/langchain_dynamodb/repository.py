@@ -30,7 +30,7 @@ from ._store.cache import LRU
 from ._store.community_conversion import Converter
 from ._store.community_writer import CommunityWriter
 from ._store.listing import Lister, Listing
-from ._store.off_loop import is_much, is_much_to_encode, off_loop
+from ._store.off_loop import off_loop
 from ._store.options import ItemFormat, Options
 from ._store.orphaned_pages import Leftovers
 from ._store.paged_writer import PagedWriter
@@ -41,7 +41,7 @@ from ._store.steps import Steps
 from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.writer import Content, Writer
-from .codec.messages import is_instruction
+from .codec.messages import is_instruction, is_much
 from .codec.places import Degraded
 from .codec.telling import tell
 from .errors import InvalidInputError
@@ -189,7 +189,7 @@ class AsyncSessionRepository(Configured):
         check_count("history_size", history_size)
         check_flag("must_exist", must_exist)
         content = await self._content(messages)
-        ids = await off_loop(is_much(content.lines), lambda: ids_of(idempotency_key, content.lines))
+        ids = ids_of(idempotency_key, content.lines)
         if attributes and not content.lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
@@ -462,14 +462,17 @@ class AsyncSessionRepository(Configured):
 
     async def _content(self, messages: Sequence[BaseMessage]) -> Content:
         degraded: list[Degraded] = []
-        most, much = self._options.sizes.message, is_much_to_encode(messages)
-        messages = list(messages) if much else messages  # which others may change meanwhile
-        lines = await off_loop(much, lambda: self._codec.encode(messages, most, degraded))
+        most = self._options.sizes.message
+        if much := is_much(messages):
+            messages = list(messages)  # others may change it meanwhile
+            lines = await off_loop(lambda: self._codec.encode(messages, most, degraded))
+        else:
+            lines = self._codec.encode(messages, most, degraded)
         if degraded and self._options.item_format == "pages":  # the other one says itself what it can keep
             tell(degraded)
-        if self._utf8_only:  # as they are stored: what has no end does not come here
-            refuse_halves(await off_loop(much, lambda: self._codec.decode(lines)))
-        return Content(messages, lines)
+        if self._utf8_only:
+            refuse_halves(self._codec.decode(lines))  # as they are stored: what has no end does not come here
+        return Content(messages, lines, much)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

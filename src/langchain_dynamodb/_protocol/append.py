@@ -37,6 +37,7 @@ class Append:
     history_size: int | None
     own: Changes  # attributes to set along with it
     must_exist: bool  # never begin a session
+    is_much: bool = False  # to lay it out takes long
 
     @property
     def token(self) -> bytes:
@@ -78,13 +79,20 @@ def ids_of(idempotency_key: str | None, lines: Sequence[bytes]) -> Ids:
 
 
 def pack(
-    to: Destination, lines: Sequence[bytes], ids: Ids, history_size: int | None, own: Changes, must_exist: bool
+    to: Destination,
+    lines: Sequence[bytes],
+    ids: Ids,
+    history_size: int | None,
+    own: Changes,
+    must_exist: bool,
+    is_much: bool = False,
 ) -> Append:
     """Pack the messages of an append."""
     entry = to.codec.pack(lines, to.key.place())
     cost = entry_cost(entry, ids.all)
     room = to.sizes.tail(to.key)
-    return Append(to, room, tuple(lines), entry, cost, new_op(), ids.op, ids.all, history_size, own, must_exist)
+    about = (ids.op, ids.all, history_size, own, must_exist, is_much)
+    return Append(to, room, tuple(lines), entry, cost, new_op(), *about)
 
 
 class Insert(NamedTuple):

@@ -19,7 +19,7 @@ from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import ChatHistoryError, StorageError
 from .community_conversion import Converter
 from .expiring import extend_after, extend_before
-from .off_loop import is_much, off_loop
+from .off_loop import off_loop
 from .reading import Reader
 from .retrying import Patience, preparing, truthful
 from .salvaging import Salvager
@@ -52,8 +52,8 @@ class Appender:
     ) -> int:
         """See `Writer`. One request where nothing is in the way."""
         to = Destination(key, self.steps.codec, self.steps.sizes)
-        much = is_much(content.lines)
-        request = await off_loop(much, lambda: pack(to, content.lines, ids, history_size, own, must_exist))
+        packing = partial(pack, to, content.lines, ids, history_size, own, must_exist, content.is_much)
+        request = await off_loop(packing) if content.is_much else packing()
         seen = self.steps.known.get(key)
         item = seen if seen and request.can_follow(seen, expected, self.steps.clock()) else None
         failure: Refused | StorageError | None = None
@@ -189,10 +189,10 @@ class Appender:
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
-        base = item
         at = Circumstances(self.steps.table.names, now, times, expected)
         tail_lines = partial(self.reader.tail_lines, key, item) if item else list
-        decision = await off_loop(is_much(request.lines), lambda: decide(request, base, at, tail_lines))
+        deciding = partial(decide, request, item, at, tail_lines)
+        decision = await off_loop(deciding) if request.is_much else deciding()
         if isinstance(decision, Insert):
             new = await self.steps.table.update(key, decision.update)
             assert isinstance(new, SessionItem)  # the condition and the update see to it

@@ -31,12 +31,12 @@ class Converter:
 
         `op` is that of the operation which needs it, by which it knows an intent of its own again.
         """
-        now, to, much = self.steps.clock(), self.steps.to(key), len(item.natives) > MANY_NATIVES
+        now, to = self.steps.clock(), self.steps.to(key)
 
         def decide() -> tuple[SessionItem, list[Page]]:
             return community.decide(self._lines(key, item), item, to, op, now, self.ttl)
 
-        new, pages = await off_loop(much, decide)
+        new, pages = await off_loop(decide) if len(item.natives) > MANY_NATIVES else decide()
         if not pages:
             with preparing():
                 return await self.steps.from_community(key, item, new)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from langchain_core.messages import BaseMessage
 
@@ -153,8 +154,8 @@ class CommunityWriter(Deleter):
         return await self._remembering(key, old, new, ops, own)
 
     async def _natives(self, messages: Sequence[BaseMessage]) -> tuple[list[AttributeValue], list[Degraded]]:
-        strict = self.steps.codec.strict
-        return await off_loop(len(messages) > MANY_NATIVES, lambda: as_natives(messages, strict=strict))
+        making = partial(as_natives, messages, strict=self.steps.codec.strict)
+        return await off_loop(making) if len(messages) > MANY_NATIVES else making()
 
     async def _remembering(
         self, key: SessionKey, old: CommunityItem, new: CommunityItem, ops: frozenset[bytes], own: Changes = NO_CHANGES

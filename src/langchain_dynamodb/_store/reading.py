@@ -117,7 +117,7 @@ class Reader:
         if item is None:
             return
         if isinstance(item, CommunityItem):
-            tail = self.natives(key, item)
+            tail = await self.read_natives(key, item)
         else:
             async with contextlib.aclosing(self._iterate_pages(key, item)) as batches:
                 async for batch in batches:
@@ -210,8 +210,7 @@ class Reader:
         if limit == 0:
             return []
         if isinstance(item, CommunityItem):
-            much = len(item.natives) > MANY_NATIVES
-            messages = await off_loop(much, partial(self.natives, key, item, limit))
+            messages = await self.read_natives(key, item, limit)
         else:
             chunks = self.tail(key, item)
             wanted = sys.maxsize if limit is None else limit
@@ -280,8 +279,8 @@ class Reader:
         # A page of several messages is never cut larger, so it need not be believed to be.
         most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
         try:
-            much = sum(map(len, parts)) > MANY_BYTES
-            lines = await off_loop(much, lambda: self.unpack_page(key, item, page.number, parts, most))
+            unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
+            lines = await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking()
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
                 raise corrupt(where, lc.DATA, str(error)) from error
@@ -359,7 +358,10 @@ class Reader:
                 part = chunk.lines[start : start + SLICE]
                 decoded += len(part)
                 try:
-                    messages += await off_loop(sum(map(len, part)) > SLICE_BYTES, partial(self.codec.decode, part))
+                    if sum(map(len, part)) > SLICE_BYTES:
+                        messages += await off_loop(partial(self.codec.decode, part))
+                    else:
+                        messages += self.codec.decode(part)
                 except codec.UndecodableError as error:
                     if not self.skip_undecodable:
                         raise self._undecodable(key, item, chunk, error) from error
@@ -370,6 +372,11 @@ class Reader:
         if chunk.page is None:
             return corrupt(key, self._entry(chunk.entry), str(error))
         return corrupt(key.page(item.generation, chunk.page), lc.DATA, str(error))
+
+    async def read_natives(self, key: SessionKey, item: CommunityItem, newest: int | None = None) -> list[BaseMessage]:
+        """As `natives`, off the event loop where there are many."""
+        reading = partial(self.natives, key, item, newest)
+        return await off_loop(reading) if len(item.natives) > MANY_NATIVES else reading()
 
     def natives(
         self, key: SessionKey, item: CommunityItem, newest: int | None = None, *, exact: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from .._dynamodb.attribute_values import NO_CHANGES, Changes
@@ -19,7 +20,7 @@ from .attempts import change
 from .community_conversion import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
-from .off_loop import is_much, off_loop
+from .off_loop import MANY_BYTES, off_loop
 from .reading import Reader
 from .salvaging import Salvager
 from .writer import Content
@@ -157,8 +158,8 @@ class Rewriter(Deleter):
             await self.steps.table.check_pages(key, item)
         now = self.steps.clock()
         times = expiries(now, self.ttl, item)
-        to = self.steps.to(key)
-        decision = await off_loop(is_much(lines), lambda: rewrite.decide(lines, item, to, op, now, times))
+        deciding = partial(rewrite.decide, lines, item, self.steps.to(key), op, now, times)
+        decision = await off_loop(deciding) if sum(map(len, lines)) > MANY_BYTES else deciding()
         if isinstance(decision, rewrite.Exchange):
             return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, decision.new, own))
         intent = self.steps.intent(op, "rewrite", decision.base.generation, decision.numbers)

@@ -55,7 +55,7 @@ class Salvager:
         """
         item = await self.reader.item(key)
         if not isinstance(item, SessionItem):
-            for message in self.reader.natives(key, item) if item else []:
+            for message in await self.reader.read_natives(key, item) if item else []:
                 yield message
             return
         survey = await self.survey(key, item, with_data=False)

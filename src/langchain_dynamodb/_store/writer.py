@@ -13,10 +13,11 @@ from .._protocol.append import Ids
 
 
 class Content(NamedTuple):
-    """Messages, and each as a line of JSON."""
+    """Messages, and each as a line of JSON; whether they are so much that the event loop should not wait for them."""
 
     messages: Sequence[BaseMessage]
     lines: Sequence[bytes]
+    is_much: bool = False
 
 
 class Writer(Protocol):

@@ -41,6 +41,10 @@ from .stack import with_room
 from .telling import tell
 from .verifying import MakeReader, check_comes_back, reason, written
 
+MANY_MESSAGES = 128
+MANY_BYTES = 128 << 10
+_DEEP = 4  # levels of a message at which long texts stand: content, block, image, data
+
 __all__ = [
     "Codec",
     "Place",
@@ -150,6 +154,25 @@ def encode(
     if given is None and degraded:
         tell(degraded)
     return lines
+
+
+def is_much(messages: Sequence[BaseMessage]) -> bool:
+    """Whether it takes more than a millisecond to encode them, by a glance: they may be no messages."""
+    try:
+        return len(messages) > MANY_MESSAGES or any(_is_long(vars(message), _DEEP) for message in messages)
+    except Exception:
+        return False
+
+
+def _is_long(value: object, levels: int) -> bool:
+    kind = type(value)
+    if kind in (str, bytes, bytearray):
+        return len(value) > MANY_BYTES  # type: ignore[arg-type]
+    if kind is dict and levels:
+        return any(_is_long(one, levels - 1) for one in value.values())  # type: ignore[attr-defined]
+    if kind in (list, tuple) and levels:
+        return any(_is_long(one, levels - 1) for one in value)  # type: ignore[attr-defined]
+    return False
 
 
 def is_instruction(message: BaseMessage) -> bool:
