@@ -180,6 +180,8 @@ class UnregisteredClassWarning(UserWarning):
 class OmittedValueWarning(UserWarning):
     """A value in a message is left out and reads as None: nothing is known of its type.
 
+    Or an object of a registered class reads as its data: a part of it is left out, or it has more than its fields.
+
     `path` says where, `cls` is the type.
     """
 
