@@ -31,7 +31,7 @@ Two warnings tell what is stored, but comes back as something else (``strict=Tru
 
     UserWarning
     ├── UnregisteredClassWarning                   an object is stored as its data; once for each class
-    └── OmittedValueWarning                        a value is left out and reads as None; names its path and type
+    └── OmittedValueWarning                        a value is left out and reads as None, or a registered object is data
 """
 
 from __future__ import annotations

@@ -185,6 +185,20 @@ class Unions(BaseModel):
     inner: dict[str, Stars | None] = {"a": Stars()}
 
 
+class Names(BaseModel):
+    """Fields named like parts of pydantic's schemas, and one that is not hidden."""
+
+    metadata: Starred = "SECRET"
+    default: int = Field(1, exclude=False)
+
+
+class Shown(BaseModel):
+    """Nothing is hidden."""
+
+    type: str = "x"
+    config: int = Field(1, exclude=False)
+
+
 class Dumps(BaseModel):
     """Its own way to be dumped."""
 
@@ -223,6 +237,7 @@ class Card:
 OWN: list[tuple[Any, Any]] = [
     (Stars(), {"keys": ["***"]}),
     (Unions(), {"inner": {"a": {"keys": ["***"]}}}),
+    (Names(), {"metadata": "***", "default": 1}),
     (Dumps(), {"key": "***"}),
     (Computes(), {"x": 1, "twice": 2}),
     (Raises(), {"name": "n", "key": None}),
@@ -242,6 +257,14 @@ def test_a_class_shows_its_objects_in_its_own_way(value: Any, data: Any) -> None
         register_class(cls)
     assert decode_line(line).artifact == data  # type: ignore[attr-defined]
     assert looks(stored(value)) == looks(value)
+
+
+def test_a_class_that_hides_nothing_brings_its_objects_back() -> None:
+    """Once it is registered."""
+    line = encode_message(holding(Shown()))
+    assert decode_line(line).artifact == {"type": "x", "config": 1}  # type: ignore[attr-defined]
+    register_class(Shown)
+    assert looks(decode_line(line).artifact) == looks(Shown())  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif("exclude_if" not in inspect.signature(Field).parameters, reason="an older pydantic")

@@ -21,6 +21,8 @@ from pydantic import BaseModel, RootModel
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic_core import PydanticUndefined
 
+from .showing import shows_otherwise
+
 _set = object.__setattr__
 ABSENT = object()
 """Stands for what an object does not have."""
@@ -117,7 +119,7 @@ class _Model(ObjectClass):
     @cached_property
     def hides(self) -> bool:
         is_usual = self.cls.model_dump is BaseModel.model_dump and not issubclass(self.cls, RootModel)
-        return not is_usual or _has_serializer(self.cls.__pydantic_core_schema__)
+        return not is_usual or shows_otherwise(self.cls, self.cls.__pydantic_core_schema__)
 
     @cached_property
     def _private(self) -> dict[str, Any]:
@@ -235,7 +237,7 @@ class _Dataclass(ObjectClass):
 
     @cached_property
     def hides(self) -> bool:
-        return self._is_pydantic and _has_serializer(vars(self.cls)["__pydantic_core_schema__"])
+        return self._is_pydantic and shows_otherwise(self.cls, vars(self.cls)["__pydantic_core_schema__"])
 
     def json(self, thing: Any) -> Any:
         if not self._is_pydantic:
@@ -320,21 +322,6 @@ class _Document(_Model):
 
 
 DOCUMENT = _Document(Document, "Document")
-
-
-def _has_serializer(schema: Any) -> bool:
-    """Whether there is anywhere in pydantic's schema of a class a serializer of its own, or what is not shown."""
-    if isinstance(schema, Mapping):
-        shown = schema.get("serialization") or {}
-        own = str(shown.get("type")).startswith("function") or not _HIDING.isdisjoint(schema)
-        if own or schema.get("computed_fields"):
-            return True
-        return any(_has_serializer(part) for name, part in schema.items() if name not in _NO_SCHEMAS)
-    return isinstance(schema, (list, tuple)) and any(map(_has_serializer, schema))
-
-
-_HIDING = frozenset(["serialization_exclude", "serialization_exclude_if"])
-_NO_SCHEMAS = frozenset(["metadata", "config", "default", "expected", "members"])  # may hold anything
 
 
 def _is_plain(cls: type) -> bool:

@@ -176,7 +176,9 @@ class Writer(ValueWriter):
         """
         before = self.saved()
         tree = self._parts(known.kind, known.name, parts, where, depth, True)
-        if len(self.degraded) == before[0] or self._is_read(tree, known.cls, before):
+        if len(self.degraded) == before[0] or (
+            self.is_registered(known.cls) and self._is_read(tree, known.cls, before)
+        ):
             return tree, True
         if not any(one.omitted for one in self.degraded[before[0] :]):
             return tree, False
