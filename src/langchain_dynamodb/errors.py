@@ -31,7 +31,7 @@ Two warnings tell what is stored, but comes back as something else (``strict=Tru
 
     UserWarning
     ├── UnregisteredClassWarning                   an object is stored as its data; once for each class
-    └── OmittedValueWarning                        a value is left out and reads as None; names its path and type
+    └── OmittedValueWarning                        a value is left out and reads as None, or a registered object is data
 """
 
 from __future__ import annotations
@@ -179,6 +179,8 @@ class UnregisteredClassWarning(UserWarning):
 
 class OmittedValueWarning(UserWarning):
     """A value in a message is left out and reads as None: nothing is known of its type.
+
+    Or an object of a registered class reads as its data: a part of it is left out, or it has more than its fields.
 
     `path` says where, `cls` is the type.
     """

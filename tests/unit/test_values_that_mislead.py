@@ -765,32 +765,6 @@ def test_a_validators_words_are_not_shown() -> None:
         encode_message(message)
 
 
-# Threads
-
-
-def test_a_class_registered_anew_is_never_unknown() -> None:
-    """Who stores meanwhile finds it under the old definition or the new."""
-    names: Any = [enum.Enum("Made", "A", module="m") for _ in range(2)]
-    shouts = [type("Made", (HumanMessage,), {"__module__": "m"}) for _ in range(2)]
-    seen: list[Any] = []
-
-    class Watching(dict[Any, Any]):
-        def pop(self, key: Any, *default: Any) -> Any:
-            seen.append((OBJECTS.by_name.get("n"), MESSAGES.by_tag.get("n")))
-            return super().pop(key, *default)
-
-    OBJECTS.by_class = Watching(OBJECTS.by_class)
-    MESSAGES.by_class = Watching(MESSAGES.by_class)
-    register_class(names[0], "n")
-    register_class(names[1], "n")
-    register_message_class(shouts[0], "n")
-    register_message_class(shouts[1], "n")
-    assert [(known and known.cls, kind and kind.cls) for known, kind in seen] == [
-        (names[1], None),
-        (names[1], shouts[1]),
-    ]
-
-
 # Enums
 
 

@@ -32,16 +32,11 @@ def class_of(message: BaseMessage, path: str) -> MessageClass:
     raise UnsupportedMessageError(f"{problem}; {fix}.", path=path)
 
 
-def take_apart(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields of a message within another that differ from their defaults; `assemble` makes it of them."""
-    fields = changed_fields(kind, message, path)
-    if kind.tag not in MESSAGES.by_tag:  # who does not know the class reads the fields, and its usual type
-        fields["type"] = [kind.tag, message.type]
-    return fields
-
-
 def changed_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
-    """The fields that differ from their defaults; raises `UnsupportedMessageError` where one is not set."""
+    """The fields that differ from their defaults, of which `assemble` makes the message again.
+
+    Raises `UnsupportedMessageError` where one is not set.
+    """
     state = message.__dict__
     try:
         own_type = state["type"]

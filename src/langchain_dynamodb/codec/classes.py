@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import langchain_core.messages as lc
 from langchain_core.messages import BaseMessage
@@ -63,6 +63,31 @@ class MessageClass:
         return validate
 
 
+class _Named(Protocol):
+    """What is known of a class."""
+
+    @property
+    def cls(self) -> type: ...
+
+
+K = TypeVar("K", bound=_Named)
+
+
+def with_class(
+    by_name: Mapping[str, K], by_class: Mapping[type, K], name: str, known: K
+) -> tuple[dict[str, K], dict[type, K]]:
+    """Both, with a class under a name too: copies, so that whoever works with the old ones is not disturbed.
+
+    The class that had the name is known by the last of its other names.
+    """
+    other = by_name.get(name)
+    names, classes = {**by_name, name: known}, {**by_class, known.cls: known}
+    if other and other.cls is not known.cls and classes.get(other.cls) is other:
+        del classes[other.cls]
+        classes.update({one.cls: one for one in names.values() if one.cls is other.cls})
+    return names, classes
+
+
 class MessageClasses:
     """The known classes, by the names they are stored under and by themselves; threads may share it."""
 
@@ -79,12 +104,15 @@ class MessageClasses:
             known = self.by_tag.get(tag)
             if known and full_name(known.cls) != full_name(cls):
                 raise InvalidInputError(f"The name {short(tag)} is taken by {full_name(known.cls)}; give another name.")
-            self._add(cls, tag)  # first: whoever looks meanwhile finds one of them
-            if known and known.cls is not cls:
-                self.by_class.pop(known.cls, None)
+            self._add(cls, tag)
 
     def _add(self, cls: type[BaseMessage], tag: str) -> None:
-        self.by_tag[tag] = self.by_class[cls] = MessageClass(cls, tag)
+        self.by_tag, self.by_class = with_class(self.by_tag, self.by_class, tag, MessageClass(cls, tag))
+
+    def snapshot(self) -> tuple[Mapping[str, MessageClass], Mapping[type, MessageClass]]:
+        """The classes by name and by class, as they are at one moment."""
+        with self._lock:
+            return self.by_tag, self.by_class
 
 
 def register_message_class(cls: type[BaseMessage], name: str | None = None) -> None:

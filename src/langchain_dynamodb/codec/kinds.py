@@ -17,8 +17,11 @@ from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, PlainSerializer, RootModel, WrapSerializer
+from pydantic import BaseModel, RootModel
+from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic_core import PydanticUndefined
+
+from .showing import shows_otherwise
 
 _set = object.__setattr__
 ABSENT = object()
@@ -88,6 +91,10 @@ class ObjectClass:
             if isinstance(member, MemberDescriptorType) and name not in self.fields and base is not BaseModel
         ]
 
+    def is_made_with_data(self, parts: Parts) -> bool:
+        """Whether an object is made of these parts, though one of them was read as data or was left out."""
+        return False
+
     def put_together(self, parts: Parts) -> Any:
         """The object of its parts; raises ValueError where they are not those of the class as it is now."""
         raise NotImplementedError
@@ -111,15 +118,8 @@ class _Model(ObjectClass):
 
     @cached_property
     def hides(self) -> bool:
-        own = self.cls.__pydantic_decorators__
-        fields = self.fields.values()
-        return bool(
-            own.field_serializers
-            or own.model_serializers
-            or issubclass(self.cls, RootModel)
-            or any(field.exclude for field in fields)
-            or any(isinstance(one, (PlainSerializer, WrapSerializer)) for field in fields for one in field.metadata)
-        )
+        is_usual = self.cls.model_dump is BaseModel.model_dump and not issubclass(self.cls, RootModel)
+        return not is_usual or shows_otherwise(self.cls, self.cls.__pydantic_core_schema__)
 
     @cached_property
     def _private(self) -> dict[str, Any]:
@@ -127,7 +127,9 @@ class _Model(ObjectClass):
 
     def take_apart(self, thing: Any) -> Parts:
         fields, given, extra = self.state(thing)
-        unset = () if given == fields.keys() else tuple([name for name in self.fields if name not in given])
+        unset: tuple[str, ...] = ()
+        if extra or given != fields.keys():
+            unset = tuple([name for name in (*self.fields, *(extra or ())) if name not in given])
         return Parts(fields, unset, extra)
 
     def state(self, thing: Any) -> Parts:
@@ -137,9 +139,13 @@ class _Model(ObjectClass):
         return Parts(fields, thing.__pydantic_fields_set__, thing.__pydantic_extra__)
 
     def beside(self, thing: Any) -> list[tuple[Any, Any]]:
-        if not self._private:
-            return super().beside(thing) if self._slots or len(thing.__dict__) > len(self.fields) else []
-        return [*super().beside(thing), (self._initial(), thing.__pydantic_private__)]
+        found = super().beside(thing) if self._slots or len(thing.__dict__) > len(self.fields) else []
+        given = thing.__pydantic_fields_set__
+        if not given <= self.fields.keys():
+            found.append((set(), given.difference(self.fields, thing.__pydantic_extra__ or ())))
+        if self._private:
+            found.append((self._initial(), thing.__pydantic_private__))
+        return found
 
     def put_together(self, parts: Parts) -> Any:
         fields, unset, extra = dict(parts.fields), parts.unset, parts.extra
@@ -188,7 +194,21 @@ class _Model(ObjectClass):
         except (MemoryError, RecursionError):
             raise
         except Exception:  # serializers of any class may raise anything
-            return super().data(thing)
+            return self._shown(thing) if self.hides else super().data(thing)
+
+    def _shown(self, thing: Any) -> dict[str, Any]:
+        """Field by field, those that raise left out; raises ValueError where all of them are."""
+        shown: dict[str, Any] = {}
+        for name in self.fields:
+            try:
+                shown |= thing.model_dump(mode="json", warnings=False, include={name})
+            except (MemoryError, RecursionError):
+                raise
+            except Exception:
+                shown[name] = ABSENT
+        if all(value is ABSENT for value in shown.values()):
+            raise ValueError("nothing is shown")
+        return shown
 
 
 class _Dataclass(ObjectClass):
@@ -210,6 +230,22 @@ class _Dataclass(ObjectClass):
         for name, value in fields.items():
             _set(thing, name, value)
         return thing
+
+    @cached_property
+    def _is_pydantic(self) -> bool:
+        return is_pydantic_dataclass(self.cls)
+
+    @cached_property
+    def hides(self) -> bool:
+        return self._is_pydantic and shows_otherwise(self.cls, vars(self.cls)["__pydantic_core_schema__"])
+
+    def json(self, thing: Any) -> Any:
+        if not self._is_pydantic:
+            return super().json(thing)
+        return vars(self.cls)["__pydantic_serializer__"].to_python(thing, mode="json", warnings=False)
+
+    def data(self, thing: Any) -> Any:
+        return self.json(thing) if self.hides else super().data(thing)
 
 
 class _NamedTuple(ObjectClass):
@@ -279,7 +315,13 @@ def kind_of(cls: object) -> Callable[[Any, str], ObjectClass] | None:
     return _Dataclass if dataclasses.is_dataclass(cls) and _is_plain(cls) else None
 
 
-DOCUMENT = _Model(Document, "Document")
+class _Document(_Model):
+    def is_made_with_data(self, parts: Parts) -> bool:
+        """See `ObjectClass`: what is in its metadata does no harm."""
+        return type(parts.fields.get("page_content")) is str and type(parts.fields.get("metadata")) is dict
+
+
+DOCUMENT = _Document(Document, "Document")
 
 
 def _is_plain(cls: type) -> bool:

@@ -4,7 +4,8 @@ A marked value is an object with one name only, the mark, and a list that begins
 "2026-01-02"]}``. A dict of the user's own that has this name among its keys is written as a marked value too.
 
 Reading makes Python's own types, messages, and objects of registered classes. An object is made only of parts that are
-what they were: where one of them is of a class that is not registered here, or was left out, it is plain data too.
+what they were: where one of them is of a class that is not registered here, or was left out, it is plain data too (but
+for a document, which may have data in its metadata).
 
 An exact reading (`Reader.exact`) shows more: what comes back as something else is a `Replaced`, and an object or
 message of a class that is not known stays what it was stored as (`StoredObject`), so that it can be stored again.
@@ -228,7 +229,9 @@ class Reader:
 
     def _made(self, kind: str, name: str, parts: Parts, before: int) -> Any:
         known = self.known.objects.get(name)
-        if known and known.kind == kind and (self.data == before or self.exact) and (self.makes or kind == "enum"):
+        is_whole = self.data == before or self.exact
+        makes = self.makes or kind == "enum"
+        if known and known.kind == kind and makes and (is_whole or known.is_made_with_data(parts)):
             try:
                 return known.put_together(parts)
             except MemoryError:

@@ -21,8 +21,8 @@ from langchain_core.messages import BaseMessage, RemoveMessage
 
 from .._checks import short
 from ..errors import InvalidInputError, MessageTooLargeError, UnsupportedMessageError
-from .assembly import assemble, changed_fields, class_of, take_apart
-from .classes import register_message_class
+from .assembly import assemble, changed_fields, class_of
+from .classes import MessageClass, register_message_class
 from .lines import (
     VALUES_MARK,
     UndecodableError,
@@ -80,7 +80,7 @@ def encode_message(
                 return line
     except Exception:
         pass
-    line, told = with_room(lambda last: _encode_values(message, fields, path, strict, last))
+    line, told = with_room(lambda last: _encode_values(message, kind, fields, path, strict, last))
     if degraded is not None:
         degraded += told
     return line
@@ -101,10 +101,10 @@ def _is_equal(read: BaseMessage, message: BaseMessage) -> bool:
 
 
 def _encode_values(
-    message: BaseMessage, fields: dict[str, Any], path: str, strict: bool, last: bool
+    message: BaseMessage, kind: MessageClass, fields: dict[str, Any], path: str, strict: bool, last: bool
 ) -> tuple[bytes, list[Degraded]]:
     """The line of a message that is not plain JSON, and what of it will come back as something else."""
-    writer = Writer(take_apart, assemble, strict=strict, last=last)
+    writer = Writer(changed_fields, assemble, kind=kind, strict=strict, last=last)
     tree = written(writer, fields, path)
     line = to_any_json(tree)
     if writer.marked:

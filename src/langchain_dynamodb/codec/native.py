@@ -208,6 +208,10 @@ class NativeWriter(Writer):
     def _nested(self, fields: dict[str, Any]) -> Any:
         return fields | self._marked("message")
 
+    def settled(self, tree: Any) -> Any:
+        """See `Writer`."""
+        return _settled(tree)
+
     def _final(self, tree: Any) -> Any:
         return Replaced(tree)
 

@@ -19,7 +19,7 @@ from .advice import advice
 from .classes import MESSAGES, MessageClass, full_name
 from .equality import same
 from .kinds import ABSENT, ObjectClass, Parts
-from .marks import Assemble, Known, Reader, StoredObject, registered
+from .marks import Assemble, Known, Reader, StoredObject
 from .places import Where, path_of, type_name, unsupported
 from .plain import plain_value
 from .registry import OBJECTS, described
@@ -31,13 +31,25 @@ TakeApart = Callable[[MessageClass, BaseMessage, str], dict[str, Any]]
 class Writer(ValueWriter):
     """Writes the values of one message; `take_apart` gives the fields of a message within it, `assemble` makes it.
 
-    With `last`, this is the last try: where Python's stack ends, it is a value's own code that ends it.
+    `kind` is how the message itself is written, where that was looked up already. With `last`, this is the last
+    try: where Python's stack ends, it is a value's own code that ends it.
     """
 
     reader: type[Reader] = Reader
 
-    def __init__(self, take_apart: TakeApart, assemble: Assemble, *, strict: bool, last: bool = False) -> None:
+    def __init__(
+        self,
+        take_apart: TakeApart,
+        assemble: Assemble,
+        *,
+        kind: MessageClass | None = None,
+        strict: bool,
+        last: bool = False,
+    ) -> None:
         super().__init__(strict=strict)
+        by_name, self.objects = OBJECTS.snapshot()  # of one moment: others may register classes meanwhile
+        by_tag, self.messages = MESSAGES.snapshot()
+        self.registered = Known(by_name, {**by_tag, kind.tag: kind} if kind else by_tag)
         self.take_apart = take_apart
         self.assemble = assemble
         self.last = last
@@ -47,7 +59,7 @@ class Writer(ValueWriter):
 
     def known(self) -> Known:
         """The registered classes, and those that are not whose objects were written: for this check they are known."""
-        known = registered()
+        known = self.registered
         if self._names or self._tags:
             return Known({**self._names, **known.objects}, {**self._tags, **known.messages})
         return known
@@ -64,7 +76,7 @@ class Writer(ValueWriter):
 
     def object_class(self, cls: type) -> ObjectClass | None:
         """How objects of a class are taken apart, registered or not; None for all other kinds."""
-        known = OBJECTS.by_class.get(cls)
+        known = self.objects.get(cls)
         if known is not None:
             return known
         if cls not in self._classes:
@@ -73,7 +85,10 @@ class Writer(ValueWriter):
 
     def is_registered(self, cls: type) -> bool:
         """See `ValueWriter`."""
-        return cls in OBJECTS.by_class
+        try:
+            return cls in self.objects
+        except Exception:  # a class of classes that cannot be hashed: nothing is known of its objects
+            return True
 
     def _other(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         before = self.saved()
@@ -94,7 +109,7 @@ class Writer(ValueWriter):
 
     def _look(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         cls = type(value)
-        if cls in OBJECTS.by_class:
+        if cls in self.objects:
             return self._guarded(value, self._thing, where, depth, may)
         if cls is StoredObject:
             return self._guarded(value, self._kept, where, depth, may)
@@ -114,7 +129,7 @@ class Writer(ValueWriter):
         known = self.object_class(cls)
         assert known is not None
         parts = self._whole(known, value)
-        is_registered = cls in OBJECTS.by_class
+        is_registered = cls in self.objects
         if is_registered and parts and not may:
             return self._parts(known.kind, known.name, parts, where, depth, may)
         what, fix = "whose state is not in its fields alone", "keep everything in its fields"
@@ -127,18 +142,18 @@ class Writer(ValueWriter):
             raise unsupported(where, f"a value of type {type_name(value)}, {what}", fix)
         told = len(self.degraded)
         if parts and (is_registered or self._has_name(known)):
-            tree, is_named = self._named(known, parts, value, where, depth)
-            if is_named and is_registered:
+            tree, is_itself = self._named(known, parts, value, where, depth)
+            if is_itself and is_registered:
                 return tree
         else:
             tree = self._final(self.write(known.data(value), where, depth + 2, may))
         what = f"a value of type {type_name(value)}, {what}: it is stored as its data, and comes back so; {fix}"
-        self._tell(where, cls, what, omitted=False, at=told)
+        self._tell(where, cls, what, omitted=False, registered=is_registered, at=told)
         return tree
 
     def _has_name(self, known: ObjectClass) -> bool:
         """Whether the name of a class that is not registered says what its objects are."""
-        is_free = known.name not in OBJECTS.by_name and self._names.setdefault(known.name, known) is known
+        is_free = known.name not in self.registered.objects and self._names.setdefault(known.name, known) is known
         return is_free and not known.hides
 
     def _whole(self, known: ObjectClass, value: Any) -> Parts | None:
@@ -155,19 +170,36 @@ class Writer(ValueWriter):
         return None
 
     def _named(self, known: ObjectClass, parts: Parts, value: Any, where: Where, depth: int) -> tuple[Any, bool]:
-        """An object under its name, or (and False) as what its class makes of it where a part would be left out."""
+        """An object under its name, and whether that is read as the object where its class is registered.
+
+        Of a model with a part left out, what its class makes of it.
+        """
         before = self.saved()
         tree = self._parts(known.kind, known.name, parts, where, depth, True)
-        if not any(one.omitted for one in self.degraded[before[0] :]):
+        if len(self.degraded) == before[0] or (
+            self.is_registered(known.cls) and self._is_read(tree, known.cls, before)
+        ):
             return tree, True
+        if not any(one.omitted for one in self.degraded[before[0] :]):
+            return tree, False
         try:
             data = known.json(value)
         except (MemoryError, RecursionError):
             raise
         except Exception:  # it has no such form, or serializers raise
-            return tree, True
+            return tree, False
         self.restore(before)
         return self._final(self.write(data, where, depth + 2, True)), False
+
+    def _is_read(self, tree: Any, cls: type, since: Saved) -> bool:
+        """Whether an object of this class is read from a tree, written `since` then, of which something was told."""
+        reader = self.reader(self.assemble, b"".join(self.binary[since[1] :]))
+        reader.known = self.registered
+        return type(reader.read(self.settled(tree))) is cls
+
+    def settled(self, tree: Any) -> Any:
+        """What is stored of a tree."""
+        return tree
 
     def _parts(self, kind: str, name: str, parts: Parts, where: Where, depth: int, may: bool) -> Any:
         if kind == "enum":
@@ -191,7 +223,7 @@ class Writer(ValueWriter):
     def _member(self, name: str, parts: Parts, where: Where, depth: int, may: bool) -> Any:
         """A member of an enum; the value of one with a name is for readers who do not know the class."""
         before, value = self.saved(), parts.fields["value"]
-        if name not in OBJECTS.by_name or parts.fields["name"] is None:
+        if name not in self.registered.objects or parts.fields["name"] is None:
             return self._marked("enum", name, parts.fields["name"], self.write(value, where, depth + 2, may))
         try:
             written = self.write(value, where, depth + 2, False)
@@ -210,7 +242,8 @@ class Writer(ValueWriter):
 
     def _message(self, value: BaseMessage, where: Where, depth: int, may: bool) -> Any:
         cls, before = type(value), self.saved()
-        kind = MESSAGES.by_class.get(cls)
+        kind = self.messages.get(cls)
+        is_registered = kind is not None
         if kind is None:
             fix = f"to get it back as it is, call langchain_dynamodb.register_message_class({_class_name(cls)})"
             what = f"a value of type {type_name(value)}, a class that is not registered"
@@ -218,12 +251,14 @@ class Writer(ValueWriter):
                 raise unsupported(where, what, fix)
             name = full_name(cls)
             kind = self._tags.setdefault(name, MessageClass(cls, name))
-            if name in MESSAGES.by_tag or kind.cls is not cls:
+            if name in self.registered.messages or kind.cls is not cls:
                 return self._unknown(value, where, may)
             self._tell(where, cls, f"{what}: it is stored as its data, and comes back so; {fix}", omitted=False)
         why = "keep everything in its fields"
         try:
             fields = self.take_apart(kind, value, path_of(where))
+            if not is_registered:  # who does not know the class reads the fields, and its usual type
+                fields["type"] = [kind.tag, value.type]
             tree = self._nested(self.fields(fields, where, depth + 3, may=may))
             if not may or self.comes_back(tree, value, before):
                 return tree

@@ -47,12 +47,16 @@ def _name(name: str, show: Callable[[str], str] = str) -> str:
 
 
 class Degraded(NamedTuple):
-    """A value that comes back as something else: its data (`cls` is not registered), or None."""
+    """A value that comes back as something else: its data, or None where it is `omitted`.
+
+    With `registered` it is an object that its class's registration does not bring back.
+    """
 
     path: str
     cls: type
     omitted: bool
     text: str
+    registered: bool = False
 
 
 def unsupported(where: Where, what: str, fix: str) -> UnsupportedMessageError:

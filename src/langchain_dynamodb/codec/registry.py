@@ -6,13 +6,14 @@ Nothing here imports a module or calls what stored bytes name.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TypeVar
 
 from langchain_core.messages import BaseMessage
 
 from .._checks import short
 from ..errors import InvalidInputError
-from .classes import checked_name, full_name
+from .classes import checked_name, full_name, with_class
 from .kinds import DOCUMENT, ObjectClass, kind_of
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ class Objects:
     def __init__(self) -> None:
         self.by_name: dict[str, ObjectClass] = {}
         self.by_class: dict[type, ObjectClass] = {}
-        self.told: set[str] = set()  # full names of classes that somebody was warned of
+        self.told: set[str] = set()  # full names of classes that somebody was warned of as not registered
         self._lock = threading.Lock()
         self._add(DOCUMENT)
 
@@ -35,12 +36,15 @@ class Objects:
             if other and full_name(other.cls) != full_name(known.cls):
                 what = f"The name {short(known.name)} is taken by {full_name(other.cls)}"
                 raise InvalidInputError(f"{what}; give another name.")
-            self._add(known)  # first: whoever looks meanwhile finds one of them
-            if other and other.cls is not known.cls:
-                self.by_class.pop(other.cls, None)
+            self._add(known)
 
     def _add(self, known: ObjectClass) -> None:
-        self.by_name[known.name] = self.by_class[known.cls] = known
+        self.by_name, self.by_class = with_class(self.by_name, self.by_class, known.name, known)
+
+    def snapshot(self) -> tuple[Mapping[str, ObjectClass], Mapping[type, ObjectClass]]:
+        """The classes by name and by class, as they are at one moment."""
+        with self._lock:
+            return self.by_name, self.by_class
 
 
 OBJECTS = Objects()

@@ -15,7 +15,7 @@ from .classes import full_name
 from .places import Degraded
 from .registry import OBJECTS
 
-SHOWN = 10  # values left out that one call tells of
+SHOWN = 10  # values left out, or objects that are data, that one call tells of
 logger = logging.getLogger("langchain_dynamodb")
 
 swallowed: ContextVar[bool] = ContextVar("langchain_dynamodb_swallowed", default=False)
@@ -23,21 +23,22 @@ swallowed: ContextVar[bool] = ContextVar("langchain_dynamodb_swallowed", default
 
 
 def tell(degraded: Sequence[Degraded]) -> None:
-    """Warn of each class once per process, and of each value that is left out, which is logged too.
+    """Warn of each class that is not registered, once per process, and of each value that is lost, which is logged too.
 
+    Lost is what is left out, and an object that is data though its class is registered.
     A warning is shown once for each line of a program; the log has each value.
     """
     for one in degraded:
         name = full_name(one.cls)  # a name keeps no class alive
-        if not one.omitted and name not in OBJECTS.told:
+        if not (one.omitted or one.registered) and name not in OBJECTS.told:
             _warn(UnregisteredClassWarning(one.text, path=one.path, cls=one.cls))
             OBJECTS.told.add(name)  # not before: a warning that was raised as an error is raised again
-    left_out = [one for one in degraded if one.omitted]
-    for one in left_out[:SHOWN]:
+    lost = [one for one in degraded if one.omitted or one.registered]
+    for one in lost[:SHOWN]:
         _warn(OmittedValueWarning(one.text, path=one.path, cls=one.cls), logged=True)
-    if len(left_out) > SHOWN:
-        last = left_out[-1]
-        more = f"{len(left_out) - SHOWN} more values are left out, the last of them at {last.path}."
+    if len(lost) > SHOWN:
+        last = lost[-1]
+        more = f"{len(lost) - SHOWN} more values are left out or stored as data, the last of them at {last.path}."
         _warn(OmittedValueWarning(more, path=last.path, cls=last.cls), logged=True)
 
 

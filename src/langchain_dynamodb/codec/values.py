@@ -279,9 +279,11 @@ class ValueWriter:
     def _omitted(self, cls: type) -> Any:
         return self._marked("omitted", full_name(cls))
 
-    def _tell(self, where: Where, cls: type, what: str, *, omitted: bool, at: int | None = None) -> None:
+    def _tell(
+        self, where: Where, cls: type, what: str, *, omitted: bool, registered: bool = False, at: int | None = None
+    ) -> None:
         path = path_of(where)
-        told = Degraded(path, cls, omitted, f"{path} holds {what}.")
+        told = Degraded(path, cls, omitted, f"{path} holds {what}.", registered)
         self.degraded.insert(len(self.degraded) if at is None else at, told)
 
 
@@ -292,7 +294,10 @@ def _is_dict_field(where: Where) -> bool:
 
 def _are_plain_names(keys: Collection[Any]) -> bool:
     """Whether these are texts of ASCII, and none is empty: such keys are what they are everywhere."""
-    kinds = {*map(type, keys)}
+    try:
+        kinds = {*map(type, keys)}
+    except Exception:  # a class of classes that cannot be hashed
+        return False
     return len(kinds) == 1 and str in kinds and "".join(keys).isascii() and "" not in keys
 
 
