@@ -348,6 +348,23 @@ def test_kinds_that_only_pages_have_are_the_data_of_others(kind: str, where: str
     assert decode_line(encode_message(from_native(stored, exact=True), strict=True)) == message
 
 
+OTHERS: list[dict[str, Any]] = [
+    {"content": [{"langchain_dynamodb": ["object", "X"], "type": "text", "text": "a"}]},
+    {"content": "", "tool_calls": [{"langchain_dynamodb": ["object", "X"], "name": "f", "args": {}, "id": "c"}]},
+    {"content": "", "tool_calls": [{"name": "f", "args": {"langchain_dynamodb": ["enum", "X", "A", {}]}, "id": "c"}]},
+    {"content": "", "additional_kwargs": {"langchain_dynamodb": ["object", "X"], "a": 1}},
+    {"content": "", "name": {"langchain_dynamodb": ["enum", "X", "A", "b"]}},
+]
+
+
+@pytest.mark.parametrize("fields", OTHERS, ids=range(len(OTHERS)))
+def test_marks_where_we_write_none_convert(fields: dict[str, Any]) -> None:
+    """What can be read of them by those who know no such class is in our format, too."""
+    stored = {"type": "ai", "data": AIMessage("").model_dump() | fields}
+    read = from_native(stored)
+    assert decode_line(encode_message(from_native(stored, exact=True), strict=True)) == read
+
+
 def opaque(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Values with some among them, and as keys, that are left out."""
     return st.recursive(

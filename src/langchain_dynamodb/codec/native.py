@@ -8,6 +8,7 @@ of registered classes come back as themselves; values of other kinds are maps th
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 import struct
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from .assembly import assemble, class_of, extra_fields, field_of
 from .classes import BUILT_IN, MESSAGES, MessageClass
 from .kinds import ObjectClass
 from .lines import UndecodableError
-from .marks import NATIVE_MARK, Reader, Replaced, registered
+from .marks import NATIVE_MARK, Known, Reader, Replaced, registered
 from .objects import Writer
 from .places import Degraded, Where, type_name, unsupported
 from .settling import settled
@@ -82,13 +83,21 @@ def from_native(value: object, *, exact: bool = False) -> BaseMessage:
 
     Where fields are missing or of another type (an older LangChain wrote them) the class's constructor completes
     and converts them, as it does for `langchain_community`. With `exact`, objects of classes that are not known stay
-    what they are stored as, so that the message can be stored again. Raises UndecodableError.
+    what they are stored as, so that the message can be stored again, but where only their data fits. Raises
+    UndecodableError.
     """
+    if exact:
+        with contextlib.suppress(UndecodableError):
+            return _from_native(value, registered())
+    return _from_native(value, None)
+
+
+def _from_native(value: object, known: Known | None) -> BaseMessage:
     try:
         tag, data = value["type"], value["data"]  # type: ignore[index]
         kind = MESSAGES.by_tag[tag]
         if _is_marked(data):
-            data = with_room(lambda last: NativeReader(assemble, known=registered() if exact else None).fields(data))
+            data = with_room(lambda last: NativeReader(assemble, known=known).fields(data))
         if kind.names <= data.keys() and data["type"] == tag:
             try:
                 return assemble(dict(data))
