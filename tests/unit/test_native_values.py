@@ -62,6 +62,14 @@ class EmptyModel(BaseModel):
     """A model without fields."""
 
 
+@dataclasses.dataclass
+class Marked:
+    """A dataclass with a field of our name."""
+
+    langchain_dynamodb: Any
+    x: Any = None
+
+
 NUMBERS = [1.0, -0.0, 0.0, -2.0, 1e22, 1, 0, True, 1.5]
 
 
@@ -223,13 +231,17 @@ LEAVES: list[Any] = [
     HumanMessage(""),
     Document("d"),
     Empty(),
+    Marked(1),
+    HumanMessage("", langchain_dynamodb=1),
+    4.845098552264191e16,
+    {1.0},
 ]
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=range(len(LEAVES)))
 def test_what_is_as_deep_as_dynamodb_allows(leaf: Any) -> None:
     """It is stored or refused by us, with its place; and what has no mark to the very last level."""
-    for cls in (*CLASSES, Kind, Empty):
+    for cls in (*CLASSES, Kind, Empty, Marked):
         register_class(cls)
     deepest = 0
     for levels in range(18, 34):
@@ -420,7 +432,7 @@ def test_whole_floats_that_are_not_their_shortest_digits(value: Any) -> None:
     assert "4.8" not in str(caught.value)
 
 
-@given(st.floats() | st.floats(1e15, 1e40).map(round).map(float) | st.integers())
+@given(st.floats() | st.floats(2.0**53, 2.0**53 + 99) | st.floats(1e15, 1e40).map(round).map(float) | st.integers())
 @settings(deadline=None)
 def test_any_number_is_stored(number: float) -> None:
     """Equal to what it was, alone and in a set; and of its type in strict."""
@@ -447,14 +459,6 @@ def test_numbers_in_sets_keep_their_types(numbers: set[float]) -> None:
 
 
 # Names
-
-
-@dataclasses.dataclass
-class Marked:
-    """A dataclass with a field of our name."""
-
-    langchain_dynamodb: Any
-    x: Any = None
 
 
 @pytest.mark.parametrize(

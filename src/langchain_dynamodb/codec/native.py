@@ -34,6 +34,7 @@ from .verifying import MakeReader, check_comes_back, reason, written
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
+_ALL_WHOLE = 2**53  # up to this a whole float is the integer that its shortest digits are
 _LEVELS = 28  # 32, less those of the list, the message and its data, and one for what is in the last
 _MARK_LEVELS = 2  # that a mark takes
 _SETS: tuple[set[type], ...] = ({str}, {bytes}, {int, float})
@@ -201,7 +202,9 @@ class NativeWriter(Writer):
             return False
         if isinstance(value, int) or not value.is_integer():
             return True
-        return not self.strict and self._marks == unmarked and int(Decimal(repr(value))) == value
+        if self.strict or self._marks != unmarked:
+            return False
+        return abs(value) <= _ALL_WHOLE or int(Decimal(repr(value))) == value
 
     def _int(self, value: int, where: Where, depth: int, may: bool) -> Any:
         return value if self._is_native(value) else self._marked("int", hex(value))
