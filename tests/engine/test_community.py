@@ -555,6 +555,59 @@ async def test_what_community_items_leave_out_is_told(make_repository: Repositor
     assert found.additional_kwargs == {"parsed": {"text": "a"}, "client": None}
 
 
+CHANGES: dict[str, Callable[[AsyncSessionRepository], Any]] = {
+    "append": lambda sessions: sessions.append("s", NEW),
+    "replace": lambda sessions: sessions.replace("s", NEW),
+    "truncate": lambda sessions: sessions.truncate("s", keep=3),
+    "update_metadata": lambda sessions: sessions.update_metadata("s", {"title": "t"}),
+    "set_expiry": lambda sessions: sessions.set_expiry("s", 3600),
+}
+
+
+@pytest.mark.parametrize("sizes", [None, SMALL], ids=["tail", "pages"])
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.filterwarnings("ignore::langchain_dynamodb.errors.OmittedValueWarning")
+async def test_what_community_items_leave_out_converts(
+    make_repository: RepositoryFactory, make_theirs: MakeTheirs, change: str, sizes: Sizes | None
+) -> None:
+    """Every change reads the same before and after; langchain_community reads no entry of such a key either."""
+    community = make_repository(item_format="community")
+    for _ in range(2):
+        await community.append(
+            "s",
+            [
+                ToolMessage("x", tool_call_id="c", artifact={object(): 1, "a": 2}),
+                ToolMessage("x", tool_call_id="c", artifact={"x": {1: 2, object(): 1}}),
+                AIMessage("x", additional_kwargs={object(): 1}, response_metadata={object(): object(), object(): 1}),
+                AIMessage("x", additional_kwargs={"documents": [Document("d", metadata={"p": object()})]}),
+            ],
+        )
+    before = (await read(community)).messages
+    assert [before[0].artifact, before[1].artifact] == [{"a": 2}, {"x": {1: 2}}]
+    assert (before[2].additional_kwargs, before[2].response_metadata) == ({}, {})
+    assert make_theirs().messages[0].artifact == {"langchain_dynamodb": ["dict", ["a", 2]]}
+    await CHANGES[change](make_repository(sizes=sizes))
+    expected = {"append": before + NEW, "replace": NEW, "truncate": before[:3]}.get(change, before)
+    assert (await read(make_repository())).messages == expected
+
+
+async def test_numbers_and_sets_that_dynamodb_does_not_hold(make_repository: RepositoryFactory) -> None:
+    """They are stored by marks; in content they are refused before anything is, without being quoted."""
+    odd = 4.845098552264191e16  # whole, but not the number that its shortest digits are
+    kwargs = {"odd": odd, "among": {odd, 1.5}, "set": {1.0, -0.0}}
+    for strict in (True, False):
+        sessions = make_repository(item_format="community", strict=strict)
+        with pytest.raises(UnsupportedMessageError, match=r"content\[0\]\['x'\] holds a float") as caught:
+            await sessions.append("s", [HumanMessage([{"type": "x", "x": odd}])])
+        assert "48450" not in str(caught.value)
+        await sessions.append("s", [HumanMessage("", additional_kwargs=kwargs)])
+    for kept in (make_repository(item_format="community"), make_repository()):
+        exact, equal = (await read(kept)).messages
+        assert unordered(looks(exact.additional_kwargs)) == unordered(looks(kwargs))
+        assert equal.additional_kwargs == kwargs
+        await make_repository().append("s", [])
+
+
 async def test_bytes_and_sets_stay_in_the_community_format(
     make_repository: RepositoryFactory, make_theirs: MakeTheirs, engine: TestEngine, table_name: str
 ) -> None:

@@ -764,7 +764,7 @@ def test_what_native_types_cannot_hold_is_refused_in_content(value: object) -> N
     encode_message(message)
     with pytest.raises(UnsupportedMessageError, match='item_format="pages"') as caught:
         to_native(message)
-    assert caught.value.path == "message.content"
+    assert caught.value.path == "message.content[0]['value']"
 
 
 def test_what_native_types_cannot_hold_so_deep_is_left_out() -> None:

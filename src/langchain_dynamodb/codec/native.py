@@ -8,9 +8,11 @@ of registered classes come back as themselves; values of other kinds are maps th
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 import struct
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -20,19 +22,23 @@ from .._checks import is_utf8, short
 from ..errors import UnsupportedMessageError
 from .assembly import assemble, class_of, extra_fields, field_of
 from .classes import BUILT_IN, MESSAGES, MessageClass
+from .kinds import ObjectClass
 from .lines import UndecodableError
-from .marks import NATIVE_MARK, Reader, Replaced, registered
+from .marks import NATIVE_MARK, Known, Reader, Replaced, registered
 from .objects import Writer
-from .places import Degraded, Where, unsupported
+from .places import Degraded, Where, type_name, unsupported
+from .settling import settled
 from .stack import with_room
 from .values import DEGRADABLE, ValueWriter
-from .verifying import check_comes_back, reason, written
+from .verifying import MakeReader, check_comes_back, reason, written
 
 # DynamoDB's own number and map types hold less than JSON, and boto3 cannot read numbers written with over 38 digits.
 _LEAST = 1e-130
+_ALL_WHOLE = 2**53  # up to this a whole float is the integer that its shortest digits are
 _LEVELS = 28  # 32, less those of the list, the message and its data, and one for what is in the last
 _MARK_LEVELS = 2  # that a mark takes
 _SETS: tuple[set[type], ...] = ({str}, {bytes}, {int, float})
+_REPLACED = ("data", "omitted")  # kinds of marks that only pages have
 _PAGES = 'use item_format="pages", the default'
 _TEXT = f"store text in its place, or {_PAGES}"
 
@@ -63,8 +69,14 @@ def _tree(
 ) -> tuple[dict[str, Any], list[Degraded]]:
     writer = NativeWriter(_all_fields, assemble, strict=strict, last=last)
     tree = written(writer, fields, path)
-    check_comes_back(message, lambda make: make(b"").fields(tree), path, writer)
-    return _settled(tree) if writer.degraded else tree, writer.degraded
+    stored = settled(tree) if writer.degraded else tree
+
+    def read(make: MakeReader) -> dict[str, Any]:
+        reader = make(b"")
+        return reader.fields(tree if reader.exact else stored)
+
+    check_comes_back(message, read, path, writer)
+    return stored, writer.degraded
 
 
 def from_native(value: object, *, exact: bool = False) -> BaseMessage:
@@ -72,13 +84,21 @@ def from_native(value: object, *, exact: bool = False) -> BaseMessage:
 
     Where fields are missing or of another type (an older LangChain wrote them) the class's constructor completes
     and converts them, as it does for `langchain_community`. With `exact`, objects of classes that are not known stay
-    what they are stored as, so that the message can be stored again. Raises UndecodableError.
+    what they are stored as, so that the message can be stored again, but where only their data fits. Raises
+    UndecodableError.
     """
+    if exact:
+        with contextlib.suppress(UndecodableError):
+            return _from_native(value, registered())
+    return _from_native(value, None)
+
+
+def _from_native(value: object, known: Known | None) -> BaseMessage:
     try:
         tag, data = value["type"], value["data"]  # type: ignore[index]
         kind = MESSAGES.by_tag[tag]
         if _is_marked(data):
-            data = with_room(lambda last: NativeReader(assemble, known=registered() if exact else None).fields(data))
+            data = with_room(lambda last: NativeReader(assemble, known=known).fields(data))
         if kind.names <= data.keys() and data["type"] == tag:
             try:
                 return assemble(dict(data))
@@ -124,15 +144,19 @@ class NativeReader(Reader):
             kind, *more = tree[self.mark]
             if kind == "message" and not more and "type" in fields:
                 return self._message(fields)
-            if kind == "object" and isinstance(more[0], str):
+            if kind == "object" and isinstance(more[0], str) and not (more[1:] and type(more[1]) is dict):
                 return self._object(more[0], fields, *more[1:])
-            if not fields:
-                return super()._marked(tree)
+            if not fields and kind not in _REPLACED:
+                return self._dict(*more) if kind == "dict" else super()._marked(tree)
         except (MemoryError, RecursionError):
             raise
         except Exception:  # somebody else has an attribute of that name
             pass
         return {name: self.read(value) for name, value in tree.items()}
+
+    def _dict(self, *pairs: Any) -> Any:
+        # Earlier, a key that is left out was stored, without a value.
+        return super()._dict(*[pair for pair in pairs if len(pair) != 1 or type(pair[0]) is Replaced])
 
 
 class NativeWriter(Writer):
@@ -172,10 +196,15 @@ class NativeWriter(Writer):
             return self._is_native(value)
         return is_utf8(value) if kind is str else kind is list or kind is bool or kind is bytes or value is None
 
-    def _is_native(self, value: float) -> bool:
-        """Whether a number is what it was when it was one of DynamoDB's."""
-        is_whole = isinstance(value, float) and value.is_integer()
-        return math.isfinite(value) and _is_number(value) and not (is_whole and (self.strict or self._marks))
+    def _is_native(self, value: float, unmarked: int = 0) -> bool:
+        """Whether a number is what it was when it was one of DynamoDB's; around it are so many that need no mark."""
+        if not math.isfinite(value) or not _is_number(value):
+            return False
+        if isinstance(value, int) or not value.is_integer():
+            return True
+        if self.strict or self._marks != unmarked:
+            return False
+        return abs(value) <= _ALL_WHOLE or int(Decimal(repr(value))) == value
 
     def _int(self, value: int, where: Where, depth: int, may: bool) -> Any:
         return value if self._is_native(value) else self._marked("int", hex(value))
@@ -198,15 +227,35 @@ class NativeWriter(Writer):
 
     def _members(self, value: Any, where: Where, depth: int, may: bool) -> Any:
         kinds = {*map(type, value)}
-        if type(value) is set and value and any(kinds <= one for one in _SETS) and all(map(_is_member, value)):
+        if type(value) is set and value and any(kinds <= one for one in _SETS) and all(map(self._is_member, value)):
             return value
         return super()._members(value, where, depth, may)
 
+    def _is_member(self, value: Any) -> bool:
+        """Whether it is what it was when it is in one of DynamoDB's sets."""
+        if isinstance(value, str):
+            return is_utf8(value)
+        return isinstance(value, bytes) or self._is_native(value, unmarked=1)
+
+    def _thing(self, value: Any, where: Where, depth: int, may: bool) -> Any:
+        known = self.object_class(type(value))
+        assert known is not None
+        if all(map(_is_name, _names(known, value))):
+            return super()._thing(value, where, depth, may)
+        what = f"a value of type {type_name(value)}, with a name (of the class, a field or a member) that is no UTF-8"
+        fix = "use another name; register it under another"
+        if not may:
+            raise unsupported(where, what, fix)
+        self._tell(where, type(value), f"{what}: it is stored as its data, and comes back so; {fix}", omitted=False)
+        return self._final(self.write(known.data(value), where, depth + 2, may))
+
     def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
+        if self.mark in fields:
+            return super()._object(name, fields, more)
         return fields | self._marked("object", name, *more)
 
     def _nested(self, fields: dict[str, Any]) -> Any:
-        return fields | self._marked("message")
+        return super()._nested(fields) if self.mark in fields else fields | self._marked("message")
 
     def settled(self, tree: Any) -> Any:
         """See `Writer`."""
@@ -228,15 +277,6 @@ def _first_marked(tree: Any, where: Where) -> tuple[Where, str]:
     return next(marked, (where, "value"))
 
 
-def _settled(tree: Any) -> Any:
-    """What is stored of a tree: the data alone of what comes back as something else."""
-    if type(tree) is Replaced:
-        return _settled(tree.data)
-    if type(tree) is dict:
-        return {name: _settled(value) for name, value in tree.items()}
-    return [_settled(entry) for entry in tree] if type(tree) is list else tree
-
-
 def _all_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[str, Any]:
     fields = {name: field_of(message, name, path) for name in kind.cls.model_fields} | extra_fields(kind, message, path)
     usual = fields["type"] == kind.usual_type and kind.tag in MESSAGES.by_tag
@@ -254,10 +294,10 @@ def _is_name(key: Any) -> bool:
     return bool(key) and is_utf8(key)
 
 
-def _is_member(value: Any) -> bool:
-    if isinstance(value, str):
-        return is_utf8(value)
-    return isinstance(value, bytes) or _is_number(value)
+def _names(known: ObjectClass, value: Any) -> list[Any]:
+    """The names that an object is stored under."""
+    names = [known.name, *known.fields]
+    return [*names, value._name_] if known.kind == "enum" and value._name_ is not None else names
 
 
 def _is_number(value: float) -> bool:
