@@ -246,7 +246,8 @@ class NativeWriter(Writer):
         fix = "use another name; register it under another"
         if not may:
             raise unsupported(where, what, fix)
-        self._tell(where, type(value), f"{what}: it is stored as its data, and comes back so; {fix}", omitted=False)
+        what = f"{what}: it is stored as its data, and comes back so; {fix}"
+        self._tell(where, type(value), what, omitted=False, registered=self.is_registered(type(value)))
         return self._final(self.write(known.data(value), where, depth + 2, may))
 
     def _object(self, name: str, fields: dict[str, Any], more: list[Any]) -> Any:
@@ -259,7 +260,7 @@ class NativeWriter(Writer):
 
     def settled(self, tree: Any) -> Any:
         """See `Writer`."""
-        return _settled(tree)
+        return settled({"": tree})[""]
 
     def _final(self, tree: Any) -> Any:
         return Replaced(tree)

@@ -1,7 +1,7 @@
 """What is stored of a native tree with values that come back as something else (`Replaced`).
 
 Such a tree is stored without them: the data alone of what is replaced, no entry where the key is left out, and no mark
-of an object that has such a part: it is data too, as it is in pages.
+of an object that has such a part: it is data too, as it is in pages (but for a document's metadata).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .kinds import DOCUMENT, Parts
 from .marks import NATIVE_MARK, Replaced
 
 _Settled = tuple[Any, bool]
@@ -69,9 +70,10 @@ def _object(beside: dict[str, Any], replaced: bool, name: str, *parts: Any) -> _
     first, *more = [beside, *parts] if is_beside else parts
     fields, in_fields = (first, replaced) if is_beside else _named(first)
     found, in_more = _all(more)
-    if in_fields or in_more:
+    is_made = name == DOCUMENT.name and DOCUMENT.is_made_with_data(Parts(fields))
+    if (in_fields and not is_made) or in_more:
         return _data(fields, *found[1:]), True
-    return {NATIVE_MARK: ["object", name, *([] if is_beside else [fields]), *found], **beside}, False
+    return {NATIVE_MARK: ["object", name, *([] if is_beside else [fields]), *found], **beside}, in_fields
 
 
 def _data(fields: dict[str, Any], extra: Any = None) -> dict[str, Any]:
