@@ -234,7 +234,6 @@ LEAVES: list[Any] = [
     Marked(1),
     HumanMessage("", langchain_dynamodb=1),
     4.845098552264191e16,
-    {1.0},
 ]
 
 
@@ -377,6 +376,11 @@ def test_marks_where_we_write_none_convert(fields: dict[str, Any]) -> None:
     assert decode_line(encode_message(from_native(stored, exact=True), strict=True)) == read
 
 
+def shuffled(look: Any) -> Any:
+    """What `looks` gave, less all order: a set whose members cannot be in one is read as a list, in any order."""
+    return sorted(map(shuffled, look), key=repr) if isinstance(look, (list, tuple)) else look
+
+
 def opaque(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Values with some among them, and as keys, that are left out."""
     return st.recursive(
@@ -385,7 +389,7 @@ def opaque(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             st.lists(inner, max_size=2),
             st.lists(inner, max_size=2).map(tuple),
             st.dictionaries(KEYS | st.builds(Opaque), inner, max_size=3),
-            st.sets(KEYS | st.builds(Opaque), max_size=3),
+            st.sets(KEYS | st.builds(Opaque) | st.builds(Span, KEYS, KEYS), max_size=3),
             st.builds(Point, inner, inner),
             st.builds(Span, inner, inner),
             st.builds(Answer, text=st.just("a"), score=inner),
@@ -411,9 +415,9 @@ def test_whatever_can_be_read_converts(value: Any, written: set[type], known: se
         for cls in known:
             register_class(cls)
         read = from_native(stored)
-        assert unordered(looks(read.artifact)) == unordered(looks(decode_line(line).artifact))
+        assert shuffled(looks(read.artifact)) == shuffled(looks(decode_line(line).artifact))
         converted = decode_line(encode_message(from_native(stored, exact=True), strict=True))
-        assert unordered(looks(converted)) == unordered(looks(read))
+        assert shuffled(looks(converted)) == shuffled(looks(read))
 
 
 # Numbers
