@@ -13,8 +13,8 @@ import orjson
 from langchain_core.messages import BaseMessage
 
 from ._checks import is_utf8
+from .codec.lines import is_plain
 from .codec.places import Nth, path_of
-from .codec.plain import is_plain
 from .codec.registry import OBJECTS
 from .errors import UnsupportedMessageError
 

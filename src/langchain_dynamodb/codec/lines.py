@@ -33,6 +33,26 @@ _STDLIB_MARK = b"!"
 VALUES_MARK = b"$"
 
 
+_ATOMS = frozenset([str, int, float, bool, type(None)])
+
+
+def is_plain(values: Iterable[Any]) -> bool:
+    """Whether these values are of JSON's types, and of no subclass: orjson runs code of an enum's class.
+
+    Keys of dicts aside: orjson takes none but texts.
+    """
+    for value in values:
+        kind = type(value)
+        if kind in _ATOMS:
+            continue
+        if kind is dict:
+            if not is_plain(value.values()):
+                return False
+        elif kind is not list or not is_plain(value):
+            return False
+    return True
+
+
 def to_any_json(tree: dict[str, Any]) -> bytes:
     """Return plain JSON types as one line, with integers of any size and lone surrogates."""
     try:

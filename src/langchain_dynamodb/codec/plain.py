@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-
-_ATOMS = frozenset([str, int, float, bool, type(None)])
-
-
-def is_plain(values: Iterable[Any]) -> bool:
-    """Whether these values are of JSON's types, and of no subclass: orjson runs code of an enum's class.
-
-    Keys of dicts aside: orjson takes none but texts.
-    """
-    for value in values:
-        kind = type(value)
-        if kind in _ATOMS:
-            continue
-        if kind is dict:
-            if not is_plain(value.values()):
-                return False
-        elif kind is not list or not is_plain(value):
-            return False
-    return True
 
 
 def plain_value(value: Any) -> Any:

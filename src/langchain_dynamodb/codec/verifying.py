@@ -10,7 +10,6 @@ from langchain_core.messages import BaseMessage
 from pydantic import ValidationError
 
 from ..errors import UnsupportedMessageError
-from .assembly import assemble
 from .equality import same
 from .lines import UndecodableError
 from .marks import Reader
@@ -46,7 +45,7 @@ def check_comes_back(
     cls = type(message).__qualname__
     try:
         if writer.degraded:
-            assemble(read(partial(_later, writer)), writer.registered.messages)
+            writer.assemble(read(partial(_later, writer)), writer.registered.messages)
         if _is_read(message, read, writer, makes=False) or _is_read(message, read, writer, makes=True):
             return
     except ValidationError as error:
@@ -64,7 +63,7 @@ def check_comes_back(
 
 def _later(writer: Writer, binary: bytes) -> Reader:
     """A reader as others will read with: what is told has its data."""
-    reader = writer.reader(assemble, binary)
+    reader = writer.reader(writer.assemble, binary)
     reader.known = writer.registered
     return reader
 
@@ -76,12 +75,12 @@ def _is_read(
     known = writer.known()
 
     def reader(binary: bytes) -> Reader:
-        one = writer.reader(assemble, binary, known)
+        one = writer.reader(writer.assemble, binary, known)
         one.makes = makes
         return one
 
     try:
-        return same(assemble(read(reader), known.messages), message, writer.object_class)
+        return same(writer.assemble(read(reader), known.messages), message, writer.object_class)
     except (MemoryError, RecursionError):
         raise
     except Exception:
