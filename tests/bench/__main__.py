@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path += [str(ROOT / "tests" / "helpers"), str(ROOT / "docs" / "examples" / "demo")]
 warnings.simplefilter("ignore")  # those of the others; ours are errors in the tests
 
+import against  # noqa: E402
 import codec_cpu  # noqa: E402
 import contenders  # noqa: E402
 import counting  # noqa: E402
@@ -42,6 +43,7 @@ TABLES = {
     "blocks": "Long",
     "memory": "Long",
     "codec": "Codec",
+    "against": "Against",
 }
 
 
@@ -59,6 +61,8 @@ class Scale:
         self.flow_rounds = 1 if small else 3
         self.flow_messages = 20 if small else throughput.MESSAGES
         self.codec_turns = 5 if small else 100
+        self.against_rounds = 1 if small else 25
+        self.commit = against.BASELINE
         self.long_turns = 20 if small else 10_000
         self.long_messages = 40 if small else 10_000
 
@@ -115,6 +119,11 @@ async def run_codec(url: str, scale: Scale) -> Any:
     return await codec_cpu.measure(url, scale.rounds, scale.codec_turns)
 
 
+async def run_against(url: str, scale: Scale) -> Any:
+    """An earlier commit, in processes of their own."""
+    return await asyncio.to_thread(against.measure, url, scale.commit, scale.against_rounds)
+
+
 PARTS: dict[str, Callable[[str, Scale], Awaitable[Any]]] = {
     "counts": run_counts,
     "sequence": run_sequence,
@@ -123,6 +132,7 @@ PARTS: dict[str, Callable[[str, Scale], Awaitable[Any]]] = {
     "blocks": run_blocks,
     "memory": run_memory,
     "codec": run_codec,
+    "against": run_against,
 }
 
 
@@ -152,6 +162,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny numbers: shows only that it runs")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of performance.md")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "bench.json", help="where results are kept")
+    parser.add_argument("--commit", default=against.BASELINE, help="what the part against measures against")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
@@ -165,7 +176,9 @@ def main() -> None:
 
     with bench_engine(options.endpoint_url) as url:
         print("llama-index, asynchronous methods:", asyncio.run(contenders.broken_async_methods(url)))
-        asyncio.run(_measure(url, options.parts or list(PARTS), Scale(options.small), keep))
+        scale = Scale(options.small)
+        scale.commit = options.commit
+        asyncio.run(_measure(url, options.parts or list(PARTS), scale, keep))
     report.write(results, options.docs)
     print(report.goals(results))
 

@@ -40,9 +40,8 @@ def checkout(commit: str, folder: str) -> str:
     return str(Path(folder, "src"))
 
 
-def measure(url: str, *, commit: str | None = None, rounds: int = 15) -> dict[str, Any]:
+def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
     """Ratios new/old by operation, and the microseconds of the new one."""
-    commit = commit or BASELINE
     with tempfile.TemporaryDirectory() as folder:
         sources = {"old": checkout(commit, folder), "new": str(ROOT / "src")}
         workers = {name: _Worker(source, url) for name, source in sources.items()}

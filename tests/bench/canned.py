@@ -50,14 +50,14 @@ class Responder:
         self.scripts = {table: [e.response for e in r.exchanges] for table, r in recordings.items() if r.script}
         self.next = dict.fromkeys(self.scripts, 0)
         self.answers: dict[tuple[str, str, bytes | None], bytes] = {}
-        self.pages: dict[tuple[str, str], object] = {}
+        self.pages: dict[tuple[str, int], object] = {}
         for table, recording in recordings.items():
             for exchange in recording.exchanges if not recording.script else ():
                 for request in (None, SESSION.sub(_ANY, exchange.request)):
                     self.answers[table, exchange.operation, request] = SESSION.sub(_ANY, exchange.response)
                 if exchange.operation == "BatchGetItem":
                     for item in json.loads(SESSION.sub(_ANY, exchange.response))["Responses"][table]:
-                        self.pages[table, json.dumps(item["SessionId"])] = item
+                        self.pages[table, int(item["lc_chain"]["S"].split(" ")[0])] = item
 
     def answer(self, operation: str, body: bytes) -> bytes:
         """Answer a request; ``Rewind`` with a table's name starts its script anew."""
@@ -79,9 +79,9 @@ class Responder:
         return response.replace(_ANY, session[0]) if session else response
 
     def _some_pages(self, table: str, body: bytes) -> bytes:
-        keys = [json.dumps(key["SessionId"]) for key in json.loads(body)["RequestItems"][table]["Keys"]]
+        keys = [key["SessionId"]["S"] for key in json.loads(body)["RequestItems"][table]["Keys"]]
         return json.dumps(
-            {"Responses": {table: [self.pages[table, key] for key in keys]}, "UnprocessedKeys": {}}
+            {"Responses": {table: [self.pages[table, int(key[-8:], 16)] for key in keys]}, "UnprocessedKeys": {}}
         ).encode()
 
 

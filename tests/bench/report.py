@@ -140,6 +140,13 @@ def _codec(results: Results) -> str:
     return f"Plain JSON, now / before there were other values. {plain}\n\n{table(head, rows)}"
 
 
+def _against(results: Results) -> str:
+    found = results["against"]
+    rows = [(name, f"{ratio:g}", f"{found['us'][name]:,.0f}") for name, ratio in found["ratio"].items()]
+    head = (f"CPU, now / commit {found['commit']}", "ratio", "microseconds now")
+    return table(head, rows)
+
+
 def _environment(results: Results) -> str:
     return table(("measured on", ""), list(results["environment"].items()))
 
@@ -154,6 +161,7 @@ SECTIONS = {
     "memory": _memory,
     "sequence": _sequence,
     "codec": _codec,
+    "against": _against,
     "environment": _environment,
 }
 SOURCES: dict[str, str | None] = {"goals": None, "layers": "cpu"}  # sections not named after a part; None: always

@@ -407,7 +407,7 @@ async def test_two_attributes_of_a_page_come(make_repository: RepositoryFactory,
     chat = await reader.read("s") if way == "read" else None
     assert (chat.messages if chat else [message async for message in reader.iter_messages("s")]) == sent
     expected = [{name: page[name] for name in ("lc_chain", "lc_data")} for page in pages]
-    assert sorted(came, key=str) == sorted(expected, key=str)
+    assert sorted(came, key=Chain.of) == sorted(expected, key=Chain.of)
 
 
 async def test_three_large_answers_at_once(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
