@@ -252,7 +252,7 @@ def changed_fields(kind: MessageClass, message: BaseMessage, path: str) -> dict[
         fields: dict[str, Any] = {"type": kind.tag if own_type == kind.usual_type else [kind.tag, own_type]}
         for name, default in kind.defaults:
             value = state[name]
-            if type(value) is not type(default) or value != default:
+            if value is not default and (type(value) is not type(default) or value != default):
                 fields[name] = value
     except KeyError as error:
         where = f"{path}.{error.args[0]}"
