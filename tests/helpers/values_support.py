@@ -12,10 +12,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict
+
+from langchain_dynamodb.codec.classes import MESSAGES
+from langchain_dynamodb.codec.registry import OBJECTS
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -251,3 +255,18 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=10,
 )
 """Values of all kinds, where the classes are registered."""
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know no classes but langchain-core's, and have told of none, as in a new process."""
+    document = OBJECTS.by_class[Document]
+    monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
+    monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
+    monkeypatch.setattr(OBJECTS, "told", set())
+    monkeypatch.setattr(MESSAGES, "by_tag", dict(MESSAGES.by_tag))
+    monkeypatch.setattr(MESSAGES, "by_class", dict(MESSAGES.by_class))
+
+
+def holding(value: object) -> ToolMessage:
+    """A message with this artifact."""
+    return ToolMessage("", tool_call_id="c", artifact=value)

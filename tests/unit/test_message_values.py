@@ -36,7 +36,7 @@ from langchain_dynamodb.errors import (
     UnregisteredClassWarning,
     UnsupportedMessageError,
 )
-from values_support import CLASSES, EXACT, REGISTERED, VALUES, Answer, Colour, Loose, Mood, Point, Span, looks
+from values_support import CLASSES, EXACT, REGISTERED, VALUES, Answer, Colour, Loose, Mood, Point, Span, forget, looks
 
 SETTINGS = settings(deadline=None)
 PLACES = ["artifact", "additional_kwargs", "response_metadata"]
@@ -45,14 +45,6 @@ PLACES = ["artifact", "additional_kwargs", "response_metadata"]
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch)
-
-
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Know no classes but langchain-core's, as in a new process."""
-    document = OBJECTS.by_class[Document]
-    monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
-    monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
-    monkeypatch.setattr(OBJECTS, "told", set())
 
 
 @pytest.fixture

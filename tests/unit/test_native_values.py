@@ -16,26 +16,29 @@ from pydantic import BaseModel
 
 from langchain_dynamodb import register_class
 from langchain_dynamodb._dynamodb.attribute_values import from_attribute, to_attribute
-from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.messages import decode_line, encode_message
 from langchain_dynamodb.codec.native import from_native, to_native
-from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import UnsupportedMessageError
-from values_support import CLASSES, KEYS, VALUES, Answer, Colour, Loose, Mood, Point, Right, Span, looks, unordered
+from values_support import (
+    CLASSES,
+    KEYS,
+    VALUES,
+    Answer,
+    Colour,
+    Loose,
+    Mood,
+    Point,
+    Right,
+    Span,
+    forget,
+    looks,
+    unordered,
+)
 
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch)
-
-
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Know no classes but langchain-core's, as in a new process."""
-    document = OBJECTS.by_class[Document]
-    monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
-    monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
-    monkeypatch.setattr(MESSAGES, "by_tag", dict(MESSAGES.by_tag))
-    monkeypatch.setattr(MESSAGES, "by_class", dict(MESSAGES.by_class))
 
 
 def attribute(message: BaseMessage, **options: Any) -> dict[str, Any]:

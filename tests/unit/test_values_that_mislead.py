@@ -23,26 +23,15 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, SecretStr, field_validator
 
 from langchain_dynamodb import register_class, register_message_class
-from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.messages import Codec, decode_line, encode_message
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import OmittedValueWarning, UnregisteredClassWarning, UnsupportedMessageError
-from values_support import CLASSES, VALUES, Answer, Colour, Mood, Point, Span, looks
+from values_support import CLASSES, VALUES, Answer, Colour, Mood, Point, Span, forget, holding, looks
 
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    document = OBJECTS.by_class[Document]
-    monkeypatch.setattr(OBJECTS, "by_name", {"Document": document})
-    monkeypatch.setattr(OBJECTS, "by_class", {Document: document})
-    monkeypatch.setattr(OBJECTS, "told", set())
-    monkeypatch.setattr(MESSAGES, "by_tag", dict(MESSAGES.by_tag))
-    monkeypatch.setattr(MESSAGES, "by_class", dict(MESSAGES.by_class))
-
-
-def holding(value: object) -> ToolMessage:
-    """A message with this artifact."""
-    return ToolMessage("", tool_call_id="c", artifact=value)
+    forget(monkeypatch)
 
 
 def in_content(value: object) -> ToolMessage:

@@ -44,7 +44,8 @@ from .verifying import MakeReader, check_comes_back, reason, written
 _set = object.__setattr__
 MANY_MESSAGES = 128
 MANY_BYTES = 128 << 10
-_DEEP = 4  # levels of a message at which long texts stand: content, block, image, data
+_LONG = ("content", "additional_kwargs", "artifact", "tool_calls")  # fields that may hold long texts or data
+_DEEP = 3  # levels below them at which these stand: block, image, data
 
 __all__ = [
     "Codec",
@@ -160,7 +161,9 @@ def encode(
 def is_much(messages: Sequence[BaseMessage]) -> bool:
     """Whether it takes more than a millisecond to encode them, by a glance: they may be no messages."""
     try:
-        return len(messages) > MANY_MESSAGES or any(_is_long(vars(message), _DEEP) for message in messages)
+        return len(messages) > MANY_MESSAGES or any(
+            _is_long(message.__dict__.get(name), _DEEP) for message in messages for name in _LONG
+        )
     except Exception:
         return False
 
