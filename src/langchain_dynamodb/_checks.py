@@ -45,6 +45,13 @@ def check_flag(option: str, value: object) -> None:
         raise InvalidInputError(f"{option}={short(value)} must be True or False")
 
 
+def check_message_id(option: str, value: object) -> str:
+    """Return it; raises `InvalidInputError` unless it is a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise InvalidInputError(f"{option}={short(value)} must be the id of a stored message: a text that is not empty")
+    return value
+
+
 def check_start_on(start_on: object) -> None:
     """Raise `InvalidInputError` unless `start_on` is "human" or None."""
     if start_on not in ("human", None):

@@ -179,6 +179,14 @@ class SessionRepository(Configured):
             self._repository.truncate(session, keep=keep, expected_version=expected_version, must_exist=must_exist)
         )
 
+    def update_message(self, session: Session, message: BaseMessage, *, expected_version: int | None = None) -> int:
+        """See `AsyncSessionRepository.update_message`."""
+        return run(self._repository.update_message(session, message, expected_version=expected_version))
+
+    def remove_message(self, session: Session, message_id: str, *, expected_version: int | None = None) -> int:
+        """See `AsyncSessionRepository.remove_message`."""
+        return run(self._repository.remove_message(session, message_id, expected_version=expected_version))
+
     def update_metadata(
         self,
         session: Session,

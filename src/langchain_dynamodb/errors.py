@@ -12,6 +12,7 @@
     ├── VersionConflictError                       expected_version is not the session's version
     ├── SessionBusyError                           another writer held the session for too long
     ├── SessionNotFoundError                       there is no such session, and the call was not to begin one
+    ├── MessageNotFoundError                       no stored message has this id
     ├── ItemFormatError                            the item is not in the format this repository writes
     │   └── ForeignItemError                       the item is no chat session of ours or langchain_community's
     ├── IncompleteSessionError                     a page is not there yet (a replica lags); try again
@@ -107,6 +108,14 @@ class ForeignItemError(ItemFormatError):
 
 class SessionNotFoundError(ChatHistoryError):
     """There is no such session (it was deleted, has expired or never began), and the call was not to begin one."""
+
+
+class MessageNotFoundError(ChatHistoryError):
+    """The session has no message with the id `message_id`. Nothing was written."""
+
+    def __init__(self, message: str, *, message_id: str) -> None:
+        super().__init__(message)
+        self.message_id = message_id
 
 
 class IncompleteSessionError(ChatHistoryError):

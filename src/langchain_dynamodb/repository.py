@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from langchain_core.messages import BaseMessage
 
-from ._checks import check_count, check_flag, check_start_on, check_ttl
+from ._checks import check_count, check_flag, check_message_id, check_start_on, check_ttl
 from ._dynamodb.attribute_values import Changes
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
@@ -40,7 +40,7 @@ from ._store.salvaging import Salvager
 from ._store.steps import Steps
 from ._store.table import Table
 from ._store.table_setup import create_table
-from ._store.writer import Content, Writer
+from ._store.writer import Content, MessageEdit, Writer
 from .codec.messages import is_instruction, is_much
 from .codec.places import Degraded
 from .codec.telling import tell
@@ -330,6 +330,40 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         must_exist = must_exist and expected_version != 0
         return await self._writer.truncate(key, keep, expected_version, must_exist=must_exist)
+
+    async def update_message(
+        self, session: Session, message: BaseMessage, *, expected_version: int | None = None
+    ) -> int:
+        """Put `message` in the place of the stored one with its id, and return the session's version.
+
+        For a correction, a redaction, or an annotation: of a message that was read, ``model_copy`` changes one field.
+        Of several with that id it is the newest. The old text is gone from the session's items once this returns (or,
+        where a write failed, a warning was logged, with the next change other than an append); not from backups.
+
+        What it costs does not depend on the length of the history: the message is searched from the newest down, and
+        its page written once. Only a message that takes more than 32 KB deflated, or one in several parts, takes the
+        history to be written anew.
+
+        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, and what `append` raises for a
+        message that cannot be stored.
+        """
+        check_count("expected_version", expected_version)
+        content = await self._content([message])
+        edit = MessageEdit(check_message_id("message.id", message.id), message, content.lines[0])
+        key, _ = await self._named(session)
+        return await self._writer.edit(key, edit, expected_version)
+
+    async def remove_message(self, session: Session, message_id: str, *, expected_version: int | None = None) -> int:
+        """Remove the stored message with this id, and return the session's version; the others stay in order.
+
+        As `update_message`, which see for what it costs and raises. A window never begins with tool messages whose
+        call was removed, but in the middle of a history results may be left without their call: remove these too,
+        since models refuse them.
+        """
+        check_count("expected_version", expected_version)
+        edit = MessageEdit(check_message_id("message_id", message_id))
+        key, _ = await self._named(session)
+        return await self._writer.edit(key, edit, expected_version)
 
     async def update_metadata(
         self,

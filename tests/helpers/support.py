@@ -248,6 +248,8 @@ class Chain(NamedTuple):
     first: int
     messages: int
     parts: int
+    edited: int = 0
+    removed: int = 0
 
     @classmethod
     def of(cls, page: Mapping[str, Any]) -> Chain:
@@ -256,7 +258,8 @@ class Chain(NamedTuple):
 
     def put_into(self, page: Mapping[str, Any]) -> dict[str, Any]:
         """The item with these instead."""
-        return {**page, "lc_cut": {"N": str(self.cut)}, "lc_chain": {"S": " ".join(map(str, self))}}
+        numbers = self if self.edited else self[:6]
+        return {**page, "lc_cut": {"N": str(self.cut)}, "lc_chain": {"S": " ".join(map(str, numbers))}}
 
 
 def noise(size: int) -> str:

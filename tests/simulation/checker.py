@@ -13,6 +13,7 @@ from langchain_dynamodb.errors import (
     IdempotencyError,
     IncompleteSessionError,
     ItemFormatError,
+    MessageNotFoundError,
     OutcomeUnknownError,
     SessionBusyError,
     SessionNotFoundError,
@@ -21,7 +22,7 @@ from langchain_dynamodb.errors import (
 )
 
 from .engine import Engine
-from .oracle import ABSENT, Damaged, Tags, View, look, there
+from .oracle import ABSENT, Damaged, Tags, View, last_with_id, look, there
 from .workload import START_MICROSECONDS, Call
 
 MAX_REQUESTS = 150  # of one call
@@ -97,6 +98,9 @@ class Checker:
         elif isinstance(error, SessionNotFoundError):
             if not any(self._during(call, lambda view: self._unseen(view, call))):
                 raise Violation(f"{call} told {call.told}, but it was there all the time")
+        elif isinstance(error, MessageNotFoundError):
+            if not any(self._during(call, lambda view: last_with_id(view.tags, call.target) is None)):
+                raise Violation(f"{call} told {call.told}, but it was there all the time")
         elif isinstance(error, IdempotencyError):
             key = call.op.option("key")
             if not any(
@@ -164,6 +168,12 @@ class Checker:
 
     def _ok_truncate(self, call: Call, version: int) -> None:
         self._ok_change(call, version, lambda view: len(view.tags or ()) <= int(call.op.about))
+
+    def _ok_edit(self, call: Call, version: int | None) -> None:
+        if version is not None:
+            self._ok_change(call, version, lambda view: False)
+
+    _ok_remove = _ok_edit
 
     def _ok_meta(self, call: Call, version: int) -> None:
         self._ok_change(call, version, lambda view: False)
@@ -326,7 +336,7 @@ class Checker:
         causes = {state.cause.op.kind for state in since[1:] if state.cause}
         if "legacy" in causes or any(state.view.tags is None for state in since):
             return True
-        if causes & {"replace", "truncate"}:
+        if causes & {"replace", "truncate", "edit", "remove"}:  # an edit that has no room writes all anew
             return cause is not earlier
         return cause is not earlier and before.pages >= since[0].view.pages + 1
 
@@ -353,7 +363,7 @@ def _needs_session(call: Call) -> bool:
     """Whether it must not begin a session."""
     if call.op.kind == "append":
         return call.op.option("exist") is not None
-    return call.op.kind in ("meta", "truncate", "repair") and call.expected != 0
+    return call.op.kind in ("meta", "truncate", "repair", "edit", "remove") and call.expected != 0
 
 
 def _appends(call: Call, before: Tags, after: Tags) -> bool:
@@ -365,12 +375,20 @@ def _appends(call: Call, before: Tags, after: Tags) -> bool:
     return after == whole[len(whole) - len(after) :]
 
 
+def _edits(call: Call, before: Tags, after: Tags, new: Tags) -> bool:
+    """The message that it is about, by its id, is another, or no more; it may have been edited before."""
+    at = last_with_id(before, call.target)
+    return at is not None and after == (*before[:at], *new, *before[at + 1 :])
+
+
 _EFFECTS: dict[str, Callable[[Call, Tags, Tags], bool]] = {
     "append": _appends,
     "replace": lambda call, before, after: after == call.tags,
     "truncate": lambda call, before, after: (
         after in (before[: int(call.op.about)], there(before[: int(call.op.about)]))
     ),
+    "edit": lambda call, before, after: _edits(call, before, after, call.tags),
+    "remove": lambda call, before, after: _edits(call, before, after, ()),
     "repair": lambda call, before, after: after == there(before),
     "meta": lambda call, before, after: after == before,
 }

@@ -97,6 +97,28 @@ MUTATIONS = [
         "if False:",
     ),
     Mutation(
+        "a page is edited whatever became of it",
+        "_protocol/pages.py",
+        """    e.require(f"{e.name(lc.CHAIN)} = {e.value(seen.chain)}")\n    return e""",
+        """    e.require(f"attribute_exists({e.name(lc.CHAIN)})")\n    return e""",
+        small="two edits of a page",
+    ),
+    Mutation("an edit takes the place of one under way", "_store/rewriting.py", "item = await carry_out(", "pass; ("),
+    Mutation(
+        "a page of a later edit proves a session",
+        "_store/reading.py",
+        " == first and page.edited <= item.edited",
+        " == first",
+        small="an edit and a reader",
+    ),
+    Mutation("edited pages are read from the cache", "_store/reading.py", "number, item.edited\n", "number\n"),
+    Mutation(
+        "edited pages are read eventually consistent",
+        "_store/reading.py",
+        "consistent=consistent or item.edited > 0",
+        "consistent=consistent",
+    ),
+    Mutation(
         "attempts of a conversion look alike",
         "_protocol/conditions.py",
         """        e.require(f"{e.path(_INTENT_GENERATION)} = {e.value(number(old.intent.generation))}")\n""",

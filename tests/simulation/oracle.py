@@ -65,6 +65,12 @@ class View(NamedTuple):
         return any(tag.startswith(LOST) for tag in self.tags or ())
 
 
+def last_with_id(tags: Tags | None, id: str) -> int | None:
+    """Place of the newest message of that id which is not lost: a message's tag is its id, until it is edited."""
+    tags = tags or ()
+    return next((i for i in reversed(range(len(tags))) if (tags[i].partition("@")[2] or tags[i]) == id), None)
+
+
 def there(tags: Tags | None) -> Tags:
     """What is left of the messages."""
     return tuple(tag for tag in tags or () if not tag.startswith(LOST))
@@ -127,11 +133,12 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
             page, lost = engine.lost.get(key), True
         if page is None:
             raise Damaged(f"page {number} is missing")
-        own, at, previous, begin, messages, part_of = map(int, page["lc_chain"]["S"].split(" "))
-        if own != number or not at == _int(page, "lc_cut") == cut or begin + messages != end:
+        numbers = [*map(int, page["lc_chain"]["S"].split(" ")), 0, 0]
+        own, at, previous, begin, messages, part_of, edited, removed = numbers[:8]
+        if own != number or not at == _int(page, "lc_cut") == cut or begin + messages + removed != end:
             raise Damaged(f"page {number} is not the one that its successor names")
         cut, end = previous, begin
-        if messages:
+        if messages or removed:
             if parts:
                 raise Damaged(f"page {number}: a message lacks its first parts")
             parts, data = part_of - 1, page["lc_data"]["B"]
@@ -141,11 +148,25 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
             raise Damaged(f"page {number}: a part of no message")
         if not parts:
             found = tags_of_block(data)
+            if len(found) != (messages or len(found) * (not removed)):
+                raise Damaged(f"page {number} does not hold {messages} messages")
+            found = _edited(item, number, edited, found)
             tags = (tuple(LOST + tag for tag in found) if lost else found) + tags
             lost = False
     if parts or end != _int(item, "lc_trimmed"):
         raise Damaged("the first page does not begin where the session does")
     return tags
+
+
+def _edited(item: Item, number: int, edited: int, found: Tags) -> Tags:
+    """The messages of a page as the session item says, which the page follows."""
+    if edited > _int(item, "lc_edited"):
+        raise Damaged(f"page {number} was edited at {edited}, later than the session knows")
+    edit = item.get("lc_edit", {"M": None})["M"]
+    if edit is None or _int(edit, "page") != number or edited == _int(item, "lc_edited"):
+        return found
+    at = _int(edit, "position")
+    return found[:at] + (tags_of_block(edit["data"]["B"]) if "data" in edit else ()) + found[at + 1 :]
 
 
 def _tail(item: Item) -> Tags:

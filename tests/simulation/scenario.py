@@ -143,14 +143,26 @@ def _kinds(chance: random.Random, community: bool, start: str, ttl: int | None) 
     more = ["batch", "keyed", "guarded", "window", "iter", "replace", "truncate", "meta", "delete", "sized", "read"]
     # A stamp that is moved to before the next append's own is the one case in which pages are extended afterwards.
     expire = "expire" if ttl in (None, 60) else "lasting"
-    more += ["existing", "repair", expire] + [expire] * (ttl is not None)
+    more += ["edit", "remove", "existing", "repair", expire] + [expire] * (ttl is not None)
     if community:
-        more = ["keyed", "guarded", "window", "replace", "truncate", "delete", "sized", "legacy", "existing", "expire"]
+        more = [
+            "keyed",
+            "guarded",
+            "window",
+            "replace",
+            "truncate",
+            "delete",
+            "sized",
+            "legacy",
+            "existing",
+            "expire",
+            "edit",
+        ]
         kinds = ["append"] * 4 + ["read"]
     elif start in ("community", "none"):
         more = [*more, "legacy"]
     elif start in ("lost", "restored"):
-        kinds = [*kinds, "repair", "truncate", "sized"]
+        kinds = [*kinds, "repair", "truncate", "sized", "edit"]
     return kinds + chance.choices(more, k=chance.choice([1, 2, 3, 5]))
 
 
@@ -192,6 +204,9 @@ def _op(chance: random.Random, kind: str) -> Op:
     if kind == "replace":
         keep = (("keep", chance.choice("1234")),) if chance.random() < 0.5 else ()
         return Op("replace", chance.choice(["", "S", batch]), keep)
+    if kind in ("edit", "remove"):
+        options = [("from", chance.choice("123459")), *([("at", "seen")] if chance.random() < 0.2 else [])]
+        return Op(kind, small if kind == "edit" else "", tuple(options))
     if kind == "truncate":
         return Op("truncate", chance.choice("0123"))
     return Op(kind, small if kind == "legacy" else "")

@@ -36,6 +36,7 @@ class Call:
     process: Process
     index: int  # among its client's
     tags: Tags = ()
+    target: str = ""  # id of the message that it is to change
     expected: int | None = None
     begin: int = 0
     begun: float = 0.0
@@ -100,7 +101,7 @@ class Process:
 @lru_cache(20_000)
 def message(tag: str, letter: str) -> BaseMessage:
     """A message that is known by its tag, of a size that a letter names; it hardly deflates."""
-    return HumanMessage(f"{tag} {random.Random(tag).randbytes(LENGTHS[letter] // 2).hex()}")
+    return HumanMessage(f"{tag} {random.Random(tag).randbytes(LENGTHS[letter] // 2).hex()}", id=tag)
 
 
 @lru_cache(20_000)
@@ -184,6 +185,27 @@ class Client:
             call.tags = _tags_of(chat.messages)[:keep] + call.tags
         messages = self._messages(call)
         return self._saw(await self.process.repository.replace(SESSION, messages, expected_version=call.expected))
+
+    async def _edit(self, call: Call) -> int | None:
+        """Another message in the place of the one so far from the end, by its id; None where there are none."""
+        if not await self._find(call):
+            return None
+        call.tags = (f"{call.tags[0]}@{call.target}",)
+        edited = message(call.tags[0], call.op.about).model_copy(update={"id": call.target})
+        update = self.process.repository.update_message
+        return self._saw(await update(SESSION, edited, expected_version=call.expected))
+
+    async def _remove(self, call: Call) -> int | None:
+        """One message less."""
+        if not await self._find(call):
+            return None
+        remove = self.process.repository.remove_message
+        return self._saw(await remove(SESSION, call.target, expected_version=call.expected))
+
+    async def _find(self, call: Call) -> str:
+        if messages := (await self.process.repository.read(SESSION)).messages:
+            call.target = messages[-min(len(messages), call.op.number("from") or 1)].id or ""
+        return call.target
 
     async def _truncate(self, call: Call) -> int:
         keep = int(call.op.about)

@@ -17,7 +17,7 @@ from .community_item import CommunityItem
 from .configured_names import Names
 from .keys import GENERATIONS, PAGE_NUMBERS, RESERVED_PREFIX
 from .recognition import check_community, check_own_list, is_remnant
-from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Intent, Page, SessionItem
+from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Edit, Intent, Page, SessionItem
 
 LAST_SECOND = 253_402_300_799  # of the year 9999, where datetime ends
 LAST_MICROSECOND = LAST_SECOND * 1_000_000
@@ -66,6 +66,7 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         page_version=fields.integer(lc.PAGE_VERSION, 0, range(2 * GENERATIONS)),
         count=fields.integer(lc.COUNT),
         trimmed=fields.integer(lc.TRIMMED, 0),
+        removed=fields.integer(lc.REMOVED, 0),
         tail_start=fields.integer(lc.TAIL_START, 0),
         tail_bytes=fields.integer(lc.TAIL_BYTES),
         tail=fields.entries(names.history),
@@ -73,6 +74,8 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         page_ops=fields.ops(lc.PAGE_OPS),
         intent=fields.intent(),
         change=fields.binary(lc.CHANGE) if lc.CHANGE in raw else None,
+        edited=fields.integer(lc.EDITED, 0, range(2 * GENERATIONS)),
+        edit=fields.edit(),
         expires=expires,
         pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
         metadata=fields.metadata(),
@@ -93,12 +96,13 @@ def _check_item(item: SessionItem, where: object) -> None:
     """Refuse numbers that no write leaves behind: acting on them would lose messages, or never end."""
     if not item.created and (item.intent is None or item.count):
         raise corrupt(where, lc.CREATED, "missing, and the session is not about to be created")
-    if not (max(item.generation, item.page_version) <= item.version):
+    if not (max(item.generation, item.page_version, item.edited) <= item.version):
         raise corrupt(where, lc.VERSION, "older than what was written at it")
     paged = item.first_page < item.pages
     if not (
         0 <= item.floor <= item.first_page <= item.pages
-        and 0 <= item.trimmed <= item.tail_start <= item.count
+        and 0 <= item.trimmed <= item.tail_start <= item.count + item.removed
+        and item.removed <= item.tail_start - item.trimmed
         and paged == (item.trimmed < item.tail_start)
         and max(item.reach, item.ceiling) - item.pages < MAX_LEFT_PAGES
     ):
@@ -156,14 +160,16 @@ def parse_chained(raw: Item) -> Page | None:
     """A page from what reading fetches of it; None where it is damaged."""
     try:
         numbers = [int(text) for text in raw[lc.CHAIN]["S"].split(" ")]
-        page_number, cut, previous, first, messages, parts = numbers
+        page_number, cut, previous, first, messages, parts = numbers[:6]
+        edited, removed = numbers[6:] or (0, 0)
         data = raw[lc.DATA]["B"]
     except (KeyError, TypeError, ValueError):
         return None
     within = 0 <= first < COUNTS and 0 <= messages <= MAX_PAGE_MESSAGES and 1 <= parts <= page_number + 1
+    within = within and 0 <= removed <= MAX_PAGE_MESSAGES and 0 <= edited < 2 * GENERATIONS
     if not (within and 0 < cut < 2 * GENERATIONS and 0 <= previous < 2 * GENERATIONS and page_number < PAGE_NUMBERS):
         return None
-    return Page(page_number, cut, previous, b"", first, messages, data, parts)
+    return Page(page_number, cut, previous, b"", first, messages, data, parts, edited=edited, removed=removed)
 
 
 def parse_cut(raw: Item, where: object) -> int:
@@ -250,6 +256,18 @@ class _Fields:
         if not numbered or not 0 <= pages <= MAX_WRITE_PAGES or intent.lease not in range(LAST_MICROSECOND + 1):
             raise corrupt(self.where, lc.INTENT, "its numbers contradict each other")
         return intent
+
+    def edit(self) -> Edit | None:
+        if lc.EDIT not in self.raw:
+            return None
+        try:
+            stored = self.raw[lc.EDIT]["M"]
+            edit = Edit(int(stored["page"]["N"]), int(stored["position"]["N"]), stored.get("data", {"B": None})["B"])
+        except (KeyError, TypeError, ValueError):
+            raise corrupt(self.where, lc.EDIT, "not an edit") from None
+        if edit.page not in range(PAGE_NUMBERS) or edit.position not in range(MAX_PAGE_MESSAGES):
+            raise corrupt(self.where, lc.EDIT, "its numbers are too large")
+        return edit
 
     def metadata(self) -> AttributeValue | None:
         value = self.raw.get(lc.METADATA)

@@ -26,6 +26,12 @@ def is_message(entry: AttributeValue) -> bool:
     return isinstance(fields, dict) and "S" in fields.get("type", {}) and "M" in fields.get("data", {})
 
 
+def message_id(entry: AttributeValue) -> str | None:
+    """The id of one of these messages; None where it has none."""
+    stored: str | None = entry["M"]["data"]["M"].get("id", {}).get("S")
+    return stored
+
+
 def is_community_list(value: AttributeValue) -> bool:
     """Whether this is a history of langchain_community's: it is empty or begins with messages."""
     entries = value.get("L")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from .._dynamodb.attribute_values import AttributeValue, Item, number
@@ -21,6 +21,8 @@ from .attribute_names import (
     CREATED,
     CUT,
     DATA,
+    EDIT,
+    EDITED,
     FIRST_PAGE,
     FLOOR,
     GENERATION,
@@ -32,6 +34,7 @@ from .attribute_names import (
     PAGES,
     PAGES_EXPIRE,
     REACH,
+    REMOVED,
     REUSED,
     TAIL_BYTES,
     TAIL_OPS,
@@ -70,6 +73,22 @@ class Intent:
         return {"M": {"op": {"B": self.op}, "kind": {"S": self.kind}, **{k: number(v) for k, v in numbers.items()}}}
 
 
+class Edit(NamedTuple):
+    """A change of one message that its page does not have yet, by number of the page and position of the message in it.
+
+    `data` is the new message as a block of its own; None: it is removed.
+    """
+
+    page: int
+    position: int
+    data: bytes | None
+
+    def attribute(self) -> AttributeValue:
+        """As stored on the session item."""
+        edit: Item = {"page": number(self.page), "position": number(self.position)}
+        return {"M": edit if self.data is None else {**edit, "data": {"B": self.data}}}
+
+
 @dataclass(frozen=True, slots=True)
 class SessionItem:
     """The session item.
@@ -78,6 +97,9 @@ class SessionItem:
     `floor` on may still exist, and so may pages from `pages` up to below `ceiling`, which were cut off. `reach` is the
     highest number that any unfinished write may have left behind. `reused` numbers were given more than once: the
     `epoch`, which counts them each time, only grows.
+    Messages have indexes that stay when others are `removed` from pages: `trimmed` and `tail_start` are such, while
+    `count` is less by those that were removed from pages that are still there.
+    `edited` is the version of the last change of a message in a page; `edit` is that change until its page has it.
     `tail_ops` are the ids of the tail's appends, `page_ops` those of the last page's, `change` is that of the last
     other change.
     Times are microseconds since the epoch, expiries seconds (None: DynamoDB never expires it, whatever is stored).
@@ -96,6 +118,7 @@ class SessionItem:
     page_version: int = 0
     count: int = 0
     trimmed: int = 0
+    removed: int = 0
     tail_start: int = 0
     tail_bytes: int = 0
     tail: tuple[bytes, ...] = ()
@@ -103,6 +126,8 @@ class SessionItem:
     page_ops: frozenset[bytes] = frozenset()
     intent: Intent | None = None
     change: bytes | None = None
+    edited: int = 0
+    edit: Edit | None = None
     expires: int | None = None
     pages_expire: int = 0
     metadata: AttributeValue | None = None
@@ -119,6 +144,11 @@ class SessionItem:
     def message_count(self) -> int:
         """Messages that are stored and readable."""
         return self.count - self.trimmed
+
+    @property
+    def tail_count(self) -> int:
+        """Those of them that are in the tail."""
+        return self.count + self.removed - self.tail_start
 
     def is_live(self, now: int) -> bool:
         """Whether readers see a session here: born, not being deleted, not expired at `now` (microseconds)."""
@@ -137,6 +167,11 @@ class SessionItem:
     def entries(self) -> int:
         """Number of entries that the stored list has."""
         return max(1, len(self.tail)) if self.listed is None else self.listed
+
+    def without_pages(self, first_page: int, trimmed: int, removed: int) -> SessionItem:
+        """The state without its oldest pages, from which so many messages had been removed."""
+        count = self.count + removed
+        return replace(self, first_page=first_page, trimmed=trimmed, removed=self.removed - removed, count=count)
 
     def keeps_pages_of(self, earlier: SessionItem) -> bool:
         """Whether it is the same session, and none of the pages of its history was dropped since."""
@@ -160,6 +195,7 @@ class SessionItem:
         defaults = {CREATED: (self.created, 0), FIRST_PAGE: (self.first_page, 0), PAGE_VERSION: (self.page_version, 0)}
         defaults |= {FLOOR: (self.floor, self.first_page), REACH: (self.reach, -1), TRIMMED: (self.trimmed, 0)}
         defaults |= {REUSED: (self.reused, 0), CEILING: (self.ceiling, 0)}
+        defaults |= {REMOVED: (self.removed, 0), EDITED: (self.edited, 0)}
         defaults |= {TAIL_START: (self.tail_start, 0), PAGES_EXPIRE: (self.pages_expire, 0)}
         item |= {name: number(value) for name, (value, default) in defaults.items() if value != default}
         item |= {n: {"BS": sorted(ops)} for n, ops in ((TAIL_OPS, self.tail_ops), (PAGE_OPS, self.page_ops)) if ops}
@@ -167,6 +203,8 @@ class SessionItem:
             item[INTENT] = self.intent.attribute()
         if self.change is not None:
             item[CHANGE] = {"B": self.change}
+        if self.edit is not None:
+            item[EDIT] = self.edit.attribute()
         if self.expires is not None:
             item[names.ttl] = number(self.expires)
         if self.metadata is not None:
@@ -176,7 +214,10 @@ class SessionItem:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One immutable page. `messages` is 0 on all but the last of the `parts` that one large message was cut into.
+    """One page. It has the indexes from `first` up to `end`, of which `removed` belong to no message any more.
+
+    They are none on all but the last of the `parts` that one large message was cut into. Committed, a page stays as it
+    is, but for what `edited` tells: the version of the session at which one of its messages was changed last.
 
     Read for its messages it has no `token`, `ops` or `expires`.
     """
@@ -191,12 +232,28 @@ class Page:
     parts: int = 1
     ops: frozenset[bytes] = frozenset()
     expires: int | None = None
+    edited: int = 0
+    removed: int = 0
+
+    @property
+    def indexes(self) -> int:
+        """How many it has: 0 in the middle of a message."""
+        return self.messages + self.removed
+
+    @property
+    def end(self) -> int:
+        """Index of the first message after it."""
+        return self.first + self.indexes
+
+    @property
+    def chain(self) -> AttributeValue:
+        """Its numbers as stored."""
+        numbers = [self.number, self.cut, self.previous, self.first, self.messages, self.parts]
+        return {"S": " ".join(map(str, [*numbers, self.edited, self.removed] if self.edited else numbers))}
 
     def attributes(self, names: Names) -> Item:
         """All attributes but the key."""
-        numbers = (self.number, self.cut, self.previous, self.first, self.messages, self.parts)
-        item: Item = {CUT: number(self.cut), TOKEN: {"B": self.token}, CHAIN: {"S": " ".join(map(str, numbers))}}
-        item[DATA] = {"B": self.data}
+        item: Item = {CUT: number(self.cut), TOKEN: {"B": self.token}, CHAIN: self.chain, DATA: {"B": self.data}}
         if self.ops:
             item[OPS] = {"BS": sorted(self.ops)}
         if self.expires is not None:

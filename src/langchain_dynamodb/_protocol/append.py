@@ -164,6 +164,7 @@ def appended(item: SessionItem, placement: Placement, request: Append, now: int,
     """State after an append that cut pages from the tail of `item`."""
     pages = item.pages + len(placement.drafts)
     count = item.count + len(request.lines)
+    end = count + item.removed
     page_ops = item.tail_ops
     return next_state(
         item,
@@ -176,7 +177,7 @@ def appended(item: SessionItem, placement: Placement, request: Append, now: int,
         reach=item.reach if item.reach >= pages else -1,
         count=count,
         tail=placement.tail,
-        tail_start=count - (len(request.lines) if placement.tail else 0),
+        tail_start=end - (len(request.lines) if placement.tail else 0),
         tail_ops=request.ops,
         page_ops=page_ops,
         tail_bytes=tail_bytes(placement.tail, request.ops | page_ops),

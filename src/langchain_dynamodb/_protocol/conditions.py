@@ -119,6 +119,8 @@ def patch(old: SessionItem, new: SessionItem, names: Names) -> Statement:
         e.require(f"{e.name(name)} = {e.value(number(number_seen))}")
     if new.pages_expire != old.pages_expire:
         e.require(_pages_expire_as_seen(e, old, names))
+    if new.edit != old.edit:
+        e.require(f"{e.name(lc.EDITED)} = {e.value(number(old.edited))}")
     return e.statement()
 
 

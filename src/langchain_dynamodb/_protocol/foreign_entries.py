@@ -114,7 +114,7 @@ def mend(
     """
     entries = item.others["L"] if item.others else [{"B": entry} for entry in item.tail]
     pieces = [_piece(entry, to, f"{history}[{i}]", drop_undecodable) for i, entry in enumerate(entries)]
-    counted = item.count - item.tail_start
+    counted = item.tail_count
     own = sum(piece.own for piece in pieces)
     theirs = sum(piece.message is not None for piece in pieces)
     all_counted = not is_disturbed(item) and own + theirs == counted

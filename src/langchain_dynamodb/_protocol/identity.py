@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .._checks import short
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
-from ..errors import IdempotencyError, SessionNotFoundError, VersionConflictError
+from ..errors import IdempotencyError, MessageNotFoundError, SessionNotFoundError, VersionConflictError
 
 
 def check_expected(
@@ -29,6 +30,15 @@ def check_exists(key: SessionKey, item: State | None) -> None:
             f"there is no session {key} (it was deleted, has expired or never began), and this call was not to begin "
             "one: append to it without must_exist does"
         )
+
+
+def message_not_found(key: SessionKey, message_id: str) -> MessageNotFoundError:
+    """The error for an id that no stored message has."""
+    return MessageNotFoundError(
+        f"session {key} has no message with id {short(message_id)}: read it for the ids there are (a message that was "
+        "appended without one has none)",
+        message_id=message_id,
+    )
 
 
 def check_content(key: SessionKey, wanted: frozenset[bytes], stored: frozenset[bytes]) -> None:

@@ -34,7 +34,7 @@ class Edge:
 
     def admits(self, item: SessionItem, page: Page) -> bool:
         """Whether `page` may be the one below."""
-        end = page.first + page.messages
+        end = page.end
         if page.first < item.trimmed or (page.number == item.first_page and page.first != item.trimmed):
             return False
         if self.exact:
@@ -93,7 +93,7 @@ class Survey:
                 parts = []
                 continue
             parts.append(page)
-            if page.messages:
+            if page.indexes:
                 if not self._lacks_parts(parts):
                     runs.append(parts)
                 parts = []
@@ -125,7 +125,7 @@ class Survey:
         found: list[Hole] = []
         end, above = self.item.tail_start, self.item.pages
         for run in reversed(self.whole()):
-            self._note(found, run[-1].number + 1, above, run[-1].first + run[-1].messages, end)
+            self._note(found, run[-1].number + 1, above, run[-1].end, end)
             above, end = run[0].number, run[-1].first
         if self.bottom == self.item.first_page:
             self._note(found, self.bottom, above, self.item.trimmed, end)

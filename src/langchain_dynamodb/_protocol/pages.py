@@ -70,17 +70,18 @@ class Destination(NamedTuple):
 
 
 class PageStart(NamedTuple):
-    """Where a run of new pages begins."""
+    """Where a run of new pages begins; from those before it so many messages were `removed`."""
 
     number: int
     previous: int
     message: int
     expires: int | None = None
+    removed: int = 0
 
     @classmethod
     def after(cls, item: SessionItem, expires: int | None = None) -> PageStart:
         """Behind the pages of `item`: with what is now its tail."""
-        return cls(item.pages, item.page_version, item.tail_start, expires)
+        return cls(item.pages, item.page_version, item.tail_start, expires, item.removed)
 
 
 def make_pages(
@@ -134,7 +135,8 @@ def put_page(page: Page, names: Names) -> Expression:
     """PutItem of a page: nothing may be there but an older cut, or the very same one, which must not lose time.
 
     That one may be committed already, by a writer of another ttl (or of none), and its session made permanent: then
-    it bears a mark that must stay, since late stamps are known by it.
+    it bears a mark that must stay, since late stamps are known by it. Or a message of it was changed: then its chain
+    is another.
     """
     e = Expression()
     cut, token = e.name(lc.CUT), e.name(lc.TOKEN)
@@ -142,8 +144,18 @@ def put_page(page: Page, names: Names) -> Expression:
     ttl = e.name(names.ttl)
     lasts = f"attribute_not_exists({ttl})" if page.expires is None else f"{ttl} <= {e.value(number(page.expires))}"
     unmarked = f"attribute_not_exists({e.name(lc.KEPT)})"
-    same = f"({cut} = {version} AND {token} = {e.value({'B': page.token})} AND {lasts} AND {unmarked})"
+    chain = f"{e.name(lc.CHAIN)} = {e.value(page.chain)}"
+    same = f"({chain} AND {token} = {e.value({'B': page.token})} AND {lasts} AND {unmarked})"
     e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR {same})")
+    return e
+
+
+def edit_page(seen: Page, new: Page) -> Expression:
+    """UpdateItem that exchanges the messages of a page as it was seen; its stamp, which may have moved, stays."""
+    e = Expression()
+    e.set(lc.CHAIN, new.chain)
+    e.set(lc.DATA, {"B": new.data})
+    e.require(f"{e.name(lc.CHAIN)} = {e.value(seen.chain)}")
     return e
 
 

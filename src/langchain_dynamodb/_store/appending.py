@@ -20,6 +20,7 @@ from ..errors import ChatHistoryError, StorageError
 from .community_conversion import Converter
 from .expiring import extend_after, extend_before
 from .off_loop import off_loop
+from .pending_edits import carry_out
 from .reading import Reader
 from .retrying import Patience, preparing, truthful
 from .salvaging import Salvager
@@ -186,6 +187,8 @@ class Appender:
     async def _carry_out(
         self, key: SessionKey, item: SessionItem | None, request: Append, expected: int | None
     ) -> SessionItem:
+        if item is not None and item.edit:
+            item = await carry_out(self.steps, key, item)
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
@@ -225,7 +228,7 @@ class Appender:
         kept = await self._without_old_pages(key, batch.base, request)
 
         def commit(start: SessionItem) -> SessionItem:
-            return batch.commit(replace(start, first_page=kept.first_page, trimmed=kept.trimmed))
+            return batch.commit(start.without_pages(kept.first_page, kept.trimmed, start.removed - kept.removed))
 
         intent = self.steps.intent(request.call, "append", batch.base.generation, batch.numbers)
         return await self.steps.under_intent(key, item, intent, batch._replace(commit=commit), request.own)
@@ -252,12 +255,12 @@ class Appender:
                 page = pages.get(number)
                 if page is None:
                     return await Salvager(self.reader).past_missing(key, item, bound)
-                end = page.first + page.messages
-                old = max(end, page.first + 1) <= bound
-                if (old or item.first_page > first) and (page.first != item.trimmed or end > item.tail_start):
+                old = item.trimmed + (page.messages if page.indexes else 1) <= bound
+                if (old or item.first_page > first) and (page.first != item.trimmed or page.end > item.tail_start):
                     raise corrupt(key.page(item.generation, number), CHAIN, "not where the session says")
                 if not old:
                     return item
-                if page.messages:
-                    item = replace(item, first_page=number + 1, trimmed=end)
+                if page.indexes:
+                    item = item.without_pages(number + 1, page.end, page.removed)
+                    bound += page.removed
         return item

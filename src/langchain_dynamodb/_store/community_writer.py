@@ -17,11 +17,12 @@ from .._dynamodb.expressions import Statement
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
-from .._items.recognition import is_message
+from .._items.recognition import is_message, message_id
 from .._items.session_items import SessionItem, new_op
 from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries
+from .._protocol.identity import message_not_found
 from ..codec.native import to_native
 from ..codec.places import Degraded
 from ..codec.telling import tell
@@ -30,7 +31,7 @@ from .attempts import change
 from .deleting import Deleter
 from .expiring import unstamped
 from .off_loop import MANY_NATIVES, off_loop
-from .writer import Content
+from .writer import Content, MessageEdit
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
 ITEM_OVERHEAD = 300  # bytes kept for attribute names, TTL stamp and this write's operation id
@@ -101,6 +102,24 @@ class CommunityWriter(Deleter):
             return await self._write(key, item, item.natives[:keep], frozenset([op]))
 
         return await change(self.steps, key, new_op(), expected, step, must_exist=must_exist)
+
+    async def edit(self, key: SessionKey, edit: MessageEdit, expected: int | None) -> int:
+        """See `Writer`."""
+        natives, degraded = await self._natives([] if edit.message is None else [edit.message])
+
+        async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem:
+            item = self._readable(key, state)
+            assert item is not None  # it must exist
+            ids = [message_id(entry) for entry in item.natives]
+            if edit.id not in ids:
+                raise message_not_found(key, edit.id)
+            index = len(ids) - 1 - ids[::-1].index(edit.id)
+            kept = [*item.natives[:index], *natives, *item.natives[index + 1 :]]
+            _check_size(key, kept, item)
+            _tell_once(degraded)
+            return await self._write(key, item, kept, frozenset([op]))
+
+        return await change(self.steps, key, new_op(), expected, step, must_exist=True)
 
     async def update_metadata(
         self, key: SessionKey, changes: Changes, expected: int | None, *, own: Changes, must_exist: bool

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .appending import Appender
-from .rewriting import Rewriter
+from .editing import Editor
 
 
 @dataclass(frozen=True)
-class PagedWriter(Appender, Rewriter):
+class PagedWriter(Appender, Editor):
     """Changes sessions in our format, which it brings those of langchain_community into."""

@@ -19,6 +19,7 @@ from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
+from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED, PageStart
@@ -39,6 +40,7 @@ ITER_BYTES = 1 << 20
 SLICE = 256  # messages decoded
 SLICE_BYTES = 1 << 20  # of text inflated
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
+SEARCHED = 64  # messages looked through first, where one is searched
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
 
@@ -133,25 +135,46 @@ class Reader:
             pages = await self._window(key, item, item.message_count)
         return [line for chunk in pages for line in chunk.lines] + self.tail_lines(key, item)
 
-    async def branch(self, key: SessionKey, item: SessionItem, index: int) -> tuple[PageStart, list[bytes]]:
-        """Where pages have to begin that hold stored messages up to `index` and then others, and the former's lines.
+    async def branch(self, key: SessionKey, item: SessionItem, keep: int) -> tuple[PageStart, list[bytes]]:
+        """Where pages have to begin that hold the first messages up to `keep` and then others, and the former's lines.
 
         Those before are whole pages. Raises as `lines` does.
         """
-        if index >= item.tail_start:
-            return PageStart.after(item), self.tail_lines(key, item)[: index - item.tail_start]
+        left = keep - (item.message_count - item.tail_count)
+        if left >= 0:
+            return PageStart.after(item), self.tail_lines(key, item)[:left]
         async with self._missing_told(key):
-            pages = await self._newest_pages(key, item, item.tail_start - index)
+            pages = await self._newest_pages(key, item, -left)
+        left += sum(loaded.page.messages for loaded in pages)
+        removed = item.removed - sum(loaded.page.removed for loaded in pages)
         run: list[LoadedPage] = []
         for loaded in pages:
             run.append(loaded)
-            if loaded.page.first + loaded.page.messages > index:
+            if loaded.page.messages > left:
                 break
-            if loaded.page.messages:
+            if loaded.page.indexes:
+                left -= loaded.page.messages
+                removed += loaded.page.removed
                 run = []
         (chunk,) = await self.inflate(key, item, run)
-        start, first = run[0].page, run[-1].page.first
-        return PageStart(start.number, start.previous, first), chunk.lines[: index - first]
+        start = PageStart(run[0].page.number, run[0].page.previous, run[-1].page.first, removed=removed)
+        return start, chunk.lines[:left]
+
+    async def newest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[tuple[Page, list[bytes]], None]:
+        """Its pages with their lines, of a message in parts the last one, fetched as they are asked for.
+
+        Raises as `lines` does.
+        """
+        top, wanted = item.pages, SEARCHED
+        while top > item.first_page:
+            async with self._missing_told(key):
+                pages = await self._newest_pages(key, item, wanted)
+            older = [loaded for loaded in pages if loaded.page.number < top]
+            whole = [loaded.page for loaded in older if loaded.page.indexes]
+            for page, chunk in reversed(list(zip(whole, await self.inflate(key, item, older), strict=True))):
+                yield page, chunk.lines
+            top = pages[0].page.number
+            wanted = 4 * max(wanted, sum(loaded.page.messages for loaded in pages))
 
     @contextlib.asynccontextmanager
     async def _missing_told(self, key: SessionKey) -> AsyncIterator[None]:
@@ -189,7 +212,7 @@ class Reader:
             return [UNREADABLE]
 
     def _check_count(self, key: SessionKey, item: SessionItem, tail: Sequence[Chunk]) -> None:
-        counted, found = item.count - item.tail_start, _count(tail)
+        counted, found = item.tail_count, _count(tail)
         if item.others and self.skip_undecodable:
             return  # nobody counted what others put there
         skipped = sum(chunk.lines == [UNREADABLE] for chunk in tail)  # each stands for one message or more
@@ -240,9 +263,9 @@ class Reader:
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
-        found = {n: page for n in numbers if (page := self.cache.get((key, item.generation, n)))}
+        found = {n: page for n in numbers if (page := self.cache.get(_cached(key, item, n)))}
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
-            read = await self.table.get_pages(key, item.generation, wanted, consistent=consistent)
+            read = await self.get_pages(key, item, wanted, consistent=consistent)
             found |= {n: LoadedPage(page) for n, page in read.items()}
             broken = _first_break(found, item, numbers, successor)
             if broken is None:
@@ -250,6 +273,30 @@ class Reader:
             lost = broken
         above = found[lost + 1].page if lost + 1 < numbers.stop else successor
         raise Unproven(item, lost, above.previous if above else item.page_version)
+
+    async def get_pages(
+        self,
+        key: SessionKey,
+        item: SessionItem,
+        numbers: Iterable[int],
+        *,
+        consistent: bool,
+        whole: bool = False,
+        unreadable: set[int] | None = None,
+    ) -> dict[int, Page]:
+        """As of the table, with numbers as after the edit under way.
+
+        Nothing tells an old copy of a page that was edited, so once one was they are read strongly.
+        """
+        found = await self.table.get_pages(
+            key,
+            item.generation,
+            numbers,
+            consistent=consistent or item.edited > 0,
+            whole=whole,
+            unreadable=unreadable,
+        )
+        return {n: edits.counted(page, item) for n, page in found.items()}
 
     async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
         """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
@@ -259,7 +306,7 @@ class Reader:
         for page, lines in pages:
             if lines is None:
                 parts.append(page.data)
-            if not page.messages:
+            if not page.indexes:
                 continue
             if lines is None:
                 lines = await self.page_lines(key, item, page, parts)
@@ -277,10 +324,12 @@ class Reader:
         if len(parts) != page.parts:
             raise corrupt(where, lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
         # A page of several messages is never cut larger, so it need not be believed to be.
-        most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
+        most = MAX_INFLATED if page.messages <= 1 else 2 * PAGE_INFLATED
         try:
             unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
             lines = await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking()
+            if edits.is_due(page, item):
+                lines = edits.applied(lines, item, key, self.codec)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
                 raise corrupt(where, lc.DATA, str(error)) from error
@@ -289,7 +338,7 @@ class Reader:
             raise corrupt(where, lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
         if page.parts == 1 and UNREADABLE not in lines:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
-            self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
+            self.cache.put(_cached(key, item, page.number), LoadedPage(replace(page, data=b""), lines), cost)
         return lines
 
     def unpack_page(
@@ -302,7 +351,7 @@ class Reader:
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
         """Keep a page that has just been committed: the next turn need not fetch it."""
         kept = LoadedPage(replace(page, ops=frozenset()))
-        self.cache.put((key, item.generation, page.number), kept, PAGE_OVERHEAD + len(page.data))
+        self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
         previous: Page | None = None
@@ -315,7 +364,7 @@ class Reader:
                         raise await self.gone(key, item, number)
                     previous = page
                     parts.append(page.data)
-                    if page.messages:
+                    if page.indexes:
                         lines = await self.page_lines(key, item, page, parts)
                         yield await self.decode(key, item, [Chunk(number, 0, lines)])
                         parts = []
@@ -329,7 +378,7 @@ class Reader:
         """The pages from the oldest up, some at a time; the next ones come while the caller works on these."""
 
         def fetch(numbers: range) -> asyncio.Future[dict[int, Page]]:
-            return asyncio.ensure_future(self.table.get_pages(key, item.generation, numbers, consistent=True))
+            return asyncio.ensure_future(self.get_pages(key, item, numbers, consistent=True))
 
         numbers = range(item.first_page, min(item.first_page + ITER_PAGES, item.pages))
         coming = fetch(numbers)
@@ -393,9 +442,9 @@ class Reader:
         return messages
 
     async def is_unchanged(self, key: SessionKey, item: SessionItem) -> bool:
-        """Whether the pages that `item` proves must still be there."""
+        """Whether the pages that `item` proves must still be there, as they were."""
         now = await self.item(key)
-        return isinstance(now, SessionItem) and now.keeps_pages_of(item)
+        return isinstance(now, SessionItem) and now.keeps_pages_of(item) and now.edited == item.edited
 
     async def gone(self, key: SessionKey, item: SessionItem, number: int) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""
@@ -405,7 +454,7 @@ class Reader:
         now = await self.item(key)
         actual = now.version if now else 0
         return VersionConflictError(
-            f"session {key} was rewritten or deleted while it was read (version {item.version}, now {actual}): "
+            f"session {key} was rewritten, edited or deleted while it was read (version {item.version}, now {actual}): "
             "start again",
             expected=item.version,
             actual=actual,
@@ -423,9 +472,14 @@ class Reader:
 UNREADABLE = b""
 
 
+def _cached(key: SessionKey, item: SessionItem, number: int) -> tuple[object, ...]:
+    """The name of a page in the cache: one of an earlier edit is another."""
+    return key, item.generation, number, item.edited
+
+
 def _missing_parts(pages: Sequence[LoadedPage]) -> int:
     """In how many earlier pages the first message of these begins."""
-    last_part = next((loaded.page for loaded in pages if loaded.page.messages), None)
+    last_part = next((loaded.page for loaded in pages if loaded.page.indexes), None)
     return max(0, pages[0].page.number - (last_part.number - last_part.parts + 1)) if last_part else 0
 
 
@@ -445,13 +499,14 @@ def _precedes(item: SessionItem, page: Page, successor: Page | None) -> bool:
     """Whether `page` ends where its successor (None: the tail) begins, and was cut at the version that one names."""
     cut, first = (successor.previous, successor.first) if successor else (item.page_version, item.tail_start)
     begins = page.number != item.first_page or page.first == item.trimmed
-    return begins and page.cut == cut and page.first + page.messages == first
+    return begins and page.cut == cut and page.end == first and page.edited <= item.edited
 
 
 def _follows(item: SessionItem, previous: Page | None, page: Page) -> bool:
     """The same on the way forward; `previous` is None before the first page."""
     last = page.number < item.pages - 1 or _precedes(item, page, None)
-    return last and (_precedes(item, previous, page) if previous else page.first == item.trimmed)
+    begins = _precedes(item, previous, page) if previous else page.first == item.trimmed
+    return last and begins and page.edited <= item.edited
 
 
 def _count(chunks: Iterable[Chunk]) -> int:

@@ -30,13 +30,22 @@ from .salvaging import Run, Salvager, missing_at
 BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 
 
+class _Stay(NamedTuple):
+    """Where pages begin that stay as they are, and what was changed in them (see `SessionItem`)."""
+
+    first_page: int
+    trimmed: int
+    removed: int
+    edited: int
+
+
 class _Pages(NamedTuple):
     """The pages that are kept, as data, and what became of the others."""
 
     drafts: list[Draft]
     missing: tuple[Missing, ...]
     removed: tuple[TakenOut, ...]
-    stay: tuple[int, int] | None  # number of the first one and index of its message, where none has to move
+    stay: _Stay | None  # where none has to move
 
     @property
     def messages(self) -> int:
@@ -69,7 +78,7 @@ class Repairer:
                 return None
             pages, tail = await self._examined(key, item, drop_undecodable)
             report = _report(pages, tail)
-            item = await self._past_newer_pages(key, item)
+            item = await self._past_newer_pages(key, item, pages.stay.edited if pages.stay else 0)
             return await self._carry_out(key, item, pages, tail, op)
 
         version = await self.rewriter._change(key, None, step, must_exist=True)
@@ -130,7 +139,7 @@ class Repairer:
         to = steps.to(key)
         ops = item.tail_ops if tail.has_own else frozenset[bytes]()
         new_tail = _changes_tail(item, tail)
-        if pages.stay == (item.first_page, item.trimmed) and not new_tail:
+        if pages.stay == (item.first_page, item.trimmed, item.removed, item.edited) and not new_tail:
             return item
         now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
         moved = pages.stay is None
@@ -144,13 +153,12 @@ class Repairer:
             pages = pages._replace(drafts=pages.drafts + paginate(lines, to.sizes))
             tail, moved = tail._replace(entries=(), messages=0), True
 
-        def mended(start: SessionItem, first_page: int, trimmed: int, count: int) -> SessionItem:
+        def mended(start: SessionItem, stay: _Stay, tail_start: int) -> SessionItem:
             return replace(
                 states.changed(start, op, now, None),
-                first_page=first_page,
-                trimmed=trimmed,
-                tail_start=count,
-                count=count + tail.messages,
+                **stay._asdict(),
+                tail_start=tail_start,
+                count=tail_start - stay.removed + tail.messages,
                 tail=tail.entries,
                 tail_ops=ops,
                 tail_bytes=tail.size(ops | item.page_ops),
@@ -160,14 +168,14 @@ class Repairer:
 
         if not moved:
             assert pages.stay is not None
-            new = await steps.compare_and_set(key, item, mended(item, *pages.stay, item.tail_start))
+            new = await steps.compare_and_set(key, item, mended(item, pages.stay, item.tail_start))
             return await steps.sweep(key, new)
         first = rewrite.rewrite_start(item)
 
         def commit(start: SessionItem) -> SessionItem:
             placement = Placement(pages.drafts, tail.entries)
             rewritten = rewrite.rewritten(replace(start, reach=item.reach), placement, pages.messages, op, now, times)
-            new = mended(start, rewritten.first_page, 0, pages.messages)
+            new = mended(start, _Stay(rewritten.first_page, 0, 0, 0), pages.messages)
             return replace(
                 new,
                 pages=rewritten.pages,
@@ -186,14 +194,15 @@ class Repairer:
         intent = steps.intent(op, "rewrite", item.generation, batch.numbers)
         return await steps.under_intent(key, item, intent, batch)
 
-    async def _past_newer_pages(self, key: SessionKey, item: SessionItem) -> SessionItem:
+    async def _past_newer_pages(self, key: SessionKey, item: SessionItem, edited: int) -> SessionItem:
         """Take note of pages that the session does not know of, as where an older item of it was restored.
 
-        So no cut is refused for their versions any more, and `delete` finds them.
+        So no cut is refused for their versions any more, and `delete` finds them. Pages that it knows may have been
+        `edited` later.
         """
         steps, last = self.rewriter.steps, max(item.pages, item.reach)
         numbers: Sequence[int] = [item.pages, *range(last + 1, last + 1 + BEYOND_PAGES)]
-        version, top = item.version, last
+        version, top = max(item.version, edited), last
         while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
             found = await steps.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
             version = max([version, *(page.cut for page in found.values())])
@@ -214,15 +223,16 @@ def _pages(
     totals = [0, *accumulate(sum(draft.messages for draft in drafts) for drafts in kept)]
     missing = tuple(missing_at(totals[bisect_left(firsts, hole.first)], hole, key, item) for hole in holes)
     first = runs[0] if runs else None
-    stay = (first[0].number, first[-1].first) if first else (item.pages, item.tail_start)
+    changed_in = sum(run[-1].removed for run in runs), max([item.edited, *(run[-1].edited for run in runs)])
+    begin = (first[0].number, first[-1].first) if first else (item.pages, item.tail_start)
     whole = not changed and all(hole.first == item.trimmed for hole in holes)
     drafts = [draft for some in kept for draft in some]
-    return _Pages(drafts, missing, tuple(removed), stay if whole else None)
+    return _Pages(drafts, missing, tuple(removed), _Stay(*begin, *changed_in) if whole else None)
 
 
 def _changes_tail(item: SessionItem, tail: Tail) -> bool:
     by_others = bool(item.others and strangers(item.others["L"]))
-    return by_others or (tail.entries, tail.messages) != (item.tail, item.count - item.tail_start)
+    return by_others or (tail.entries, tail.messages) != (item.tail, item.tail_count)
 
 
 def _report(pages: _Pages, tail: Tail) -> RepairReport:

@@ -21,6 +21,7 @@ from .community_conversion import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
 from .off_loop import MANY_BYTES, off_loop
+from .pending_edits import carry_out
 from .reading import Reader
 from .salvaging import Salvager
 from .writer import Content
@@ -45,12 +46,7 @@ class Rewriter(Deleter):
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
             if not (item or lines or own):
                 return None
-            if item and lines and item.first_page < item.pages:
-                with contextlib.suppress(CorruptSessionError, IncompleteSessionError):  # it needs none of that
-                    same = rewrite.count_same(await self.reader.lines(key, item), lines)
-                    if same and (new := await self._branch(key, item, same, lines[same:], op, own)):
-                        return new
-            return await self._rewrite(key, item, lines, op, own)
+            return await self._exchange(key, item, lines, op, own)
 
         return await self._change(key, expected, step, must_exist=must_exist)
 
@@ -60,7 +56,7 @@ class Rewriter(Deleter):
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
             if item is None or keep >= item.message_count:
                 return item
-            in_tail = item.trimmed + keep - item.tail_start
+            in_tail = keep - (item.message_count - item.tail_count)
             if in_tail < 0:
                 with contextlib.suppress(CorruptSessionError):
                     if keep and (new := await self._branch(key, item, keep, (), op)):
@@ -112,6 +108,8 @@ class Rewriter(Deleter):
         async def ours(item: State | None, op: bytes, attempt: int) -> SessionItem | None:
             if isinstance(item, CommunityItem):
                 return await step(await self.converter.convert(key, item, op), op)
+            if item is not None:
+                item = await carry_out(self.steps, key, item)
             if item is None or expected is not None or attempt < self.steps.timing.races:
                 return await step(item, op)
             held = await self.steps.lease(key, item, op)
@@ -135,6 +133,17 @@ class Rewriter(Deleter):
         await extend_after(self.steps, key, new, ttl)
         return new
 
+    async def _exchange(
+        self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes, own: Changes = NO_CHANGES
+    ) -> SessionItem:
+        """The whole history: what it begins with is left where it is, if it is there already and little follows."""
+        if item and lines and item.first_page < item.pages:
+            with contextlib.suppress(CorruptSessionError, IncompleteSessionError):  # it needs none of that
+                same = rewrite.count_same(await self.reader.lines(key, item), lines)
+                if same and (new := await self._branch(key, item, same, lines[same:], op, own)):
+                    return new
+        return await self._rewrite(key, item, lines, op, own)
+
     async def _branch(
         self,
         key: SessionKey,
@@ -145,7 +154,7 @@ class Rewriter(Deleter):
         own: Changes = NO_CHANGES,
     ) -> SessionItem | None:
         """The first `keep` messages, then `lines`, in one write; None where that cannot be, and nothing was done."""
-        start, kept = await self.reader.branch(key, item, item.trimmed + keep)
+        start, kept = await self.reader.branch(key, item, keep)
         now = self.steps.clock()
         old, times = await extend_before(self.steps, key, item, now, self.ttl)
         new = rewrite.branched(old, start, [*kept, *lines], self.steps.to(key), op, now, times.session)

@@ -76,13 +76,16 @@ class Salvager:
             return (await self.reader.lines(key, item))[:keep]
         except CorruptSessionError:
             pass
-        end = item.trimmed + keep
         survey = await self.sound_survey(key, item)
         if not survey.pages:
             raise corrupt(key, lc.PAGES, "none of its pages is there: keep=0 or a repair gives them up")
-        runs = [run for run in survey.whole() if run[-1].first < end]
-        chunks = await self.inflate(key, item, runs)
-        return [line for run, chunk in zip(runs, chunks, strict=True) for line in chunk.lines[: end - run[-1].first]]
+        runs = survey.whole()
+        lines: list[bytes] = []
+        end = item.trimmed + keep
+        for run, chunk in zip(runs, await self.inflate(key, item, runs), strict=True):
+            lines += chunk.lines[: max(0, end - run[-1].first)]
+            end += run[-1].removed
+        return lines
 
     async def sound_survey(self, key: SessionKey, item: SessionItem, *, drop_unusable: bool = False) -> Survey:
         """All pages of the current state `item` (else `Unproven`), of which some may be missing for good.
@@ -117,8 +120,8 @@ class Salvager:
         while survey.bottom > item.first_page and (lacking := wanted - survey.found) > 0:
             bottom = max(item.first_page, survey.bottom - min(WINDOW_PAGES, max(LOOK_PAGES, -(-lacking // per_page))))
             unreadable: set[int] = set()
-            found = await self.reader.table.get_pages(
-                key, item.generation, range(bottom, survey.bottom), consistent=True, unreadable=unreadable
+            found = await self.reader.get_pages(
+                key, item, range(bottom, survey.bottom), consistent=True, unreadable=unreadable
             )
             kept = found if with_data else {number: replace(page, data=b"") for number, page in found.items()}
             survey.go_down(kept, unreadable, bottom)
@@ -134,13 +137,13 @@ class Salvager:
                 parts = [*parts, page] if page else []
                 if page and page.first > bound:
                     return item
-                if page and page.messages:
+                if page and page.indexes:
                     whole = len(parts) >= page.parts
                     begin = parts[-page.parts] if whole else page
-                    number, index = begin.number + (not whole), begin.first + (0 if whole else page.messages)
+                    number, index = begin.number + (not whole), begin.first + (0 if whole else page.indexes)
                     fits = item.trimmed <= index <= bound and (number < item.pages) == (index < item.tail_start)
-                    return replace(item, first_page=number, trimmed=index) if fits else item
-        return replace(item, first_page=item.pages, trimmed=item.tail_start) if item.tail_start <= bound else item
+                    return _from_page(item, number, index) if fits else item
+        return _from_page(item, item.pages, item.tail_start) if item.tail_start <= bound else item
 
     async def inflate(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[Chunk]:
         """The messages of each run."""
@@ -170,12 +173,17 @@ class Salvager:
     async def _again(self, key: SessionKey, item: SessionItem, seen: Sequence[Page]) -> list[LoadedPage]:
         """The very pages that were seen, now with their data."""
         numbers = [page.number for page in seen]
-        found = await self.reader.table.get_pages(key, item.generation, numbers, consistent=True, whole=True)
+        found = await self.reader.get_pages(key, item, numbers, consistent=True, whole=True)
         for page in seen:
             now = found.get(page.number)
             if now is None or replace(now, data=b"", expires=page.expires) != page:
                 raise await self.reader.gone(key, item, page.number)
         return [LoadedPage(found[number]) for number in numbers]
+
+
+def _from_page(item: SessionItem, number: int, index: int) -> SessionItem:
+    """The state without the pages before; how many messages were removed from those that are missing nobody knows."""
+    return item.without_pages(number, index, max(0, item.removed - (item.tail_start - index)))
 
 
 def missing_at(position: int, hole: Hole, key: SessionKey, item: SessionItem) -> Missing:

@@ -19,7 +19,7 @@ from .._items.keys import SessionKey
 from .._items.parsing import corrupt, parse_chained, parse_cut, parse_item, parse_page
 from .._items.session_items import Page, SessionItem
 from .._items.table_schema import Schema, parse_schema
-from .._protocol.pages import delete_page, keep_page, put_page, refresh_page
+from .._protocol.pages import delete_page, edit_page, keep_page, put_page, refresh_page
 from ..errors import (
     AccessDeniedError,
     CorruptSessionError,
@@ -193,6 +193,11 @@ class Table:
             await asyncio.sleep(0 if len(left) < len(keys) else pause)
             keys = left
         return items
+
+    async def edit_page(self, key: SessionKey, generation: int, seen: Page, new: Page) -> None:
+        """Exchange the messages of a page, if it is still the one that was seen."""
+        request = {"Key": key.page(generation, new.number), **edit_page(seen, new).request()}
+        await self._conditional("update_item", request, key)
 
     async def delete_pages(self, key: SessionKey, generation: int, numbers: Iterable[int]) -> None:
         """Delete pages whose numbers are never used again."""

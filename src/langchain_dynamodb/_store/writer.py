@@ -20,6 +20,14 @@ class Content(NamedTuple):
     is_much: bool = False
 
 
+class MessageEdit(NamedTuple):
+    """What becomes of the newest stored message with this id: another one, given as `Content` is, or (None) nothing."""
+
+    id: str
+    message: BaseMessage | None = None
+    line: bytes | None = None
+
+
 class Writer(Protocol):
     """Changes sessions.
 
@@ -48,6 +56,9 @@ class Writer(Protocol):
 
     async def truncate(self, key: SessionKey, keep: int, expected: int | None, *, must_exist: bool) -> int:
         """Keep the first `keep` messages."""
+
+    async def edit(self, key: SessionKey, edit: MessageEdit, expected: int | None) -> int:
+        """Change or remove one message."""
 
     async def update_metadata(
         self, key: SessionKey, changes: Changes, expected: int | None, *, own: Changes, must_exist: bool

@@ -57,6 +57,7 @@ __all__ = [
     "encode",
     "encode_message",
     "encode_messages",
+    "has_id",
     "is_instruction",
     "pack",
     "register_message_class",
@@ -192,6 +193,14 @@ def decode_line(line: bytes) -> BaseMessage:
         raise
     except Exception as error:  # validators of any class may raise anything
         raise UndecodableError(reason(error)) from None
+
+
+def has_id(line: bytes, message_id: str) -> bool:
+    """Whether the message of a line has this id; one that cannot be decoded has none."""
+    try:
+        return to_any_json({"id": message_id})[1:-1] in line and decode_line(line).id == message_id
+    except UndecodableError:
+        return False
 
 
 def decode_lines(lines: Sequence[bytes]) -> list[BaseMessage]:

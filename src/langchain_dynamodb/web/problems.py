@@ -53,6 +53,8 @@ def problem(error: errors.ChatHistoryError, *, conditional: bool = False) -> Pro
         return Problem(500, "outcome_unknown", told)  # not 503: clients and proxies repeat that unasked
     if isinstance(error, errors.SessionNotFoundError):
         return Problem(404, "session_not_found", "There is no such session (any more).")
+    if isinstance(error, errors.MessageNotFoundError):
+        return Problem(404, "message_not_found", "There is no such message (any more).")
     if isinstance(error, errors.CorruptSessionError):  # 500: no retry mends it
         return Problem(500, "session_damaged", "What is stored of this session is damaged: tell the operator.")
     if isinstance(error, errors.ForeignItemError):

@@ -1,0 +1,105 @@
+"""Changes of single messages (rule 11): in the tail at once, in a page by way of the session item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from .._items.keys import SessionKey
+from .._items.session_items import MAX_INFLATED, MAX_SESSION_ITEM, Edit, Page, SessionItem
+from ..codec.messages import Codec
+from .pages import PAGE_INFLATED, Destination
+from .states import next_state, tail_bytes
+
+MAX_EDIT = 32 << 10  # bytes of a message on its way to its page: the session item bears it until it is there
+
+
+def exchanged(lines: Sequence[bytes], position: int, line: bytes | None) -> list[bytes]:
+    """With another message in its place, or (None) without it."""
+    return [*lines[:position], *([] if line is None else [line]), *lines[position + 1 :]]
+
+
+class Change(NamedTuple):
+    """Which of the messages of a page, or of an entry of the tail, becomes another, or (None) is removed."""
+
+    lines: Sequence[bytes]
+    position: int
+    line: bytes | None
+
+    @property
+    def gone(self) -> int:
+        """How many messages there are less."""
+        return int(self.line is None)
+
+    def made(self) -> list[bytes]:
+        """The messages with that."""
+        return exchanged(self.lines, self.position, self.line)
+
+
+def edited_tail(
+    item: SessionItem, entry: int, change: Change, to: Destination, op: bytes, now: int, expires: int | None
+) -> SessionItem | None:
+    """State after a change in an entry of the tail; None where it would be too large. All ids stay."""
+    lines = change.made()
+    packed = [to.codec.pack(lines, to.key.place())] if lines else []
+    tail = (*item.tail[:entry], *packed, *item.tail[entry + 1 :])
+    size = tail_bytes(tail, item.tail_ops | item.page_ops)
+    if size > max(item.tail_bytes, min(to.sizes.page, MAX_SESSION_ITEM)) or sum(map(len, lines)) > PAGE_INFLATED:
+        return None
+    return next_state(item, now, expires, change=op, count=item.count - change.gone, tail=tail, tail_bytes=size)
+
+
+def edited_page(
+    item: SessionItem, page: Page, change: Change, to: Destination, op: bytes, now: int, expires: int | None
+) -> SessionItem | None:
+    """State after a change in a page, which readers see from then on; the page follows (`carried_out`).
+
+    None where the page, or the session item until then, has no room for it.
+    """
+    new = change.made()
+    most = PAGE_INFLATED if len(new) > 1 else MAX_INFLATED
+    if page.parts > 1 or sum(map(len, new)) > most:
+        return None
+    place = to.key.place(item.generation, page.number)
+    data = None if change.line is None else to.codec.pack([change.line], place)
+    if len(data or b"") > MAX_EDIT or len(to.codec.pack(new, place)) > to.sizes.item:
+        return None
+    return next_state(
+        item,
+        now,
+        expires,
+        change=op,
+        edited=item.version + 1,
+        edit=Edit(page.number, change.position, data),
+        count=item.count - change.gone,
+        removed=item.removed + change.gone,
+    )
+
+
+def is_due(page: Page, item: SessionItem) -> bool:
+    """Whether the page lacks the edit under way."""
+    return item.edit is not None and item.edit.page == page.number and page.edited < item.edited
+
+
+def counted(page: Page, item: SessionItem) -> Page:
+    """The page with the number of messages that it has after the edit under way."""
+    if item.edit is None or item.edit.data is not None or not is_due(page, item):
+        return page
+    return replace(page, messages=page.messages - 1, removed=page.removed + 1)
+
+
+def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: Codec) -> list[bytes]:
+    """The messages of the page of the edit under way, with that; raises `UndecodableError`."""
+    edit = item.edit
+    assert edit is not None  # it is due
+    place = key.place(item.generation, edit.page)
+    new = None if edit.data is None else codec.unpack(edit.data, place, MAX_INFLATED)[0]
+    return exchanged(lines, edit.position, new)
+
+
+def carried_out(page: Page, item: SessionItem, to: Destination) -> Page:
+    """The page as it is with the edit under way, which it lacks; raises `UndecodableError`."""
+    place = to.key.place(item.generation, page.number)
+    lines = applied(to.codec.unpack(page.data, place, MAX_INFLATED), item, to.key, to.codec)
+    return replace(counted(page, item), data=to.codec.pack(lines, place), edited=item.edited)

@@ -1,0 +1,80 @@
+"""Changes one message (rule 11)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from .._items.keys import SessionKey
+from .._items.session_items import SessionItem
+from .._protocol import edits
+from .._protocol.identity import message_not_found
+from ..codec.messages import has_id
+from ..errors import ChatHistoryError
+from .expiring import extend_before
+from .pending_edits import carry_out
+from .rewriting import Rewriter
+from .table import Refused
+from .writer import MessageEdit
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Editor(Rewriter):
+    """Rule 11: changes of one message, in our format."""
+
+    async def edit(self, key: SessionKey, edit: MessageEdit, expected: int | None) -> int:
+        """See `Writer`. One write of the session item; where the message is in a page, one of that and another."""
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            assert item is not None  # it must exist
+            now = self.steps.clock()
+            old, times = await extend_before(self.steps, key, item, now, self.ttl)
+            new = await self._edited(key, old, edit, op, now, times.session)
+            return await (self._swing(key, old, new, self.ttl) if new else self._anew(key, item, edit, op))
+
+        version = await self._change(key, expected, step, must_exist=True)
+        await self._finish(key)
+        return version
+
+    async def _edited(
+        self, key: SessionKey, item: SessionItem, edit: MessageEdit, op: bytes, now: int, expires: int | None
+    ) -> SessionItem | None:
+        """The state with the newest message of that id changed; None where it has no room in its place."""
+        to = self.steps.to(key)
+        for chunk in reversed(self.reader.tail(key, item)):
+            if (position := _last(chunk.lines, edit.id)) is not None:
+                changed = edits.Change(chunk.lines, position, edit.line)
+                return edits.edited_tail(item, chunk.entry, changed, to, op, now, expires)
+        async with contextlib.aclosing(self.reader.newest_first(key, item)) as pages:
+            async for page, lines in pages:
+                if (position := _last(lines, edit.id)) is None:
+                    continue
+                if item.edit:  # the page of that one is not there
+                    raise self.reader.missing(key, item, item.edit.page)
+                return edits.edited_page(item, page, edits.Change(lines, position, edit.line), to, op, now, expires)
+        raise message_not_found(key, edit.id)
+
+    async def _anew(self, key: SessionKey, item: SessionItem, edit: MessageEdit, op: bytes) -> SessionItem:
+        """The whole history with the message changed."""
+        lines = await self.reader.lines(key, item)
+        position = _last(lines, edit.id)
+        assert position is not None  # it was found in this very state
+        return await self._exchange(key, item, edits.exchanged(lines, position, edit.line), op)
+
+    async def _finish(self, key: SessionKey) -> None:
+        """Bring it into its page. Where that fails, the next change but an append does, and readers see it anyway."""
+        try:
+            item = self.steps.known.get(key) or await self.steps.table.get(key)
+            if isinstance(item, SessionItem):
+                await carry_out(self.steps, key, item)
+        except (ChatHistoryError, Refused) as error:
+            logger.warning(
+                "A message was changed, and the page that holds it could not be rewritten yet: %s", type(error).__name__
+            )
+
+
+def _last(lines: list[bytes], message_id: str) -> int | None:
+    return next((i for i in reversed(range(len(lines))) if has_id(lines[i], message_id)), None)

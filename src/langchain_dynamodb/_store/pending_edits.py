@@ -1,0 +1,38 @@
+"""Carries out in its page what the session item says of one message of it (rule 11)."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from functools import partial
+
+from .._items.keys import SessionKey
+from .._items.session_items import SessionItem
+from .._protocol import edits
+from ..codec.messages import UndecodableError
+from .off_loop import MANY_BYTES, off_loop
+from .steps import Steps
+from .table import Refused
+
+
+async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> SessionItem:
+    """Bring the edit under way into its page; returns the state without it, at the same version.
+
+    With it where its page is not there (yet), as on a replica: then it stays on record. A page that cannot be decoded
+    is beyond changing.
+    """
+    if item.edit is None:
+        return item
+    number = item.edit.page
+    page = (await steps.table.get_pages(key, item.generation, [number], consistent=True)).get(number)
+    if page is None:
+        return item
+    if edits.is_due(page, item):
+        with contextlib.suppress(UndecodableError):
+            making = partial(edits.carried_out, page, item, steps.to(key))
+            new = await off_loop(making) if len(page.data) > MANY_BYTES else making()
+            await steps.table.edit_page(key, item.generation, page, new)
+    done = replace(item, edit=None)
+    with contextlib.suppress(Refused):  # others have, or have changed the session: the next step will tell
+        return await steps.patch(key, item, done)
+    return done

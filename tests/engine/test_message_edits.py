@@ -1,0 +1,406 @@
+"""Rule 11: one message changed or removed by its id, wherever it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from conftest import RepositoryFactory
+from corpus import turn
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.errors import (
+    CorruptSessionError,
+    InvalidInputError,
+    MessageNotFoundError,
+    MessageTooLargeError,
+    SessionNotFoundError,
+    StorageError,
+    UnsupportedMessageError,
+    VersionConflictError,
+)
+from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, no_answer, remembered, scan, watch
+
+FORMATS = ["pages", "community"]
+
+
+def named(id: str, size: int = 60) -> HumanMessage:
+    """A fresh message of that id."""
+    return human(size).model_copy(update={"id": id})
+
+
+async def filled(repository: AsyncSessionRepository, pages: int = 5) -> list[BaseMessage]:
+    """A session "s" of some pages whose messages have the ids "0", "1", ...; returns them."""
+    sent: list[BaseMessage] = []
+    while len(sent) < 24 if repository.item_format == "community" else not sent or remembered(repository).pages < pages:
+        sent += [named(str(len(sent)), 90), named(str(len(sent) + 1), 60)]
+        await repository.append("s", sent[-2:])
+    return sent
+
+
+async def check(expected: list[BaseMessage], *readers: AsyncSessionRepository) -> None:
+    """Every way to read shows just these."""
+    for reader in readers:
+        chat = await reader.read("s")
+        assert (chat.messages, chat.message_count) == (expected, len(expected))
+        assert [message async for message in reader.iter_messages("s")] == expected
+        for limit in (1, 2, 5, len(expected)):
+            assert (await reader.read("s", limit=limit)).messages == expected[-limit:]
+        assert [summary.message_count async for summary in reader.list()] in ([len(expected)], [None])
+
+
+def stored_pages(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the items that are pages, in order."""
+    return sorted((item for item in items if "lc_cut" in item), key=lambda item: Chain.of(item).first)
+
+
+@pytest.mark.parametrize("item_format", FORMATS)
+async def test_any_message_of_a_session(make_repository: RepositoryFactory, item_format: str) -> None:
+    """Each in turn changed, then each removed: the others stay, and the session goes on in every way."""
+    repository, other = (make_repository(sizes=SMALL, item_format=item_format) for _ in range(2))
+    expected = await filled(repository)
+    version = (await repository.read("s")).version
+    for i, message in enumerate(expected):
+        expected[i] = AIMessage(f"another {i}", id=message.id)
+        assert await other.update_message("s", expected[i]) != version
+    await check(expected, repository, other, make_repository())
+    for i in (1, 6, 0, 8, len(expected) - 5, 3, 0, 0):
+        await repository.remove_message("s", str(expected.pop(i).id))
+        await check(expected, repository, other)
+    while len(expected) > 3:
+        await repository.remove_message("s", str(expected.pop(1).id))
+    await check(expected, repository, other, make_repository())
+    expected += [named("new 1"), named("new 2")]
+    await other.append("s", expected[-2:])
+    await check(expected, repository, other)
+    await other.delete("s")
+    assert await scan(repository) == []
+
+
+async def test_removing_all_and_going_on(make_repository: RepositoryFactory) -> None:
+    """Pages without messages are in nobody's way: of a window, a cut, a truncate, a rewrite."""
+    repository = make_repository(sizes=SMALL)
+    sent = await filled(repository)
+    for message in sent[:-1]:
+        await repository.remove_message("s", str(message.id))
+    expected = sent[-1:]
+    await check(expected, repository, make_repository())
+    for i in range(30):
+        expected = [*expected, named(f"later {i}")]
+        await repository.append("s", expected[-1:])
+    await check(expected, repository, make_repository())
+    for keep in (20, 6, 1):
+        expected = expected[:keep]
+        await repository.truncate("s", keep=keep)
+        await check(expected, repository, make_repository())
+    await repository.replace("s", [*expected, HumanMessage("new")])
+    await check([*expected, HumanMessage("new")], repository, make_repository())
+    await repository.delete("s")
+    assert await scan(repository) == []
+
+
+@pytest.mark.parametrize("keep", [2, 5, 9, 14])
+async def test_with_truncate(make_repository: RepositoryFactory, keep: int) -> None:
+    """`keep` counts the messages that there are."""
+    repository = make_repository(sizes=SMALL)
+    expected = await filled(repository)
+    for i in (1, 1, 7, 9, 12):
+        await repository.remove_message("s", str(expected.pop(i).id))
+    await repository.truncate("s", keep=keep)
+    expected = expected[:keep]
+    await check(expected, repository, make_repository())
+    for i in range(12):
+        expected = [*expected, named(f"later {i}")]
+        await repository.append("s", expected[-1:])
+    await check(expected, repository, make_repository())
+
+
+@pytest.mark.parametrize("size", [3, 6, 11])
+async def test_with_history_size(make_repository: RepositoryFactory, size: int) -> None:
+    """What was removed is not among the newest messages that are kept."""
+    repository = make_repository(sizes=SMALL)
+    expected = await filled(repository)
+    for i in (1, 1, 7, 9, 12, len(expected) - 8):
+        await repository.remove_message("s", str(expected.pop(i).id))
+    for i in range(25):
+        expected = [*expected, named(f"later {i}", 90)]
+        await repository.append("s", expected[-1:], history_size=size)
+        chat = await repository.read("s")
+        assert len(chat.messages) >= size
+        assert chat.messages == expected[-chat.message_count :]
+    await check(chat.messages, repository, make_repository())
+    assert chat.message_count < size + 12
+    await repository.delete("s")
+    assert await scan(repository) == []
+
+
+@pytest.mark.parametrize("item_format", FORMATS)
+async def test_what_is_refused(make_repository: RepositoryFactory, item_format: str) -> None:
+    """Nothing is written, and the error says why."""
+    repository = make_repository(item_format=item_format)
+    with pytest.raises(SessionNotFoundError, match="no session"):
+        await repository.update_message("s", named("a"))
+    with pytest.raises(SessionNotFoundError, match="no session"):
+        await repository.remove_message("s", "a")
+    await repository.append("s", [named("a"), human()])
+    before = await scan(repository)
+    version = (await repository.read("s")).version
+    for wrong in (None, ""):
+        with pytest.raises(InvalidInputError, match=r"message\.id=.* the id of a stored message"):
+            await repository.update_message("s", HumanMessage("x", id=wrong))
+        with pytest.raises(InvalidInputError, match="message_id=.* the id of a stored message"):
+            await repository.remove_message("s", wrong)  # type: ignore[arg-type]
+    with pytest.raises(MessageNotFoundError, match="no message with id 'b': read it") as missed:
+        await repository.remove_message("s", "b")
+    assert missed.value.message_id == "b"
+    with pytest.raises(VersionConflictError):
+        await repository.remove_message("s", "a", expected_version=version + 1)
+    with pytest.raises(UnsupportedMessageError):
+        await repository.update_message("s", HumanMessage(content=[{"type": "x", "of": object()}], id="a"))
+    assert await scan(repository) == before
+    assert await repository.remove_message("s", "a", expected_version=version) != version
+
+
+async def test_too_large(make_repository: RepositoryFactory) -> None:
+    """Bounds are those of an append."""
+    repository = make_repository(sizes=SMALL._replace(message=1000))
+    await repository.append("s", [named("a")])
+    with pytest.raises(MessageTooLargeError, match="1000 allowed"):
+        await repository.update_message("s", named("a", 2000))
+
+
+async def test_the_newest_of_an_id(make_repository: RepositoryFactory) -> None:
+    """Where several messages have it."""
+    repository = make_repository(sizes=SMALL)
+    sent = await filled(repository)
+    twice = [named("0"), named("x", 500)]
+    await repository.append("s", twice)
+    await repository.remove_message("s", "0")
+    assert (await repository.read("s")).messages == [*sent, twice[1]]
+    await repository.remove_message("s", "0")
+    assert (await repository.read("s")).messages == [*sent[1:], twice[1]]
+
+
+@pytest.mark.parametrize("size", [3000, 200_000])
+@pytest.mark.parametrize("index", [0, 7, -1])
+async def test_a_message_that_has_no_room_in_its_place(
+    make_repository: RepositoryFactory, index: int, size: int
+) -> None:
+    """Then the history is written anew, with it; and so for one in several parts."""
+    repository = make_repository(sizes=SMALL)
+    expected = await filled(repository)
+    for large in (size, 10):
+        expected[index] = named(str(expected[index].id), large)
+        await repository.update_message("s", expected[index])
+        await check(expected, repository, make_repository())
+    await repository.remove_message("s", str(expected.pop(index).id))
+    await check(expected, repository, make_repository())
+    await repository.delete("s")
+    assert await scan(repository) == []
+
+
+async def test_what_it_writes(make_repository: RepositoryFactory) -> None:
+    """In the tail the session item; in a page that, the page, and the session item again: nothing else."""
+    repository = make_repository(sizes=SMALL)
+    sent = await filled(repository)
+    recorder: Recorder = watch(repository, Recorder)
+    await repository.update_message("s", named(str(sent[-1].id)))
+    assert [name for name, _ in recorder.log] == ["get_item", "update_item"]
+    before = stored_pages(await scan(repository))
+    recorder.log.clear()
+    await repository.update_message("s", named("0"))
+    assert [name for name, _ in recorder.log if "get" not in name] == ["update_item"] * 3
+    after = stored_pages(await scan(repository))
+    assert (before[0] != after[0], before[1:]) == (True, after[1:])
+    kept = {name for name in before[0] if name not in ("lc_chain", "lc_data")}
+    assert {name: before[0][name] for name in kept} == {name: after[0][name] for name in kept}
+
+
+async def test_a_writer_that_dies_before_the_page(make_repository: RepositoryFactory) -> None:
+    """The edit holds; the old text is gone with the next change, whatever that is."""
+    for change in (
+        lambda sessions: sessions.update_metadata("s", {"a": 1}),
+        lambda sessions: sessions.append("s", [named("x", 600)]),
+        lambda sessions: sessions.append("s", [named("y", 600), named("z", 600)], history_size=9),
+        lambda sessions: sessions.truncate("s", keep=20),
+        lambda sessions: sessions.remove_message("s", "1"),
+        lambda sessions: sessions.set_expiry("s", 1000),
+        lambda sessions: sessions.repair("s"),
+    ):
+        repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+        await other.delete("s")
+        sent = await filled(repository, pages=9)
+        old = stored_pages(await scan(repository))[0]["lc_data"]
+
+        async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+            if operation == "update_item" and "~lc~" in str(request["Key"]):
+                raise StorageError("no", code="InternalServerError")
+            return await proceed()
+
+        watcher = watch(repository, Hooked, hook)
+        await repository.remove_message("s", "0")
+        repository._table.connection = watcher.inner
+        await check(sent[1:], repository, other)
+        assert stored_pages(await scan(repository))[0]["lc_data"] == old
+        await change(other)
+        items = await scan(repository)
+        assert not any("lc_edit" in item for item in items)
+        assert not any(item["lc_data"] == old for item in stored_pages(items))
+
+
+async def test_a_lost_answer(make_repository: RepositoryFactory) -> None:
+    """Of whichever request: it is found done, and done once."""
+    for at in range(3):
+        repository = make_repository(sizes=SMALL)
+        await repository.delete("s")
+        expected = await filled(repository)
+        version = (await repository.read("s")).version
+        updates = 0
+
+        async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+            nonlocal updates
+            response = await proceed()
+            updates += operation == "update_item"
+            if operation == "update_item" and updates == at + 1:  # noqa: B023
+                raise no_answer()
+            return response
+
+        watch(repository, Hooked, hook)
+        expected[0] = named("0")
+        assert await repository.update_message("s", expected[0]) == version + 1
+        await check(expected, make_repository(sizes=SMALL))
+
+
+async def test_a_reader_in_the_middle_of_it(make_repository: RepositoryFactory) -> None:
+    """A read that had begun shows one state or the other, at its version; what was remembered of pages is not shown."""
+    repository, writer = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    expected = await filled(writer)
+    await repository.read("s")
+    expected[0] = named("0")
+    await writer.update_message("s", expected[0])
+    assert (await repository.read("s")).messages == expected
+    edited = False
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal edited
+        if operation == "batch_get_item" and not edited:
+            edited = True
+            expected[1] = named("1")
+            await writer.update_message("s", expected[1])
+        return await proceed()
+
+    reader = make_repository(sizes=SMALL)
+    watch(reader, Hooked, hook)
+    assert (await reader.read("s")).messages == expected
+    edited = False
+    with pytest.raises(VersionConflictError, match="was rewritten, edited or deleted"):
+        _ = [message async for message in reader.iter_messages("s")]
+
+
+async def test_edits_and_appends_at_once(make_repository: RepositoryFactory) -> None:
+    """None is lost, none is there twice."""
+    repositories = [make_repository(sizes=SMALL) for _ in range(3)]
+    sent = await filled(repositories[0], pages=3)
+
+    async def append(repository: AsyncSessionRepository, name: str) -> None:
+        for i in range(12):
+            await repository.append("s", [named(f"{name}-{i}", 100)])
+
+    async def edit() -> None:
+        for message in sent:
+            await repositories[0].update_message("s", HumanMessage("changed", id=message.id))
+
+    await asyncio.gather(append(repositories[1], "a"), append(repositories[2], "b"), edit())
+    messages = (await repositories[1].read("s")).messages
+    assert [str(message.content) for message in messages[: len(sent)]] == ["changed"] * len(sent)
+    ids = [str(message.id) for message in messages[len(sent) :]]
+    assert sorted(ids) == sorted(f"{name}-{i}" for name in "ab" for i in range(12))
+    assert [id for id in ids if id[0] == "a"] == [f"a-{i}" for i in range(12)]
+
+
+async def test_an_item_of_langchain_community(make_repository: RepositoryFactory) -> None:
+    """It is converted, as by any change."""
+    expected = await filled(make_repository(item_format="community"))
+    repository = make_repository()
+    expected[3] = named("3")
+    await repository.update_message("s", expected[3])
+    await check(expected, make_repository())
+    assert "lc_version" in str(await scan(repository))
+
+
+async def test_a_page_that_is_gone(make_repository: RepositoryFactory) -> None:
+    """What is in other pages can be edited; the rest is an error, and a repair keeps what was edited."""
+    repository = make_repository(sizes=SMALL)
+    expected = await filled(repository, pages=6)
+    await repository.remove_message("s", str(expected[-3].id))
+    await repository.remove_message("s", str(expected[0].id))
+    lost = stored_pages(await scan(repository))[1]
+    numbers = Chain.of(lost)
+    key = {"SessionId": lost["SessionId"]}
+    await repository._connection.call("delete_item", {"TableName": repository.table_name, "Key": key}, write=True)
+    fresh = make_repository(sizes=SMALL)
+    make_repository.set_clock()
+    with pytest.raises(CorruptSessionError):
+        await make_repository(sizes=SMALL).remove_message("s", "1")
+    changed = named(str(expected[-1].id))
+    await fresh.update_message("s", changed)
+    left = [m for i, m in enumerate([*expected[:-1], changed]) if i not in (0, len(expected) - 3)]
+    gone = set(range(numbers.first, numbers.first + numbers.messages))
+    there = [m for m in left if int(str(m.id)) not in gone]
+    aged = make_repository(sizes=SMALL)
+    assert (await aged.read("s", skip_missing_pages=True)).messages == there
+    await aged.repair("s")
+    await check(there, make_repository(sizes=SMALL), fresh)
+
+
+async def test_an_older_session_item_is_restored(make_repository: RepositoryFactory) -> None:
+    """Its pages were edited since: they are more than it knows, which is an error; repaired, they are its history."""
+    repository = make_repository(sizes=SMALL)
+    expected = await filled(repository, pages=6)
+    older = next(item for item in await scan(repository) if "lc_version" in item)
+    expected[0] = named("0")
+    await repository.update_message("s", expected[0])
+    await repository.remove_message("s", str(expected.pop(1).id))
+    await repository._connection.call("put_item", {"TableName": repository.table_name, "Item": older}, write=True)
+    make_repository.set_clock()
+    fresh = make_repository(sizes=SMALL)
+    with pytest.raises(CorruptSessionError):
+        await fresh.read("s")
+    await fresh.repair("s")
+    await check(expected, make_repository(sizes=SMALL))
+    expected[4] = named(str(expected[4].id))
+    await fresh.update_message("s", expected[4])
+    await check(expected, make_repository(sizes=SMALL))
+
+
+@pytest.mark.dynamodb_local_only
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("turns", [100, 1000])
+async def test_what_it_costs(make_repository: RepositoryFactory, turns: int, at_once: bool) -> None:
+    """At most twenty write units for a message in the middle, whatever the length and however it came in."""
+    writer = make_repository()
+    rng = random.Random(5)
+    batches = [turn(rng, 1200) for _ in range(turns)]
+    for i, batch in enumerate(batches):
+        batch[-1] = batch[-1].model_copy(update={"id": f"answer {i}"})
+    if at_once:
+        await writer.append("s", [message for batch in batches for message in batch])
+    else:
+        for batch in batches:
+            await writer.append("s", batch)
+    meter: Meter = watch(writer, Meter)
+    middle = batches[turns // 2][-1]
+    annotated = middle.model_copy(update={"additional_kwargs": {"feedback": {"score": 1, "comment": "as I wanted"}}})
+    await writer.update_message("s", annotated)
+    changed = meter.write_units
+    meter.reset()
+    await writer.remove_message("s", str(middle.id))
+    print(f"\n{turns} turns, {at_once=}: update {changed} write units, remove {meter.write_units}")
+    assert changed <= 20
+    assert meter.write_units <= 20
+    expected = [message for batch in batches for message in batch if message is not middle]
+    assert (await make_repository().read("s")).messages == expected
