@@ -27,6 +27,7 @@ KINDS = {"appending": chaos.APPENDING, "rewriting": chaos.REWRITING, "deleting":
 RARE = {  # paths that the others hardly ever take
     "read looked whether the session was rewritten": "rewriting",
     "cut met another's page": "appending",
+    "page edited": "rewriting",
 }
 
 

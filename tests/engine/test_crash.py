@@ -19,9 +19,8 @@ pytestmark = pytest.mark.real_engine
 
 @pytest.fixture
 def clock(make_repository: RepositoryFactory, case: Case) -> Clock:
-    """The test's clock, and leases at once where the case is about a busy session."""
-    if case.busy:
-        make_repository.wait(races=0)
+    """The test's clock, and leases at once where the case is about a busy session; no renewal comes in between."""
+    make_repository.wait(renew=600, **({"races": 0} if case.busy else {}))
     return make_repository.set_clock()
 
 

@@ -152,7 +152,7 @@ async def test_what_is_refused(make_repository: RepositoryFactory, item_format: 
     for wrong in (None, ""):
         with pytest.raises(InvalidInputError, match=r"message\.id=.* the id of a stored message"):
             await repository.update_message("s", HumanMessage("x", id=wrong))
-        with pytest.raises(InvalidInputError, match="message_id=.* the id of a stored message"):
+        with pytest.raises(InvalidInputError, match=r"message_id=.* the id of a stored message"):
             await repository.remove_message("s", wrong)  # type: ignore[arg-type]
     with pytest.raises(MessageNotFoundError, match="no message with id 'b': read it") as missed:
         await repository.remove_message("s", "b")

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
 from conftest import TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import SessionNotFoundError, VersionConflictError
-from support import SMALL, Clock, human, scan, with_options
+from support import SMALL, Clock, scan, with_options
+from support import human as text
 
 pytestmark = pytest.mark.once
 
@@ -24,6 +25,11 @@ TTL = 1000
 WHO = st.sampled_from([0, 1])
 # Incompressible texts, or pages would hardly ever be cut.
 MESSAGES = st.lists(st.sampled_from([1, 40, 150, 700, 2500]), min_size=1, max_size=6)
+
+
+def human(size: int) -> HumanMessage:
+    """A fresh message with an id to edit it by."""
+    return text(size).model_copy(update={"id": uuid.uuid4().hex})
 
 
 def make_machine(engine: TestEngine) -> type[RuleBasedStateMachine]:
@@ -100,6 +106,20 @@ def make_machine(engine: TestEngine) -> type[RuleBasedStateMachine]:
             self.model = self.model[:keep]
             assert version >= self.version
             self.version, self.newest = version, max(version, self.newest)
+
+        @rule(who=WHO, at=st.integers(0, 40), size=st.sampled_from([0, 1, 150, 2500]))
+        def edit(self, who: int, at: int, size: int) -> None:
+            """One message changed, or (size 0) removed."""
+            if not self.model:
+                return
+            at %= len(self.model)
+            id = str(self.model[at].id)
+            if size:
+                self.model[at] = human(size).model_copy(update={"id": id})
+                self.moved_to(self.run(self.repositories[who].update_message("s", self.model[at])))
+            else:
+                del self.model[at]
+                self.moved_to(self.run(self.repositories[who].remove_message("s", id)))
 
         @rule(who=WHO, title=st.text(max_size=5, alphabet="abc"))
         def name(self, who: int, title: str) -> None:

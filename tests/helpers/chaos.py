@@ -24,8 +24,10 @@ from langchain_dynamodb._store.steps import Steps
 from langchain_dynamodb._store.table import Table
 from langchain_dynamodb.errors import (
     ChatHistoryError,
+    MessageNotFoundError,
     OutcomeUnknownError,
     SessionBusyError,
+    SessionNotFoundError,
     StorageError,
     VersionConflictError,
 )
@@ -35,7 +37,7 @@ from session_model import Change, State, Step, Tags
 T = TypeVar("T")
 
 APPENDING = ("append", "append", "append", "guarded", "batch", "large", "metadata", "read", "window", "iterate")
-REWRITING = (*APPENDING, "replace", "truncate", "truncate")
+REWRITING = (*APPENDING, "replace", "truncate", "truncate", "remove", "remove")
 DELETING = (*REWRITING, "delete", "delete")
 
 
@@ -171,6 +173,7 @@ class Client:
         self.chance = random.Random(f"{seed} {name} does")
         self.history = history
         self.version = 0  # last seen
+        self.seen: Tags = ()
         self.batches = 0
 
     async def run(self, kinds: Sequence[str], operations: int) -> None:
@@ -218,6 +221,18 @@ class Client:
         call = functools.partial(self.repository.truncate, self.history.session, keep=keep, must_exist=False)
         await self._write(f"truncate to {keep}", call, model.truncate(keep))
 
+    async def remove(self) -> None:
+        """One message less, of those seen last."""
+        if not self.seen:
+            return
+        tag, begin = self.chance.choice(self.seen), self.history.tick()
+        call = functools.partial(self.repository.remove_message, self.history.session, tag)
+        try:
+            await self._write(f"remove {tag}", call, model.remove(tag))
+        except (MessageNotFoundError, SessionNotFoundError) as error:
+            self.history.outcomes[f"remove: {type(error).__name__}"] += 1
+            self.history.saw(f"{self.name} found no {tag}", begin, model.lacks(tag))
+
     async def metadata(self) -> None:
         """A change beside the messages."""
         metadata = {"n": self.chance.random()}
@@ -237,6 +252,7 @@ class Client:
         if chat is not None:
             tags = tags_of(chat.messages)
             self.history.snapshot(chat.version, tags)
+            self.seen = tags
             step = model.read(chat.version, tags, count=chat.message_count)
             self.history.saw(f"{self.name} read {chat.version}: {' '.join(tags)}", begin, step, chat.version, tags)
             self.version = chat.version
@@ -269,7 +285,8 @@ class Client:
         self.batches += 1
         name = f"{self.name}{self.batches}"
         noise = (self.chance.randbytes(size // 2).hex() for size in sizes)
-        return [HumanMessage(f"{name}.{i}.{len(sizes)} {text}") for i, text in enumerate(noise)]
+        tags = (f"{name}.{i}.{len(sizes)}" for i in range(len(sizes)))
+        return [HumanMessage(f"{tag} {text}", id=tag) for tag, text in zip(tags, noise, strict=True)]
 
     async def _told(self, name: str, reading: Awaitable[T], unchanged: int | None = None) -> T | None:
         """What a read returned; None where it failed in a way that reads may fail, or there was nothing new."""
@@ -329,6 +346,7 @@ PATHS: dict[str, tuple[type, str]] = {
     "unfinished write taken over": (Steps, "take_back"),
     "own intent given back": (Steps, "_give_back"),
     "write under an intent": (Steps, "under_intent"),
+    "page edited": (Table, "edit_page"),
     "old pages deleted": (Table, "delete_pages"),
     "pages of unfinished writes deleted": (Table, "discard_pages"),
     "read looked whether the session was rewritten": (Reader, "is_unchanged"),

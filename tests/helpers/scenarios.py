@@ -21,6 +21,7 @@ def _human(size: int) -> HumanMessage:
     return HumanMessage(_texts.randbytes(size // 2).hex())
 
 
+FIRST = "1"  # id of the first message
 BATCH = [_human(300) for _ in range(4)]
 ONE = [_human(100)]
 LARGE = [HumanMessage("small"), _human(3000)]
@@ -35,7 +36,7 @@ async def nothing(repository: AsyncSessionRepository) -> None:
 
 async def full_tail(repository: AsyncSessionRepository) -> None:
     """A session whose next append cuts a page, after some that did."""
-    await repository.append("s", [human(100)])
+    await repository.append("s", [human(100).model_copy(update={"id": FIRST})])
     while remembered(repository).pages < 2:
         await repository.append("s", [human(100)])
     await fill_tail(repository)
@@ -68,7 +69,7 @@ async def soon_to_expire(repository: AsyncSessionRepository) -> None:
 
 async def community_item(repository: AsyncSessionRepository) -> None:
     """An item as langchain_community leaves it."""
-    natives = messages_to_dict([HumanMessage("old", id="1"), *BATCH])
+    natives = messages_to_dict([HumanMessage("old", id=FIRST), *BATCH])
     item = {"SessionId": {"S": "s"}, "History": to_attribute(natives, "natives"), "Other": {"S": "kept"}}
     await restore(repository, [item])
 
@@ -101,6 +102,13 @@ async def half_deleted(repository: AsyncSessionRepository) -> None:
     """A session that is marked as deleted."""
     await full_tail(repository)
     await _die_before("batch_write_item", "update_item", repository, delete)
+
+
+async def half_edited(repository: AsyncSessionRepository) -> None:
+    """A session of which one message was changed, but not the page that holds it."""
+    await full_tail(repository)
+    await _die_before("batch_get_item", "update_item", repository, change_first)
+    assert remembered(repository).edit is not None
 
 
 async def _die_before(last: str, after: str, repository: AsyncSessionRepository, operation: Step) -> None:
@@ -164,6 +172,16 @@ def truncate(repository: AsyncSessionRepository) -> Awaitable[Any]:
     return repository.truncate("s", keep=4)
 
 
+def change_first(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Another message in the place of the first, which is in a page."""
+    return repository.update_message("s", HumanMessage("changed", id=FIRST))
+
+
+def remove_first(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """The first message, which is in a page, is no more."""
+    return repository.remove_message("s", FIRST)
+
+
 def delete(repository: AsyncSessionRepository) -> Awaitable[Any]:
     """Remove the session."""
     return repository.delete("s")
@@ -218,6 +236,8 @@ CASES = [
     Case(full_tail, another_ending, "delete update"),
     Case(full_tail, delete, "delete drop update"),
     Case(full_tail, name, "update"),
+    Case(full_tail, change_first, "update"),
+    Case(full_tail, remove_first, "update"),
     Case(trimmed, append_one, "drop put update"),
     Case(soon_to_expire, append_one, "put update"),
     Case(community_item, append_one, "put update"),
@@ -228,14 +248,20 @@ CASES = [
     Case(kept_community_item, append_and_trim, "update"),
     Case(kept_community_item, replace, "update"),
     Case(kept_community_item, truncate, "update"),
+    Case(kept_community_item, change_first, "update"),
     Case(kept_community_item, delete, "delete"),
     Case(half_a_batch, append_one, "delete put update"),
     Case(half_born, append_one, "delete update"),
     Case(half_converted, append_one, "delete put update"),
     Case(half_deleted, append_one, "delete drop update"),
+    Case(half_edited, append_one, "put update"),
+    Case(half_edited, remove_first, "update"),
+    Case(half_edited, truncate, "delete update"),
+    Case(half_edited, delete, "delete drop update"),
     Case(full_tail, append_many_unseen, "put update", busy=True),
     Case(full_tail, truncate, "delete update", busy=True),
     Case(full_tail, name, "update", busy=True),
+    Case(full_tail, remove_first, "update", busy=True),
     Case(full_tail, delete, "delete drop update", busy=True),
 ]
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}

@@ -116,6 +116,16 @@ def truncate(keep: int) -> Change:
     return lambda before: UNCHANGED if before is None or keep >= len(before) else before[:keep]
 
 
+def remove(tag: str) -> Change:
+    """Without one message; unchanged where that is not there."""
+    return lambda before: UNCHANGED if tag not in (before or ()) else tuple(one for one in before or () if one != tag)
+
+
+def lacks(tag: str) -> Step:
+    """A removal refused because there was no such message, or no session."""
+    return lambda state: None if tag in (state.tags or ()) else state
+
+
 def update_metadata(before: Tags | None) -> Tags:
     """The messages stay; a session there is."""
     return before or ()
