@@ -155,8 +155,7 @@ def parse_page(raw: Item, names: Names, where: object, page_number: int) -> Page
 def parse_chained(raw: Item) -> Page | None:
     """A page from what reading fetches of it; None where it is damaged."""
     try:
-        numbers = [int(text) for text in raw[lc.CHAIN]["S"].split(" ")]
-        page_number, cut, previous, first, messages, parts = numbers
+        page_number, cut, previous, first, messages, parts = map(int, raw[lc.CHAIN]["S"].split(" "))
         data = raw[lc.DATA]["B"]
     except (KeyError, TypeError, ValueError):
         return None

@@ -279,9 +279,12 @@ class Reader:
 
     async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> Lines:
         """Inflate one page (with the parts before it) and remember it."""
-        where = key.page(item.generation, page.number)
+
+        def wrong(attribute: str, reason: str) -> Exception:
+            return corrupt(key.page(item.generation, page.number), attribute, reason)
+
         if len(parts) != page.parts:
-            raise corrupt(where, lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
+            raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
         # A page of several messages is never cut larger, so it need not be believed to be.
         most = MAX_INFLATED if page.messages == 1 else 2 * PAGE_INFLATED
         try:
@@ -289,13 +292,13 @@ class Reader:
             lines = Lines(await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking())
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
-                raise corrupt(where, lc.DATA, str(error)) from error
+                raise wrong(lc.DATA, str(error)) from error
             lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
         if len(lines) != page.messages:
-            raise corrupt(where, lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
+            raise wrong(lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
         if page.parts == 1 and UNREADABLE not in lines:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
-            self.cache.put((key, item.generation, page.number), LoadedPage(replace(page, data=b""), lines), cost)
+            self.cache.put((key, item.generation, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
 
     def unpack_page(
