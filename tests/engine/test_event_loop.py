@@ -76,10 +76,10 @@ class Watching(Codec):
         self._note("encode", sum(map(len, lines)))
         return lines
 
-    def decode(self, lines: Sequence[bytes]) -> list[BaseMessage]:
+    def decode(self, lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
         """As ever."""
         self._note("decode", sum(map(len, lines)))
-        return super().decode(lines)
+        return super().decode(lines, again=again)
 
     def pack(self, lines: Sequence[bytes], place: Place) -> bytes:
         """As ever."""

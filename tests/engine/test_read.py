@@ -24,7 +24,7 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, ChatSession
 from langchain_dynamodb._store import reading, table
 from langchain_dynamodb._store.cache import LRU
-from langchain_dynamodb.codec.messages import pack, unpack
+from langchain_dynamodb.codec.messages import encode_messages, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
 from support import SMALL, Call, Chain, Hooked, Meter, Recorder, Scripted, fill_tail, human, remembered, scan, watch
 
@@ -211,6 +211,21 @@ async def test_an_undecodable_page_is_named_or_skipped(make_repository: Reposito
         window = await skipping.read("s", limit=len(sent) - first - count + 1)
         assert window.messages == sent[first + count :]
         assert [m async for m in skipping.iter_messages("s")] == chat.messages
+
+
+async def test_a_line_that_is_no_message_stays_none(make_repository: RepositoryFactory) -> None:
+    """However often its page is read from memory, which checks the lines of other pages once."""
+    repository = make_repository(sizes=SMALL)
+    sent = await paged(repository)
+    page = await stored_page(repository, 1)
+    first, count = Chain.of(page).first, Chain.of(page).messages
+    lines = [b'{"type":"human","content":7}', *encode_messages(sent[first + 1 : first + count])]
+    await put(repository, {**page, "lc_data": {"B": pack(lines)}})
+    strict, skipping = make_repository(), make_repository(skip_undecodable=True)
+    for _ in range(3):
+        with pytest.raises(CorruptSessionError, match="content"):
+            await strict.read("s")
+        assert (await skipping.read("s")).messages == sent[:first] + sent[first + 1 :]
 
 
 async def test_an_undecodable_entry_of_the_tail_is_named_or_skipped(make_repository: RepositoryFactory) -> None:

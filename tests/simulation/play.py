@@ -444,7 +444,7 @@ def _worked_out() -> dict[str, Any]:
         "pack": lambda lines: pack(tuple(lines)),
         "unpack": lambda block, most: list(unpack(block, most)),
         "encode_message": encode,
-        "decode_lines": lambda lines: [decode_line(line) for line in lines],
+        "decode_lines": lambda lines, again: [decode_line(line) for line in lines],
     }
 
 

@@ -71,6 +71,7 @@ def main() -> None:
                 "the JSON alone": cpu(lambda lines=lines: [orjson.loads(line) for line in lines]),
                 "objects without any check": cpu(lambda lines=lines: [unchecked(line) for line in lines]),
                 "**as we do**": cpu(lambda lines=lines: decode_lines(lines)),
+                "**as we do**, again from memory": cpu(lambda lines=lines: decode_lines(lines, again=True)),
                 "LangChain's constructors": cpu(lambda lines=lines: [construct(line) for line in lines]),
                 "`messages_from_dict`, without the JSON": cpu(lambda dicts=dicts: messages_from_dict(dicts)),
             }

@@ -493,6 +493,17 @@ def test_a_registered_class_comes_back() -> None:
     assert [looks(message) for message in decode_lines(encode_messages(messages))] == [looks(m) for m in messages]
 
 
+def test_a_registered_class_checks_what_is_decoded_again() -> None:
+    """It may be another by now; that goes for what stands in values too."""
+    register_message_class(_Mood)
+    messages: list[BaseMessage] = [_Mood("hi", mood="wild"), HumanMessage("hi", extra=_Mood("hi")), HumanMessage("hi")]
+    lines = encode_messages(messages)
+    again = decode_lines(lines, again=True)
+    assert [looks(message) for message in again] == [looks(m) for m in messages]
+    with pytest.raises(UndecodableError, match="mood"):
+        decode_lines([lines[0].replace(b'"wild"', b"7")], again=True)
+
+
 def test_the_name_of_a_registered_class_is_stored() -> None:
     """By default that of the class; an earlier name can still be read."""
     register_message_class(_Mood, "old")

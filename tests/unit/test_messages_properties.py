@@ -168,6 +168,20 @@ def test_what_cannot_be_stored_is_refused_or_left_out_wherever_it_is(
 
 @given(st.lists(any_message(), max_size=4))
 @SETTINGS
+def test_lines_that_are_decoded_again(messages: list[BaseMessage]) -> None:
+    """With fewer checks the same comes back, and shares nothing that can be changed."""
+    lines = encode_messages(messages)
+    first, again, others = decode_lines(lines), decode_lines(lines, again=True), decode_lines(lines, again=True)
+    assert [(looks(message), message.model_fields_set) for message in again] == [
+        (looks(message), message.model_fields_set) for message in first
+    ]
+    for one, other in zip(again, others, strict=True):
+        parts = [(value, other.__dict__[name]) for name, value in one.__dict__.items() if type(value) in (list, dict)]
+        assert not [value for value, same in [*parts, (one.model_extra, other.model_extra)] if value is same]
+
+
+@given(st.lists(any_message(), max_size=4))
+@SETTINGS
 def test_blocks_hold_their_lines_at_exactly_their_size(messages: list[BaseMessage]) -> None:
     """And not with one byte less."""
     lines = encode_messages(messages)

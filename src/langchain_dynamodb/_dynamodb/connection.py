@@ -284,5 +284,6 @@ async def _attempt_ended(response: Any, caught_exception: Exception | None, **_:
     attempts.maybe_applied |= not 400 <= http.status_code < 500
     # botocore checks this too, but returns the last attempt as it is, and takes a proxy's page for an empty success.
     content = await http.content
-    checksum = http.headers.get("x-amz-crc32", str(crc32(content)))
-    attempts.corrupt = checksum != str(crc32(content)) or not (content[:1] == b"{" and content[-1:] == b"}")
+    checksum = http.headers.get("x-amz-crc32")
+    damaged = checksum is not None and checksum != str(crc32(content))
+    attempts.corrupt = damaged or not (content[:1] == b"{" and content[-1:] == b"}")

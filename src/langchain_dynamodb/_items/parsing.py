@@ -159,9 +159,8 @@ def parse_page(raw: Item, names: Names, where: object, page_number: int) -> Page
 def parse_chained(raw: Item) -> Page | None:
     """A page from what reading fetches of it; None where it is damaged."""
     try:
-        numbers = [int(text) for text in raw[lc.CHAIN]["S"].split(" ")]
-        page_number, cut, previous, first, messages, parts = numbers[:6]
-        edited, removed = numbers[6:] or (0, 0)
+        page_number, cut, previous, first, messages, parts, *edit = map(int, raw[lc.CHAIN]["S"].split(" "))
+        edited, removed = edit or (0, 0)
         data = raw[lc.DATA]["B"]
     except (KeyError, TypeError, ValueError):
         return None

@@ -260,6 +260,11 @@ class Page:
             item[names.ttl] = number(self.expires)
         return item
 
+    def without_data(self) -> Page:
+        """The same; several times as fast as `dataclasses.replace`."""
+        numbers = (self.number, self.cut, self.previous, self.token, self.first, self.messages)
+        return Page(*numbers, b"", self.parts, self.ops, self.expires, self.edited, self.removed)
+
     def is_in(self, stored: Item, names: Names) -> bool:
         """Whether this very page is stored there, with a later expiry than its own."""
         same = stored.get(CUT) == number(self.cut) and stored.get(TOKEN) == {"B": self.token}

@@ -78,7 +78,8 @@ def is_cut(item: SessionItem | CommunityItem | None, limit: int | None) -> bool:
 
 def readable(messages: Sequence[BaseMessage], limit: int | None) -> list[BaseMessage]:
     """What a read shows of stored messages: no instructions, and no window begins with results without their calls."""
-    said = [message for message in messages if not is_instruction(message)]
+    silent = {kind for kind, one in {type(one): one for one in messages}.items() if is_instruction(one)}
+    said = [message for message in messages if type(message) not in silent]
     return said if limit is None else drop_orphans(said)
 
 

@@ -44,11 +44,17 @@ SEARCHED = 64  # messages looked through first, where one is searched
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
 
+class Lines(list[bytes]):
+    """All messages of a page, and whether they were `decoded` before: then they need not be checked again."""
+
+    decoded = False
+
+
 class LoadedPage(NamedTuple):
     """A page and, once inflated, its messages as lines; a message cut into parts is in the last of them."""
 
     page: Page
-    lines: list[bytes] | None = None
+    lines: Lines | None = None
 
 
 class Chunk(NamedTuple):
@@ -296,7 +302,7 @@ class Reader:
             whole=whole,
             unreadable=unreadable,
         )
-        return {n: edits.counted(page, item) for n, page in found.items()}
+        return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
     async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
         """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
@@ -318,27 +324,29 @@ class Reader:
                 await asyncio.sleep(0)
         return chunks
 
-    async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> list[bytes]:
+    async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> Lines:
         """Inflate one page (with the parts before it) and remember it."""
-        where = key.page(item.generation, page.number)
+
+        def wrong(attribute: str, reason: str) -> Exception:
+            return corrupt(key.page(item.generation, page.number), attribute, reason)
+
         if len(parts) != page.parts:
-            raise corrupt(where, lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
+            raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
         # A page of several messages is never cut larger, so it need not be believed to be.
         most = MAX_INFLATED if page.messages <= 1 else 2 * PAGE_INFLATED
         try:
             unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
-            lines = await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking()
-            if edits.is_due(page, item):
-                lines = edits.applied(lines, item, key, self.codec)
+            unpacked = await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking()
+            lines = Lines(edits.applied(unpacked, item, key, self.codec) if edits.is_due(page, item) else unpacked)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
-                raise corrupt(where, lc.DATA, str(error)) from error
-            lines = [UNREADABLE] * page.messages  # so that windows still count
+                raise wrong(lc.DATA, str(error)) from error
+            lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
         if len(lines) != page.messages:
-            raise corrupt(where, lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
+            raise wrong(lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
         if page.parts == 1 and UNREADABLE not in lines:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
-            self.cache.put(_cached(key, item, page.number), LoadedPage(replace(page, data=b""), lines), cost)
+            self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
 
     def unpack_page(
@@ -400,6 +408,8 @@ class Reader:
         messages: list[BaseMessage] = []
         decoded = 0
         for chunk in chunks:
+            page = chunk.lines if isinstance(chunk.lines, Lines) else None
+            again = page is not None and page.decoded
             for start in range(0, len(chunk.lines), SLICE):
                 if decoded >= SLICE:
                     decoded = 0
@@ -407,14 +417,15 @@ class Reader:
                 part = chunk.lines[start : start + SLICE]
                 decoded += len(part)
                 try:
-                    if sum(map(len, part)) > SLICE_BYTES:
-                        messages += await off_loop(partial(self.codec.decode, part))
-                    else:
-                        messages += self.codec.decode(part)
+                    decoding = partial(self.codec.decode, part, again=again)
+                    messages += await off_loop(decoding) if sum(map(len, part)) > SLICE_BYTES else decoding()
                 except codec.UndecodableError as error:
                     if not self.skip_undecodable:
                         raise self._undecodable(key, item, chunk, error) from error
                     messages += _decodable(part)
+                    page = None
+            if page is not None:
+                page.decoded = True
         return messages
 
     def _undecodable(self, key: SessionKey, item: SessionItem, chunk: Chunk, error: Exception) -> Exception:
@@ -517,9 +528,10 @@ def _newest(chunks: Sequence[Chunk], wanted: int) -> list[Chunk]:
     """The last `wanted` messages."""
     newest: list[Chunk] = []
     for chunk in reversed(chunks):
-        lines = chunk.lines[max(0, len(chunk.lines) - wanted) :]
-        wanted -= len(lines)
-        newest.append(chunk._replace(lines=lines))
+        if len(chunk.lines) > wanted:
+            chunk = chunk._replace(lines=chunk.lines[len(chunk.lines) - wanted :])
+        wanted -= len(chunk.lines)
+        newest.append(chunk)
     return newest[::-1]
 
 

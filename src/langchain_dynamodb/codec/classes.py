@@ -32,6 +32,7 @@ BUILT_IN: tuple[type[BaseMessage], ...] = (
 )
 _QUALNAME: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 _MODULE: Callable[[type], object] = type.__dict__["__module__"].__get__
+_set = object.__setattr__
 _ALWAYS = object()  # the "default" of a field that is always written
 
 
@@ -47,6 +48,26 @@ class MessageClass:
         self.usual_type = fields["type"].default
         self.allows_extra = cls.model_config.get("extra") == "allow"
         self.has_post_init = cls.model_post_init is not BaseModel.model_post_init
+        self.is_built_in = cls in BUILT_IN
+        self._template = {name: None if field.default_factory else field.default for name, field in fields.items()}
+        self._factories = [(name, field.default_factory) for name, field in fields.items() if field.default_factory]
+
+    def build(self, stored: dict[str, Any]) -> BaseMessage:
+        """The message with these fields, none of which it looks at; of a built-in class.
+
+        For bytes that were decoded before: it takes half the time of `validate` and what follows.
+        """
+        message = self.cls.__new__(self.cls)
+        state = {**self._template, **stored}
+        for name, make in self._factories:
+            if name not in stored:
+                state[name] = make()  # type: ignore[call-arg]
+        extra = {} if self.names.issuperset(stored) else {n: state.pop(n) for n in stored if n not in self.names}
+        _set(message, "__dict__", state)
+        _set(message, "__pydantic_extra__", extra)
+        _set(message, "__pydantic_fields_set__", set(stored))
+        _set(message, "__pydantic_private__", None)
+        return message
 
     @cached_property
     def validate(self) -> Callable[[dict[str, Any]], Any]:

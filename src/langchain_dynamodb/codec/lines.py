@@ -158,9 +158,10 @@ def unpack(block: bytes, max_bytes: int) -> list[bytes]:
     text = _inflate(block, _HEADER_BYTES, max_bytes)
     if zlib.crc32(text).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
         raise UndecodableError("damaged block: wrong checksum")
-    if text.count(b"\n") >= MAX_LINES:
+    lines = text.split(b"\n", MAX_LINES) if text else []
+    if len(lines) > MAX_LINES:
         raise UndecodableError(f"block of more than {MAX_LINES} lines")
-    return text.split(b"\n") if text else []
+    return lines
 
 
 def _unpack_binary(block: bytes, max_bytes: int) -> list[bytes]:

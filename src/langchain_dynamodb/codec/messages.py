@@ -203,13 +203,17 @@ def has_id(line: bytes, message_id: str) -> bool:
         return False
 
 
-def decode_lines(lines: Sequence[bytes]) -> list[BaseMessage]:
-    """Return the messages of all lines; the UndecodableError of a bad one carries its index."""
+def decode_lines(lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
+    """Return the messages of all lines; the UndecodableError of a bad one carries its index.
+
+    `again` tells that this process has decoded these very lines before: they need not be checked as much.
+    """
     stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
+    make = _assemble_again if again and all(line[:1] == b"{" for line in lines) else assemble
     messages: list[BaseMessage] = []
     try:
         for fields in stored:
-            messages.append(assemble(fields))  # noqa: PERF401 - the length tells which line was bad
+            messages.append(make(fields))  # noqa: PERF401 - the length tells which line was bad
     except MemoryError:
         raise
     except Exception as error:  # as above
@@ -315,6 +319,16 @@ def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None =
     return message
 
 
+def _assemble_again(stored: dict[str, Any]) -> BaseMessage:
+    """As `assemble`, of plain JSON that it took before. Classes that may be others by now check it all the same."""
+    tag = stored["type"]
+    kind = MESSAGES.by_tag.get(tag) if type(tag) is str else None
+    if kind is None or not kind.is_built_in:
+        return assemble(stored)
+    del stored["type"]
+    return kind.build(stored)
+
+
 class Place(NamedTuple):
     """Where a block of messages is stored: on the session's own item, or as the data of one of its pages.
 
@@ -343,9 +357,9 @@ class Codec:
         """
         return encode(messages, most, strict=self.strict, degraded=degraded)
 
-    def decode(self, lines: Sequence[bytes]) -> list[BaseMessage]:
-        """The messages of lines; the `UndecodableError` of a bad one carries its index."""
-        return decode_lines(lines)
+    def decode(self, lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
+        """The messages of lines, maybe decoded `again`; the `UndecodableError` of a bad one carries its index."""
+        return decode_lines(lines, again=again)
 
     def pack(self, lines: Sequence[bytes], place: Place) -> bytes:
         """Lines as the block that is stored at `place`."""
