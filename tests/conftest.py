@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import certifi
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 from hypothesis import HealthCheck, settings
 
 from langchain_dynamodb import AsyncSessionRepository
@@ -180,8 +181,9 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    """Run such a server on a free port."""
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """Run such a server on a free port; the SDK sends to it again at once, without its pauses of up to a second."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0)
     scripted = Server()
     listening = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
     scripted.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
