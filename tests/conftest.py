@@ -190,9 +190,14 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    """Run such a server on a free port; the SDK sends to it again at once, without its pauses of up to a second."""
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the SDK send again at once, without its pauses of up to a second."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """Run such a server on a free port."""
     scripted = Server()
     listening = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
     scripted.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
