@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -15,9 +16,12 @@ from typing import Any
 import boto3
 import certifi
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 from hypothesis import HealthCheck, settings
 
 from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._dynamodb.client_settings import ConnectionSettings
+from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.local import ENGINES, Engine, run_engine
 from scripted_server import Server
@@ -77,6 +81,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="for a real engine: --engine dynamodb-local"))
         if engine != "dynamodb-local" and item.get_closest_marker("dynamodb_local_only"):
             item.add_marker(pytest.mark.skip(reason="only DynamoDB Local answers this: --engine dynamodb-local"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look through what a test made, not each time through all that was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +190,12 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the SDK send again at once, without its pauses of up to a second."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0)
+
+
+@pytest.fixture
 async def server() -> AsyncIterator[Server]:
     """Run such a server on a free port."""
     scripted = Server()
@@ -221,8 +237,17 @@ class RepositoryFactory:
         self._timing = replace(self._timing, **times)
 
 
+@pytest.fixture(scope="module")
+async def kept_client(engine: TestEngine, aws_environment: None) -> AsyncIterator[None]:
+    """The client that repositories on the engine share, kept open for a module: making one takes longer than a test."""
+    connection = Connection(ConnectionSettings(engine.endpoint_url))
+    await connection.call("list_tables", {})
+    yield
+    await connection.aclose()
+
+
 @pytest.fixture
-async def make_repository(engine: TestEngine, table_name: str) -> AsyncIterator[RepositoryFactory]:
+async def make_repository(engine: TestEngine, table_name: str, kept_client: None) -> AsyncIterator[RepositoryFactory]:
     """Make repositories on one fresh table; they are closed at the end."""
     factory = RepositoryFactory(table_name, engine.endpoint_url)
     yield factory

@@ -15,6 +15,8 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import OutcomeUnknownError, StorageError, VersionConflictError
 from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, no_answer, remembered, scan, watch
 
+pytestmark = pytest.mark.once
+
 Edit = Callable[[AsyncSessionRepository, list[BaseMessage], int], Awaitable[list[BaseMessage]]]
 
 

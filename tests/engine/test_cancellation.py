@@ -191,9 +191,15 @@ async def test_at_random_points(make_repository: RepositoryFactory, seed: int) -
 # --- The first call ---
 
 
+def clients() -> int:
+    """How many there are on this event loop; other tests' synchronous facades may have left some on theirs."""
+    return [place[0] for place in connection_module._clients].count(asyncio.get_running_loop())
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
 async def test_first_call(make_repository: RepositoryFactory, steps: int) -> None:
     """The client is made all the same, once; whoever else waits for it gets it."""
+    before = clients()
     repository = make_repository(config=Config(max_pool_connections=POOL))
     first, *others = (asyncio.ensure_future(append(str(i))(repository)) for i in range(4))
     for _ in range(steps):
@@ -206,15 +212,16 @@ async def test_first_call(make_repository: RepositoryFactory, steps: int) -> Non
     texts = await state(repository)
     assert {"1", "3"} <= set(texts)
     assert len(texts) == len(set(texts))
-    # Other tests' synchronous facades may have left clients of the background loop.
-    assert [place[0] for place in connection_module._clients].count(asyncio.get_running_loop()) == 1
+    assert clients() == before + 1
     assert tasks() == set()
 
 
 async def test_all_first_calls(make_repository: RepositoryFactory) -> None:
     """Nobody is left who waits for the client: `aclose` ends it, and what is made then begins anew."""
+    await asyncio.gather(*connection_module._closing)
+    await asyncio.sleep(0.1)  # until what the tests before closed is closed
     before = sockets()
-    repository = make_repository()
+    repository = make_repository(config=Config(max_pool_connections=POOL))  # with a client of its own
     task = asyncio.ensure_future(repository.read("s"))
     await asyncio.sleep(0)
     task.cancel()

@@ -91,6 +91,7 @@ ERRORS = [
 ]
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize(
     ("item_format", "operation"),
@@ -118,6 +119,7 @@ async def test_tidying_up_does_not_replace_a_doubt(
     make_repository: RepositoryFactory, explains: bool, rewritten: bool
 ) -> None:
     """A cut: applied, its answer lost, the copy refused; then what removes a page that may be left is throttled."""
+    make_repository.wait(discard=(0.0, 0.01, 0.02))
     writer, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await fill_tail(writer)
     done: list[str] = []
@@ -219,6 +221,7 @@ async def test_no_answer_before_the_commit_is_no_doubt(
 async def test_taking_back_what_others_left_is_no_doubt(make_repository: RepositoryFactory, operation: Step) -> None:
     """Somebody died in a batch; the requests that take it back get no answer, and the first one is repeated."""
     clock = make_repository.set_clock()
+    make_repository.wait(lease=0.2)
     dying, repository = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await full_tail(dying)
     before = await state(dying)

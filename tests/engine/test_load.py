@@ -59,7 +59,7 @@ class RequestsOfEach(WatchedConnection):
 
 @pytest.mark.parametrize(
     ("sizes", "appends", "batch"),
-    [(Sizes(), 3, 0), (Sizes(), 3, 400), (SMALL, 1, 400)],
+    [(Sizes(), 3, 0), (Sizes(), 3, 400), (SMALL, 1, 100)],
     ids=["no batch", "batch", "batch, small pages"],
 )
 async def test_a_hot_session(make_repository: RepositoryFactory, sizes: Sizes, appends: int, batch: int) -> None:

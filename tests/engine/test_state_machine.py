@@ -204,7 +204,7 @@ def make_machine(engine: TestEngine) -> type[RuleBasedStateMachine]:
 
 def test_random_interleavings(engine: TestEngine) -> None:
     """Whatever two repositories do in turn, both read what a plain list holds."""
-    examples = settings.default.max_examples // (20 if engine.name == "moto" else 5)  # moto is slow and proves little
+    examples = settings.default.max_examples // (20 if engine.name == "moto" else 10)  # moto is slow and proves little
     run_state_machine_as_test(
         make_machine(engine),
         settings=settings(max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck)),

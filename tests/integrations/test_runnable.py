@@ -23,7 +23,10 @@ from langchain_dynamodb.errors import UnsupportedMessageError
 from runnable_support import passes_context_on
 from support import refusal
 
-pytestmark = pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated"),
+    pytest.mark.any_engine,  # what histories store is tried on each engine by tests/engine
+]
 
 TURNS = 20
 STYLES = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch"]

@@ -22,6 +22,8 @@ from providers.kinds import described
 from agent_support import Agent, call
 from langchain_dynamodb import AsyncSessionRepository
 
+pytestmark = pytest.mark.any_engine  # each kind of value is stored on each engine by tests/engine
+
 
 async def told(sessions: AsyncSessionRepository, artifact: Any) -> ToolMessage:
     """Let an agent call a tool with that artifact, and read what the tool said."""

@@ -6,7 +6,9 @@ Prints the first failing run as short as it gets, with what repeats it: ``--repl
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
+import math
 import os
 import random
 import subprocess
@@ -35,13 +37,24 @@ def run_seed(seed: int) -> Result:
     return play(scenario, Random(chance), seed)
 
 
-def run_seeds(seeds: Iterator[int], until: float, stop_at: int = 1) -> Found:
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """What is there now is not looked through; what a run leaves is collected in large portions."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def run_seeds(seeds: Iterator[int], until: float = math.inf, stop_at: int = 1) -> Found:
     """Runs until a time, or until so many have failed."""
     schedules = steps = 0
     failed: list[tuple[int, str]] = []
-    gc.freeze()  # what is there now stays; what a run leaves is collected in large portions
-    gc.set_threshold(100_000, 20, 100)
-    with surroundings():
+    with rare_collections(), surroundings():
         for seed in seeds:
             if time.time() > until or len(failed) >= stop_at:
                 break

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -64,15 +65,20 @@ ONLY = {
 }
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Map each module of the package, by its dotted name, to its file."""
     files = sorted(PACKAGE.rglob("*.py"))
     return {".".join(file.relative_to(PACKAGE).with_suffix("").parts): file for file in files}
 
 
-def imports(module: str) -> Iterator[tuple[int, str]]:
-    """Yield each import of `module` that happens at run time, as its level and the dotted name."""
-    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+@cache
+def imports(module: str) -> list[tuple[int, str]]:
+    """Each import of `module` that happens at run time, as its level and the dotted name."""
+    return list(_imports(ast.parse(modules()[module].read_text(encoding="utf-8"))))
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
     typing_only = {
         inner for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for statement in node.body for inner in ast.walk(statement)

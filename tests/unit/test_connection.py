@@ -48,6 +48,8 @@ from langchain_dynamodb.errors import (
 )
 from scripted_server import Answer, Server, drop, refuse, reply, reset, silence
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 UPDATE = {"TableName": "chats", "Key": {"SessionId": {"S": "s1"}}}
 
 
