@@ -138,6 +138,17 @@ class AwsAtExit(AwsCompressed):
     run: ClassVar[dict[str, Any]] = {"durability": "exit"}
 
 
+class AwsDelta(Aws):
+    """The same with LangGraph's channel, in beta, that stores what each step added instead of all there is."""
+
+    name = "DynamoDBSaver, DeltaChannel"
+
+    def keeper(self) -> dict[str, Any]:
+        from delta import DeltaState
+
+        return {**super().keeper(), "state_schema": DeltaState}
+
+
 class Community(Peer):
     """langgraph-dynamodb-checkpoint, which makes its table itself; without a reducer, which would drop messages."""
 
@@ -173,7 +184,7 @@ class InMemory(Peer):
         return sum(_bytes_within(kept) for kept in (self.saver.storage, self.saver.writes, self.saver.blobs))
 
 
-PEERS: tuple[type[Peer], ...] = (Ours, OursCold, Aws, AwsCompressed, AwsAtExit, Community, InMemory)
+PEERS: tuple[type[Peer], ...] = (Ours, OursCold, Aws, AwsCompressed, AwsAtExit, AwsDelta, Community, InMemory)
 
 
 def installed() -> dict[type[Peer], str]:
@@ -209,19 +220,18 @@ async def measure(engine_url: str, lengths: Sequence[int] = LENGTHS) -> dict[str
 async def _count(peer: Peer, wire: Wire, kind: str, lengths: Sequence[int]) -> list[dict[str, Any]]:
     """Run turn after turn; at each length, and where it ends before, look at the last turns."""
     rows = []
-    await peer.open()
-    bills = [wire.bill]
-    agent = _Agent(peer)
-    for turn in islice(turns(kind), max(lengths)):
-        before = wire.bill
-        try:
+    bills = [Bill()]
+    try:
+        await peer.open()
+        agent = _Agent(peer)
+        for number, turn in enumerate(islice(turns(kind), max(lengths)), 1):
+            before = wire.bill
             await agent.turn(turn)
-        except Exception as error:  # whatever a peer has for what it cannot do: it is in the table
-            rows.append(_row(peer, kind, bills, f"{type(error).__name__}: {error}"))
-            break
-        bills.append(bills[-1] + wire.bill - before)
-        if len(bills) - 1 in lengths:
-            rows.append(_row(peer, kind, bills))
+            bills.append(bills[-1] + wire.bill - before)
+            if number in lengths:
+                rows.append(_row(peer, kind, bills))
+    except Exception as error:  # whatever a peer has for what it cannot do: it is in the table
+        rows.append(_row(peer, kind, bills, f"{type(error).__name__}: {error}"))
     await peer.close()
     drop_tables(peer.endpoint_url, (peer.table,))  # the engine keeps them in memory
     return rows
@@ -238,7 +248,7 @@ def _row(peer: Peer, kind: str, bills: list[Bill], error: str | None = None) -> 
         "error": error,
         "turn": asdict(turn),
         "dollars": round(turn.dollars_per_million, 2),
-        "stored": peer.stored(),
+        "stored": peer.stored() if length else 0,
     }
 
 

@@ -18,7 +18,7 @@ from workers import Worker, run_rounds, serve
 
 PREFIX = "Steady"
 READS = {"read": None, "last 20": 20}
-BLOCK = 20  # reads: enough for passes of the collector to be in each
+BLOCK = 10  # reads: enough for full passes of the collector to be in most
 
 
 async def measure(engine_url: str, *, rounds: int, histories: Histories) -> dict[str, Any]:

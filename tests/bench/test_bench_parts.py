@@ -9,6 +9,8 @@ import pytest
 
 from corpus import compact_json
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
