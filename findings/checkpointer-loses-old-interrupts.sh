@@ -4,8 +4,9 @@
 # langgraph-dynamodb-checkpoint 0.5.0: not once more than 1 MB was stored in the thread since. `get_state` of the
 # checkpoint at which the graph asked has no interrupts then, nor any other pending writes, without an error; the items
 # are all there. To find them it sends one Query over the whole thread, newest first, with a filter, and does not ask for
-# the next page; DynamoDB ends a page of a Query at 1 MB before it filters. `InMemorySaver` of LangGraph keeps them. So
-# going back to a question, which works in a test with short messages, does not after some turns with long ones.
+# the next page; DynamoDB ends a page of a Query at 1 MB before it filters, and so does moto 5.2.5, used here. (DynamoDB
+# Local 3.3.1 does not: there they are found.) `InMemorySaver` of LangGraph keeps them. So going back to a question, which
+# works in a test with short messages or on DynamoDB Local, does not after some turns with long ones.
 #
 # Seen 2026-11-30. Needs python3. Fails if the answers change.
 set -euo pipefail

@@ -19,8 +19,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     import agents
     import report
     import steady
+    import wire
 
-    return {module.__name__: module for module in (agents, report, steady)}
+    return {module.__name__: module for module in (agents, report, steady, wire)}
 
 
 def test_turns_of_an_agent_are_of_their_kind(bench: dict[str, ModuleType]) -> None:
@@ -61,3 +62,14 @@ def test_a_peer_that_ends_is_told_with_its_error(bench: dict[str, ModuleType]) -
 def test_what_a_saver_in_memory_keeps_is_counted(bench: dict[str, ModuleType]) -> None:
     """Keys and values that are text or bytes, however deep."""
     assert bench["agents"]._bytes_within({("a", "bc"): {"d": ("msgpack", b"1234", None)}}) == 15
+
+
+@pytest.mark.parametrize(("consistent", "billed"), [(False, 128), (True, 256)])
+def test_a_filtered_page_is_billed_to_its_end(bench: dict[str, ModuleType], consistent: bool, billed: float) -> None:
+    """DynamoDB ends a page at 1 MB before it filters; without a filter, and below 1 MB, the engine is right."""
+    as_billed = bench["wire"].as_billed
+    answers = [{"ConsumedCapacity": {"TableName": "t", "CapacityUnits": units}} for units in (7.5, 488.5)]
+    request = {"FilterExpression": "a = :a", "ConsistentRead": consistent}
+    found = [as_billed(request, answer)["ConsumedCapacity"]["CapacityUnits"] for answer in answers]
+    assert found == [7.5, billed]
+    assert [as_billed({}, answer) for answer in answers] == answers
