@@ -67,7 +67,7 @@ class Scale:
         self.codec_turns = 5 if small else 100
         self.against_rounds = 1 if small else 25
         self.commit = against.BASELINE
-        self.steady_rounds = 1 if small else 15
+        self.steady_rounds = 1 if small else 12
         self.agent_turns = (2, 4) if small else agents.LENGTHS
         self.long_turns = 20 if small else 10_000
         self.long_messages = 40 if small else 10_000

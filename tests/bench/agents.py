@@ -43,6 +43,7 @@ class Peer:
     name: str
     package: str
     run: ClassVar[dict[str, Any]] = {}  # what ainvoke gets
+    longest = 300  # turns it is measured for
 
     def __init__(self, endpoint_url: str, table: str) -> None:
         self.endpoint_url = endpoint_url
@@ -142,6 +143,7 @@ class AwsDelta(Aws):
     """The same with LangGraph's channel, in beta, that stores what each step added instead of all there is."""
 
     name = "DynamoDBSaver, DeltaChannel"
+    longest = 100  # hundreds of requests a turn
 
     def keeper(self) -> dict[str, Any]:
         from delta import DeltaState
@@ -224,7 +226,7 @@ async def _count(peer: Peer, wire: Wire, kind: str, lengths: Sequence[int]) -> l
     try:
         await peer.open()
         agent = _Agent(peer)
-        for number, turn in enumerate(islice(turns(kind), max(lengths)), 1):
+        for number, turn in enumerate(islice(turns(kind), min(peer.longest, max(lengths))), 1):
             before = wire.bill
             await agent.turn(turn)
             bills.append(bills[-1] + wire.bill - before)
