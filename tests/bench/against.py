@@ -1,29 +1,25 @@
 """Against an earlier commit: CPU time of the same operations in two processes, in turns, on one engine.
 
-The garbage collector is on and nothing is collected on purpose: what a server in its steady state pays. Each process
-has its own package; the parent tells which of them runs the next block. What is reported is the median of the rounds'
-ratios.
+Each process has its own package. What is reported is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import os
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from workers import ROOT, Worker, run_rounds, serve
+
 BASELINE = "a045e2c"  # version 0.1
-WARM_UP = 3  # rounds that are not counted: what is loaded, connected, remembered once
 APPENDS = 12  # short ones that a tail has room for
 TURNS = 24  # of 1.2 KB, which cut pages
 READS = {"cold, short": ("short", 1000), "cold, 1.2 KB": ("1.2 KB", 600), "warm": ("short", 1000)}
@@ -44,14 +40,8 @@ def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
     """Ratios new/old by operation, and the microseconds of the new one."""
     with tempfile.TemporaryDirectory() as folder:
         sources = {"old": checkout(commit, folder), "new": str(ROOT / "src")}
-        workers = {name: _Worker(source, url) for name, source in sources.items()}
-        times: dict[str, dict[str, list[float]]] = {}
-        for number in range(WARM_UP + rounds):
-            for operation in OPERATIONS:
-                for name in ("old", "new") if number % 2 else ("new", "old"):
-                    taken = workers[name].run(operation)
-                    if number >= WARM_UP:
-                        times.setdefault(operation, {}).setdefault(name, []).append(taken)
+        workers = {name: Worker(__file__, url, source=source) for name, source in sources.items()}
+        times = run_rounds(workers, list(OPERATIONS), rounds)
         for worker in workers.values():
             worker.end()
     ratios = {name: [new / old for new, old in zip(t["new"], t["old"], strict=True)] for name, t in times.items()}
@@ -60,35 +50,6 @@ def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
         "ratio": {name: round(statistics.median(found), 3) for name, found in ratios.items()},
         "us": {name: round(statistics.median(t["new"]) * 1e6, 1) for name, t in times.items()},
     }
-
-
-class _Worker:
-    """A process with one of the packages."""
-
-    def __init__(self, source: str, url: str) -> None:
-        paths = [source, str(ROOT / "tests" / "helpers")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        command = [sys.executable, __file__, url]
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, operation: str) -> float:
-        """CPU seconds of one such operation."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f"{operation}\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"the benchmark's worker ended while it measured {operation!r}")
-        return float(answer)
-
-    def end(self) -> None:
-        """Let it go."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
 
 
 # --- In the worker: nothing but the public interface, which both packages have ---
@@ -156,11 +117,7 @@ OPERATIONS: dict[str, Callable[[_Operations], Awaitable[int]]] = {
 async def _work(url: str) -> None:
     operations = _Operations(url)
     await operations.prepare()
-    loop = asyncio.get_running_loop()
-    while name := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
-        started = time.process_time()
-        done = await OPERATIONS[name](operations)
-        print((time.process_time() - started) / done, flush=True)
+    await serve(lambda name: OPERATIONS[name](operations))
     await operations.ours.aclose()
 
 

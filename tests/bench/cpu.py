@@ -130,7 +130,7 @@ async def measure(
         recordings, requests = await _record_append(wire)
         script, script_requests = await _record_script(wire, turns)
         for kind, messages in histories:
-            reads, calls[kind] = await _record_reads(wire, kind, messages)
+            reads, calls[kind] = await record_reads(wire, kind, messages)
             recordings |= reads
     few = min(rounds, max(3, rounds // 3))
     found: dict[str, Any] = {}
@@ -193,11 +193,14 @@ async def _record_script(wire: Wire, turns: int) -> tuple[dict[str, Recording], 
     return scripts, requests
 
 
-def _table(kind: str, name: str) -> str:
-    return f"Cpu{kind.replace(' ', '')}{name}"
+def table_of(kind: str, name: str, prefix: str = "Cpu") -> str:
+    """The table that a contender has for its sessions of one kind of turns."""
+    return f"{prefix}{kind.replace(' ', '')}{name}"
 
 
-async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str, Recording], dict[str, Calls]]:
+async def record_reads(
+    wire: Wire, kind: str, messages: int, prefix: str = "Cpu"
+) -> tuple[dict[str, Recording], dict[str, Calls]]:
     """What all contenders' reads get, and the calls that ours makes for each."""
     recordings: dict[str, Recording] = {}
     calls: dict[str, Calls] = {}
@@ -207,7 +210,7 @@ async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str,
         if sum(map(len, turns[:-1])) >= messages:  # the last one is appended
             break
     for make, name in READERS:
-        table = _table(kind, name)
+        table = table_of(kind, name, prefix)
         if table in recordings:
             continue
         contender = make(wire.endpoint_url, table)
@@ -234,7 +237,7 @@ async def _record_reads(wire: Wire, kind: str, messages: int) -> tuple[dict[str,
 async def _measure_append(url: str, request: Request, rounds: int, seconds: float, kind: str) -> dict[str, Any]:
     raw, default = Raw(url), Raw(url, {})
     ours: list[Contender] = [Ours(url, "CpuAppend"), OursSync(url, "CpuAppend")]
-    others = [make(url, _table(kind, name)) for make, name in READERS if not issubclass(make, (Ours, OursSync))]
+    others = [make(url, table_of(kind, name)) for make, name in READERS if not issubclass(make, (Ours, OursSync))]
     turns = itertools.cycle(list(conversation("1.2 KB", 64)))
     operations: dict[str, Operation] = {
         "raw": lambda: raw.call("update_item", request),
@@ -312,7 +315,7 @@ async def _measure_real(engine_url: str, requests: list[Request], rounds: int) -
 
 async def _measure_reads(url: str, kind: str, calls: dict[str, Calls], rounds: int, seconds: float) -> dict[str, Any]:
     raw = Raw(url)
-    readers = [make(url, _table(kind, name)) for make, name in READERS]
+    readers = [make(url, table_of(kind, name)) for make, name in READERS]
     found: dict[str, Any] = {}
     async with _opened(raw, *readers):
         for title, limit, warm in (("read", None, False), ("last 20", 20, False), ("warm", None, True)):

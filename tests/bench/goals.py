@@ -68,6 +68,10 @@ def _cpu(*names: str) -> Callable[[Results], float]:
     return measured
 
 
+def _steady(history: str) -> Callable[[Results], float]:
+    return lambda results: float(results["steady"][f"{history}, read"]["ratio"]["langchain_community"])
+
+
 def _flow(name: str) -> Callable[[Results], float]:
     return lambda results: float(results["throughput"]["32"][f"{name} / langchain_community"])
 
@@ -112,6 +116,10 @@ GOALS = (
         True,
     ),
     Goal("the same with 600 messages of 1.2 KB turns", 10, _cpu(_TYPICAL, "read", _COMMUNITY), True),
+    Goal(
+        "read of 1,000 short messages, cold, steady state, CPU, langchain_community / ours", 10, _steady(_SHORT), True
+    ),
+    Goal("the same with 600 messages of 1.2 KB turns, steady state", 10, _steady(_TYPICAL), True),
     Goal(
         "last 20 of 1,000 short messages, CPU, langchain_community / ours",
         80,

@@ -12,7 +12,8 @@ _STYLE = "font-family:sans-serif;font-size:12px;fill:#333"
 
 def lines(title: str, x_label: str, y_label: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """Return a line chart with logarithmic axes; one line for each name."""
-    width, height, left, top, right, bottom = 680, 360, 60, 40, 190, 50
+    right = max(190, 20 + 7 * max(map(len, series)))  # room for the names
+    width, height, left, top, bottom = 490 + right, 360, 60, 40, 50
     points = [point for some in series.values() for point in some if point[1] > 0]
     (x_low, x_high), (y_low, y_high) = (_decades([point[axis] for point in points]) for axis in (0, 1))
 

@@ -12,8 +12,11 @@ from goals import GOALS, Results
 from layers import LAYERS
 
 Rows = Sequence[Sequence[object]]
-_BLOCK = re.compile(r"<!-- bench: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- bench: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
+_UNMEASURED = " | - | - |"  # how the line of a goal ends
 _PLOTTED = "1.2 KB"
+_PLOTTED_AGENT = "an answer"
+_UNITS = ("write units", "read units", "requests", "bytes sent", "bytes received", "dollars for a million turns")
 
 
 def table(head: Sequence[str], rows: Rows) -> str:
@@ -33,12 +36,24 @@ def write(results: Results, docs: Path) -> None:
     made = {name: make(results) for name, make in SECTIONS.items() if SOURCES.get(name, name) in {*results, None}}
 
     def fill(match: re.Match[str]) -> str:
-        return f"<!-- bench: {match[1]} -->\n{made[match[1]]}<!-- end -->" if match[1] in made else match[0]
+        name, shown = match[1], match[2]
+        return f"<!-- bench: {name} -->\n{keep_unmeasured(made.get(name, shown), shown)}<!-- end -->"
 
     page.write_text(_BLOCK.sub(fill, page.read_text(encoding="utf-8")), encoding="utf-8")
     (docs / "images").mkdir(exist_ok=True)
     for name, svg in _plots(results):
         (docs / "images" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def keep_unmeasured(made: str, shown: str) -> str:
+    """Return what was made, but of goals that were not measured the lines that the page shows."""
+    known = {_goal(line): line for line in shown.splitlines()}
+    lines = [known.get(_goal(line), line) if line.endswith(_UNMEASURED) else line for line in made.splitlines()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _goal(line: str) -> str:
+    return line.split(" | ")[0]
 
 
 def _read(bill: dict[str, float]) -> str:
@@ -63,9 +78,8 @@ def _counts(results: Results) -> str:
         cells = [_read(found[name]) for name in ("cold", "warm", "last 20")]
         reads.append((*where, *cells))
     head = ("turn", "turns", "")
-    units = ("write units", "read units", "requests", "bytes sent", "bytes received", "dollars for a million turns")
     return (
-        f"Each append, at that length of the session:\n\n{table((*head, *units), appends)}\n"
+        f"Each append, at that length of the session:\n\n{table((*head, *_UNITS), appends)}\n"
         "Each read: read units / requests / bytes received. Cold: a process that has not seen the session; warm: the "
         f"next turn in the same one, mean of ten.\n\n{table((*head, 'all, cold', 'all, warm', 'last 20, cold'), reads)}"
     )
@@ -140,6 +154,40 @@ def _codec(results: Results) -> str:
     return f"Plain JSON, now / before there were other values. {plain}\n\n{table(head, rows)}"
 
 
+def _steady(results: Results) -> str:
+    rows = [
+        (what, name, f"{us:,.0f}", f"{found['ratio'][name]:g}")
+        for what, found in results["steady"].items()
+        for name, us in found["us"].items()
+    ]
+    return table(("cold, steady state", "", "microseconds of CPU", "/ ours"), rows)
+
+
+def _agents(results: Results) -> str:
+    found = results["agents"]
+    rows = [
+        (
+            row["kind"],
+            f"{row['turns']:,}{' (ends)' if row['error'] else ''}",
+            row["peer"],
+            *(f"{row['turn'][name]:,.1f}" for name in ("write_units", "read_units", "requests")),
+            *(f"{row['turn'][name]:,.0f}" for name in ("sent", "received")),
+            f"{row['dollars']:,.2f}",
+            f"{row['stored'] / 1000:,.0f}",
+        )
+        for row in found["rows"]
+    ]
+    head = ("turn", "turns", "", *_UNITS, "KB stored")
+    ends = [
+        f"{row['peer']} ends after {row['turns']:,} turns ({row['kind']}): {row['error']}"
+        for row in found["rows"]
+        if row["error"]
+    ]
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    notes = "".join(f"- {note}\n" for note in (*ends, f"Measured with {versions}"))
+    return f"{table(head, rows)}\n{notes}"
+
+
 def _against(results: Results) -> str:
     found = results["against"]
     rows = [(name, f"{ratio:g}", f"{found['us'][name]:,.0f}") for name, ratio in found["ratio"].items()]
@@ -162,6 +210,8 @@ SECTIONS = {
     "sequence": _sequence,
     "codec": _codec,
     "against": _against,
+    "steady": _steady,
+    "agents": _agents,
     "environment": _environment,
 }
 SOURCES: dict[str, str | None] = {"goals": None, "layers": "cpu"}  # sections not named after a part; None: always
@@ -190,6 +240,11 @@ def _plots(results: Results) -> Iterator[tuple[str, str]]:
             "dollars",
             plots.lines("Dollars for a million turns (read all, append)", x, "dollars", series(lambda r: r["dollars"])),
         )
+    if "agents" in results:
+        yield (
+            "agents",
+            plots.lines("Write units of an agent's turn", "turns so far", "write units", _agent_lines(results)),
+        )
     for title, measured in results.get("cpu", {}).items():
         if "read" in measured:
             shown = {name: us / 1000 for name, us in measured["read"]["us"].items()}
@@ -201,3 +256,12 @@ def _plots(results: Results) -> Iterator[tuple[str, str]]:
             "throughput",
             plots.bars("Chat turns a second at 600 messages, 32 sessions, one event loop", "turns/s", shown),
         )
+
+
+def _agent_lines(results: Results) -> dict[str, list[tuple[float, float]]]:
+    """The peers that write to DynamoDB; a colder reader writes the same."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in results["agents"]["rows"]:
+        if row["kind"] == _PLOTTED_AGENT and row["turn"]["write_units"] and row["peer"] != "ours, cold":
+            found.setdefault(row["peer"], []).append((row["turns"], row["turn"]["write_units"]))
+    return found

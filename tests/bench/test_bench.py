@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-PARTS = ("counts", "sequence", "throughput", "blocks", "codec")  # the others take half a minute even so
+PARTS = ("counts", "sequence", "throughput", "blocks", "codec", "agents")  # the others take half a minute even so
 
 
 @pytest.mark.once
@@ -36,6 +36,12 @@ def test_a_tiny_benchmark(engine: TestEngine, tmp_path: Path) -> None:
     assert measured["sequence"]["6 KB"] == {"append": 1, "read": 2, "requests of that read": 2}
     contenders = {row["contender"] for row in measured["counts"]}
     assert {"ours", "item per message", "langchain_community"} <= contenders
+    agents = {row["peer"] for row in measured["agents"]["rows"] if not row["error"]}
+    assert {"ours", "ours, cold", "InMemorySaver"} <= agents
     page = (tmp_path / "performance.md").read_text()
     assert "| warm next turn, the dearest kind and length: read units: at most 1 | 1 | yes |" in page
-    assert {image.name for image in (tmp_path / "images").iterdir()} >= {"write-units.svg", "read-units.svg"}
+    assert {image.name for image in (tmp_path / "images").iterdir()} >= {
+        "write-units.svg",
+        "read-units.svg",
+        "agents.svg",
+    }
