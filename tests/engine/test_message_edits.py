@@ -23,14 +23,9 @@ from langchain_dynamodb.errors import (
     UnsupportedMessageError,
     VersionConflictError,
 )
-from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, no_answer, remembered, scan, watch
+from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, named, no_answer, remembered, scan, watch
 
 FORMATS = ["pages", "community"]
-
-
-def named(id: str, size: int = 60) -> HumanMessage:
-    """A fresh message of that id."""
-    return human(size).model_copy(update={"id": id})
 
 
 async def filled(repository: AsyncSessionRepository, pages: int = 5) -> list[BaseMessage]:

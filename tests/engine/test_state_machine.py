@@ -11,13 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage
 
 from conftest import TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import SessionNotFoundError, VersionConflictError
-from support import SMALL, Clock, scan, with_options
-from support import human as text
+from support import SMALL, Clock, named, scan, with_options
 
 pytestmark = pytest.mark.once
 
@@ -27,9 +26,9 @@ WHO = st.sampled_from([0, 1])
 MESSAGES = st.lists(st.sampled_from([1, 40, 150, 700, 2500]), min_size=1, max_size=6)
 
 
-def human(size: int) -> HumanMessage:
+def human(size: int) -> BaseMessage:
     """A fresh message with an id to edit it by."""
-    return text(size).model_copy(update={"id": uuid.uuid4().hex})
+    return named(uuid.uuid4().hex, size)
 
 
 def make_machine(engine: TestEngine) -> type[RuleBasedStateMachine]:
@@ -115,7 +114,7 @@ def make_machine(engine: TestEngine) -> type[RuleBasedStateMachine]:
             at %= len(self.model)
             id = str(self.model[at].id)
             if size:
-                self.model[at] = human(size).model_copy(update={"id": id})
+                self.model[at] = named(id, size)
                 self.moved_to(self.run(self.repositories[who].update_message("s", self.model[at])))
             else:
                 del self.model[at]

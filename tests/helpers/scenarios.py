@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
-from support import SMALL, Call, Clock, Crash, Hooked, Recorder, fill_tail, human, remembered, scan, watch
+from support import SMALL, Call, Clock, Crash, Hooked, Recorder, fill_tail, human, named, remembered, scan, watch
 
 Step = Callable[[AsyncSessionRepository], Awaitable[Any]]
 _texts = random.Random(3)  # the same ones in every process
@@ -36,7 +36,7 @@ async def nothing(repository: AsyncSessionRepository) -> None:
 
 async def full_tail(repository: AsyncSessionRepository) -> None:
     """A session whose next append cuts a page, after some that did."""
-    await repository.append("s", [human(100).model_copy(update={"id": FIRST})])
+    await repository.append("s", [named(FIRST, 100)])
     while remembered(repository).pages < 2:
         await repository.append("s", [human(100)])
     await fill_tail(repository)

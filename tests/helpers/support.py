@@ -272,6 +272,11 @@ def human(size: int = 100) -> HumanMessage:
     return HumanMessage(noise(size))
 
 
+def named(id: str, size: int = 60) -> HumanMessage:
+    """A fresh message of that id."""
+    return human(size).model_copy(update={"id": id})
+
+
 def many(count: int, size: int = 100) -> list[BaseMessage]:
     """Fresh messages of that size: the same one over and over would deflate to nothing."""
     return [human(size) for _ in range(count)]

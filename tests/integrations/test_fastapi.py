@@ -690,6 +690,7 @@ ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
     (errors.CorruptSessionError(SECRET, item=SECRET, attribute="History"), 500, "session_damaged"),
     (errors.IncompleteSessionError(SECRET, item=SECRET), 503, "session_incomplete"),
     (errors.SessionNotFoundError(SECRET), 404, "session_not_found"),
+    (errors.MessageNotFoundError(SECRET, message_id=SECRET), 404, "message_not_found"),
     (errors.ItemFormatError(SECRET), 500, "internal_error"),
     (errors.ForeignItemError(SECRET, item=SECRET), 409, "not_a_session"),
     (errors.RepositoryClosedError(SECRET), 500, "internal_error"),

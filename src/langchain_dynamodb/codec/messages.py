@@ -144,7 +144,7 @@ def encode(
         if isinstance(messages[i], RemoveMessage):
             raise UnsupportedMessageError(
                 f"messages[{i}] is a RemoveMessage (id {short(messages[i].id)}): it tells a graph what to do and says "
-                "nothing. Leave it out; to remove stored messages, use truncate or replace",
+                "nothing. Leave it out; to remove stored messages, use remove_message, truncate or replace",
                 path=f"messages[{i}]",
             )
         if len(line) > most:
@@ -197,8 +197,10 @@ def decode_line(line: bytes) -> BaseMessage:
 
 def has_id(line: bytes, message_id: str) -> bool:
     """Whether the message of a line has this id; one that cannot be decoded has none."""
+    if line[:1] == b"{" and to_any_json({"id": message_id})[1:-1] not in line:
+        return False  # other lines write it in more ways than one
     try:
-        return to_any_json({"id": message_id})[1:-1] in line and decode_line(line).id == message_id
+        return decode_line(line).id == message_id
     except UndecodableError:
         return False
 
