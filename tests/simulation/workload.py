@@ -100,8 +100,10 @@ class Process:
 
 @lru_cache(20_000)
 def message(tag: str, letter: str) -> BaseMessage:
-    """A message that is known by its tag, of a size that a letter names; it hardly deflates."""
-    return HumanMessage(f"{tag} {random.Random(tag).randbytes(LENGTHS[letter] // 2).hex()}", id=tag)
+    """A message that is known by its tag, of a size that a letter names; it hardly deflates. Edited it keeps its id."""
+    return HumanMessage(
+        f"{tag} {random.Random(tag).randbytes(LENGTHS[letter] // 2).hex()}", id=tag.partition("@")[2] or tag
+    )
 
 
 @lru_cache(20_000)
@@ -146,7 +148,7 @@ class Client:
         return tuple(f"{name}.{i}{letter}" for i, letter in enumerate(op.about) if letter in LENGTHS)
 
     def _messages(self, call: Call) -> list[BaseMessage]:
-        return [message(tag, tag[-1]) for tag in call.tags]
+        return [message(tag, tag.partition("@")[0][-1]) for tag in call.tags]
 
     def _saw(self, version: int) -> int:
         self.version = version
@@ -191,7 +193,7 @@ class Client:
         if not await self._find(call):
             return None
         call.tags = (f"{call.tags[0]}@{call.target}",)
-        edited = message(call.tags[0], call.op.about).model_copy(update={"id": call.target})
+        (edited,) = self._messages(call)
         update = self.process.repository.update_message
         return self._saw(await update(SESSION, edited, expected_version=call.expected))
 

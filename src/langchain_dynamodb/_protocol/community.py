@@ -18,6 +18,7 @@ from .conditions import (
     change,
     community_list,
     is_of,
+    require_content,
     require_lease,
     require_unchanged,
     set_own,
@@ -114,7 +115,7 @@ def append_community(
     e.require(f"NOT contains({e.name(lc.TAIL_OPS)}, {e.value({'B': op})})")
     e.require(unexpired(e, names, now))
     if unchanged:
-        e.require(f"{history} = {e.value(old.history)}")
+        require_content(e, old, names)
     else:
         e.require(community_list(e, names) if old.has_history else f"attribute_not_exists({history})")
     return e.statement()

@@ -158,19 +158,24 @@ def _require_list(e: Expression, old: SessionItem, names: Names) -> None:
 
 
 def require_unchanged(e: Expression, old: CommunityItem, names: Names) -> None:
-    """The item is still langchain_community's, with this list, these operation ids, and an intent of the same owner.
-
-    The ids tell it from one with the same messages, that was changed back or begun anew since.
-    """
+    """The item is still langchain_community's, with this list, these operation ids, and an intent of the same owner."""
     e.require(f"attribute_not_exists({e.name(lc.VERSION)})")
-    stored = old.attributes(names)
-    for name in (names.history, lc.TAIL_OPS):
-        e.require(f"{e.name(name)} = {e.value(stored[name])}" if name in stored else _lacks(e, name))
+    require_content(e, old, names)
     if old.intent is None:
         e.require(_lacks(e, lc.INTENT))
     else:  # attempts of one operation differ by their generation alone: what an earlier one declared may come late
         e.require(is_of(e, old.intent.op))
         e.require(f"{e.path(_INTENT_GENERATION)} = {e.value(number(old.intent.generation))}")
+
+
+def require_content(e: Expression, old: CommunityItem, names: Names) -> None:
+    """Neither the list nor the operation ids on it are others.
+
+    The ids tell it from one with the same messages, that was changed back or begun anew since.
+    """
+    stored = old.attributes(names)
+    for name in (names.history, lc.TAIL_OPS):
+        e.require(f"{e.name(name)} = {e.value(stored[name])}" if name in stored else _lacks(e, name))
 
 
 def _lacks(e: Expression, name: str) -> str:

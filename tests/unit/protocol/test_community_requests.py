@@ -263,6 +263,11 @@ def test_a_guarded_append_is_refused_on_another_list() -> None:
     assert append(stored(NEW_LIST), unchanged=True) is None
 
 
+def test_a_guarded_append_is_refused_on_a_list_that_was_changed_back() -> None:
+    """It was refused once already, maybe, and this is a copy that comes late."""
+    assert append(stored(replace(COMMUNITY, ops=frozenset([LATER]))), unchanged=True) is None
+
+
 def test_an_append_sets_the_users_attributes() -> None:
     """In the same request."""
     request = append_community(COMMUNITY, {"L": [native("c")]}, OTHER, frozenset([OTHER]), NAMES, NOW, None, MINE)
