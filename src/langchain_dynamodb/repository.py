@@ -340,9 +340,9 @@ class AsyncSessionRepository(Configured):
         Of several with that id it is the newest. The old text is gone from the session's items once this returns (or,
         where a write failed, a warning was logged, with the next change other than an append); not from backups.
 
-        What it costs does not depend on the length of the history: the message is searched from the newest down, and
+        The write units do not depend on the length of the history: the message is searched from the newest down, and
         its page written once. Only a message that takes more than 32 KB deflated, or one in several parts, takes the
-        history to be written anew.
+        history to be written anew from there on.
 
         Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, and what `append` raises for a
         message that cannot be stored.

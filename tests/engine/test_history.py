@@ -229,7 +229,7 @@ async def test_an_instruction_is_no_message(make_repository: Any, item_format: s
     sessions = make_repository(item_format=item_format)
     await sessions.append("s", PAGE)
     added = [HumanMessage("q"), RemoveMessage(id="x")]
-    with pytest.raises(UnsupportedMessageError, match=r"messages\[1\] is a RemoveMessage .* use truncate") as caught:
+    with pytest.raises(UnsupportedMessageError, match=r"messages\[1\] is a Rem.* use remove_message") as caught:
         await sessions.history("s").aadd_messages(added)
     assert caught.value.path == "messages[1]"
     for change in (sessions.append, sessions.replace):

@@ -14,16 +14,14 @@ from conftest import RepositoryFactory
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import (
-    CorruptSessionError,
     InvalidInputError,
     MessageNotFoundError,
     MessageTooLargeError,
     SessionNotFoundError,
-    StorageError,
     UnsupportedMessageError,
     VersionConflictError,
 )
-from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, named, no_answer, remembered, scan, watch
+from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, named, remembered, scan, watch
 
 FORMATS = ["pages", "community"]
 
@@ -215,61 +213,6 @@ async def test_what_it_writes(make_repository: RepositoryFactory) -> None:
     assert {name: before[0][name] for name in kept} == {name: after[0][name] for name in kept}
 
 
-async def test_a_writer_that_dies_before_the_page(make_repository: RepositoryFactory) -> None:
-    """The edit holds; the old text is gone with the next change, whatever that is."""
-    for change in (
-        lambda sessions: sessions.update_metadata("s", {"a": 1}),
-        lambda sessions: sessions.append("s", [named("x", 600)]),
-        lambda sessions: sessions.append("s", [named("y", 600), named("z", 600)], history_size=9),
-        lambda sessions: sessions.truncate("s", keep=20),
-        lambda sessions: sessions.remove_message("s", "1"),
-        lambda sessions: sessions.set_expiry("s", 1000),
-        lambda sessions: sessions.repair("s"),
-    ):
-        repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
-        await other.delete("s")
-        sent = await filled(repository, pages=9)
-        old = stored_pages(await scan(repository))[0]["lc_data"]
-
-        async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-            if operation == "update_item" and "~lc~" in str(request["Key"]):
-                raise StorageError("no", code="InternalServerError")
-            return await proceed()
-
-        watcher = watch(repository, Hooked, hook)
-        await repository.remove_message("s", "0")
-        repository._table.connection = watcher.inner
-        await check(sent[1:], repository, other)
-        assert stored_pages(await scan(repository))[0]["lc_data"] == old
-        await change(other)
-        items = await scan(repository)
-        assert not any("lc_edit" in item for item in items)
-        assert not any(item["lc_data"] == old for item in stored_pages(items))
-
-
-async def test_a_lost_answer(make_repository: RepositoryFactory) -> None:
-    """Of whichever request: it is found done, and done once."""
-    for at in range(3):
-        repository = make_repository(sizes=SMALL)
-        await repository.delete("s")
-        expected = await filled(repository)
-        version = (await repository.read("s")).version
-        updates = 0
-
-        async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
-            nonlocal updates
-            response = await proceed()
-            updates += operation == "update_item"
-            if operation == "update_item" and updates == at + 1:  # noqa: B023
-                raise no_answer()
-            return response
-
-        watch(repository, Hooked, hook)
-        expected[0] = named("0")
-        assert await repository.update_message("s", expected[0]) == version + 1
-        await check(expected, make_repository(sizes=SMALL))
-
-
 async def test_a_reader_in_the_middle_of_it(make_repository: RepositoryFactory) -> None:
     """A read that had begun shows one state or the other, at its version; what was remembered of pages is not shown."""
     repository, writer = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
@@ -325,51 +268,6 @@ async def test_an_item_of_langchain_community(make_repository: RepositoryFactory
     await repository.update_message("s", expected[3])
     await check(expected, make_repository())
     assert "lc_version" in str(await scan(repository))
-
-
-async def test_a_page_that_is_gone(make_repository: RepositoryFactory) -> None:
-    """What is in other pages can be edited; the rest is an error, and a repair keeps what was edited."""
-    repository = make_repository(sizes=SMALL)
-    expected = await filled(repository, pages=6)
-    await repository.remove_message("s", str(expected[-3].id))
-    await repository.remove_message("s", str(expected[0].id))
-    lost = stored_pages(await scan(repository))[1]
-    numbers = Chain.of(lost)
-    key = {"SessionId": lost["SessionId"]}
-    await repository._connection.call("delete_item", {"TableName": repository.table_name, "Key": key}, write=True)
-    fresh = make_repository(sizes=SMALL)
-    make_repository.set_clock()
-    with pytest.raises(CorruptSessionError):
-        await make_repository(sizes=SMALL).remove_message("s", "1")
-    changed = named(str(expected[-1].id))
-    await fresh.update_message("s", changed)
-    left = [m for i, m in enumerate([*expected[:-1], changed]) if i not in (0, len(expected) - 3)]
-    gone = set(range(numbers.first, numbers.first + numbers.messages))
-    there = [m for m in left if int(str(m.id)) not in gone]
-    aged = make_repository(sizes=SMALL)
-    assert (await aged.read("s", skip_missing_pages=True)).messages == there
-    await aged.repair("s")
-    await check(there, make_repository(sizes=SMALL), fresh)
-
-
-async def test_an_older_session_item_is_restored(make_repository: RepositoryFactory) -> None:
-    """Its pages were edited since: they are more than it knows, which is an error; repaired, they are its history."""
-    repository = make_repository(sizes=SMALL)
-    expected = await filled(repository, pages=6)
-    older = next(item for item in await scan(repository) if "lc_version" in item)
-    expected[0] = named("0")
-    await repository.update_message("s", expected[0])
-    await repository.remove_message("s", str(expected.pop(1).id))
-    await repository._connection.call("put_item", {"TableName": repository.table_name, "Item": older}, write=True)
-    make_repository.set_clock()
-    fresh = make_repository(sizes=SMALL)
-    with pytest.raises(CorruptSessionError):
-        await fresh.read("s")
-    await fresh.repair("s")
-    await check(expected, make_repository(sizes=SMALL))
-    expected[4] = named(str(expected[4].id))
-    await fresh.update_message("s", expected[4])
-    await check(expected, make_repository(sizes=SMALL))
 
 
 @pytest.mark.dynamodb_local_only

@@ -103,6 +103,13 @@ MUTATIONS = [
         """    e.require(f"attribute_exists({e.name(lc.CHAIN)})")\n    return e""",
         small="two edits of a page",
     ),
+    Mutation(
+        "a later page of that number is edited",
+        "_protocol/edits.py",
+        "max(page.cut, page.edited) < item.edited",
+        "page.edited < item.edited",
+        small="an edit and another ending",
+    ),
     Mutation("an edit takes the place of one under way", "_store/rewriting.py", "item = await carry_out(", "pass; ("),
     Mutation(
         "a page of a later edit proves a session",

@@ -150,7 +150,7 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
             found = tags_of_block(data)
             if len(found) != (messages or len(found) * (not removed)):
                 raise Damaged(f"page {number} does not hold {messages} messages")
-            found = _edited(item, number, edited, found)
+            found = _edited(item, number, at, edited, found)
             tags = (tuple(LOST + tag for tag in found) if lost else found) + tags
             lost = False
     if parts or end != _int(item, "lc_trimmed"):
@@ -158,12 +158,12 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
     return tags
 
 
-def _edited(item: Item, number: int, edited: int, found: Tags) -> Tags:
+def _edited(item: Item, number: int, cut: int, edited: int, found: Tags) -> Tags:
     """The messages of a page as the session item says, which the page follows."""
     if edited > _int(item, "lc_edited"):
         raise Damaged(f"page {number} was edited at {edited}, later than the session knows")
     edit = item.get("lc_edit", {"M": None})["M"]
-    if edit is None or _int(edit, "page") != number or edited == _int(item, "lc_edited"):
+    if edit is None or _int(item, "lc_edited_page") != number or max(edited, cut) >= _int(item, "lc_edited"):
         return found
     at = _int(edit, "position")
     return found[:at] + (tags_of_block(edit["data"]["B"]) if "data" in edit else ()) + found[at + 1 :]

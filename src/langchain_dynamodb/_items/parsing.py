@@ -75,6 +75,8 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         intent=fields.intent(),
         change=fields.binary(lc.CHANGE) if lc.CHANGE in raw else None,
         edited=fields.integer(lc.EDITED, 0, range(2 * GENERATIONS)),
+        edited_page=fields.integer(lc.EDITED_PAGE, 0, numbers),
+        edited_before=fields.integer(lc.EDITED_BEFORE, 0, range(2 * GENERATIONS)),
         edit=fields.edit(),
         expires=expires,
         pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
@@ -104,6 +106,7 @@ def _check_item(item: SessionItem, where: object) -> None:
         and 0 <= item.trimmed <= item.tail_start <= item.count + item.removed
         and item.removed <= item.tail_start - item.trimmed
         and paged == (item.trimmed < item.tail_start)
+        and (item.edit is None or item.first_page <= item.edited_page < item.pages)
         and max(item.reach, item.ceiling) - item.pages < MAX_LEFT_PAGES
     ):
         raise corrupt(where, None, "its page and message numbers contradict each other")
@@ -261,11 +264,11 @@ class _Fields:
             return None
         try:
             stored = self.raw[lc.EDIT]["M"]
-            edit = Edit(int(stored["page"]["N"]), int(stored["position"]["N"]), stored.get("data", {"B": None})["B"])
+            edit = Edit(int(stored["position"]["N"]), stored.get("data", {"B": None})["B"])
         except (KeyError, TypeError, ValueError):
             raise corrupt(self.where, lc.EDIT, "not an edit") from None
-        if edit.page not in range(PAGE_NUMBERS) or edit.position not in range(MAX_PAGE_MESSAGES):
-            raise corrupt(self.where, lc.EDIT, "its numbers are too large")
+        if edit.position not in range(MAX_PAGE_MESSAGES) or not isinstance(edit.data, bytes | None):
+            raise corrupt(self.where, lc.EDIT, "not an edit")
         return edit
 
     def metadata(self) -> AttributeValue | None:

@@ -23,6 +23,8 @@ from .attribute_names import (
     DATA,
     EDIT,
     EDITED,
+    EDITED_BEFORE,
+    EDITED_PAGE,
     FIRST_PAGE,
     FLOOR,
     GENERATION,
@@ -74,18 +76,17 @@ class Intent:
 
 
 class Edit(NamedTuple):
-    """A change of one message that its page does not have yet, by number of the page and position of the message in it.
+    """A change of one message that its page does not have yet, by the message's position in that.
 
     `data` is the new message as a block of its own; None: it is removed.
     """
 
-    page: int
     position: int
     data: bytes | None
 
     def attribute(self) -> AttributeValue:
         """As stored on the session item."""
-        edit: Item = {"page": number(self.page), "position": number(self.position)}
+        edit: Item = {"position": number(self.position)}
         return {"M": edit if self.data is None else {**edit, "data": {"B": self.data}}}
 
 
@@ -99,7 +100,8 @@ class SessionItem:
     `epoch`, which counts them each time, only grows.
     Messages have indexes that stay when others are `removed` from pages: `trimmed` and `tail_start` are such, while
     `count` is less by those that were removed from pages that are still there.
-    `edited` is the version of the last change of a message in a page; `edit` is that change until its page has it.
+    `edited` is the version of the last change of a message in a page, `edited_page` the number of that,
+    `edited_before` the version of the change before it; `edit` is the last one until its page has it.
     `tail_ops` are the ids of the tail's appends, `page_ops` those of the last page's, `change` is that of the last
     other change.
     Times are microseconds since the epoch, expiries seconds (None: DynamoDB never expires it, whatever is stored).
@@ -127,6 +129,8 @@ class SessionItem:
     intent: Intent | None = None
     change: bytes | None = None
     edited: int = 0
+    edited_page: int = 0
+    edited_before: int = 0
     edit: Edit | None = None
     expires: int | None = None
     pages_expire: int = 0
@@ -170,8 +174,9 @@ class SessionItem:
 
     def without_pages(self, first_page: int, trimmed: int, removed: int) -> SessionItem:
         """The state without its oldest pages, from which so many messages had been removed."""
-        count = self.count + removed
-        return replace(self, first_page=first_page, trimmed=trimmed, removed=self.removed - removed, count=count)
+        kept = {} if first_page <= self.edited_page else {"edit": None}
+        counts = {"removed": self.removed - removed, "count": self.count + removed}
+        return replace(self, first_page=first_page, trimmed=trimmed, **counts, **kept)  # type: ignore[arg-type]
 
     def keeps_pages_of(self, earlier: SessionItem) -> bool:
         """Whether it is the same session, and none of the pages of its history was dropped since."""
@@ -196,6 +201,7 @@ class SessionItem:
         defaults |= {FLOOR: (self.floor, self.first_page), REACH: (self.reach, -1), TRIMMED: (self.trimmed, 0)}
         defaults |= {REUSED: (self.reused, 0), CEILING: (self.ceiling, 0)}
         defaults |= {REMOVED: (self.removed, 0), EDITED: (self.edited, 0)}
+        defaults |= {EDITED_PAGE: (self.edited_page, 0), EDITED_BEFORE: (self.edited_before, 0)}
         defaults |= {TAIL_START: (self.tail_start, 0), PAGES_EXPIRE: (self.pages_expire, 0)}
         item |= {name: number(value) for name, (value, default) in defaults.items() if value != default}
         item |= {n: {"BS": sorted(ops)} for n, ops in ((TAIL_OPS, self.tail_ops), (PAGE_OPS, self.page_ops)) if ops}

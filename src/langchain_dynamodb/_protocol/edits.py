@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .._items.keys import SessionKey
 from .._items.session_items import MAX_INFLATED, MAX_SESSION_ITEM, Edit, Page, SessionItem
-from ..codec.messages import Codec
+from ..codec.messages import Codec, UndecodableError
 from .pages import PAGE_INFLATED, Destination
 from .states import next_state, tail_bytes
 
@@ -28,11 +28,11 @@ class Change(NamedTuple):
     line: bytes | None
 
     @property
-    def gone(self) -> int:
+    def removed(self) -> int:
         """How many messages there are less."""
         return int(self.line is None)
 
-    def made(self) -> list[bytes]:
+    def new_lines(self) -> list[bytes]:
         """The messages with that."""
         return exchanged(self.lines, self.position, self.line)
 
@@ -41,13 +41,14 @@ def edited_tail(
     item: SessionItem, entry: int, change: Change, to: Destination, op: bytes, now: int, expires: int | None
 ) -> SessionItem | None:
     """State after a change in an entry of the tail; None where it would be too large. All ids stay."""
-    lines = change.made()
+    lines = change.new_lines()
     packed = [to.codec.pack(lines, to.key.place())] if lines else []
     tail = (*item.tail[:entry], *packed, *item.tail[entry + 1 :])
     size = tail_bytes(tail, item.tail_ops | item.page_ops)
-    if size > max(item.tail_bytes, min(to.sizes.page, MAX_SESSION_ITEM)) or sum(map(len, lines)) > PAGE_INFLATED:
+    most = max(item.tail_bytes, min(to.sizes.page + MAX_EDIT, MAX_SESSION_ITEM))
+    if size > most or sum(map(len, lines)) > PAGE_INFLATED:
         return None
-    return next_state(item, now, expires, change=op, count=item.count - change.gone, tail=tail, tail_bytes=size)
+    return next_state(item, now, expires, change=op, count=item.count - change.removed, tail=tail, tail_bytes=size)
 
 
 def edited_page(
@@ -57,7 +58,7 @@ def edited_page(
 
     None where the page, or the session item until then, has no room for it.
     """
-    new = change.made()
+    new = change.new_lines()
     most = PAGE_INFLATED if len(new) > 1 else MAX_INFLATED
     if page.parts > 1 or sum(map(len, new)) > most:
         return None
@@ -71,15 +72,17 @@ def edited_page(
         expires,
         change=op,
         edited=item.version + 1,
-        edit=Edit(page.number, change.position, data),
-        count=item.count - change.gone,
-        removed=item.removed + change.gone,
+        edited_page=page.number,
+        edited_before=item.edited,
+        edit=Edit(change.position, data),
+        count=item.count - change.removed,
+        removed=item.removed + change.removed,
     )
 
 
 def is_due(page: Page, item: SessionItem) -> bool:
-    """Whether the page lacks the edit under way."""
-    return item.edit is not None and item.edit.page == page.number and page.edited < item.edited
+    """Whether the page lacks the edit under way; one of that number that was cut later is another page."""
+    return item.edit is not None and item.edited_page == page.number and max(page.cut, page.edited) < item.edited
 
 
 def counted(page: Page, item: SessionItem) -> Page:
@@ -90,12 +93,15 @@ def counted(page: Page, item: SessionItem) -> Page:
 
 
 def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: Codec) -> list[bytes]:
-    """The messages of the page of the edit under way, with that; raises `UndecodableError`."""
+    """The messages of the page of the edit under way, with that; raises `UndecodableError` where it is damaged."""
     edit = item.edit
     assert edit is not None  # it is due
-    place = key.place(item.generation, edit.page)
-    new = None if edit.data is None else codec.unpack(edit.data, place, MAX_INFLATED)[0]
-    return exchanged(lines, edit.position, new)
+    if edit.data is None:
+        return exchanged(lines, edit.position, None)
+    new = codec.unpack(edit.data, key.place(item.generation, item.edited_page), MAX_INFLATED)
+    if len(new) != 1:
+        raise UndecodableError(f"{len(new)} messages in the place of one")
+    return exchanged(lines, edit.position, new[0])
 
 
 def carried_out(page: Page, item: SessionItem, to: Destination) -> Page:

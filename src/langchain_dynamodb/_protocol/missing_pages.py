@@ -18,6 +18,12 @@ class Hole(NamedTuple):
     first: int
     end: int
     missing: tuple[int, ...]
+    removed: int = 0  # of these, as far as it is known
+
+    @property
+    def messages(self) -> int:
+        """How many cannot be had."""
+        return self.end - self.first - self.removed
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,9 @@ class Survey:
             above, end = run[0].number, run[-1].first
         if self.bottom == self.item.first_page:
             self._note(found, self.bottom, above, self.item.trimmed, end)
+            if len(found) == 1:  # else nobody knows from which of them
+                there = sum(run[-1].removed for run in self.whole())
+                found = [found[0]._replace(removed=max(0, self.item.removed - there))]
         return found[::-1]
 
     def _note(self, found: list[Hole], bottom: int, top: int, first: int, end: int) -> None:

@@ -48,6 +48,12 @@ class LRU(Generic[V]):
             while self._cost > self._max_cost:
                 self._drop(next(iter(self._entries)))
 
+    def rename(self, old: Hashable, new: Hashable) -> None:
+        """Let the value of one key be that of another, unless there is none, or that has one."""
+        with self._lock:
+            if old in self._entries and new not in self._entries:
+                self._entries[new] = self._entries.pop(old)
+
     def discard(self, key: Hashable) -> None:
         """Forget the value, if there is one."""
         with self._lock:

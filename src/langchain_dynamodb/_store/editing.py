@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._items.keys import SessionKey
@@ -15,7 +16,6 @@ from ..errors import ChatHistoryError
 from .expiring import extend_before
 from .pending_edits import carry_out
 from .rewriting import Rewriter
-from .table import Refused
 from .writer import MessageEdit
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Editor(Rewriter):
             return await (self._swing(key, old, new, self.ttl) if new else self._anew(key, item, edit, op))
 
         version = await self._change(key, expected, step, must_exist=True)
-        await self._finish(key)
+        await self._finish(key, version)
         return version
 
     async def _edited(
@@ -52,29 +52,30 @@ class Editor(Rewriter):
             async for page, lines in pages:
                 if (position := _last(lines, edit.id)) is None:
                     continue
-                if item.edit:  # the page of that one is not there
-                    raise self.reader.missing(key, item, item.edit.page)
+                if item.edit:  # whose page is not there, or it would have been carried out
+                    raise self.reader.missing(key, item, item.edited_page)
                 return edits.edited_page(item, page, edits.Change(lines, position, edit.line), to, op, now, expires)
         raise message_not_found(key, edit.id)
 
     async def _anew(self, key: SessionKey, item: SessionItem, edit: MessageEdit, op: bytes) -> SessionItem:
-        """The whole history with the message changed."""
+        """The history from that message on written anew, or all of it."""
         lines = await self.reader.lines(key, item)
         position = _last(lines, edit.id)
         assert position is not None  # it was found in this very state
-        return await self._exchange(key, item, edits.exchanged(lines, position, edit.line), op)
+        return await self._from(key, item, position, edits.exchanged(lines, position, edit.line), op)
 
-    async def _finish(self, key: SessionKey) -> None:
+    async def _finish(self, key: SessionKey, version: int) -> None:
         """Bring it into its page. Where that fails, the next change but an append does, and readers see it anyway."""
         try:
-            item = self.steps.known.get(key) or await self.steps.table.get(key)
+            known = self.steps.known.get(key)
+            item = known if known and known.version >= version else await self.steps.table.get(key)
             if isinstance(item, SessionItem):
                 await carry_out(self.steps, key, item)
-        except (ChatHistoryError, Refused) as error:
+        except ChatHistoryError as error:
             logger.warning(
                 "A message was changed, and the page that holds it could not be rewritten yet: %s", type(error).__name__
             )
 
 
-def _last(lines: list[bytes], message_id: str) -> int | None:
+def _last(lines: Sequence[bytes], message_id: str) -> int | None:
     return next((i for i in reversed(range(len(lines))) if has_id(lines[i], message_id)), None)

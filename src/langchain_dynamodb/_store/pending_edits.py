@@ -18,20 +18,21 @@ from .table import Refused
 async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> SessionItem:
     """Bring the edit under way into its page; returns the state without it, at the same version.
 
-    With it where its page is not there (yet), as on a replica: then it stays on record. A page that cannot be decoded
-    is beyond changing.
+    With it where its page is not there (yet), as on a replica, or one of them is damaged: then it stays on record.
     """
     if item.edit is None:
         return item
-    number = item.edit.page
+    number = item.edited_page
     page = (await steps.table.get_pages(key, item.generation, [number], consistent=True)).get(number)
     if page is None:
         return item
     if edits.is_due(page, item):
-        with contextlib.suppress(UndecodableError):
-            making = partial(edits.carried_out, page, item, steps.to(key))
+        making = partial(edits.carried_out, page, item, steps.to(key))
+        try:
             new = await off_loop(making) if len(page.data) > MANY_BYTES else making()
-            await steps.table.edit_page(key, item.generation, page, new)
+        except UndecodableError:
+            return item
+        await steps.table.edit_page(key, item.generation, page, new)
     done = replace(item, edit=None)
     with contextlib.suppress(Refused):  # others have, or have changed the session: the next step will tell
         return await steps.patch(key, item, done)

@@ -255,7 +255,7 @@ class Reader:
     async def _newest_pages(self, key: SessionKey, item: SessionItem, wanted: int) -> list[LoadedPage]:
         """Those pages."""
         pages: list[LoadedPage] = []
-        per_page = max(1, (item.tail_start - item.trimmed) // max(1, item.pages - item.first_page))
+        per_page = max(1, (item.message_count - item.tail_count) // max(1, item.pages - item.first_page))
         while True:
             top = pages[0].page.number if pages else item.pages
             missing = wanted - sum(loaded.page.messages for loaded in pages)
@@ -269,7 +269,7 @@ class Reader:
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
-        found = {n: page for n in numbers if (page := self.cache.get(_cached(key, item, n)))}
+        found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
             read = await self.get_pages(key, item, wanted, consistent=consistent)
             found |= {n: LoadedPage(page) for n, page in read.items()}
@@ -304,6 +304,13 @@ class Reader:
         )
         return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
+    def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
+        """A page in the cache: it may be from before the last edit, where that was of another page."""
+        now = _cached(key, item, number)
+        if item.edited and number != item.edited_page:
+            self.cache.rename((*now[:-1], item.edited_before), now)
+        return self.cache.get(now)
+
     async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
         """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
         chunks: list[Chunk] = []
@@ -337,7 +344,7 @@ class Reader:
         try:
             unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
             unpacked = await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking()
-            lines = Lines(edits.applied(unpacked, item, key, self.codec) if edits.is_due(page, item) else unpacked)
+            lines = Lines(self._edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
                 raise wrong(lc.DATA, str(error)) from error
@@ -348,6 +355,15 @@ class Reader:
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
             self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
+
+    def _edited(self, key: SessionKey, item: SessionItem, lines: list[bytes]) -> list[bytes]:
+        """The messages of a page with the edit under way."""
+        try:
+            return edits.applied(lines, item, key, self.codec)
+        except codec.UndecodableError as error:
+            if not self.skip_undecodable or item.edit is None:
+                raise corrupt(key, lc.EDIT, str(error)) from error
+            return edits.exchanged(lines, item.edit.position, UNREADABLE)
 
     def unpack_page(
         self, key: SessionKey, item: SessionItem, number: int, parts: Sequence[bytes], most: int

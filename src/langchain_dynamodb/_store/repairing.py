@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
+from .._items.attribute_names import EDIT
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
@@ -96,6 +97,11 @@ class Repairer:
             changed = bool(removed)
             where = [str(key.page(item.generation, number)) for number in sorted(survey.unusable)]
             removed += [TakenOut(page, "no page that the session proves") for page in where]
+        if item.edit and item.edited_page in survey.pages:
+            told = f"{EDIT}: a message was changed, but this or its page {item.edited_page} cannot be decoded"
+            if not drop:
+                raise corrupt(key, EDIT, f"{told}: repair it with drop_undecodable, which gives the change up")
+            removed.append(TakenOut(str(key), told))
         known: dict[int, BaseMessage] = {}
         for run in runs if item.others else []:
             lines, wrong = self._lines(key, item, run)
@@ -122,7 +128,9 @@ class Repairer:
         return kept, removed
 
     def _drafts(self, key: SessionKey, item: SessionItem, run: Run) -> list[Draft]:
-        """Pages as they are, to be put in another place."""
+        """Pages as they are, to be put in another place: none where no message is left."""
+        if not run[-1].messages:
+            return []
         opened = self.rewriter.steps.codec.open
         return [
             Draft(opened(page.data, key.place(item.generation, page.number)), page.messages, page.parts) for page in run
@@ -139,7 +147,7 @@ class Repairer:
         to = steps.to(key)
         ops = item.tail_ops if tail.has_own else frozenset[bytes]()
         new_tail = _changes_tail(item, tail)
-        if pages.stay == (item.first_page, item.trimmed, item.removed, item.edited) and not new_tail:
+        if pages.stay == (item.first_page, item.trimmed, item.removed, item.edited) and not (new_tail or item.edit):
             return item
         now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
         moved = pages.stay is None
@@ -157,6 +165,7 @@ class Repairer:
             return replace(
                 states.changed(start, op, now, None),
                 **stay._asdict(),
+                edit=None,  # its page is not there, or has it
                 tail_start=tail_start,
                 count=tail_start - stay.removed + tail.messages,
                 tail=tail.entries,

@@ -114,9 +114,10 @@ class Rewriter(Deleter):
                 return await step(item, op)
             held = await self.steps.lease(key, item, op)
             async with self.steps.holding(key, held):
-                new = await step(held, op)
+                ready = await carry_out(self.steps, key, held)  # others may have edited it just before
+                new = await step(ready, op)
                 # A step that had nothing to do leaves the lease to us.
-                return await self.steps.release(key, held) if new is held else new
+                return await self.steps.release(key, ready) if new is ready else new
 
         return await change(self.steps, key, new_op(), expected, ours, must_exist=must_exist)
 
@@ -140,9 +141,21 @@ class Rewriter(Deleter):
         if item and lines and item.first_page < item.pages:
             with contextlib.suppress(CorruptSessionError, IncompleteSessionError):  # it needs none of that
                 same = rewrite.count_same(await self.reader.lines(key, item), lines)
-                if same and (new := await self._branch(key, item, same, lines[same:], op, own)):
-                    return new
+                return await self._from(key, item, same, lines, op, own)
         return await self._rewrite(key, item, lines, op, own)
+
+    async def _from(
+        self,
+        key: SessionKey,
+        item: SessionItem,
+        same: int,
+        lines: Sequence[bytes],
+        op: bytes,
+        own: Changes = NO_CHANGES,
+    ) -> SessionItem:
+        """The whole history, of which so many messages are the first ones already: by a branch where that can be."""
+        branched = await self._branch(key, item, same, lines[same:], op, own) if same else None
+        return branched or await self._rewrite(key, item, lines, op, own)
 
     async def _branch(
         self,

@@ -142,8 +142,15 @@ class Salvager:
                     begin = parts[-page.parts] if whole else page
                     number, index = begin.number + (not whole), begin.first + (0 if whole else page.indexes)
                     fits = item.trimmed <= index <= bound and (number < item.pages) == (index < item.tail_start)
-                    return _from_page(item, number, index) if fits else item
-        return _from_page(item, item.pages, item.tail_start) if item.tail_start <= bound else item
+                    return await self._from_page(key, item, number, index) if fits else item
+        return await self._from_page(key, item, item.pages, item.tail_start) if item.tail_start <= bound else item
+
+    async def _from_page(self, key: SessionKey, item: SessionItem, number: int, index: int) -> SessionItem:
+        """The state without the pages before; the others tell how many messages had been removed from these."""
+        left = replace(item, first_page=number, trimmed=index)
+        survey = await self.survey(key, left, with_data=False) if item.removed else Survey.of(left)
+        removed = sum(run[-1].removed for run in survey.whole())
+        return item.without_pages(number, index, item.removed - removed)
 
     async def inflate(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[Chunk]:
         """The messages of each run."""
@@ -181,15 +188,10 @@ class Salvager:
         return [LoadedPage(found[number]) for number in numbers]
 
 
-def _from_page(item: SessionItem, number: int, index: int) -> SessionItem:
-    """The state without the pages before; how many messages were removed from those that are missing nobody knows."""
-    return item.without_pages(number, index, max(0, item.removed - (item.tail_start - index)))
-
-
 def missing_at(position: int, hole: Hole, key: SessionKey, item: SessionItem) -> Missing:
     """What a hole leaves out before the message at `position`."""
     keys = tuple(key.page(item.generation, number) for number in hole.missing)
-    return Missing(position, hole.end - hole.first, keys)
+    return Missing(position, hole.messages, keys)
 
 
 def _newest(segments: Sequence[Hole | Chunk], wanted: int) -> list[Hole | Chunk]:

@@ -42,6 +42,7 @@ from .telling import tell
 from .verifying import MakeReader, check_comes_back, reason, written
 
 _set = object.__setattr__
+_ID = re.compile(r"[\w.:-]+", re.ASCII)
 MANY_MESSAGES = 128
 MANY_BYTES = 128 << 10
 _LONG = ("content", "additional_kwargs", "artifact", "tool_calls")  # fields that may hold long texts or data
@@ -197,8 +198,8 @@ def decode_line(line: bytes) -> BaseMessage:
 
 def has_id(line: bytes, message_id: str) -> bool:
     """Whether the message of a line has this id; one that cannot be decoded has none."""
-    if line[:1] == b"{" and to_any_json({"id": message_id})[1:-1] not in line:
-        return False  # other lines write it in more ways than one
+    if _ID.fullmatch(message_id) and message_id.encode() not in line:
+        return False  # these look the same in all JSON
     try:
         return decode_line(line).id == message_id
     except UndecodableError:

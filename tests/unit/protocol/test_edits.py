@@ -61,15 +61,18 @@ def test_a_message_of_a_page() -> None:
     """The session item says so, and nothing else of it changes."""
     new = in_page()
     assert new.edit is not None
-    assert (new.edit.page, new.edit.position, unpack(new.edit.data or b"", MOST)) == (3, 1, [NEW])
+    assert (new.edited_page, new.edit.position, unpack(new.edit.data or b"", MOST)) == (3, 1, [NEW])
     assert (new.edited, new.version) == (SESSION.version + 1, SESSION.version + 1)
-    assert replace(new, edit=None, edited=0, version=SESSION.version, updated=SESSION.updated, change=None) == SESSION
+    assert (
+        replace(new, edit=None, edited=0, edited_page=0, version=SESSION.version, updated=SESSION.updated, change=None)
+        == SESSION
+    )
 
 
 def test_a_message_of_a_page_less() -> None:
     """Its index stays, so that nothing has to move."""
     new = in_page(None)
-    assert new.edit == Edit(3, 1, None)
+    assert new.edit == Edit(1, None)
     assert (new.count, new.removed, new.message_count, new.tail_count) == (9, 1, 9, SESSION.tail_count)
     assert (new.tail_start, new.pages, new.tail) == (SESSION.tail_start, SESSION.pages, SESSION.tail)
 
@@ -90,8 +93,8 @@ def test_what_has_no_room(page: Page, line: bytes, lines: list[bytes]) -> None:
 
 
 def test_what_has_no_room_in_the_tail() -> None:
-    """It may be as large as a page."""
-    large = edits.Change([line("c")], 0, line(noise(40_000)))
+    """It may be as large as a page and a message on its way to one."""
+    large = edits.Change([line("c")], 0, line(noise(110_000)))
     assert edits.edited_tail(SESSION, 1, large, TO, OTHER, NOW, None) is None
 
 
@@ -171,9 +174,11 @@ def test_as_stored(line: bytes | None) -> None:
     ("name", "value"),
     [
         ("lc_edit", {"S": "x"}),
-        ("lc_edit", {"M": {"page": {"N": "1"}}}),
-        ("lc_edit", {"M": {"page": {"N": str(1 << 40)}, "position": {"N": "1"}}}),
-        ("lc_edit", {"M": {"page": {"N": "1"}, "position": {"N": str(1 << 40)}}}),
+        ("lc_edit", {"M": {"data": {"B": b"x"}}}),
+        ("lc_edit", {"M": {"position": {"N": "1"}, "data": {"S": "x"}}}),
+        ("lc_edit", {"M": {"position": {"N": str(1 << 40)}}}),
+        ("lc_edited_page", {"N": "4"}),
+        ("lc_edited_before", {"S": "4"}),
         ("lc_edited", {"N": "9999999999"}),
         ("lc_removed", {"N": "8"}),
     ],
