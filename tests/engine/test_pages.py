@@ -92,10 +92,10 @@ async def test_a_late_page_of_a_lost_race_is_refused(make_repository: Repository
         expected.append(human(90))
         await late.append("s", [expected[-1]])
     put = next(request for operation, request in recorder.log if operation == "put_item")
-    older = {**put, "Item": {**put["Item"], "lc_cut": {"N": "1"}, "lc_data": {"B": b"wrong"}}}
-    older["ExpressionAttributeValues"] = {
-        k: {"N": "1"} if "N" in v else v for k, v in put["ExpressionAttributeValues"].items()
-    }
+    item = Chain.of(put["Item"])._replace(cut=1).put_into(put["Item"])
+    older = {**put, "Item": {**item, "lc_data": {"B": b"wrong"}}}
+    of_older = {"N": item["lc_cut"], "S": item["lc_chain"]}
+    older["ExpressionAttributeValues"] = {k: of_older.get(*v, v) for k, v in put["ExpressionAttributeValues"].items()}
     other_token = {**put, "Item": {**put["Item"], "lc_token": {"B": b"other"}, "lc_data": {"B": b"wrong"}}}
     other_token["ExpressionAttributeValues"] = {
         k: {"B": b"other"} if "B" in v else v for k, v in put["ExpressionAttributeValues"].items()

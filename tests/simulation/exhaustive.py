@@ -188,7 +188,10 @@ SMALL: dict[str, tuple[str, Bounds]] = {
     "an edit and a reader": ("start=paged | A: edit:S,from=9 | B: read", Bounds(1, 4)),
     "an edit and a window": ("start=paged | A: remove,from=2 | B: read:3", Bounds(1, 4)),
     "an edit and a cut": ("start=full | A: remove,from=9 | B: append:M append:M", Bounds(1, 3)),
-    "an edit and another ending": ("start=paged | A: remove,from=2 | B: truncate:1 append:L append:L append:L", Bounds(0, 3)),
+    "an edit and another ending": (
+        "start=paged | A: remove,from=2 | B: truncate:1 append:L append:L append:L",
+        Bounds(0, 3),
+    ),
     "an edit and a truncate": ("start=paged | A: remove,from=9 | B: truncate:2", Bounds(1, 3)),
     "the format of langchain_community": ("start=community community | A: append:S | B: append:S", Bounds(2, 5)),
     "a cancelled batch": ("start=tail | A: append:MLM | B: append:S", Bounds(1, 2, (), ("cancel", "kill"))),

@@ -52,6 +52,16 @@ def test_what_is_put_again_stays() -> None:
     assert held(cache, "abc") == "ac"
 
 
+def test_a_value_under_another_key() -> None:
+    """It is the last used then, at the same cost; one that is there already stays, and so does what is not there."""
+    cache = filled(2, "ab")
+    cache.rename("a", "c")
+    assert (held(cache, "abc"), cache.get("c"), cache.cost) == ("bc", "A", 2)
+    cache.rename("b", "c")
+    cache.rename("x", "y")
+    assert (held(cache, "bcxy"), cache.get("c"), cache.cost) == ("bc", "A", 2)
+
+
 @pytest.mark.parametrize(("cost", "keys"), [(1, "bcd"), (2, "cd"), (3, "d")])
 def test_a_dear_one_takes_the_place_of_several(cost: int, keys: str) -> None:
     """So many that the sum is within the bound again."""
