@@ -19,6 +19,7 @@ from support import (
     SMALL,
     At,
     Call,
+    Chain,
     Crash,
     Crashing,
     Hooked,
