@@ -116,6 +116,7 @@ OPERATIONS: dict[str, tuple[Step, Step]] = {
     "replace": (stored, lambda repository: repository.replace("s", MANY[::-1])),
     "replace the end": (stored, lambda repository: repository.replace("s", [*MANY[:-4], MANY[0]])),
     "truncate": (stored, lambda repository: repository.truncate("s", keep=2_500)),
+    "edit": (stored, lambda repository: repository.update_message("s", AIMessage("another", id="a2"))),
     "read": (stored, lambda repository: repository.read("s")),
     "iterate": (stored, one_by_one),
 }
@@ -153,11 +154,30 @@ async def test_one_long_message(make_repository: RepositoryFactory, shape: str) 
     codec = Watching()
     repository = with_options(make_repository(), codec=codec)
     await repository.append("s", [message])
-    await repository.append("s", [HumanMessage("more")])
+    await repository.append("s", [HumanMessage("more", id="more")])
+    await repository.update_message("s", HumanMessage("less", id="more"))
     assert (await with_options(repository, codec=codec).read("s")).messages[0] == message
     codec = repository._codec  # its copy of it
     assert isinstance(codec, Watching)
     assert codec.done
+    assert max(codec.done, key=lambda done: done[1])[1] < 400_000
+
+
+@pytest.mark.parametrize("place", ["tail", "page"])
+async def test_an_edit_of_a_long_message(make_repository: RepositoryFactory, place: str) -> None:
+    """It is found, exchanged and removed in threads."""
+    codec = Watching()
+    repository = with_options(make_repository(), codec=codec)
+    long = [HumanMessage(noise(2 << 20), id="a"), HumanMessage("b" * 3_000_000, id="b")]
+    for message in long if place == "page" else []:
+        await repository.append("s", [message])
+    await repository.append("s", [HumanMessage("c", id="c")])
+    for message in long:
+        target = message.id if place == "page" else "c"
+        await repository.update_message("s", message.model_copy(update={"id": target}))
+    await repository.remove_message("s", "a" if place == "page" else "c")
+    codec = repository._codec
+    assert isinstance(codec, Watching)
     assert max(codec.done, key=lambda done: done[1])[1] < 400_000
 
 

@@ -104,11 +104,11 @@ def branched(
     The pages from there on are dropped, and their numbers used again. The tail may be as large as a page: the next
     append cuts it.
     """
+    if sum(map(len, lines)) > PAGE_INFLATED or item.pages - start.number >= MAX_LEFT_PAGES:
+        return None
     entries = (to.codec.pack(lines, to.key.place()),) if lines else ()
     size = tail_bytes(entries, frozenset())
     if size > min(max(to.sizes.page, to.sizes.tail(to.key)), MAX_SESSION_ITEM):
-        return None
-    if sum(map(len, lines)) > PAGE_INFLATED or item.pages - start.number >= MAX_LEFT_PAGES:
         return None
     return next_state(
         item,

@@ -6,14 +6,16 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
 from .._protocol import edits
 from .._protocol.identity import message_not_found
-from ..codec.messages import has_id
+from ..codec.messages import last_with_id
 from ..errors import ChatHistoryError
 from .expiring import extend_before
+from .off_loop import off_loop_if_many
 from .pending_edits import carry_out
 from .rewriting import Rewriter
 from .writer import MessageEdit
@@ -45,22 +47,25 @@ class Editor(Rewriter):
         """The state with the newest message of that id changed; None where it has no room in its place."""
         to = self.steps.to(key)
         for chunk in reversed(self.reader.tail(key, item)):
-            if (position := _last(chunk.lines, edit.id)) is not None:
-                changed = edits.Change(chunk.lines, position, edit.line)
-                return edits.edited_tail(item, chunk.entry, changed, to, op, now, expires)
+            if (position := await _last(chunk.lines, edit.id)) is not None:
+                change = edits.Change(chunk.lines, position, edit.line)
+                deciding = partial(edits.edited_tail, item, chunk.entry, change, to, op, now, expires)
+                return await off_loop_if_many([*chunk.lines, edit.line or b""], deciding)
         async with contextlib.aclosing(self.reader.newest_first(key, item)) as pages:
             async for page, lines in pages:
-                if (position := _last(lines, edit.id)) is None:
+                if (position := await _last(lines, edit.id)) is None:
                     continue
                 if item.edit:  # whose page is not there, or it would have been carried out
                     raise self.reader.missing(key, item, item.edited_page)
-                return edits.edited_page(item, page, edits.Change(lines, position, edit.line), to, op, now, expires)
+                change = edits.Change(lines, position, edit.line)
+                deciding = partial(edits.edited_page, item, page, change, to, op, now, expires)
+                return await off_loop_if_many([*lines, edit.line or b""], deciding)
         raise message_not_found(key, edit.id)
 
     async def _anew(self, key: SessionKey, item: SessionItem, edit: MessageEdit, op: bytes) -> SessionItem:
         """The history from that message on written anew, or all of it."""
         lines = await self.reader.lines(key, item)
-        position = _last(lines, edit.id)
+        position = await _last(lines, edit.id)
         assert position is not None  # it was found in this very state
         return await self._from(key, item, position, edits.exchanged(lines, position, edit.line), op)
 
@@ -77,5 +82,6 @@ class Editor(Rewriter):
             )
 
 
-def _last(lines: Sequence[bytes], message_id: str) -> int | None:
-    return next((i for i in reversed(range(len(lines))) if has_id(lines[i], message_id)), None)
+async def _last(lines: Sequence[bytes], message_id: str) -> int | None:
+    """Which of these messages is the newest with that id."""
+    return await off_loop_if_many(lines, partial(last_with_id, lines, message_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,3 +16,8 @@ MANY_BYTES = 128 << 10
 async def off_loop(work: Callable[[], T]) -> T:
     """What `work`, which shares nothing that changes, returns or raises."""
     return await asyncio.to_thread(work)
+
+
+async def off_loop_if_many(pieces: Iterable[bytes], work: Callable[[], T]) -> T:
+    """The same; but at once where what it works on is not many bytes."""
+    return await off_loop(work) if sum(map(len, pieces)) > MANY_BYTES else work()

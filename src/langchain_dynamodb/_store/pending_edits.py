@@ -10,7 +10,7 @@ from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
 from .._protocol import edits
 from ..codec.messages import UndecodableError
-from .off_loop import MANY_BYTES, off_loop
+from .off_loop import off_loop
 from .steps import Steps
 from .table import Refused
 
@@ -29,7 +29,7 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
     if edits.is_due(page, item):
         making = partial(edits.carried_out, page, item, steps.to(key))
         try:
-            new = await off_loop(making) if len(page.data) > MANY_BYTES else making()
+            new = await off_loop(making)  # which may inflate much
         except UndecodableError:
             return item
         await steps.table.edit_page(key, item.generation, page, new)

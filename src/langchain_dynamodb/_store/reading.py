@@ -29,7 +29,7 @@ from ..codec.messages import Codec
 from ..codec.native import from_native
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
-from .off_loop import MANY_BYTES, MANY_NATIVES, off_loop
+from .off_loop import MANY_NATIVES, off_loop, off_loop_if_many
 from .table import GET_BATCH, Table
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
@@ -179,6 +179,7 @@ class Reader:
             whole = [loaded.page for loaded in older if loaded.page.indexes]
             for page, chunk in reversed(list(zip(whole, await self.inflate(key, item, older), strict=True))):
                 yield page, chunk.lines
+                await asyncio.sleep(0)
             top = pages[0].page.number
             wanted = 4 * max(wanted, sum(loaded.page.messages for loaded in pages))
 
@@ -343,7 +344,7 @@ class Reader:
         most = MAX_INFLATED if page.messages <= 1 else 2 * PAGE_INFLATED
         try:
             unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
-            unpacked = await off_loop(unpacking) if sum(map(len, parts)) > MANY_BYTES else unpacking()
+            unpacked = await off_loop_if_many(parts, unpacking)
             lines = Lines(self._edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:

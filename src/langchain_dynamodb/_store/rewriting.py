@@ -20,7 +20,7 @@ from .attempts import change
 from .community_conversion import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
-from .off_loop import MANY_BYTES, off_loop
+from .off_loop import off_loop_if_many
 from .pending_edits import carry_out
 from .reading import Reader
 from .salvaging import Salvager
@@ -170,7 +170,9 @@ class Rewriter(Deleter):
         start, kept = await self.reader.branch(key, item, keep)
         now = self.steps.clock()
         old, times = await extend_before(self.steps, key, item, now, self.ttl)
-        new = rewrite.branched(old, start, [*kept, *lines], self.steps.to(key), op, now, times.session)
+        following = [*kept, *lines]
+        deciding = partial(rewrite.branched, old, start, following, self.steps.to(key), op, now, times.session)
+        new = await off_loop_if_many(following, deciding)
         return None if new is None else await self.steps.sweep(key, await self._swing(key, old, new, self.ttl, own))
 
     async def _rewrite(
@@ -181,7 +183,7 @@ class Rewriter(Deleter):
         now = self.steps.clock()
         times = expiries(now, self.ttl, item)
         deciding = partial(rewrite.decide, lines, item, self.steps.to(key), op, now, times)
-        decision = await off_loop(deciding) if sum(map(len, lines)) > MANY_BYTES else deciding()
+        decision = await off_loop_if_many(lines, deciding)
         if isinstance(decision, rewrite.Exchange):
             return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, decision.new, own))
         intent = self.steps.intent(op, "rewrite", decision.base.generation, decision.numbers)

@@ -12,6 +12,7 @@ Nothing here does I/O, and reading runs no code that the bytes could choose.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ __all__ = [
     "encode",
     "encode_message",
     "encode_messages",
-    "has_id",
     "is_instruction",
+    "last_with_id",
     "pack",
     "register_message_class",
     "unpack",
@@ -196,14 +197,15 @@ def decode_line(line: bytes) -> BaseMessage:
         raise UndecodableError(reason(error)) from None
 
 
-def has_id(line: bytes, message_id: str) -> bool:
-    """Whether the message of a line has this id; one that cannot be decoded has none."""
-    if _ID.fullmatch(message_id) and message_id.encode() not in line:
-        return False  # these look the same in all JSON
-    try:
-        return decode_line(line).id == message_id
-    except UndecodableError:
-        return False
+def last_with_id(lines: Sequence[bytes], message_id: str) -> int | None:
+    """Which of the messages is the last one with this id; those that cannot be decoded have none."""
+    text = message_id.encode() if _ID.fullmatch(message_id) else b""  # these look the same in all JSON
+    for index in reversed(range(len(lines))):
+        if text in lines[index]:
+            with contextlib.suppress(UndecodableError):
+                if decode_line(lines[index]).id == message_id:
+                    return index
+    return None
 
 
 def decode_lines(lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:

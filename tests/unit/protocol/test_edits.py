@@ -14,7 +14,7 @@ from langchain_dynamodb._items.session_items import Edit, Page, SessionItem, Siz
 from langchain_dynamodb._protocol import conditions, edits
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, edit_page
 from langchain_dynamodb._protocol.states import tail_bytes
-from langchain_dynamodb.codec.messages import Codec, encode_message, has_id, pack, unpack
+from langchain_dynamodb.codec.messages import Codec, encode_message, last_with_id, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError
 from support import named, noise
 
@@ -196,16 +196,17 @@ def test_damage(name: str, value: AttributeValue) -> None:
 def test_by_its_id(id: str) -> None:
     """However JSON writes it."""
     of_that_id = encode_message(named(id))
-    assert (has_id(of_that_id, id), has_id(of_that_id, "other")) == (True, False)
+    lines = [of_that_id, of_that_id, NEW]
+    assert (last_with_id(lines, id), last_with_id(lines, "other")) == (1, None)
 
 
 def test_an_id_in_a_line_of_another_kind() -> None:
     """One with binary values, or with half a character elsewhere, escapes more than plain JSON does."""
     for message in (HumanMessage("\ud800", id="ü"), HumanMessage("a", id="ü", additional_kwargs={"raw": b"x"})):
-        assert has_id(encode_message(message), "ü")
+        assert last_with_id([encode_message(message)], "ü") == 0
 
 
 @pytest.mark.parametrize("other", [line('"id":"a"'), b'{"id":"a"}'])
 def test_what_looks_like_that_id(other: bytes) -> None:
     """A text that has it, and what cannot be decoded."""
-    assert not has_id(other, "a")
+    assert last_with_id([other], "a") is None
