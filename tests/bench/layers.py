@@ -19,12 +19,11 @@ _LAYERS = {
     "boto3": SDK,
     "botocore": SDK,
     "aiohttp": SDK,
-    "blocks.py": "deflate, inflate",
-    "messages.py": "messages to JSON and back",
-    "exact.py": "messages to JSON and back",
+    "lines.py": "deflate, inflate",
+    "codec": "messages to JSON and back",
     "expressions.py": "conditions and expressions",
     "conditions.py": "conditions and expressions",
-    "values.py": "conditions and expressions",
+    "attribute_values.py": "conditions and expressions",
     "parsing.py": "items checked field by field",
 }
 LAYERS = (SDK, *dict.fromkeys(layer for layer in _LAYERS.values() if layer != SDK), "the rest of ours", REST)
@@ -34,7 +33,7 @@ def layer_of(path: str) -> str | None:
     """The layer of a source file; None: it works for whoever called it."""
     parts = Path(path).parts
     if "langchain_dynamodb" in parts:
-        return _LAYERS.get(parts[-1], "the rest of ours")
+        return next((_LAYERS[part] for part in reversed(parts) if part in _LAYERS), "the rest of ours")
     return next((_LAYERS[part] for part in parts if part in _LAYERS), None)
 
 
