@@ -113,7 +113,7 @@ MUTATIONS = [
     Mutation("an edit takes the place of one under way", "_store/rewriting.py", "item = await carry_out(", "pass; ("),
     Mutation(
         "a page of a later edit proves a session",
-        "_store/reading.py",
+        "_protocol/chain.py",
         " == first and page.edited <= item.edited",
         " == first",
         small="an edit and a reader",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from .._items.keys import SessionKey
 from .._items.parsing import corrupt
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol import edits
+from .._protocol.chain import first_break, follows, missing_parts
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED, PageStart
@@ -258,13 +259,14 @@ class Reader:
         pages: list[LoadedPage] = []
         per_page = max(1, (item.message_count - item.tail_count) // max(1, item.pages - item.first_page))
         while True:
-            top = pages[0].page.number if pages else item.pages
-            missing = wanted - sum(loaded.page.messages for loaded in pages)
-            if top == item.first_page or (missing <= 0 and not _missing_parts(pages)):
+            above = [loaded.page for loaded in pages]
+            top = above[0].number if above else item.pages
+            missing = wanted - sum(page.messages for page in above)
+            if top == item.first_page or (missing <= 0 and not missing_parts(above)):
                 return pages
-            step = min(WINDOW_PAGES, max(1, -(-missing // per_page), _missing_parts(pages)))
+            step = min(WINDOW_PAGES, max(1, -(-missing // per_page), missing_parts(above)))
             bottom = max(item.first_page, top - step)
-            pages = await self._chain(key, item, range(bottom, top), pages[0].page if pages else None) + pages
+            pages = await self._chain(key, item, range(bottom, top), above[0] if above else None) + pages
 
     async def _chain(
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
@@ -274,7 +276,7 @@ class Reader:
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
             read = await self.get_pages(key, item, wanted, consistent=consistent)
             found |= {n: LoadedPage(page) for n, page in read.items()}
-            broken = _first_break(found, item, numbers, successor)
+            broken = first_break({n: loaded.page for n, loaded in found.items()}, item, numbers, successor)
             if broken is None:
                 return [found[n] for n in numbers]
             lost = broken
@@ -385,7 +387,7 @@ class Reader:
             async for numbers, pages in batches:
                 for number in numbers:
                     page = pages.get(number)
-                    if page is None or not _follows(item, previous, page):
+                    if page is None or not follows(item, previous, page):
                         raise await self.gone(key, item, number)
                     previous = page
                     parts.append(page.data)
@@ -503,38 +505,6 @@ UNREADABLE = b""
 def _cached(key: SessionKey, item: SessionItem, number: int) -> tuple[object, ...]:
     """The name of a page in the cache: one of an earlier edit is another."""
     return key, item.generation, number, item.edited
-
-
-def _missing_parts(pages: Sequence[LoadedPage]) -> int:
-    """In how many earlier pages the first message of these begins."""
-    last_part = next((loaded.page for loaded in pages if loaded.page.indexes), None)
-    return max(0, pages[0].page.number - (last_part.number - last_part.parts + 1)) if last_part else 0
-
-
-def _first_break(
-    found: Mapping[int, LoadedPage], item: SessionItem, numbers: range, successor: Page | None
-) -> int | None:
-    """Number of the newest page that is missing or not the one its successor names."""
-    for number in reversed(numbers):
-        loaded = found.get(number)
-        if loaded is None or not _precedes(item, loaded.page, successor):
-            return number
-        successor = loaded.page
-    return None
-
-
-def _precedes(item: SessionItem, page: Page, successor: Page | None) -> bool:
-    """Whether `page` ends where its successor (None: the tail) begins, and was cut at the version that one names."""
-    cut, first = (successor.previous, successor.first) if successor else (item.page_version, item.tail_start)
-    begins = page.number != item.first_page or page.first == item.trimmed
-    return begins and page.cut == cut and page.end == first and page.edited <= item.edited
-
-
-def _follows(item: SessionItem, previous: Page | None, page: Page) -> bool:
-    """The same on the way forward; `previous` is None before the first page."""
-    last = page.number < item.pages - 1 or _precedes(item, page, None)
-    begins = _precedes(item, previous, page) if previous else page.first == item.trimmed
-    return last and begins and page.edited <= item.edited
 
 
 def _count(chunks: Iterable[Chunk]) -> int:
