@@ -33,6 +33,9 @@ ON_A_SESSION: dict[str, Method] = {
     "update_metadata": lambda sessions, session: sessions.update_metadata(session, {"a": 1}),
     "set_expiry": lambda sessions, session: sessions.set_expiry(session, 60),
     "repair": lambda sessions, session: sessions.repair(session),
+    "reencrypt": lambda sessions, session: sessions.reencrypt(session),
+    "update_message": lambda sessions, session: sessions.update_message(session, HumanMessage("a", id="m")),
+    "remove_message": lambda sessions, session: sessions.remove_message(session, "m"),
     "delete": lambda sessions, session: sessions.delete(session),
 }
 

@@ -45,7 +45,7 @@ class Shelf:
         return self.items.pop(0) if len(self.items) > 1 else self.items[0]
 
     async def get_pages(
-        self, key: object, generation: int, numbers: Iterable[int], *, consistent: bool
+        self, key: object, generation: int, numbers: Iterable[int], *, consistent: bool, **options: object
     ) -> dict[int, Page]:
         wanted = list(numbers)
         if wanted:

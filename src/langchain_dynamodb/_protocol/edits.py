@@ -62,7 +62,8 @@ def edited_page(
     if page.parts > 1 or sum(map(len, new)) > most:
         return None
     place = to.key.place(item.generation, page.number)
-    data = None if change.line is None else to.codec.pack([change.line], place)
+    sealed_at = to.key.place(item.generation, page.number, _part(change.position))
+    data = None if change.line is None else to.codec.pack([change.line], sealed_at)
     if len(data or b"") > MAX_EDIT or len(to.codec.pack(new, place)) > to.sizes.item:
         return None
     return next_state(
@@ -75,6 +76,11 @@ def edited_page(
         count=item.count - change.gone,
         removed=item.removed + change.gone,
     )
+
+
+def _part(position: int) -> str:
+    """What of a page the message at this position is, on its way there."""
+    return f"edit {position}"
 
 
 def is_due(page: Page, item: SessionItem) -> bool:
@@ -93,7 +99,7 @@ def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: C
     """The messages of the page of the edit under way, with that; raises `UndecodableError`."""
     edit = item.edit
     assert edit is not None  # it is due
-    place = key.place(item.generation, edit.page)
+    place = key.place(item.generation, edit.page, _part(edit.position))
     new = None if edit.data is None else codec.unpack(edit.data, place, MAX_INFLATED)[0]
     return exchanged(lines, edit.position, new)
 

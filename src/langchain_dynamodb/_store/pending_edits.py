@@ -24,12 +24,13 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
     if item.edit is None:
         return item
     number = item.edit.page
+    item = await steps.vault.unlocked(key, item)
     page = (await steps.table.get_pages(key, item.generation, [number], consistent=True)).get(number)
     if page is None:
         return item
     if edits.is_due(page, item):
         with contextlib.suppress(UndecodableError):
-            making = partial(edits.carried_out, page, item, steps.to(key))
+            making = partial(edits.carried_out, page, item, steps.to(key, item))
             new = await off_loop(making) if len(page.data) > MANY_BYTES else making()
             await steps.table.edit_page(key, item.generation, page, new)
     done = replace(item, edit=None)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
+from .._items.attribute_names import DATA
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
-from .._items.parsing import corrupt
+from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
@@ -81,17 +82,18 @@ class Repairer:
             item = await self._past_newer_pages(key, item, pages.stay.edited if pages.stay else 0)
             return await self._carry_out(key, item, pages, tail, op)
 
-        version = await self.rewriter._change(key, None, step, must_exist=True)
+        version = await self.rewriter._change(key, None, step, must_exist=True, encrypt=False)
         return report.model_copy(update={"version": version})
 
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
         runs = survey.whole()
-        kept = [self._drafts(key, item, run) for run in runs]
         removed: list[TakenOut] = []
         changed = False
-        if drop:
+        if not drop:
+            kept = [self._drafts(key, item, run) for run in runs]
+        else:
             kept, removed = await self._decodable(key, item, runs)
             changed = bool(removed)
             where = [str(key.page(item.generation, number)) for number in sorted(survey.unusable)]
@@ -101,7 +103,7 @@ class Repairer:
             lines, wrong = self._lines(key, item, run)
             known |= enumerate(map(codec.decode_line, [] if wrong else lines), run[-1].first)
         history = self.rewriter.steps.table.names.history
-        tail = mend(item, known, self.rewriter.steps.to(key), history, drop_undecodable=drop)
+        tail = mend(item, known, self.rewriter.steps.to(key, item), history, drop_undecodable=drop)
         return _pages(key, survey, kept, removed, changed), tail
 
     async def _decodable(
@@ -123,10 +125,15 @@ class Repairer:
 
     def _drafts(self, key: SessionKey, item: SessionItem, run: Run) -> list[Draft]:
         """Pages as they are, to be put in another place."""
-        opened = self.rewriter.steps.codec.open
-        return [
-            Draft(opened(page.data, key.place(item.generation, page.number)), page.messages, page.parts) for page in run
-        ]
+        opened = self.rewriter.steps.to(key, item).codec.open
+        drafts = []
+        for page in run:
+            try:
+                data = opened(page.data, key.place(item.generation, page.number))
+            except codec.UndecodableError as error:
+                raise undecodable(key.page(item.generation, page.number), DATA, error) from error
+            drafts.append(Draft(data, page.messages, page.parts))
+        return drafts
 
     def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
@@ -136,14 +143,14 @@ class Repairer:
 
     async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
         steps = self.rewriter.steps
-        to = steps.to(key)
+        to = steps.to(key, item)
         ops = item.tail_ops if tail.has_own else frozenset[bytes]()
         new_tail = _changes_tail(item, tail)
         if pages.stay == (item.first_page, item.trimmed, item.removed, item.edited) and not new_tail:
             return item
         now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
         moved = pages.stay is None
-        if new_tail and tail.size(ops | item.page_ops) > to.sizes.tail(key):
+        if new_tail and tail.size(ops | item.page_ops) > to.room:
             if tail.has_unreadable:
                 reason = (
                     "some of its entries cannot be decoded, and the others need pages: repair it with drop_undecodable"
