@@ -23,7 +23,7 @@ from .._protocol.missing_pages import Survey
 from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
 from .._protocol.windows import Missing, gap
 from ..codec import messages as codec
-from ..errors import SessionNotFoundError
+from ..errors import CorruptSessionError, SessionNotFoundError
 from ..models import Removed, RepairReport
 from .rewriting import Rewriter
 from .salvaging import Run, Salvager, missing_at
@@ -47,6 +47,7 @@ class _Pages(NamedTuple):
     missing: tuple[Missing, ...]
     removed: tuple[TakenOut, ...]
     stay: _Stay | None  # where none has to move
+    locked: Exception | None = None  # why one cannot be decrypted, and so not be moved
 
     @property
     def messages(self) -> int:
@@ -91,8 +92,15 @@ class Repairer:
         runs = survey.whole()
         removed: list[TakenOut] = []
         changed = False
+        locked: Exception | None = None
         if not drop:
-            kept = [self._drafts(key, item, run) for run in runs]
+            kept = []
+            for run in runs:
+                try:
+                    kept.append(self._drafts(key, item, run))
+                except CorruptSessionError as error:
+                    locked = error
+                    kept.append([Draft(b"", page.messages, page.parts) for page in run])
         else:
             kept, removed = await self._decodable(key, item, runs)
             changed = bool(removed)
@@ -104,7 +112,7 @@ class Repairer:
             known |= enumerate(map(codec.decode_line, [] if wrong else lines), run[-1].first)
         history = self.rewriter.steps.table.names.history
         tail = mend(item, known, self.rewriter.steps.to(key, item), history, drop_undecodable=drop)
-        return _pages(key, survey, kept, removed, changed), tail
+        return _pages(key, survey, kept, removed, changed)._replace(locked=locked), tail
 
     async def _decodable(
         self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
@@ -177,6 +185,8 @@ class Repairer:
             assert pages.stay is not None
             new = await steps.compare_and_set(key, item, mended(item, pages.stay, item.tail_start))
             return await steps.sweep(key, new)
+        if pages.locked:
+            raise pages.locked
         first = rewrite.rewrite_start(item)
 
         def commit(start: SessionItem) -> SessionItem:
