@@ -459,7 +459,7 @@ class AsyncSessionRepository(Configured):
 
         So a session gets another key: the keyring's `old` ones read it, and its present one encrypts it. With `plain`
         it is decrypted, until the next change by a repository that encrypts. The whole history is read and written;
-        the messages stay as they are, and so do metadata and expiry.
+        messages and metadata stay as they are.
 
         Raises `SessionNotFoundError`, `EncryptionError`s, and `SettingsError` where there is no `encryption`.
         """

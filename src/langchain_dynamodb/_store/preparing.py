@@ -9,7 +9,7 @@ from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite
-from .._protocol.expiry import expiries
+from .._protocol.expiry import Expiries, expiries
 from .._protocol.pages import Destination
 from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from .community_conversion import Converter
@@ -49,7 +49,9 @@ class Preparer(Converter):
         await self.steps.table.check_pages(key, item)
         metadata = sealed_metadata(opened_metadata(item.metadata, key, self.steps.to(key, item).codec), to)
         now = self.steps.clock()
-        deciding = partial(rewrite.decide, lines, item, to, new_op(), now, expiries(now, None, item))
+        stamp = None if item.expires is None else expiries(now, self.ttl, item).of(item)
+        times = Expiries(None, stamp)  # the session's own stays
+        deciding = partial(rewrite.decide, lines, item, to, new_op(), now, times)
         decision = await off_loop(deciding) if sum(map(len, lines)) > MANY_BYTES else deciding()
         with preparing():
             if isinstance(decision, rewrite.Exchange):

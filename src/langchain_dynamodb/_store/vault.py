@@ -128,8 +128,12 @@ class Vault:
         else:
             return None
         self._plain.put((keyring, wrapped), (plain, asked + limits.seconds))
-        asyncio.get_running_loop().call_later(limits.seconds, self._forget, keyring, wrapped)
+        self._forget_later(limits.seconds, keyring, wrapped)
         return plain
+
+    def _forget_later(self, seconds: float, keyring: Keyring, wrapped: bytes) -> None:
+        """Also where nobody asks for it again."""
+        asyncio.get_running_loop().call_later(seconds, self._forget, keyring, wrapped)
 
     def _forget(self, keyring: Keyring, wrapped: bytes) -> None:
         self._plain.discard((keyring, wrapped))
