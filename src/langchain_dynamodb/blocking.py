@@ -211,6 +211,10 @@ class SessionRepository(Configured):
         """See `AsyncSessionRepository.delete`."""
         run(self._repository.delete(session, expected_version=expected_version, search_pages=search_pages))
 
+    def reencrypt(self, session: Session, *, plain: bool = False) -> int:
+        """See `AsyncSessionRepository.reencrypt`."""
+        return run(self._repository.reencrypt(session, plain=plain))
+
     def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
         """See `AsyncSessionRepository.repair`."""
         return run(self._repository.repair(session, drop_undecodable=drop_undecodable))

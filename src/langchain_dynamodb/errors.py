@@ -17,6 +17,10 @@
     │   └── ForeignItemError                       the item is no chat session of ours or langchain_community's
     ├── IncompleteSessionError                     a page is not there yet (a replica lags); try again
     ├── CorruptSessionError                        what is stored cannot be read; names item and attribute
+    ├── EncryptionError                        a session is encrypted, and cannot be read or changed here
+    │   ├── MissingKeyError                    this repository has no encryption=
+    │   ├── KeyUnavailableError                the key may not be used, or is disabled or deleted
+    │   └── DecryptionError                    another key, or tampered with (also a CorruptSessionError)
     ├── RepositoryClosedError                      used after aclose()
     ├── OutcomeUnknownError                        the write may or may not have happened
     └── StorageError                               DynamoDB refused or could not be reached
@@ -139,6 +143,26 @@ class CorruptSessionError(ChatHistoryError):
         super().__init__(message)
         self.item = item
         self.attribute = attribute
+
+
+class EncryptionError(ChatHistoryError):
+    """A session is encrypted, and cannot be decrypted here. Nothing was written."""
+
+
+class MissingKeyError(EncryptionError):
+    """The session is encrypted, and this repository was made without `encryption`."""
+
+
+class KeyUnavailableError(EncryptionError):
+    """The key cannot be used: no permission, or it is disabled, deleted or unknown. `code` is AWS's error code."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class DecryptionError(EncryptionError, CorruptSessionError):
+    """What is stored was encrypted with another key, or tampered with: changed, moved or exchanged."""
 
 
 class RepositoryClosedError(ChatHistoryError):

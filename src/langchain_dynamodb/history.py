@@ -20,7 +20,9 @@ from ._items.session_items import Sizes
 from ._settings import Shared
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options
+from ._store.vault import Encryption
 from .codec.telling import logger, swallowed
+from .encryption.kms import KmsKeyring
 from .errors import ChatHistoryError, InvalidInputError
 from .repository import AsyncSessionRepository
 
@@ -64,8 +66,9 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     `key` (the whole key of the item; further attributes are set on it with each append) wins over `session_id`. `ttl`
     is in seconds. `history_size` bounds what is read to the newest so many messages (None or 0: all), and lets older
     pages be dropped; what is read begins with a human message then, leading system messages aside, since models refuse
-    another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in; `kms_key_id` is
-    refused. `config` is a botocore ``Config``.
+    another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in. `config` is a
+    botocore ``Config``. `encryption` is as that of `AsyncSessionRepository`; `kms_key_id` stands for
+    ``KmsKeyring(kms_key_id)``, with the same AWS session, region and config.
     `strict` refuses what would not come back as it is (docs/values.md).
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
     `must_exist` adding begins no session: where there is none (any more) it raises `SessionNotFoundError`.
@@ -107,13 +110,13 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         skip_undecodable: bool = False,
         strict: bool = False,
         must_exist: bool = False,
+        encryption: Encryption | None = None,
     ) -> None:
         super().__init__()
         if kms_key_id:
-            raise InvalidInputError(
-                f"kms_key_id={kms_key_id!r}: client-side encryption is not supported yet. Leave it out; to encrypt "
-                "with a key of your own, set it as the table's key (SSESpecification with KMSMasterKeyId)."
-            )
+            if encryption is not None:
+                raise InvalidInputError("kms_key_id and encryption both say how to encrypt: give one of them")
+            encryption = KmsKeyring(kms_key_id, aws_session=boto3_session, region_name=region_name, config=config)
         if key is not None:
             key = _checked_key(key)
         check_aws_session(boto3_session, "boto3_session")
@@ -127,6 +130,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             sizes=Sizes() if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
             strict=strict,
+            encryption=encryption,
         )
         make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
         self._open(make(options), make, key or session_id, history_size, must_exist)

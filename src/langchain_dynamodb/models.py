@@ -134,7 +134,8 @@ class SessionSummary(BaseModel):
     cursor: str | None = None
     """Where the same listing goes on after this session; None within a scan of several segments."""
     error: str | None = None
-    """What is wrong with an item so damaged that nothing but its name is told here; `read` raises the error."""
+    """What is wrong with an item so damaged that nothing but its name is told here; `read` raises the error. Or why the
+    metadata of an encrypted session cannot be told."""
 
 
 KeyValue: TypeAlias = str | bytes | int | Decimal

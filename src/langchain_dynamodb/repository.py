@@ -27,24 +27,25 @@ from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, 
 from ._settings import Configured
 from ._store.addressing import Named, named
 from ._store.cache import LRU
-from ._store.community_conversion import Converter
 from ._store.community_writer import CommunityWriter
-from ._store.listing import Lister, Listing
+from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop
 from ._store.options import ItemFormat, Options
 from ._store.orphaned_pages import Leftovers
 from ._store.paged_writer import PagedWriter
+from ._store.preparing import Preparer
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
 from ._store.steps import Steps
 from ._store.table import Table
 from ._store.table_setup import create_table
+from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
 from .codec.messages import is_instruction, is_much
 from .codec.places import Degraded
 from .codec.telling import tell
-from .errors import InvalidInputError
+from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .surrogates import mended, refuse_halves
 
@@ -82,6 +83,7 @@ class AsyncSessionRepository(Configured):
         sizes: Sizes | None = None,
         skip_undecodable: bool = False,
         strict: bool = False,
+        encryption: Encryption | None = None,
     ) -> None:
         """Check the settings; nothing is opened.
 
@@ -91,6 +93,10 @@ class AsyncSessionRepository(Configured):
         messages that cannot be read instead of raising `CorruptSessionError`; changes of a session still raise it, so
         that nothing is lost. With `strict`, a message that would not come back as it is, value by value, is refused
         with `UnsupportedMessageError`; without, docs/values.md says what becomes of it.
+
+        `encryption` is a keyring (`langchain_dynamodb.encryption`), or a function that takes a session, as `list` names
+        it, and returns one: messages and metadata are encrypted before they leave the process. Sessions that are plain
+        can be read, and are encrypted with their next change.
         """
         options = Options(
             table_name=table_name,
@@ -102,6 +108,7 @@ class AsyncSessionRepository(Configured):
             sizes=Sizes() if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
             strict=strict,
+            encryption=encryption,
         )
         self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
 
@@ -118,12 +125,14 @@ class AsyncSessionRepository(Configured):
         self._codec = codec = replace(options.codec, strict=options.strict)
         self._table = Table(connection, options.table_name, options.names)
         known = LRU[SessionItem](options.known_sessions)
-        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, options.skip_undecodable)
-        steps = Steps(self._table, known, codec, sizes, clock, options.timing)
+        vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
+        skip = options.skip_undecodable
+        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault)
+        steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault)
         strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
-        self._pages = PagedWriter(steps, strict, Converter(steps, strict, ttl), ttl)
+        self._pages = PagedWriter(steps, strict, Preparer(steps, strict, ttl), ttl)
         self._writer: Writer = CommunityWriter(steps, ttl) if options.item_format == "community" else self._pages
-        self._lister = Lister(self._table, options.primary_key_name, clock, options.skip_undecodable)
+        self._lister = Lister(self._table, options.primary_key_name, clock, codec, vault, skip)
 
     def _with(self, options: Options) -> AsyncSessionRepository:
         """One with other options on the same connection: closed along with this one."""
@@ -445,6 +454,21 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await Repairer(self._pages).repair(key, drop_undecodable=drop_undecodable)
 
+    async def reencrypt(self, session: Session, *, plain: bool = False) -> int:
+        """Write the session anew under a new data key of this repository's keyring, and return its version.
+
+        So a session gets another key: the keyring's `old` ones read it, and its present one encrypts it. With `plain`
+        it is decrypted, until the next change by a repository that encrypts. The whole history is read and written;
+        messages and metadata stay as they are.
+
+        Raises `SessionNotFoundError`, `EncryptionError`s, and `SettingsError` where there is no `encryption`.
+        """
+        check_flag("plain", plain)
+        key, _ = await self._named(session)
+        if self._options.encryption is None:
+            raise SettingsError("reencrypt needs the keyring: make the repository with encryption=")
+        return await self._pages.reencrypt(key, plain=plain)
+
     async def list(
         self,
         *,
@@ -469,6 +493,8 @@ class AsyncSessionRepository(Configured):
 
         Reads are eventually consistent: what was written within the last second may be missing. Every process looks at
         the table once (`DescribeTable`). docs/howto/list-sessions.md says what each way costs.
+
+        The metadata of encrypted sessions is decrypted; where the key for that cannot be had, `error` says why.
 
         A damaged session comes with an `error`, and hides no other (with `skip_undecodable` it is left out); items of
         other programs do not show up.

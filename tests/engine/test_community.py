@@ -31,7 +31,7 @@ from community_support import (
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._protocol.community import CONVERTED_OPS
+from langchain_dynamodb._protocol.rewrite import KEPT_OPS
 from langchain_dynamodb._store import community_writer
 from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb.errors import (
@@ -889,14 +889,14 @@ async def test_a_key_used_before_the_conversion(make_repository: RepositoryFacto
     old = make_repository(item_format="community")
     version = await old.append("s", [HumanMessage("first")])
     await old.append("s", [HumanMessage("once")], idempotency_key="k", expected_version=version)
-    for number in range(CONVERTED_OPS):
+    for number in range(KEPT_OPS):
         await old.append("s", [HumanMessage(str(number))])
     repository = make_repository()
     with pytest.raises(IdempotencyError):
         await repository.append("s", [HumanMessage("other")], idempotency_key="k")
     expected = version if guarded else None
     await repository.append("s", [HumanMessage("once")], idempotency_key="k", expected_version=expected)
-    assert len((await read(repository)).messages) == 2 + CONVERTED_OPS
+    assert len((await read(repository)).messages) == 2 + KEPT_OPS
 
 
 def _set(dynamodb: Any, table_name: str, **attributes: Any) -> None:

@@ -134,7 +134,6 @@ async def test_over_a_repository(sessions: AsyncSessionRepository) -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"kms_key_id": "alias/chats"}, "kms_key_id='alias/chats'"),
         ({"session_id": ""}, "''"),
         ({"session_id": 7}, "7"),
         ({"session_id": None}, "None"),

@@ -640,7 +640,7 @@ def described(dynamodb: Any, table: str) -> dict[str, Any]:
     }
 
 
-CARRIED = ["expireAt", "lc_count", "lc_created", "lc_intent", "lc_metadata", "lc_trimmed", "lc_version"]
+CARRIED = ["expireAt", "lc_count", "lc_created", "lc_intent", "lc_key", "lc_metadata", "lc_trimmed", "lc_version"]
 
 
 async def test_create_table_declares_indexes(make_repository: RepositoryFactory, new_name: str, dynamodb: Any) -> None:

@@ -6,10 +6,14 @@ It knows the layout, but shares no code with the package's reader, so that the t
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import zlib
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from langchain_dynamodb.codec.dictionary import DICTIONARY_1
 
@@ -21,6 +25,8 @@ SESSION = "s"
 SESSION_KEY: Key = (("S", SESSION),)
 HISTORY = "History"
 TTL = "expireAt"
+MASTER_KEY = b"k" * 32
+GUARD = bytes.fromhex("01000000000300")
 
 
 class Damaged(AssertionError):
@@ -93,10 +99,18 @@ def look(engine: Engine) -> View:
     tags = None if hidden else _paged(engine, item, generation, first, pages) + _tail(item)
     if tags is not None and len(tags) != _int(item, "lc_count") - _int(item, "lc_trimmed"):
         raise Damaged(f"lc_count - lc_trimmed is not {len(tags)}")
-    meta = "" if hidden or "lc_metadata" not in item else repr(item["lc_metadata"])
+    meta = "" if hidden or "lc_metadata" not in item else _meta(item)
     stamps = () if tags is None else (_stamp(page) for page in _pages(engine, generation, first, pages))
     pages_end = min((stamp for stamp in stamps if stamp is not None), default=None)
     return View(tags, version, generation, meta, _stamp(item), pages, first, False, item, pages_end)
+
+
+def _meta(item: Item) -> str:
+    stored = item["lc_metadata"]
+    if "lc_key" not in item:
+        return repr(stored)
+    block = _opened(item, stored["B"], "None None metadata")
+    return repr(json.loads(zlib.decompressobj(-15, zdict=DICTIONARY_1).decompress(block[5:])))
 
 
 def _pages(engine: Engine, generation: int, first: int, pages: int) -> list[Item]:
@@ -141,9 +155,9 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
         if messages or removed:
             if parts:
                 raise Damaged(f"page {number}: a message lacks its first parts")
-            parts, data = part_of - 1, page["lc_data"]["B"]
+            parts, data = part_of - 1, _opened(item, page["lc_data"]["B"], f"{generation} {number} ")
         elif parts:
-            parts, data = parts - 1, page["lc_data"]["B"] + data
+            parts, data = parts - 1, _opened(item, page["lc_data"]["B"], f"{generation} {number} ") + data
         else:
             raise Damaged(f"page {number}: a part of no message")
         if not parts:
@@ -166,7 +180,10 @@ def _edited(item: Item, number: int, cut: int, edited: int, found: Tags) -> Tags
     if edit is None or _int(item, "lc_edited_page") != number or max(edited, cut) >= _int(item, "lc_edited"):
         return found
     at = _int(edit, "position")
-    return found[:at] + (tags_of_block(edit["data"]["B"]) if "data" in edit else ()) + found[at + 1 :]
+    if "data" not in edit:
+        return found[:at] + found[at + 1 :]
+    block = _opened(item, edit["data"]["B"], f"{_int(item, 'lc_generation')} {number} edit {at}")
+    return found[:at] + tags_of_block(block) + found[at + 1 :]
 
 
 def _tail(item: Item) -> Tags:
@@ -174,8 +191,30 @@ def _tail(item: Item) -> Tags:
     for entry in item[HISTORY]["L"]:
         if "B" not in entry:
             raise Damaged("an entry of another format in the tail")
-        tags += tags_of_block(entry["B"])
+        if entry["B"] != GUARD:
+            tags += tags_of_block(_opened(item, entry["B"], "None None "))
     return tags
+
+
+def _opened(item: Item, block: bytes, associated: str) -> bytes:
+    """A block as it was before it was encrypted, where the session is."""
+    return _decrypted(item["lc_key"]["B"], block, associated) if "lc_key" in item else block
+
+
+@lru_cache(50_000)
+def _decrypted(stored: bytes, block: bytes, associated: str) -> bytes:
+    try:
+        return _session_key(stored).decrypt(block[:12], block[12:], associated.encode())
+    except InvalidTag:
+        raise Damaged(f"a block that is not of {associated!r}, or under another key") from None
+
+
+@lru_cache(5_000)
+def _session_key(stored: bytes) -> AESGCM:
+    salt, nonce, wrapped = stored[1:17], stored[17:29], stored[29:]
+    data_key = AESGCM(MASTER_KEY).decrypt(nonce, wrapped, b"langchain-dynamodb data key 1")
+    name = b"".join(len(part).to_bytes(4, "big") + part for part in (b"SessionId", b"S", SESSION.encode()))
+    return AESGCM(hmac.digest(data_key, b"langchain-dynamodb session key 1" + salt + name, "sha256"))
 
 
 @lru_cache(50_000)

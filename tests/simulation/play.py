@@ -18,6 +18,7 @@ from langchain_dynamodb import repository as repository_module
 from langchain_dynamodb._dynamodb import expressions
 from langchain_dynamodb._store import table
 from langchain_dynamodb._store.cache import LRU
+from langchain_dynamodb._store.vault import Vault
 from langchain_dynamodb.codec import messages as codec
 
 from .checker import Checker, Violation
@@ -418,6 +419,7 @@ def surroundings() -> Iterator[None]:
     swap(table, "_schemas", table._schemas)
     swap(expressions, "_letters", lru_cache(None)(expressions._letters))
     swap(repository_module, "session_key", lru_cache(None)(repository_module.session_key))
+    swap(Vault, "_forget_later", lambda *_: None)  # a timer would make every run five minutes long
     swap(table, "parse_item", _remembered(table.parse_item))
     # All messages here are plain ones of a text, so the text stands for the message.
     for name, worked_out in _worked_out().items():

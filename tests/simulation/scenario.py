@@ -72,6 +72,7 @@ class Scenario:
     ttl: int | None = None
     community: bool = False
     explains: bool = True
+    encrypted: bool = False
     clocks: tuple[tuple[str, int], ...] = field(default=())
     """Seconds that a process's clock is ahead."""
 
@@ -84,6 +85,7 @@ class Scenario:
         settings = [f"start={self.start}"]
         settings += [f"sizes={self.sizes}"] * (self.sizes != "tiny") + [f"ttl={self.ttl}"] * (self.ttl is not None)
         settings += ["community"] * self.community + ["silent"] * (not self.explains)
+        settings += ["encrypted"] * self.encrypted
         settings += [f"clock={name}{seconds:+d}" for name, seconds in self.clocks]
         return " | ".join([" ".join(settings), *map(str, self.plans)])
 
@@ -100,6 +102,8 @@ class Scenario:
                 scenario = replace(scenario, ttl=int(value))
             elif name == "clock":
                 scenario = replace(scenario, clocks=(*scenario.clocks, (value[0], int(value[1:]))))
+            elif name == "encrypted":
+                scenario = replace(scenario, encrypted=True)
             elif name in ("community", "silent"):
                 scenario = replace(scenario, **{"community": True} if name == "community" else {"explains": False})
             else:
@@ -126,6 +130,9 @@ def draw(chance: random.Random) -> Scenario:
         ttl,
         community,
         chance.random() < 0.8,
+        start != "lost"
+        and not community
+        and chance.random() < 0.2,  # a session that lacks pages must be repaired first
         tuple(clocks),
     )
 

@@ -68,6 +68,8 @@ def _simpler(scenario: Scenario) -> Iterator[Scenario]:
         yield replace(scenario, clocks=tuple(clock for clock in scenario.clocks if clock[0] != name))
     if not scenario.explains:
         yield replace(scenario, explains=True)
+    if scenario.encrypted:
+        yield replace(scenario, encrypted=False)
     if scenario.ttl is not None:
         yield replace(scenario, ttl=None)
     if scenario.start != "none":

@@ -14,9 +14,10 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb.codec.native import to_native
+from langchain_dynamodb.encryption import LocalKeyring
 
 from .network import Crash, Network, Wire, current
-from .oracle import HISTORY, SESSION, Tags
+from .oracle import HISTORY, MASTER_KEY, SESSION, Tags
 from .scenario import LENGTHS, SIZES, Op, Plan, Scenario
 
 START_MICROSECONDS = 1_760_000_000_000_000
@@ -86,6 +87,7 @@ class Process:
             sizes=SIZES[scenario.sizes],
             ttl=scenario.ttl,
             item_format="community" if scenario.community else "pages",
+            encryption=LocalKeyring(MASTER_KEY) if scenario.encrypted else None,
         )
         self.repository = repository._with(replace(repository._options, clock=self.clock))
         table = self.repository._table

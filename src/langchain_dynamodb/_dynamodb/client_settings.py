@@ -48,6 +48,7 @@ class ConnectionSettings:
     region_name: str | None = None
     aws_session: boto3.session.Session | None = None
     config: Config | None = None
+    service: str = "dynamodb"
     key: tuple[object, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +63,7 @@ class ConnectionSettings:
                 raise InvalidInputError(f"{name} must be {wanted} or None, not {value!r}")
         options = vars(self.config).items() if self.config is not None else ()
         shown = tuple(sorted((name, repr(value)) for name, value in options if not name.startswith("_")))
-        object.__setattr__(self, "key", (self.endpoint_url, self.region_name, self.aws_session, shown))
+        object.__setattr__(self, "key", (self.endpoint_url, self.region_name, self.aws_session, shown, self.service))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ConnectionSettings) and self.key == other.key
@@ -111,13 +112,15 @@ async def aio_session(settings: ConnectionSettings) -> tuple[aioboto3.Session, s
     if isinstance(settings.aws_session, aioboto3.Session):
         await asyncio.to_thread(_read_config_files, settings.aws_session)
         return settings.aws_session, settings.region_name
-    return await asyncio.to_thread(_new_session, settings.aws_session, settings.region_name)
+    return await asyncio.to_thread(_new_session, settings.aws_session, settings.region_name, settings.service)
 
 
-def _new_session(given: boto3.session.Session | None, region: str | None) -> tuple[aioboto3.Session, str | None]:
+def _new_session(
+    given: boto3.session.Session | None, region: str | None, service: str
+) -> tuple[aioboto3.Session, str | None]:
     """Make an asynchronous session with region, profile and credentials of `given`; blocking I/O."""
     botocore_session = get_session()
-    botocore_session.register_component("data_loader", service_descriptions())
+    botocore_session.register_component("data_loader", service_descriptions(service))
     if given is None:
         session = aioboto3.Session(botocore_session=botocore_session)
         _read_config_files(session)
@@ -139,12 +142,12 @@ def _read_config_files(session: boto3.session.Session) -> None:
 
 
 @cache
-def service_descriptions() -> Loader:
+def service_descriptions(service: str = "dynamodb") -> Loader:
     """Read, once per process and off the event loop, the files that a client is made from (50 to 200 ms)."""
     loader: Loader = get_session().get_component("data_loader")
     with contextlib.suppress(DataNotFoundError):
         for kind in ("service-2", "endpoint-rule-set-1"):
-            loader.load_service_model("dynamodb", kind, api_version=None)  # cached by its arguments, as botocore's call
+            loader.load_service_model(service, kind, api_version=None)  # cached by its arguments, as botocore's call
         for name in ("partitions", "endpoints", "sdk-default-configuration", "_retry"):
             loader.load_data(name)
     return loader

@@ -22,11 +22,11 @@ from zlib import crc32
 
 from ..errors import RepositoryClosedError, StorageError
 from .client_settings import ConnectionSettings, aio_session, merged_config
-from .failures import call_error, keeps_failing, never_arrived, opening_error
+from .failures import call_error, keeps_failing, key_error, never_arrived, opening_error
 
 
 class Connection:
-    """Calls DynamoDB through the shared client of the running loop."""
+    """Calls DynamoDB (or KMS, as the settings say) through the shared client of the running loop."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         """Open nothing; the first call on a loop does."""
@@ -57,7 +57,7 @@ class Connection:
         except Exception as error:
             if keeps_failing(error) and not shared.used:
                 shared.retire()
-            told = call_error(
+            told = self._told(
                 error,
                 operation,
                 request,
@@ -74,6 +74,10 @@ class Connection:
         if attempts.corrupt:
             raise StorageError("The response was damaged on the way or is not DynamoDB's.", outcome_unknown=write)
         return response
+
+    @property
+    def _told(self) -> Callable[..., Exception]:
+        return key_error if self.settings.service == "kms" else call_error
 
     def reopen(self) -> None:
         """Take calls (again): after `aclose` too, the next one finds or makes a client."""
@@ -150,19 +154,20 @@ class _SharedClient:
 
     async def _open(self) -> Any:
         session, region = await aio_session(self._settings)
+        service = self._settings.service
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(
                 session.client(
-                    "dynamodb",
+                    service,
                     region_name=region,
                     endpoint_url=self._settings.endpoint_url,
                     config=merged_config(self._settings.config),
                 )
             )
-            client.meta.events.register("before-endpoint-resolution.dynamodb", _account_is_asked_for)
-            client.meta.events.register("before-sign.dynamodb", _credentials_are_asked_for)
-            client.meta.events.register("before-send.dynamodb", _attempt_begins)
-            client.meta.events.register("needs-retry.dynamodb", _attempt_ended)
+            client.meta.events.register(f"before-endpoint-resolution.{service}", _account_is_asked_for)
+            client.meta.events.register(f"before-sign.{service}", _credentials_are_asked_for)
+            client.meta.events.register(f"before-send.{service}", _attempt_begins)
+            client.meta.events.register(f"needs-retry.{service}", _attempt_ended)
             await anext(self._lifetime)
             self._stack = stack.pop_all()
         return client

@@ -37,6 +37,7 @@ from botocore.exceptions import (
 from ..errors import (
     AccessDeniedError,
     ChatHistoryError,
+    KeyUnavailableError,
     RepositoryClosedError,
     SettingsError,
     StorageError,
@@ -64,6 +65,14 @@ _DENIED = {
     "OptInRequired",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
+}
+_WRONG_KEY = {"IncorrectKeyException", "InvalidCiphertextException"}
+_NO_KEY = {
+    "DisabledException": "the key is disabled",
+    "InvalidKeyUsageException": "it is no symmetric key for encryption",
+    "KMSInvalidStateException": "the key is about to be deleted, or is not ready",
+    "KeyUnavailableException": "the key is not available just now",
+    "NotFoundException": "there is no such key in this account and region (any more)",
 }
 _NO_CREDENTIALS: tuple[type[Exception], ...] = (
     ConfigNotFound,
@@ -105,6 +114,10 @@ class ConditionFailed(Exception):
         super().__init__("the condition did not hold")
         self.item = item
         self.retried = retried
+
+
+class WrongKey(Exception):
+    """KMS says that this key, with this encryption context, has not encrypted this; the caller tells its user."""
 
 
 def never_arrived(error: Exception | None) -> bool:
@@ -161,6 +174,37 @@ def call_error(
         told += "(Does DynamoDB answer at this region or endpoint_url?)"
         return StorageError(told, outcome_unknown=unknown)
     return error  # nothing was sent: the request itself is wrong
+
+
+def key_error(
+    error: Exception, operation: str, request: Mapping[str, Any], *, asking: bool, sent: bool, **_: bool
+) -> Exception:
+    """The same for a call of KMS, which changes nothing."""
+    what = f"{''.join(part.capitalize() for part in operation.split('_'))} with key {request['KeyId']!r} of KMS"
+    if asking:
+        return _no_credentials(error, f"{what} was not sent")
+    if isinstance(error, ClientError):
+        return _key_refusal(error, what)
+    if isinstance(error, BotoCoreError) or (sent and not isinstance(error, ChatHistoryError)):
+        told = f"{what} got no usable answer: {type(error).__name__}: {error} (Does KMS answer in this region?)"
+        return StorageError(told)
+    return error
+
+
+def _key_refusal(error: ClientError, what: str) -> Exception:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code in _WRONG_KEY:
+        return WrongKey(code)
+    if code in _THROTTLED or code == "LimitExceededException":
+        return ThrottledError(f"KMS throttled {what} through all retries ({code}). Retry later.", code=code)
+    if code in _DENIED:
+        action = f"kms:{error.operation_name}"
+        told = f"AWS refused {what} ({code}). Check that the policies of the caller and of the key allow {action}"
+        return KeyUnavailableError(f"{told}, with this encryption context.", code=code)
+    if code in _NO_KEY:
+        told = f"{what} is impossible ({code}): {_NO_KEY[code]}. What it has encrypted cannot be read without it."
+        return KeyUnavailableError(told, code=code)
+    return StorageError(f"{what} failed ({code}): {error}", code=code)
 
 
 def opening_error(error: Exception, region_name: str | None, endpoint_url: str | None) -> Exception:

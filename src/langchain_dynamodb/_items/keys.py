@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from .._checks import is_utf8, short
 from .._dynamodb.attribute_values import NUMBER_DIGITS, AttributeValue, Item, is_storable
-from ..codec.messages import Place
+from ..codec.sealing import Place
 from ..errors import InvalidInputError
 
 Session: TypeAlias = str | Mapping[str, object]
@@ -82,9 +82,9 @@ class SessionKey:
         value: str | bytes = page[name][kind]
         return value
 
-    def place(self, generation: int | None = None, number: int | None = None) -> Place:
-        """Where a block of messages is stored: on the session item, or in page `number` of a generation."""
-        return Place(self.attributes, generation, number)
+    def place(self, generation: int | None = None, number: int | None = None, part: str = "") -> Place:
+        """Where a block is stored: on the session item, or in page `number` of a generation."""
+        return Place(self.attributes, generation, number, part)
 
     def __str__(self) -> str:
         shown = {name: str(value) if kind == "N" else repr(value) for name, kind, value in self.attributes}

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from .._dynamodb.attribute_values import AttributeValue, Item, from_attribute
 from ..codec import messages as codec
 from ..codec.native import from_native
-from ..errors import CorruptSessionError
+from ..codec.sealing import Cipher, TamperedError
+from ..errors import CorruptSessionError, DecryptionError
 from . import attribute_names as lc
 from .community_item import CommunityItem
 from .configured_names import Names
@@ -30,6 +31,14 @@ def corrupt(where: object, attribute: str | None, reason: str) -> CorruptSession
     part = f"attribute {attribute!r} of " if attribute else ""
     advice = 'see "Damaged items" in docs/operation.md'
     return CorruptSessionError(f"{part}item {where}: {reason} ({advice})", item=str(where), attribute=attribute)
+
+
+def undecodable(where: object, attribute: str, error: codec.UndecodableError) -> CorruptSessionError:
+    """The same for something that cannot be decoded; a `DecryptionError` where it was not encrypted with this key."""
+    if not isinstance(error, TamperedError):
+        return corrupt(where, attribute, error.reason)
+    told = f"attribute {attribute!r} of item {where}: {error.reason} (docs/howto/encryption.md says what that may mean)"
+    return DecryptionError(told, item=str(where), attribute=attribute)
 
 
 def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str] = ()) -> SessionItem | CommunityItem:
@@ -81,6 +90,7 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         expires=expires,
         pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
         metadata=fields.metadata(),
+        cipher=fields.cipher(),
         own=own,
         others=fields.others(names.history),
         listed=len(raw[names.history]["L"]),
@@ -127,6 +137,7 @@ class Heading(NamedTuple):
     updated: int | None = None
     expires: int | None = None
     metadata: AttributeValue | None = None
+    cipher: Cipher | None = None
 
 
 def parse_heading(raw: Item, names: Names, where: object) -> Heading:
@@ -144,6 +155,7 @@ def parse_heading(raw: Item, names: Names, where: object) -> Heading:
         updated=fields.integer(lc.UPDATED, within=times),
         expires=expires,
         metadata=fields.metadata(),
+        cipher=fields.cipher(),
     )
 
 
@@ -273,9 +285,12 @@ class _Fields:
 
     def metadata(self) -> AttributeValue | None:
         value = self.raw.get(lc.METADATA)
-        if value is not None and not isinstance(value.get("M"), dict):
+        if value is not None and not isinstance(value.get("M"), dict) and not (lc.KEY in self.raw and "B" in value):
             raise corrupt(self.where, lc.METADATA, "not a map")
         return value
+
+    def cipher(self) -> Cipher | None:
+        return Cipher(self.binary(lc.KEY)) if lc.KEY in self.raw else None
 
 
 def _foreign(entry: AttributeValue) -> bytes:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .._dynamodb.attribute_values import AttributeValue, Item, number
 from ..codec.lines import pack
+from ..codec.sealing import Cipher
 from ..errors import InvalidInputError
 from .attribute_names import (
     CEILING,
@@ -29,6 +30,7 @@ from .attribute_names import (
     FLOOR,
     GENERATION,
     INTENT,
+    KEY,
     METADATA,
     OPS,
     PAGE_OPS,
@@ -134,10 +136,16 @@ class SessionItem:
     edit: Edit | None = None
     expires: int | None = None
     pages_expire: int = 0
-    metadata: AttributeValue | None = None
+    metadata: AttributeValue | None = None  # of an encrypted session a sealed block
+    cipher: Cipher | None = None  # None: the session is not encrypted
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
     listed: int | None = field(default=None, compare=False)  # entries of the list when it was read, guard included
+
+    @property
+    def locked(self) -> SessionItem:
+        """The same, to be remembered: without its key in the clear."""
+        return self if self.cipher is None else replace(self, cipher=self.cipher.locked)
 
     @property
     def epoch(self) -> int:
@@ -215,6 +223,8 @@ class SessionItem:
             item[names.ttl] = number(self.expires)
         if self.metadata is not None:
             item[METADATA] = self.metadata
+        if self.cipher is not None:
+            item[KEY] = {"B": self.cipher.stored}
         return item
 
 
@@ -292,6 +302,7 @@ MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothi
 MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
 # Data deflates a thousandfold at most, so such a tail stays below MAX_INFLATED.
 MAX_SESSION_ITEM = 65_000  # bytes
+LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
 MAX_WRITE_PAGES = 1 << 17  # pages of one write
 MAX_LEFT_PAGES = 1 << 20  # page numbers that unfinished writes may have used beyond the committed ones
 
@@ -313,7 +324,7 @@ class Sizes(NamedTuple):
 
     def tail(self, key: SessionKey) -> int:
         """Room for the tail's entries and the operation ids, next to this key and the session's numbers."""
-        return max(self.session_item - key.size - 260, 256)
+        return max(self.session_item - key.size - 260, LEAST_ROOM)
 
 
 def check_sizes(sizes: object) -> Sizes:

@@ -28,6 +28,7 @@ _SUMMARY = (
     lc.UPDATED,
     lc.INTENT,
     lc.METADATA,
+    lc.KEY,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from .._items import attribute_names as lc
 from .._items.clock import FIVE_YEARS, is_expired
 from .._items.configured_names import Names
 from .._items.session_items import TAIL_TOKEN, Page, SessionItem, entry_cost, new_op
+from ..codec import messages as codec
 from ..errors import InvalidInputError
 from .conditions import absent, unexpired_within
 from .expiry import Expiries
@@ -27,10 +28,10 @@ class Append:
     """What a caller wants appended: encoded once, sent as often as needed."""
 
     to: Destination
-    room: int  # bytes that a tail has for entries and operation ids
     lines: tuple[bytes, ...]
-    entry: bytes
-    cost: int  # bytes it adds to the tail
+    block: bytes
+    entry: bytes  # the block as it is stored in the tail
+    cost: int  # bytes it adds to that
     call: bytes  # identifies this very call: its intents are its own
     op: bytes  # identifies this append: a fresh id, or that of the caller's idempotency key
     ops: frozenset[bytes]  # remembered with it: `op`, and with a key also the hash of the content
@@ -44,10 +45,17 @@ class Append:
         """Marks pages with these very messages: another caller may use the same key with others."""
         return b"".join(sorted(self.ops))
 
+    def at(self, to: Destination) -> Append:
+        """The same for a session that may be encrypted with another key, as each one that begins is."""
+        if to.cipher is self.to.cipher:
+            return self
+        entry = to.codec.seal(self.block, to.key.place())
+        return replace(self, to=to, entry=entry, cost=entry_cost(entry, self.ops))
+
     def fits(self, item: SessionItem | None) -> bool:
         """Whether it can go into the tail as it is."""
         used = item.tail_bytes if item else 0
-        return used + self.cost <= self.room and sum(map(len, self.lines)) <= PAGE_INFLATED
+        return used + self.cost <= self.to.room and sum(map(len, self.lines)) <= PAGE_INFLATED
 
     def can_follow(self, item: SessionItem, expected: int | None, now: int) -> bool:
         """Whether an item that was seen before can serve as the base without another look.
@@ -88,11 +96,10 @@ def pack(
     is_much: bool = False,
 ) -> Append:
     """Pack the messages of an append."""
-    entry = to.codec.pack(lines, to.key.place())
-    cost = entry_cost(entry, ids.all)
-    room = to.sizes.tail(to.key)
+    block = codec.pack(lines)
+    entry = to.codec.seal(block, to.key.place())
     about = (ids.op, ids.all, history_size, own, must_exist, is_much)
-    return Append(to, room, tuple(lines), entry, cost, new_op(), *about)
+    return Append(to, tuple(lines), block, entry, entry_cost(entry, ids.all), new_op(), *about)
 
 
 class Insert(NamedTuple):
@@ -146,7 +153,7 @@ def decide(
         beginning = PageStart.after(start, times.pages)
         return make_pages(placement.drafts, request.to, start, beginning, request.token, request.ops)
 
-    base = item or unborn(now)
+    base = item or unborn(now, request.to.cipher)
     return Batch(base, base.pages, placement.drafts, pages, commit)
 
 
@@ -193,6 +200,7 @@ class _Shape(NamedTuple):
     expected: bool | None  # a version is; None: that there is no session
     expires: bool
     must_exist: bool
+    sealed: bool  # the session is encrypted, or begins so
     own: tuple[tuple[str, bool], ...]  # attributes of the user's own, and whether each is set or removed
 
 
@@ -204,6 +212,9 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
     appends since then are still on the item, and the condition sees whether this very append was applied before.
     """
     expected, expires, now = at.expected, at.times.session, at.now
+    cipher = request.to.cipher
+    if cipher is not None and item is None:
+        expected = 0  # no session that is there can have this key
     own = tuple((name, value is not None) for name, value in request.own.items())
     shape = _Shape(
         names=at.names,
@@ -212,6 +223,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
         expected=None if expected == 0 else expected is not None,
         expires=expires is not None,
         must_exist=request.must_exist,
+        sealed=cipher is not None,
         own=own,
     )
     text = _insert_text(shape)
@@ -222,12 +234,14 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
         numbers["generation"] = item.generation
     values_set: dict[str, AttributeValue] = {name: value for name, value in request.own.items() if value is not None}
     values: dict[str, AttributeValue] = {f"own{i}": value for i, value in enumerate(values_set.values())}
+    if cipher is not None:
+        values["key"] = {"B": cipher.stored}
     if expires is not None:
         values["expires"] = values_set[at.names.ttl] = {"N": str(expires)}
     if expected != 0:
         values["op"] = {"B": request.op}
         seconds = now // 1_000_000
-        numbers |= {"room": request.room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
+        numbers |= {"room": request.to.room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
         if expected is not None:
             numbers["expected"] = expected
         else:
@@ -265,6 +279,8 @@ def _insert_text(shape: _Shape) -> _Text:
         e.assign(lc.GENERATION, f"if_not_exists({e.name(lc.GENERATION)}, {now})")
         e.assign(lc.CREATED, f"if_not_exists({e.name(lc.CREATED)}, {now})")
         e.assign(lc.PAGES, f"if_not_exists({e.name(lc.PAGES)}, {e.value({'N': '0'})})")
+        if shape.sealed:
+            e.assign(lc.KEY, e.parameter("key"))
     e.assign(lc.UPDATED, now)
     if shape.expires:
         e.assign(names.ttl, e.parameter("expires"))
@@ -295,6 +311,9 @@ def _insertable(e: Expression, shape: _Shape) -> str:
         f"NOT contains({e.name(lc.PAGE_OPS)}, {op})",
         unexpired_within(e, names, e.parameter("since"), e.parameter("until")),
     ]
+    # What is plain never joins what is encrypted, nor the other way round.
+    key = e.name(lc.KEY)
+    conditions.append(f"{key} = {e.parameter('key')}" if shape.sealed else f"attribute_not_exists({key})")
     if shape.expected:
         conditions.append(f"{e.name(lc.VERSION)} = {e.parameter('expected')}")
     else:

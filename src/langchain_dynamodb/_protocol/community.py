@@ -26,10 +26,8 @@ from .conditions import (
 )
 from .expiry import Expiries, expiries
 from .pages import Destination, PageStart, Placement, make_pages
-from .rewrite import place_all
-from .states import tail_bytes
-
-CONVERTED_OPS = 32  # operation ids a converted item may bring along
+from .rewrite import KEPT_OPS, place_all
+from .states import tail_bytes, unborn
 
 
 class Conversion(NamedTuple):
@@ -43,7 +41,7 @@ def decide(
     lines: Sequence[bytes], item: CommunityItem, to: Destination, op: bytes, now: int, ttl: int | None
 ) -> Conversion:
     """What becomes of an item of langchain_community with these messages."""
-    base = SessionItem(version=now, generation=now, expires=item.expires)
+    base = replace(unborn(now, to.cipher), expires=item.expires)
     times = expiries(now, ttl, base)
     placement = place_all(lines, to)
     pages = make_pages(placement.drafts, to, base, PageStart(0, 0, 0, times.pages), op)
@@ -54,7 +52,7 @@ def converted(
     base: SessionItem, placement: Placement, count: int, ops: frozenset[bytes], now: int, times: Expiries
 ) -> SessionItem:
     """First state of a session in our format that was langchain_community's; `ops` were remembered there."""
-    kept = ops if len(ops) <= CONVERTED_OPS else frozenset()
+    kept = ops if len(ops) <= KEPT_OPS else frozenset()
     return replace(
         base,
         created=now,

@@ -63,7 +63,8 @@ def edited_page(
     if page.parts > 1 or sum(map(len, new)) > most:
         return None
     place = to.key.place(item.generation, page.number)
-    data = None if change.line is None else to.codec.pack([change.line], place)
+    sealed_at = to.key.place(item.generation, page.number, _part(change.position))
+    data = None if change.line is None else to.codec.pack([change.line], sealed_at)
     if len(data or b"") > MAX_EDIT or len(to.codec.pack(new, place)) > to.sizes.item:
         return None
     return next_state(
@@ -78,6 +79,11 @@ def edited_page(
         count=item.count - change.removed,
         removed=item.removed + change.removed,
     )
+
+
+def _part(position: int) -> str:
+    """What of a page the message at this position is, on its way there."""
+    return f"edit {position}"
 
 
 def is_due(page: Page, item: SessionItem) -> bool:
@@ -98,7 +104,7 @@ def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: C
     assert edit is not None  # it is due
     if edit.data is None:
         return exchanged(lines, edit.position, None)
-    new = codec.unpack(edit.data, key.place(item.generation, item.edited_page), MAX_INFLATED)
+    new = codec.unpack(edit.data, key.place(item.generation, item.edited_page, _part(edit.position)), MAX_INFLATED)
     if len(new) != 1:
         raise UndecodableError(f"{len(new)} messages in the place of one")
     return exchanged(lines, edit.position, new[0])

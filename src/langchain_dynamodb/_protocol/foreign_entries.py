@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 
 from .._dynamodb.attribute_values import AttributeValue, from_attribute
 from .._items.recognition import is_message
-from .._items.session_items import MAX_INFLATED, SessionItem, entry_cost
+from .._items.session_items import GUARD, MAX_INFLATED, SessionItem, entry_cost
 from ..codec import messages as codec
 from ..codec.native import from_native
 from ..errors import InvalidInputError
@@ -147,6 +147,8 @@ class _Piece(NamedTuple):
 
 
 def _piece(entry: AttributeValue, to: Destination, where: str, drop: bool) -> _Piece:
+    if entry == {"B": GUARD}:
+        return _Piece()
     if "B" in entry:
         return _own(entry["B"], to, where, drop)
     message = as_message(entry)

@@ -10,9 +10,10 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.session_items import Page, SessionItem, Sizes
+from .._items.session_items import LEAST_ROOM, Page, SessionItem, Sizes
 from ..codec import messages as codec
 from ..codec.messages import Codec
+from ..codec.sealing import Cipher
 
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
 
@@ -67,6 +68,17 @@ class Destination(NamedTuple):
     key: SessionKey
     codec: Codec
     sizes: Sizes
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What encrypts the session, if anything does."""
+        return self.codec.cipher
+
+    @property
+    def room(self) -> int:
+        """Bytes for the tail's entries and the operation ids."""
+        key = 0 if self.cipher is None else len(lc.KEY) + len(self.cipher.stored)
+        return max(self.sizes.tail(self.key) - key, LEAST_ROOM)
 
 
 class PageStart(NamedTuple):

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from .._dynamodb.attribute_values import AttributeValue
 from .._items.session_items import MAX_LEFT_PAGES, MAX_SESSION_ITEM, Page, SessionItem, entry_cost
 from .expiry import Expiries
 from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate
 from .states import next_state, tail_bytes, unborn
+
+KEPT_OPS = 32  # operation ids that a session keeps when all its messages are written anew, as they are
 
 
 class Exchange(NamedTuple):
@@ -28,7 +31,7 @@ def decide(
     lines: Sequence[bytes], item: SessionItem | None, to: Destination, op: bytes, now: int, times: Expiries
 ) -> Exchange | Batch:
     """What it takes to write the whole history anew, on the state that was seen (None: there is no session)."""
-    base = item or unborn(now)
+    base = item or unborn(now, to.cipher)
     placement = place_all(lines, to)
     if not placement.drafts:
         return Exchange(rewritten(base, placement, len(lines), op, now, times))
@@ -49,7 +52,7 @@ def place_all(lines: Sequence[bytes], to: Destination) -> Placement:
         return Placement([], ())
     if sum(map(len, lines)) <= PAGE_INFLATED:
         entry = to.codec.pack(lines, to.key.place())
-        if entry_cost(entry, ()) <= to.sizes.tail(to.key) // 2:
+        if entry_cost(entry, ()) <= to.room // 2:
             return Placement([], (entry,))
     return Placement(paginate(lines, to.sizes), ())
 
@@ -90,6 +93,20 @@ def rewritten(item: SessionItem, placement: Placement, count: int, op: bytes, no
     )
 
 
+def reencrypted(new: SessionItem, old: SessionItem, to: Destination, metadata: AttributeValue | None) -> SessionItem:
+    """A rewritten state (`new`) of the same messages under another key: what identifies changes of `old` stays."""
+    ops = old.tail_ops | old.page_ops
+    kept = ops if len(ops) <= KEPT_OPS else frozenset()
+    return replace(
+        new,
+        cipher=to.cipher,
+        metadata=metadata,
+        change=old.change,
+        page_ops=kept,
+        tail_bytes=tail_bytes(new.tail, kept),
+    )
+
+
 def branched(
     item: SessionItem,
     start: PageStart,
@@ -108,7 +125,7 @@ def branched(
         return None
     entries = (to.codec.pack(lines, to.key.place()),) if lines else ()
     size = tail_bytes(entries, frozenset())
-    if size > min(max(to.sizes.page, to.sizes.tail(to.key)), MAX_SESSION_ITEM):
+    if size > min(max(to.sizes.page, to.room), MAX_SESSION_ITEM):
         return None
     return next_state(
         item,

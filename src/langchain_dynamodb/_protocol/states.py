@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .._dynamodb.attribute_values import AttributeValue
 from .._items.session_items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
+from ..codec.sealing import Cipher
 
 
 def declared(item: SessionItem, intent: Intent, now: int) -> SessionItem:
@@ -39,10 +40,9 @@ def changed(item: SessionItem, op: bytes, now: int, expires: int | None) -> Sess
 
 
 def described(
-    item: SessionItem | None, metadata: AttributeValue | None, op: bytes, now: int, expires: int | None
+    base: SessionItem, metadata: AttributeValue | None, op: bytes, now: int, expires: int | None
 ) -> SessionItem:
-    """State with other metadata (None: as it was); where there is no session, one without messages."""
-    base = item or unborn(now)
+    """State with other metadata (None: as it was); of an unborn session one without messages."""
     kept = base.metadata if metadata is None else metadata
     return replace(changed(base, op, now, expires), created=base.created or now, metadata=kept)
 
@@ -52,9 +52,9 @@ def permanent(item: SessionItem, op: bytes, now: int) -> SessionItem:
     return replace(changed(item, op, now, None), expires=None, pages_expire=0)
 
 
-def unborn(now: int) -> SessionItem:
+def unborn(now: int, cipher: Cipher | None = None) -> SessionItem:
     """Start of a session whose first messages need pages: it reads as absent until they are committed."""
-    return SessionItem(version=now, generation=now)
+    return SessionItem(version=now, generation=now, cipher=cipher)
 
 
 def next_state(item: SessionItem, now: int, expires: int | None, **changes: object) -> SessionItem:

@@ -17,10 +17,10 @@ from .._protocol.identity import check_content, check_exists, check_expected
 from .._protocol.pages import Batch, Destination
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import ChatHistoryError, StorageError
-from .community_conversion import Converter
 from .expiring import extend_after, extend_before
 from .off_loop import off_loop
 from .pending_edits import carry_out
+from .preparing import Preparer
 from .reading import Reader
 from .retrying import Patience, preparing, truthful
 from .salvaging import Salvager
@@ -37,7 +37,7 @@ class Appender:
 
     steps: Steps
     reader: Reader
-    converter: Converter
+    converter: Preparer
     ttl: int | None
 
     async def append(
@@ -57,10 +57,15 @@ class Appender:
         request = await off_loop(packing) if content.is_much else packing()
         seen = self.steps.known.get(key)
         item = seen if seen and request.can_follow(seen, expected, self.steps.clock()) else None
+        vault = self.steps.vault
+        if vault.must_encrypt(item):
+            item = None
         failure: Refused | StorageError | None = None
         new: SessionItem | None = None
-        # A large one must know where it goes; and what could never be sent gets its error by a look.
-        if (item or request.fits(None)) and not (request.must_exist and expected == 0):
+        # A large one must know where it goes, and so must an encrypted one that is to begin no session; and what could
+        # never be sent gets its error by a look.
+        blind = request.fits(None) and not (vault.encrypts and (seen or request.must_exist or expected))
+        if (item or blind) and not (request.must_exist and expected == 0):
             try:
                 new = await self._attempt(key, item, request, expected)
             except (Refused, StorageError) as error:
@@ -110,6 +115,9 @@ class Appender:
                         check_expected(key, item, expected, given)  # a conversion of ours may be in between
                         if request.must_exist:
                             check_exists(key, item)
+                        if item and self.steps.vault.must_encrypt(item):
+                            item = await self.converter.prepared(key, item, request.call)
+                            expected = None if expected is None else item.version
                     busy = expected is None and patience.attempt >= self.steps.timing.races
                     if item and busy and not request.fits(None):
                         item = await self.steps.lease(key, item, request.call, request.op)
@@ -187,8 +195,11 @@ class Appender:
     async def _carry_out(
         self, key: SessionKey, item: SessionItem | None, request: Append, expected: int | None
     ) -> SessionItem:
-        if item is not None and item.edit:
-            item = await carry_out(self.steps, key, item)
+        if item is not None:
+            item = await carry_out(self.steps, key, await self.steps.vault.unlocked(key, item))
+            if self.steps.vault.must_encrypt(item):  # since it was leased
+                raise Refused(item, retried=False)
+        request = request.at(await self.steps.destination(key, item))
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)

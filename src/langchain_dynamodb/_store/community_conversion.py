@@ -31,7 +31,7 @@ class Converter:
 
         `op` is that of the operation which needs it, by which it knows an intent of its own again.
         """
-        now, to = self.steps.clock(), self.steps.to(key)
+        now, to = self.steps.clock(), await self.steps.destination(key, None)
 
         def decide() -> tuple[SessionItem, list[Page]]:
             return community.decide(self._lines(key, item), item, to, op, now, self.ttl)

@@ -45,7 +45,7 @@ class Editor(Rewriter):
         self, key: SessionKey, item: SessionItem, edit: MessageEdit, op: bytes, now: int, expires: int | None
     ) -> SessionItem | None:
         """The state with the newest message of that id changed; None where it has no room in its place."""
-        to = self.steps.to(key)
+        to = self.steps.to(key, item)
         for chunk in reversed(self.reader.tail(key, item)):
             if (position := await _last(chunk.lines, edit.id)) is not None:
                 change = edits.Change(chunk.lines, position, edit.line)

@@ -11,20 +11,30 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from .._checks import short
-from .._dynamodb.attribute_values import Item
+from .._dynamodb.attribute_values import AttributeValue, Item
 from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.attributes import check_own_name, to_python
 from .._items.clock import MICROSECONDS, next_expiry
-from .._items.keys import after_pages, key_value
+from .._items.keys import after_pages, key_value, session_key
 from .._items.parsing import Heading, own_of, parse_heading
 from .._items.table_schema import IndexSchema, Schema, summary_names
 from .._protocol import conditions
+from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import moment
-from ..errors import AccessDeniedError, CorruptSessionError, InvalidInputError, SettingsError, StorageError
+from ..codec.messages import Codec
+from ..errors import (
+    AccessDeniedError,
+    CorruptSessionError,
+    EncryptionError,
+    InvalidInputError,
+    SettingsError,
+    StorageError,
+)
 from ..models import KeyValue, SessionSummary
 from .cursors import invalid_cursor, read_cursor, write_cursor
 from .table import Table
+from .vault import Vault
 
 MAX_SEGMENTS = 16  # requests of one scan at a time
 MAX_LIMIT = 1000  # items looked at in one request, where the caller wants few
@@ -61,6 +71,8 @@ class Lister:
     table: Table
     primary_key_name: str
     clock: Callable[[], int]
+    codec: Codec
+    vault: Vault
     skip_undecodable: bool = False
 
     async def list(self, query: Listing) -> AsyncIterator[SessionSummary]:
@@ -80,7 +92,7 @@ class Lister:
         left = sys.maxsize if query.limit is None else query.limit
         async with aclosing(items):
             while left and (raw := await anext(items, None)) is not None:
-                summary = self._summary(raw, schema, None if parallel else source)
+                summary = await self._summary(raw, schema, None if parallel else source)
                 if summary:
                     left -= 1
                     yield summary
@@ -205,7 +217,7 @@ class Lister:
         request = {"TableName": self.table.name, **source.request, **more}
         return await self.table.connection.call(source.operation, request, write=False)
 
-    def _summary(self, raw: Item, schema: Schema, source: _Source | None) -> SessionSummary | None:
+    async def _summary(self, raw: Item, schema: Schema, source: _Source | None) -> SessionSummary | None:
         key = {name: raw[name] for name in schema.keys}
         heading, error = Heading(), None
         try:
@@ -214,25 +226,39 @@ class Lister:
             if self.skip_undecodable:
                 return None
             error = str(damage)
+        metadata = heading.metadata
+        try:
+            metadata = await self._opened(key, heading)
+        except EncryptionError as refused:
+            metadata, error = None, str(refused)
         place = {name: raw[name] for name in source.types} if source else {}
         return SessionSummary(
-            session=self._named(key),
+            session=session_name(key, self.primary_key_name),
             error=error,
             version=heading.version,
             message_count=heading.message_count,
             created_at=moment(None if heading.created is None else heading.created / MICROSECONDS),
             updated_at=moment(None if heading.updated is None else heading.updated / MICROSECONDS),
             expires_at=moment(next_expiry(heading.expires, self.clock())),
-            metadata=to_python(heading.metadata["M"]) if heading.metadata else {},
+            metadata=to_python(metadata["M"]) if metadata else {},
             attributes=to_python(own_of(raw, self.table.names, schema.keys)),
             cursor=write_cursor(place, source.scope) if source else None,
         )
 
-    def _named(self, key: Item) -> str | dict[str, Any]:
-        """The session as `read` takes it."""
-        if key.keys() == {self.primary_key_name} and "S" in key[self.primary_key_name]:
-            return str(key[self.primary_key_name]["S"])
-        return _native(key)
+    async def _opened(self, key: Item, heading: Heading) -> AttributeValue | None:
+        """The metadata in the clear; raises `EncryptionError`."""
+        if heading.cipher is None or heading.metadata is None:
+            return heading.metadata
+        named = session_key(_native(key), self.primary_key_name)
+        codec = self.codec.of(await self.vault.opened(named, heading.cipher))
+        return opened_metadata(heading.metadata, named, codec)
+
+
+def session_name(key: Item, primary_key_name: str) -> str | dict[str, Any]:
+    """A session as its users name it."""
+    if key.keys() == {primary_key_name} and "S" in key[primary_key_name]:
+        return str(key[primary_key_name]["S"])
+    return _native(key)
 
 
 def check_listing(query: Listing, table: Table) -> None:

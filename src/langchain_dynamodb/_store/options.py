@@ -10,7 +10,9 @@ from .._checks import check_flag, check_table_name, check_ttl
 from .._items.configured_names import Names, check_names
 from .._items.session_items import Sizes, check_sizes
 from ..codec.messages import Codec
-from ..errors import InvalidInputError
+from ..encryption.keyrings import Keyring
+from ..errors import InvalidInputError, SettingsError
+from .vault import Encryption
 
 ItemFormat: TypeAlias = Literal["pages", "community"]
 
@@ -44,6 +46,7 @@ class Options:
     sizes: Sizes = field(default_factory=Sizes)
     skip_undecodable: bool = False
     strict: bool = False
+    encryption: Encryption | None = None
     known_sessions: int = 1024  # session items remembered, so that an append needs no look first
     page_cache: int = 16 << 20  # bytes
     codec: Codec = field(default_factory=Codec)
@@ -59,6 +62,13 @@ class Options:
         check_sizes(self.sizes)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)
+        if not (self.encryption is None or isinstance(self.encryption, Keyring) or callable(self.encryption)):
+            raise InvalidInputError(
+                f"encryption is a {type(self.encryption).__name__}: give a keyring (KmsKeyring, LocalKeyring), or a "
+                "function that takes a session and returns one"
+            )
+        if self.encryption is not None and self.item_format == "community":
+            raise SettingsError("item_format='community' cannot be encrypted: langchain_community reads plain messages")
 
     @property
     def names(self) -> Names:

@@ -23,11 +23,12 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
     if item.edit is None:
         return item
     number = item.edited_page
+    item = await steps.vault.unlocked(key, item)
     page = (await steps.table.get_pages(key, item.generation, [number], consistent=True)).get(number)
     if page is None:
         return item
     if edits.is_due(page, item):
-        making = partial(edits.carried_out, page, item, steps.to(key))
+        making = partial(edits.carried_out, page, item, steps.to(key, item))
         try:
             new = await off_loop(making)  # which may inflate much
         except UndecodableError:

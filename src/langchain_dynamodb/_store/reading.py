@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage
 
@@ -17,13 +17,14 @@ from .._items import attribute_names as lc
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
-from .._items.parsing import corrupt
+from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol import edits
 from .._protocol.chain import first_break, follows, missing_parts
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED, PageStart
+from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import Snapshot, readable
 from ..codec import messages as codec
 from ..codec.messages import Codec
@@ -32,6 +33,7 @@ from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictEr
 from .cache import LRU
 from .off_loop import MANY_NATIVES, off_loop, off_loop_if_many
 from .table import GET_BATCH, Table
+from .vault import Vault
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
 # `iter_messages` begins with so many pages, and goes on with as many as have so many bytes, at most twice in memory.
@@ -43,6 +45,9 @@ SLICE_BYTES = 1 << 20  # of text inflated
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
 SEARCHED = 64  # messages looked through first, where one is searched
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
+
+
+S = TypeVar("S", SessionItem, "SessionItem | CommunityItem")
 
 
 class Lines(list[bytes]):
@@ -86,6 +91,7 @@ class Reader:
     known: LRU[SessionItem]
     clock: Callable[[], int]
     skip_undecodable: bool = False
+    vault: Vault = field(default_factory=Vault)
 
     async def item(self, key: SessionKey) -> SessionItem | CommunityItem | None:
         """The session item as readers see it: None where it is absent, unborn, being deleted or expired."""
@@ -100,6 +106,13 @@ class Reader:
         self.known.discard(key)
         return None
 
+    async def opened(self, key: SessionKey, item: S) -> S:
+        """The item unlocked, with its metadata in the clear: to be shown, not to be written back."""
+        if not isinstance(item, SessionItem) or item.cipher is None:
+            return item
+        item = await self.vault.unlocked(key, item)
+        return replace(item, metadata=opened_metadata(item.metadata, key, self.codec.of(item.cipher)))
+
     async def snapshot(self, key: SessionKey, limit: int | None, unless_version: int | None) -> Snapshot | None:
         """The newest `limit` messages (None: all), oldest first; None if the session is at `unless_version`."""
         for _ in range(ATTEMPTS):
@@ -108,6 +121,7 @@ class Reader:
                 return None
             if item is None:
                 return Snapshot(None, [])
+            item = await self.opened(key, item)
             try:
                 messages = await self._messages(key, item, limit)
             except Unproven as error:
@@ -125,6 +139,7 @@ class Reader:
         item = await self.item(key)
         if item is None:
             return
+        item = await self.opened(key, item)
         if isinstance(item, CommunityItem):
             tail = await self.read_natives(key, item)
         else:
@@ -203,19 +218,19 @@ class Reader:
         if item.others and not self.skip_undecodable and is_disturbed(item):
             raise self._disturbed(key, item.others["L"])
         try:
-            unpacked = self.codec.unpack_each(item.tail, key.place(), MAX_INFLATED)
+            unpacked = self.codec.of(item.cipher).unpack_each(item.tail, key.place(), MAX_INFLATED)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
-                raise corrupt(key, self._entry(error.index or 0), error.reason) from error
-            unpacked = [self._entry_lines(key, entry) for entry in item.tail]
+                raise undecodable(key, self._entry(error.index or 0), error) from error
+            unpacked = [self._entry_lines(key, item, entry) for entry in item.tail]
         chunks = [Chunk(None, i, lines) for i, lines in enumerate(unpacked)]
         self._check_count(key, item, chunks)
         return chunks
 
-    def _entry_lines(self, key: SessionKey, entry: bytes) -> list[bytes]:
+    def _entry_lines(self, key: SessionKey, item: SessionItem, entry: bytes) -> list[bytes]:
         """Lines of an entry; one that cannot be read becomes an empty line, so that windows still count."""
         try:
-            return self.codec.unpack(entry, key.place(), MAX_INFLATED)
+            return self.codec.of(item.cipher).unpack(entry, key.place(), MAX_INFLATED)
         except codec.UndecodableError:
             return [UNREADABLE]
 
@@ -350,7 +365,7 @@ class Reader:
             lines = Lines(self._edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except codec.UndecodableError as error:
             if not self.skip_undecodable:
-                raise wrong(lc.DATA, str(error)) from error
+                raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
             lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
         if len(lines) != page.messages:
             raise wrong(lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
@@ -362,10 +377,10 @@ class Reader:
     def _edited(self, key: SessionKey, item: SessionItem, lines: list[bytes]) -> list[bytes]:
         """The messages of a page with the edit under way."""
         try:
-            return edits.applied(lines, item, key, self.codec)
+            return edits.applied(lines, item, key, self.codec.of(item.cipher))
         except codec.UndecodableError as error:
             if not self.skip_undecodable or item.edit is None:
-                raise corrupt(key, lc.EDIT, str(error)) from error
+                raise undecodable(key, lc.EDIT, error) from error
             return edits.exchanged(lines, item.edit.position, UNREADABLE)
 
     def unpack_page(
@@ -373,7 +388,7 @@ class Reader:
     ) -> list[bytes]:
         """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
         places = [key.place(item.generation, n) for n in range(number - len(parts) + 1, number + 1)]
-        return codec.unpack(b"".join(map(self.codec.open, parts, places)), most)
+        return codec.unpack(b"".join(map(self.codec.of(item.cipher).open, parts, places)), most)
 
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
         """Keep a page that has just been committed: the next turn need not fetch it."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from .._items.attribute_names import EDIT
+from .._items.attribute_names import DATA, EDIT
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
-from .._items.parsing import corrupt
+from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
@@ -23,7 +23,7 @@ from .._protocol.missing_pages import Survey
 from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
 from .._protocol.windows import Missing, gap
 from ..codec import messages as codec
-from ..errors import SessionNotFoundError
+from ..errors import CorruptSessionError, SessionNotFoundError
 from ..models import Removed, RepairReport
 from .rewriting import Rewriter
 from .salvaging import Run, Salvager, missing_at
@@ -47,6 +47,7 @@ class _Pages(NamedTuple):
     missing: tuple[Missing, ...]
     removed: tuple[TakenOut, ...]
     stay: _Stay | None  # where none has to move
+    locked: Exception | None = None  # why one cannot be decrypted, and so not be moved
 
     @property
     def messages(self) -> int:
@@ -82,17 +83,25 @@ class Repairer:
             item = await self._past_newer_pages(key, item, pages.stay.edited if pages.stay else 0)
             return await self._carry_out(key, item, pages, tail, op)
 
-        version = await self.rewriter._change(key, None, step, must_exist=True)
+        version = await self.rewriter._change(key, None, step, must_exist=True, encrypt=False)
         return report.model_copy(update={"version": version})
 
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
         runs = survey.whole()
-        kept = [self._drafts(key, item, run) for run in runs]
         removed: list[TakenOut] = []
         changed = False
-        if drop:
+        locked: Exception | None = None
+        if not drop:
+            kept = []
+            for run in runs:
+                try:
+                    kept.append(self._drafts(key, item, run))
+                except CorruptSessionError as error:
+                    locked = error
+                    kept.append([Draft(b"", page.messages, page.parts) for page in run])
+        else:
             kept, removed = await self._decodable(key, item, runs)
             changed = bool(removed)
             where = [str(key.page(item.generation, number)) for number in sorted(survey.unusable)]
@@ -107,8 +116,8 @@ class Repairer:
             lines, wrong = self._lines(key, item, run)
             known |= enumerate(map(codec.decode_line, [] if wrong else lines), run[-1].first)
         history = self.rewriter.steps.table.names.history
-        tail = mend(item, known, self.rewriter.steps.to(key), history, drop_undecodable=drop)
-        return _pages(key, survey, kept, removed, changed), tail
+        tail = mend(item, known, self.rewriter.steps.to(key, item), history, drop_undecodable=drop)
+        return _pages(key, survey, kept, removed, changed)._replace(locked=locked), tail
 
     async def _decodable(
         self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
@@ -129,12 +138,15 @@ class Repairer:
 
     def _drafts(self, key: SessionKey, item: SessionItem, run: Run) -> list[Draft]:
         """Pages as they are, to be put in another place: none where no message is left."""
-        if not run[-1].messages:
-            return []
-        opened = self.rewriter.steps.codec.open
-        return [
-            Draft(opened(page.data, key.place(item.generation, page.number)), page.messages, page.parts) for page in run
-        ]
+        opened = self.rewriter.steps.to(key, item).codec.open
+        drafts = []
+        for page in run if run[-1].messages else ():
+            try:
+                data = opened(page.data, key.place(item.generation, page.number))
+            except codec.UndecodableError as error:
+                raise undecodable(key.page(item.generation, page.number), DATA, error) from error
+            drafts.append(Draft(data, page.messages, page.parts))
+        return drafts
 
     def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
@@ -144,14 +156,14 @@ class Repairer:
 
     async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
         steps = self.rewriter.steps
-        to = steps.to(key)
+        to = steps.to(key, item)
         ops = item.tail_ops if tail.has_own else frozenset[bytes]()
         new_tail = _changes_tail(item, tail)
         if pages.stay == (item.first_page, item.trimmed, item.removed, item.edited) and not (new_tail or item.edit):
             return item
         now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
         moved = pages.stay is None
-        if new_tail and tail.size(ops | item.page_ops) > to.sizes.tail(key):
+        if new_tail and tail.size(ops | item.page_ops) > to.room:
             if tail.has_unreadable:
                 reason = (
                     "some of its entries cannot be decoded, and the others need pages: repair it with drop_undecodable"
@@ -179,6 +191,8 @@ class Repairer:
             assert pages.stay is not None
             new = await steps.compare_and_set(key, item, mended(item, pages.stay, item.tail_start))
             return await steps.sweep(key, new)
+        if pages.locked:
+            raise pages.locked
         first = rewrite.rewrite_start(item)
 
         def commit(start: SessionItem) -> SessionItem:

@@ -15,13 +15,13 @@ from .._items.keys import SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
+from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from ..errors import CorruptSessionError, IncompleteSessionError
 from .attempts import change
-from .community_conversion import Converter
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
 from .off_loop import off_loop_if_many
-from .pending_edits import carry_out
+from .preparing import Preparer
 from .reading import Reader
 from .salvaging import Salvager
 from .writer import Content
@@ -34,7 +34,7 @@ class Rewriter(Deleter):
     """Rule 4: changes other than appends, in our format."""
 
     reader: Reader
-    converter: Converter
+    converter: Preparer
     ttl: int | None
 
     async def replace(
@@ -66,7 +66,8 @@ class Rewriter(Deleter):
             now = self.steps.clock()
             kept = self.reader.tail_lines(key, item)[:in_tail]
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
-            tail = (self.steps.codec.pack(kept, key.place()),) if kept else ()
+            to = self.steps.to(key, old)
+            tail = (to.codec.pack(kept, key.place()),) if kept else ()
             new = rewrite.tail_truncated(old, tail, len(kept), op, now, times.session)
             return await self._swing(key, old, new, self.ttl)
 
@@ -78,11 +79,13 @@ class Rewriter(Deleter):
         """See `Writer`."""
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem:
-            metadata = merged(item.metadata if item else None, changes)
+            to = await self.steps.destination(key, item)
+            metadata = merged(opened_metadata(item.metadata, key, to.codec) if item else None, changes)
             check_metadata(metadata, self.steps.sizes)
             now = self.steps.clock()
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
-            new = states.described(item, metadata if changes else None, op, now, times.session)
+            stored = sealed_metadata(metadata, to) if changes else None
+            new = states.described(item or states.unborn(now, to.cipher), stored, op, now, times.session)
             return await self._swing(key, item, new, self.ttl, own)
 
         return await self._change(key, expected, step, must_exist=must_exist)
@@ -102,22 +105,32 @@ class Rewriter(Deleter):
 
         return await self._change(key, expected, step, must_exist=True)
 
-    async def _change(self, key: SessionKey, expected: int | None, step: Change, *, must_exist: bool) -> int:
-        """Take one step from an idle state in our format."""
+    async def reencrypt(self, key: SessionKey, *, plain: bool) -> int:
+        """Write the session anew under a new key of this repository, or (`plain`) under none."""
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            assert item is not None  # it must exist
+            return item if plain and item.cipher is None else await self.converter.encrypt(key, item, op, plain=plain)
+
+        return await self._change(key, None, step, must_exist=True, encrypt=False)
+
+    async def _change(
+        self, key: SessionKey, expected: int | None, step: Change, *, must_exist: bool, encrypt: bool = True
+    ) -> int:
+        """Take one step from an idle state in our format; unless not `encrypt`, encrypted as here it has to be."""
 
         async def ours(item: State | None, op: bytes, attempt: int) -> SessionItem | None:
-            if isinstance(item, CommunityItem):
-                return await step(await self.converter.convert(key, item, op), op)
-            if item is not None:
-                item = await carry_out(self.steps, key, item)
-            if item is None or expected is not None or attempt < self.steps.timing.races:
-                return await step(item, op)
-            held = await self.steps.lease(key, item, op)
+            if item is None:
+                return await step(None, op)
+            ready = await self.converter.prepared(key, item, op, encrypt=encrypt)
+            if isinstance(item, CommunityItem) or expected is not None or attempt < self.steps.timing.races:
+                return await step(ready, op)
+            held = await self.steps.lease(key, ready, op)
             async with self.steps.holding(key, held):
-                ready = await carry_out(self.steps, key, held)  # others may have edited it just before
+                ready = await self.converter.prepared(key, held, op, encrypt=encrypt)
                 new = await step(ready, op)
                 # A step that had nothing to do leaves the lease to us.
-                return await self.steps.release(key, ready) if new is ready else new
+                return await self.steps.release(key, ready) if new is ready and ready.intent else new
 
         return await change(self.steps, key, new_op(), expected, ours, must_exist=must_exist)
 
@@ -171,7 +184,7 @@ class Rewriter(Deleter):
         now = self.steps.clock()
         old, times = await extend_before(self.steps, key, item, now, self.ttl)
         following = [*kept, *lines]
-        deciding = partial(rewrite.branched, old, start, following, self.steps.to(key), op, now, times.session)
+        deciding = partial(rewrite.branched, old, start, following, self.steps.to(key, item), op, now, times.session)
         new = await off_loop_if_many(following, deciding)
         return None if new is None else await self.steps.sweep(key, await self._swing(key, old, new, self.ttl, own))
 
@@ -182,7 +195,8 @@ class Rewriter(Deleter):
             await self.steps.table.check_pages(key, item)
         now = self.steps.clock()
         times = expiries(now, self.ttl, item)
-        deciding = partial(rewrite.decide, lines, item, self.steps.to(key), op, now, times)
+        to = await self.steps.destination(key, item)
+        deciding = partial(rewrite.decide, lines, item, to, op, now, times)
         decision = await off_loop_if_many(lines, deciding)
         if isinstance(decision, rewrite.Exchange):
             return await self.steps.sweep(key, await self.steps.compare_and_set(key, item, decision.new, own))

@@ -43,6 +43,7 @@ class Salvager:
             item = await self.reader.item(key)
             if not isinstance(item, SessionItem) or item.version == unless_version:
                 return await self.reader.snapshot(key, limit, unless_version)
+            item = await self.reader.opened(key, item)
             found = await self._read(key, item, sys.maxsize if limit is None else limit)
             if found is not None:
                 return found.keeping(readable(found.messages, limit))
@@ -58,6 +59,7 @@ class Salvager:
             for message in await self.reader.read_natives(key, item) if item else []:
                 yield message
             return
+        item = await self.reader.opened(key, item)
         survey = await self.survey(key, item, with_data=False)
         if not await self.reader.is_unchanged(key, item):
             raise await self.reader.gone(key, item, item.first_page)

@@ -23,6 +23,7 @@ from .leases import Watched, repeating
 from .options import Timing
 from .retrying import Patience, last_words, preparing
 from .table import Refused, Table
+from .vault import Vault
 
 S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Steps:
-    """What a write is made of; `known` holds the session items last seen."""
+    """What a write is made of; `known` holds the session items last seen, locked."""
 
     table: Table
     known: LRU[SessionItem]
@@ -38,10 +39,17 @@ class Steps:
     sizes: Sizes
     clock: Callable[[], int]
     timing: Timing
+    vault: Vault
 
-    def to(self, key: SessionKey) -> Destination:
-        """Where messages of this session go."""
-        return Destination(key, self.codec, self.sizes)
+    def to(self, key: SessionKey, item: SessionItem) -> Destination:
+        """Where messages of this session, which is unlocked, go."""
+        return Destination(key, self.codec.of(item.cipher), self.sizes)
+
+    async def destination(self, key: SessionKey, item: SessionItem | None) -> Destination:
+        """The same; of a session that is about to begin (None) the key is made here."""
+        if item is not None:
+            return self.to(key, item)
+        return Destination(key, self.codec.of(await self.vault.new_cipher(key)), self.sizes)
 
     def patience(self, what: str, attempts: int = 0) -> Patience:
         """Pauses between the attempts of a write that others may keep off."""
@@ -59,13 +67,13 @@ class Steps:
         except Refused as refused:
             if not (refused.retried and refused.current == new):
                 raise
-        self.known.put(key, new)
+        self.known.put(key, new.locked)
         return new
 
     async def patch(self, key: SessionKey, old: SessionItem, new: SessionItem) -> SessionItem:
         """Change the bookkeeping, not the content: the version stays."""
         await self.table.update(key, conditions.patch(old, new, self.table.names))
-        self.known.put(key, new)
+        self.known.put(key, new.locked)
         return new
 
     async def from_community(self, key: SessionKey, old: CommunityItem, new: S) -> S:
@@ -77,7 +85,7 @@ class Steps:
             if not (refused.retried and refused.current == new):
                 raise
         if isinstance(new, SessionItem):
-            self.known.put(key, new)
+            self.known.put(key, new.locked)
         return new
 
     @contextlib.contextmanager
@@ -181,7 +189,7 @@ class Steps:
         request = conditions.lease(item, intent, self.table.names, self.clock(), op)
         held = await self.declare(key, intent, self.table.update(key, request))
         assert isinstance(held, SessionItem)  # the condition saw to it
-        return held
+        return replace(held, cipher=item.cipher) if held.cipher == item.cipher else held
 
     async def release(self, key: SessionKey, held: SessionItem) -> SessionItem:
         """Give back a lease that was not needed; where that fails it runs out."""

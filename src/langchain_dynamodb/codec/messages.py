@@ -15,8 +15,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -38,6 +38,7 @@ from .lines import (
 from .marks import Reader
 from .objects import Writer
 from .places import Degraded
+from .sealing import Cipher, Place
 from .stack import with_room
 from .telling import tell
 from .verifying import MakeReader, check_comes_back, reason, written
@@ -334,25 +335,20 @@ def _assemble_again(stored: dict[str, Any]) -> BaseMessage:
     return kind.build(stored)
 
 
-class Place(NamedTuple):
-    """Where a block of messages is stored: on the session's own item, or as the data of one of its pages.
-
-    `session` is the session's key: (name, type, value) of each attribute, sorted by name.
-    """
-
-    session: tuple[tuple[str, str, str | bytes], ...]
-    generation: int | None = None
-    page: int | None = None
-
-
 @dataclass(frozen=True)
 class Codec:
     """Messages as lines of JSON, lines as blocks, and blocks as they are stored at their place.
 
-    With `strict`, what would come back as something else is refused.
+    With `strict`, what would come back as something else is refused. With a `cipher`, that of a session, blocks are
+    encrypted.
     """
 
     strict: bool = False
+    cipher: Cipher | None = None
+
+    def of(self, cipher: Cipher | None) -> Codec:
+        """The same for the session that has this cipher (None: it is not encrypted)."""
+        return self if cipher is self.cipher else replace(self, cipher=cipher)
 
     def encode(self, messages: Sequence[BaseMessage], most: int, degraded: list[Degraded] | None = None) -> list[bytes]:
         """Each message as a line, of so many bytes at most.
@@ -381,13 +377,13 @@ class Codec:
             try:
                 opened.append(self.open(block, place))
             except UndecodableError as error:
-                raise UndecodableError(error.reason, len(opened)) from None
+                raise type(error)(error.reason, len(opened)) from None
         return unpack_each(opened, most)
 
     def seal(self, block: bytes, place: Place) -> bytes:
-        """What is stored of a block, or of a part of one, at `place`: the very bytes."""
-        return block
+        """What is stored of a block, or of a part of one, at `place`: the very bytes, where there is no cipher."""
+        return block if self.cipher is None else self.cipher.seal(block, place)
 
     def open(self, stored: bytes, place: Place) -> bytes:
         """The inverse of `seal`; raises `UndecodableError`."""
-        return stored
+        return stored if self.cipher is None else self.cipher.open(stored, place)

@@ -57,6 +57,8 @@ def problem(error: errors.ChatHistoryError, *, conditional: bool = False) -> Pro
         return Problem(404, "message_not_found", "There is no such message (any more).")
     if isinstance(error, errors.CorruptSessionError):  # 500: no retry mends it
         return Problem(500, "session_damaged", "What is stored of this session is damaged: tell the operator.")
+    if isinstance(error, errors.EncryptionError):
+        return Problem(500, "session_locked", "The key of this session cannot be used: tell the operator.")
     if isinstance(error, errors.ForeignItemError):
         return Problem(409, "not_a_session", "What is stored there is not a chat session.")
     return _unavailable(error) or Problem(500, "internal_error", "The server could not read or write the session.")

@@ -29,7 +29,6 @@ from langchain_dynamodb._items.attribute_names import INTENT as INTENT_NAME
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._items.session_items import Intent, SessionItem
 from langchain_dynamodb._protocol.community import (
-    CONVERTED_OPS,
     append_community,
     begin_community,
     claim,
@@ -40,6 +39,7 @@ from langchain_dynamodb._protocol.community import (
 from langchain_dynamodb._protocol.conditions import delete_item
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
 from langchain_dynamodb._protocol.pages import Draft, Placement
+from langchain_dynamodb._protocol.rewrite import KEPT_OPS
 from langchain_dynamodb._protocol.states import unborn
 
 MINE = {"owner": {"S": "me"}}
@@ -384,7 +384,7 @@ def test_the_ids_of_appends_come_along() -> None:
 
 def test_too_many_ids_stay_behind() -> None:
     """In that format they are never removed: all of them would fill the session item."""
-    ops = frozenset(bytes([n]) * 8 for n in range(CONVERTED_OPS + 1))
+    ops = frozenset(bytes([n]) * 8 for n in range(KEPT_OPS + 1))
     assert first(IN_TAIL, ops=ops).page_ops == frozenset()
 
 

@@ -1,0 +1,142 @@
+"""Keys in memory: data keys are asked for rarely, and forgotten soon."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from .._items.attribute_names import KEY
+from .._items.keys import Session, SessionKey
+from .._items.parsing import undecodable
+from .._items.session_items import SessionItem
+from ..codec.sealing import Cipher, TamperedError
+from ..encryption.ciphers import new_cipher, unlocked, wrapped_key
+from ..encryption.keyrings import DataKey, Keyring
+from ..errors import InvalidInputError, MissingKeyError
+from .cache import LRU
+
+Encryption: TypeAlias = "Keyring | Callable[[Session], Keyring]"
+"""How sessions are encrypted: by one keyring for all, or by what a function says of each (a keyring per tenant)."""
+
+KEYS = 4096  # data keys in memory at most
+
+
+class _Current:
+    """The data key that sessions begin with, and for how many and how long."""
+
+    def __init__(self, key: DataKey, sessions: int, until: float) -> None:
+        self.key = key
+        self.left = sessions
+        self.until = until
+
+
+class Vault:
+    """The keys of sessions, by way of their keyrings; without `encryption` none can be had.
+
+    `named` tells what a session is called by users; `clock` is in seconds.
+    """
+
+    def __init__(
+        self,
+        encryption: Encryption | None = None,
+        named: Callable[[SessionKey], Session] = str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._encryption = encryption
+        self._named = named
+        self._clock = clock
+        self._plain = LRU[tuple[bytes, float]](KEYS)
+        self._current = LRU[_Current](KEYS)
+        self._asking: dict[tuple[object, ...], asyncio.Task[bytes | None]] = {}
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether what is written here is encrypted."""
+        return self._encryption is not None
+
+    def must_encrypt(self, item: object) -> bool:
+        """Whether this item has to be encrypted before anything is written to it."""
+        return self.encrypts and isinstance(item, SessionItem) and item.cipher is None
+
+    async def new_cipher(self, key: SessionKey) -> Cipher | None:
+        """That of a session which begins, or gets another; None where nothing is encrypted here.
+
+        Raises `KeyUnavailableError`, `StorageError`.
+        """
+        if self._encryption is None:
+            return None
+        keyring = self._keyring(key)
+        while not ((current := self._current.get(keyring)) and current.left and self._clock() < current.until):
+            await self._once(keyring, None)
+        current.left -= 1
+        return new_cipher(current.key.plain, current.key.wrapped, key.attributes)
+
+    async def unlocked(self, key: SessionKey, item: SessionItem) -> SessionItem:
+        """The item with its key in the clear, for an operation that needs that; raises `EncryptionError`s."""
+        if item.cipher is None or item.cipher.aead is not None:
+            return item
+        return replace(item, cipher=await self.opened(key, item.cipher))
+
+    async def opened(self, key: SessionKey, cipher: Cipher) -> Cipher:
+        """The cipher unlocked."""
+        if self._encryption is None:
+            raise MissingKeyError(f"session {key} is encrypted: make the repository with encryption=, nothing was done")
+        wrapped = wrapped_key(cipher)
+        if wrapped is None:
+            raise undecodable(key, KEY, TamperedError("not a data key as this version writes it"))
+        keyring = self._keyring(key)
+        held = self._plain.get((keyring, wrapped))
+        plain = held[0] if held and self._clock() < held[1] else await self._once(keyring, wrapped)
+        if plain is None:
+            told = "this keyring (with this encryption context) has not made it, or it was changed since"
+            raise undecodable(key, KEY, TamperedError(told))
+        return unlocked(cipher, plain, key.attributes)
+
+    def _keyring(self, key: SessionKey) -> Keyring:
+        given = self._encryption
+        keyring = given if isinstance(given, Keyring) else given(self._named(key)) if given else None
+        if not isinstance(keyring, Keyring):
+            kind = type(keyring).__name__
+            raise InvalidInputError(f"the function given as encryption= returned a {kind} for {key}, not a keyring")
+        return keyring
+
+    async def _once(self, keyring: Keyring, wrapped: bytes | None) -> bytes | None:
+        """Ask the keyring, however many wait for the same: for what is wrapped, or (None) for a new data key."""
+        what = (asyncio.get_running_loop(), keyring, wrapped)
+        asking = self._asking.get(what)
+        if asking is None:
+            asking = self._asking[what] = asyncio.create_task(self._ask(keyring, wrapped))
+            asking.add_done_callback(lambda task: self._asked(what, task))
+        return await asyncio.shield(asking)
+
+    def _asked(self, what: tuple[object, ...], task: asyncio.Task[bytes | None]) -> None:
+        del self._asking[what]
+        if not task.cancelled():
+            task.exception()  # all who waited may have been cancelled
+
+    async def _ask(self, keyring: Keyring, wrapped: bytes | None) -> bytes | None:
+        limits, asked = keyring.limits, self._clock()
+        if wrapped is None:
+            made = await keyring.generate()
+            self._current.put(keyring, _Current(made, limits.sessions, asked + limits.seconds))
+            plain, wrapped = made
+        elif (found := await keyring.unwrap(wrapped)) is not None:
+            plain = found
+        else:
+            return None
+        self._plain.put((keyring, wrapped), (plain, asked + limits.seconds))
+        self._forget_later(limits.seconds, keyring, wrapped)
+        return plain
+
+    def _forget_later(self, seconds: float, keyring: Keyring, wrapped: bytes) -> None:
+        """Also where nobody asks for it again."""
+        asyncio.get_running_loop().call_later(seconds, self._forget, keyring, wrapped)
+
+    def _forget(self, keyring: Keyring, wrapped: bytes) -> None:
+        self._plain.discard((keyring, wrapped))
+        current = self._current.get(keyring)
+        if current and current.key.wrapped == wrapped:
+            self._current.discard(keyring)

@@ -1,0 +1,86 @@
+"""AES-256-GCM, and the key of a session: made of a data key, the session's name and a salt of its own. No I/O.
+
+What a session item stores of it: one byte for the version of all this, 16 bytes of salt, the wrapped data key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from functools import cache
+from typing import Any
+
+from ..codec.sealing import Cipher, TamperedError
+from ..errors import SettingsError
+
+KEY_BYTES = 32
+_VERSION = b"\x01"
+_SALT_BYTES = 16
+_LABEL = b"langchain-dynamodb session key 1"
+
+
+@cache
+def cryptography() -> tuple[Any, type[Exception]]:
+    """AESGCM, and what it raises for what is not authentic; `SettingsError` where the extra is not installed."""
+    try:
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError as error:
+        told = 'encryption needs the package cryptography: pip install "langchain-dynamodb[encryption]"'
+        raise SettingsError(told) from error
+    return AESGCM, InvalidTag
+
+
+class Gcm:
+    """AES-256-GCM with one key."""
+
+    __slots__ = ("_aead", "_invalid")
+
+    def __init__(self, key: bytes) -> None:
+        aesgcm, self._invalid = cryptography()
+        self._aead = aesgcm(key)
+
+    def encrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+        """See `Aead`."""
+        sealed: bytes = self._aead.encrypt(nonce, data, associated)
+        return sealed
+
+    def decrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+        """See `Aead`."""
+        try:
+            opened: bytes = self._aead.decrypt(nonce, data, associated)
+        except (self._invalid, ValueError):  # that of a nonce which was cut short
+            raise TamperedError("not encrypted with this session's key for this place, or changed since") from None
+        return opened
+
+
+Named = tuple[tuple[str, str, "str | bytes"], ...]
+
+
+def new_cipher(plain: bytes, wrapped: bytes, session: Named) -> Cipher:
+    """The cipher of a session that begins."""
+    return unlocked(Cipher(_VERSION + os.urandom(_SALT_BYTES) + wrapped), plain, session)
+
+
+def wrapped_key(cipher: Cipher) -> bytes | None:
+    """The data key in what is stored; None where that is nothing we write."""
+    head = len(_VERSION) + _SALT_BYTES
+    known = cipher.stored.startswith(_VERSION) and len(cipher.stored) > head
+    return cipher.stored[head:] if known else None
+
+
+def unlocked(cipher: Cipher, plain: bytes, session: Named) -> Cipher:
+    """The cipher with the key in the clear.
+
+    HMAC-SHA-256 of the salt and the name, under the data key: sessions that share that share no key, nor do two that
+    have had the same name.
+    """
+    salt = cipher.stored[len(_VERSION) : len(_VERSION) + _SALT_BYTES]
+    return Cipher(cipher.stored, Gcm(hmac.digest(plain, _LABEL + salt + _encoded(session), "sha256")))
+
+
+def _encoded(session: Named) -> bytes:
+    """The name as bytes: no two have the same."""
+    texts = (text for name, kind, value in session for text in (name, kind, value))
+    parts = [text if isinstance(text, bytes) else text.encode() for text in texts]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -1,0 +1,95 @@
+"""What a keyring is, and one whose key the application has itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from ..codec.sealing import NONCE_BYTES, TamperedError
+from ..errors import InvalidInputError
+from .ciphers import KEY_BYTES, Gcm, cryptography
+
+LONGEST = 300.0
+_WRAPPING = b"langchain-dynamodb data key 1"  # what a local key encrypts beside, if anything, is something else
+
+
+@dataclass(frozen=True)
+class KeyLimits:
+    """How long a data key is kept in memory, at most five minutes, and how many sessions begin with it.
+
+    Raises `InvalidInputError`.
+    """
+
+    seconds: float = LONGEST
+    sessions: int = 1000
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.seconds, (int, float)) and 1 <= self.seconds <= LONGEST):
+            raise InvalidInputError(f"seconds={self.seconds!r} must be a number from 1 to {LONGEST:.0f}")
+        if type(self.sessions) is not int or self.sessions < 1:
+            raise InvalidInputError(f"sessions={self.sessions!r} must be a whole number from 1 on")
+
+
+class DataKey(NamedTuple):
+    """A key of 32 bytes, and the same encrypted by a key that never leaves its place."""
+
+    plain: bytes
+    wrapped: bytes
+
+
+@runtime_checkable
+class Keyring(Protocol):
+    """Makes data keys, and unwraps them. Equal keyrings share what is in memory, so it must be hashable."""
+
+    def __hash__(self) -> int:
+        """As that of equal ones."""
+
+    @property
+    def limits(self) -> KeyLimits:
+        """Of the data keys it makes."""
+
+    async def generate(self) -> DataKey:
+        """A new data key; raises `KeyUnavailableError`, `StorageError`."""
+
+    async def unwrap(self, wrapped: bytes) -> bytes | None:
+        """The plain data key; None where none of this keyring's keys has wrapped it. Raises as `generate` does."""
+
+
+@dataclass(frozen=True, init=False)
+class LocalKeyring:
+    """A key of 32 random bytes that the application keeps itself (``os.urandom(32)``, once, kept as a secret).
+
+    Who loses it loses the sessions. `old` keys unwrap what they have wrapped, and wrap no more. Each key may wrap
+    2**32 data keys, one for `limits.sessions` sessions.
+
+    Raises `InvalidInputError`, and `SettingsError` where cryptography is not installed.
+    """
+
+    keys: tuple[bytes, ...] = field(repr=False)
+    limits: KeyLimits
+
+    def __init__(self, key: bytes, *, old: Sequence[bytes] = (), limits: KeyLimits | None = None) -> None:
+        cryptography()
+        keys = (key, *old)
+        if not all(isinstance(one, (bytes, bytearray)) and len(one) == KEY_BYTES for one in keys):
+            raise InvalidInputError(
+                f"a key of a LocalKeyring has {KEY_BYTES} bytes; make one by os.urandom({KEY_BYTES})"
+            )
+        object.__setattr__(self, "keys", tuple(map(bytes, keys)))
+        object.__setattr__(self, "limits", limits or KeyLimits())
+
+    async def generate(self) -> DataKey:
+        """See `Keyring`."""
+        plain, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)
+        return DataKey(plain, nonce + Gcm(self.keys[0]).encrypt(nonce, plain, _WRAPPING))
+
+    async def unwrap(self, wrapped: bytes) -> bytes | None:
+        """See `Keyring`."""
+        for key in self.keys:
+            try:
+                return Gcm(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], _WRAPPING)
+            except TamperedError:
+                pass
+        return None

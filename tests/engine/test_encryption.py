@@ -1,0 +1,495 @@
+"""Encrypted sessions: every operation, mixed tables, and what nobody can do without the key."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from itertools import chain
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict
+
+from conftest import RepositoryFactory
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb.encryption import Keyring, LocalKeyring
+from langchain_dynamodb.errors import (
+    CorruptSessionError,
+    DecryptionError,
+    InvalidInputError,
+    MissingKeyError,
+    SessionNotFoundError,
+    SettingsError,
+    VersionConflictError,
+)
+from support import SMALL, Meter, human, many, noise, remembered, scan, watch, with_options
+
+KEY, OTHER = LocalKeyring(b"k" * 32), LocalKeyring(b"o" * 32)
+SECRET = "the secret of the session"
+
+
+@pytest.fixture
+def sealed(make_repository: RepositoryFactory) -> AsyncSessionRepository:
+    """A repository that encrypts, with small pages."""
+    return make_repository(sizes=SMALL, encryption=KEY)
+
+
+@pytest.fixture
+def plain(make_repository: RepositoryFactory) -> AsyncSessionRepository:
+    """One on the same table that does not."""
+    return make_repository(sizes=SMALL)
+
+
+def fresh(repository: AsyncSessionRepository, **options: Any) -> AsyncSessionRepository:
+    """The same, which remembers nothing."""
+    return with_options(repository, **options)
+
+
+async def messages_of(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
+    """What another process reads."""
+    return (await fresh(repository).read(session)).messages
+
+
+def secret(n: int = 0) -> HumanMessage:
+    """A message by whose text any leak is known."""
+    return HumanMessage(f"{n} {SECRET}", id=f"m{n}")
+
+
+async def stored(repository: AsyncSessionRepository) -> bytes:
+    """All that an observer of the table sees."""
+    return repr(await scan(repository)).encode()
+
+
+async def is_all_sealed(repository: AsyncSessionRepository) -> bool:
+    """Whether nothing that is stored can be read as a block, and every session item has a key."""
+    reader = repository._codec
+    for item in await scan(repository):
+        if "lc_cut" not in item and "lc_key" not in item:
+            return False
+        blocks = [entry["B"] for entry in item.get("History", {"L": []})["L"]]
+        blocks += [item[name]["B"] for name in ("lc_data", "lc_metadata") if name in item]
+        for block in blocks:
+            try:
+                if reader.unpack(block, repository._key("s").place(), 1 << 20):
+                    return False
+            except ValueError:
+                pass
+    return SECRET.encode() not in await stored(repository)
+
+
+async def test_every_operation(sealed: AsyncSessionRepository) -> None:
+    """What one process writes another reads, in every way; nothing is stored in the clear."""
+    model: list[BaseMessage] = []
+
+    async def check() -> None:
+        reader = fresh(sealed)
+        assert (await reader.read("s")).messages == model
+        assert (await reader.read("s", limit=3)).messages == model[-3:]
+        assert [message async for message in fresh(sealed).iter_messages("s")] == model
+        assert (await reader.read("s", skip_missing_pages=True)).messages == model
+        assert await is_all_sealed(sealed)
+
+    for messages in ([secret()], many(1), [secret(1)], many(12), [human(3000)], [secret(2), *many(2)]):
+        await sealed.append("s", messages)
+        model.extend(messages)
+        await check()
+    await sealed.update_metadata("s", {"title": SECRET, "n": 10**30, "of": [1.5, None, {"a": True}]})
+    assert (await sealed.read("s")).metadata == {"title": SECRET, "n": 10**30, "of": [1.5, None, {"a": True}]}
+    await sealed.update_metadata("s", {"n": None, "more": "x"})
+    assert (await fresh(sealed).read("s")).metadata == {"title": SECRET, "of": [1.5, None, {"a": True}], "more": "x"}
+    await sealed.update_message("s", HumanMessage("other", id="m1"))
+    model[2] = HumanMessage("other", id="m1")
+    await check()
+    await fresh(sealed).remove_message("s", "m0")
+    del model[0]
+    await check()
+    await fresh(sealed).truncate("s", keep=len(model) - 1)
+    del model[-1:]
+    await check()
+    await fresh(sealed).truncate("s", keep=5)
+    del model[5:]
+    await check()
+    model[:] = [*model[:4], secret(3), *many(20)]
+    await fresh(sealed).replace("s", model)
+    await check()
+    await sealed.set_expiry("s", 1000)
+    assert (await fresh(sealed).repair("s")).missing == []
+    await sealed.append("s", [secret(4)], history_size=3)
+    assert (await messages_of(sealed))[-1] == secret(4)
+    await sealed.delete("s")
+    assert await scan(sealed) == []
+
+
+async def test_a_warm_session_takes_no_request_more(sealed: AsyncSessionRepository) -> None:
+    """An append is one request, and a read of what is known one; so is the beginning of a session."""
+    meter: Meter = watch(sealed, Meter)
+    await sealed.append("s", [secret()])
+    await sealed.append("s", [AIMessage("b")])
+    assert dict(meter.requests) == {"update_item": 2}
+    await sealed.read("s")
+    assert dict(meter.requests) == {"update_item": 2, "get_item": 1}
+
+
+@pytest.mark.parametrize("size", [1, 30])
+async def test_a_session_that_was_never_seen(sealed: AsyncSessionRepository, size: int) -> None:
+    """Appends find its key, with every option."""
+    await sealed.append("s", many(size))
+    version = await fresh(sealed).append("s", [secret(1)], must_exist=True)
+    version = await fresh(sealed).append("s", [secret(2)], expected_version=version)
+    await fresh(sealed).append("s", [secret(3)], idempotency_key="k")
+    await fresh(sealed).append("s", [secret(3)], idempotency_key="k")
+    assert (await messages_of(sealed))[size:] == [secret(1), secret(2), secret(3)]
+    with pytest.raises(VersionConflictError):
+        await fresh(sealed).append("s", [secret(4)], expected_version=version)
+    with pytest.raises(SessionNotFoundError):
+        await fresh(sealed).append("none", [secret(4)], must_exist=True)
+    with pytest.raises(VersionConflictError):
+        await fresh(sealed).append("s", [secret(4)], expected_version=0)
+    await fresh(sealed).append("new", [secret(4)], expected_version=0)
+    assert await messages_of(sealed, "new") == [secret(4)]
+
+
+Method = Callable[[AsyncSessionRepository], Awaitable[object]]
+CHANGES: dict[str, Method] = {
+    "append": lambda sessions: sessions.append("s", [human()]),
+    "append a page": lambda sessions: sessions.append("s", many(3, 200)),
+    "append pages": lambda sessions: sessions.append("s", many(20)),
+    "replace": lambda sessions: sessions.replace("s", many(2)),
+    "truncate": lambda sessions: sessions.truncate("s", keep=1),
+    "update_metadata": lambda sessions: sessions.update_metadata("s", {"title": "b"}),
+    "set_expiry": lambda sessions: sessions.set_expiry("s", 1000),
+    "edit": lambda sessions: sessions.update_message("s", HumanMessage("b", id="m1")),
+    "remove": lambda sessions: sessions.remove_message("s", "m1"),
+}
+READS: dict[str, Method] = {
+    "read": lambda sessions: sessions.read("s"),
+    "iterate": lambda sessions: anext(sessions.iter_messages("s")),
+    "iterate around": lambda sessions: anext(sessions.iter_messages("s", skip_missing_pages=True)),
+    "read around": lambda sessions: sessions.read("s", skip_missing_pages=True),
+    "repair": lambda sessions: sessions.repair("s"),
+}
+EVERY = CHANGES | READS
+
+
+@pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("pages", [False, True], ids=["tail", "pages"])
+async def test_without_a_key_nothing_can_be_done(
+    sealed: AsyncSessionRepository, plain: AsyncSessionRepository, method: str, pages: bool
+) -> None:
+    """A typed error, before anything is written; so with another key."""
+    await sealed.append("s", [secret(1), *(many(10) if pages else [])])
+    await sealed.update_metadata("s", {"title": SECRET})
+    before = await scan(sealed)
+    with pytest.raises(MissingKeyError, match="encryption="):
+        await EVERY[method](plain)
+    with pytest.raises(DecryptionError, match="lc_key") as caught:
+        await EVERY[method](fresh(sealed, encryption=OTHER))
+    assert isinstance(caught.value, CorruptSessionError)
+    assert await scan(sealed) == before
+
+
+async def test_a_session_can_be_deleted_without_its_key(
+    sealed: AsyncSessionRepository, plain: AsyncSessionRepository
+) -> None:
+    """Its pages too: a key that is lost must not leave what nobody can remove."""
+    await sealed.append("s", many(20))
+    await plain.delete("s")
+    assert await scan(sealed) == []
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("method", CHANGES)
+@pytest.mark.parametrize("pages", [False, True], ids=["tail", "pages"])
+async def test_the_first_change_encrypts_a_plain_session(
+    sealed: AsyncSessionRepository, plain: AsyncSessionRepository, method: str, pages: bool, known: bool
+) -> None:
+    """Whole, with its metadata; what it does is what it does on a plain one."""
+    for session in ("s", "model"):
+        await plain.append(session, [secret(1), *(many(10) if pages else [secret(2)])])
+        await plain.update_metadata(session, {"title": SECRET, "n": 1})
+    if known:
+        await sealed.read("s")
+    assert (await sealed.read("s")).messages == await messages_of(plain)
+    await CHANGES[method](sealed)
+    await plain.delete("model")
+    assert await is_all_sealed(sealed)
+    chat = await fresh(sealed).read("s")
+    assert chat.metadata == {"title": "b" if method == "update_metadata" else SECRET, "n": 1}
+    kept = {"truncate": 1, "replace": 2}.get(method)
+    if kept:
+        assert chat.message_count == kept
+    elif method.startswith("append"):
+        assert chat.messages[0] == secret(1)
+
+
+async def test_ids_of_appends_outlive_the_encryption(
+    sealed: AsyncSessionRepository, plain: AsyncSessionRepository
+) -> None:
+    """An append that is repeated is known again, and at its version a guarded one takes place."""
+    await plain.append("s", [secret(1)], idempotency_key="k")
+    version = (await plain.read("s")).version
+    await sealed.append("s", [secret(2)], expected_version=version)
+    await fresh(sealed).append("s", [secret(1)], idempotency_key="k")
+    assert await messages_of(sealed) == [secret(1), secret(2)]
+
+
+async def test_a_plain_writer_comes_too_late(sealed: AsyncSessionRepository, plain: AsyncSessionRepository) -> None:
+    """One that knows the session as plain, or as one that is not there, adds nothing to what is encrypted since."""
+    await plain.append("s", [secret(1)])
+    await sealed.append("s", [secret(2)])
+    assert remembered(plain).cipher is None
+    before = await scan(sealed)
+    for method in CHANGES.values():
+        with pytest.raises(MissingKeyError):
+            await method(plain)
+    assert await scan(sealed) == before
+
+
+async def test_an_encrypting_writer_that_knows_the_session_as_plain(
+    make_repository: RepositoryFactory, sealed: AsyncSessionRepository, plain: AsyncSessionRepository
+) -> None:
+    """Or under an earlier key: it finds the present one."""
+    late = make_repository(sizes=SMALL, encryption=KEY)
+    await plain.append("s", [secret(1)])
+    await late.read("s")
+    await sealed.append("s", [secret(2)])
+    await late.append("s", [secret(3)])
+    await sealed.reencrypt("s")
+    await late.append("s", [secret(4)])
+    assert await messages_of(sealed) == [secret(n) for n in (1, 2, 3, 4)]
+    assert await is_all_sealed(sealed)
+
+
+@pytest.mark.parametrize("count", [2, 40])
+async def test_what_langchain_community_wrote_is_encrypted_when_it_is_converted(
+    make_repository: RepositoryFactory, sealed: AsyncSessionRepository, dynamodb: Any, count: int
+) -> None:
+    """By the first change."""
+    community = make_repository(item_format="community")
+    await community.append("s", [HumanMessage(f"{n} {SECRET}") for n in range(count)])
+    await sealed.append("s", [secret()])
+    assert len(await messages_of(sealed)) == count + 1
+    assert await is_all_sealed(sealed)
+
+
+async def test_what_others_wrote_into_it_is_not_read_as_its_own(sealed: AsyncSessionRepository, dynamodb: Any) -> None:
+    """Plain text from outside is an error; a repair brings it in, encrypted."""
+    await sealed.append("s", [secret(1)])
+    forged = to_attribute(message_to_dict(HumanMessage("forged")), "message", json_only=False)
+    dynamodb.update_item(
+        TableName=sealed.table_name,
+        Key={"SessionId": {"S": "s"}},
+        UpdateExpression="SET History = list_append(History, :more)",
+        ExpressionAttributeValues={":more": {"L": [forged]}},
+    )
+    with pytest.raises(CorruptSessionError):
+        await fresh(sealed).read("s")
+    await fresh(sealed).repair("s")
+    assert [message.content for message in await messages_of(sealed)] == [secret(1).content, "forged"]
+    assert b"forged" not in await stored(sealed)
+
+
+# --- Tampering ---
+
+
+def items(dynamodb: Any, table: str) -> dict[str, dict[str, Any]]:
+    """The stored items by their keys."""
+    return {item["SessionId"]["S"]: item for item in dynamodb.scan(TableName=table)["Items"]}
+
+
+def flipped(value: dict[str, Any]) -> dict[str, Any]:
+    """A value of which one byte is another."""
+    ((kind, content),) = value.items()
+    if kind == "L":
+        return {"L": [flipped(content[0]), *content[1:]]}
+    return {kind: content[:-1] + bytes([content[-1] ^ 1])}
+
+
+async def fails(repository: AsyncSessionRepository, caplog: pytest.LogCaptureFixture) -> None:
+    """A read says what is wrong, and quotes nothing."""
+    with pytest.raises(DecryptionError) as caught:
+        await fresh(repository).read("s")
+    assert SECRET not in str(caught.value) + caplog.text
+    assert "SessionId" in caught.value.item
+
+
+@pytest.mark.parametrize("attribute", ["lc_key", "History", "lc_metadata", "lc_data"])
+@pytest.mark.parametrize("what", ["changed", "of another session", "of an earlier session of that name"])
+async def test_nothing_can_be_changed_or_moved(
+    sealed: AsyncSessionRepository, dynamodb: Any, caplog: pytest.LogCaptureFixture, attribute: str, what: str
+) -> None:
+    """Every attribute that holds something secret, changed or taken from elsewhere."""
+    caplog.set_level(logging.DEBUG, "langchain_dynamodb")
+    for session in ("s", "t"):
+        await sealed.append(session, [HumanMessage(SECRET + noise(200)) for _ in range(9)])
+        await sealed.append(session, [secret(9)])
+        await sealed.update_metadata(session, {"title": SECRET})
+    before = items(dynamodb, sealed.table_name)
+    if what == "of an earlier session of that name":
+        await sealed.delete("s")
+        await sealed.append("s", [HumanMessage(SECRET + noise(200)) for _ in range(9)])
+        await sealed.append("s", [secret(9)])
+        await sealed.update_metadata("s", {"title": SECRET})
+    now = items(dynamodb, sealed.table_name)
+
+    def of(found: dict[str, Any], session: str) -> list[str]:
+        return sorted(key for key in found if key.startswith(session) and attribute in found[key])
+
+    target = of(now, "s")[0]
+    source = before[of(before, "t" if what == "of another session" else "s")[0]]
+    value = flipped(now[target][attribute]) if what == "changed" else source[attribute]
+    dynamodb.put_item(TableName=sealed.table_name, Item={**now[target], attribute: value})
+    await fails(sealed, caplog)
+
+
+async def test_pages_cannot_be_swapped(
+    sealed: AsyncSessionRepository, dynamodb: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is bound to its number."""
+    await sealed.append("s", [HumanMessage(SECRET + noise(300)) for _ in range(9)])
+    pages = [item for item in items(dynamodb, sealed.table_name).values() if "lc_data" in item][:2]
+    for one, other in (pages, pages[::-1]):
+        dynamodb.put_item(TableName=sealed.table_name, Item={**one, "lc_data": other["lc_data"]})
+    await fails(sealed, caplog)
+
+
+@pytest.mark.parametrize("attribute", ["lc_key", "History", "lc_metadata"])
+async def test_what_is_plain_is_not_taken_for_encrypted(
+    sealed: AsyncSessionRepository, plain: AsyncSessionRepository, dynamodb: Any, attribute: str
+) -> None:
+    """A plain value in an encrypted session is none of its own; nor is the key missing of what is encrypted."""
+    await sealed.append("s", [secret(1)])
+    await sealed.update_metadata("s", {"title": SECRET})
+    await plain.append("p", [HumanMessage("forged")])
+    await plain.update_metadata("p", {"title": "forged"})
+    now = items(dynamodb, sealed.table_name)
+    item = {**now["s"], attribute: now["p"].get(attribute)}
+    dynamodb.put_item(TableName=sealed.table_name, Item={n: v for n, v in item.items() if v is not None})
+    for reader in (fresh(sealed), fresh(plain)):
+        with pytest.raises((CorruptSessionError, MissingKeyError)):
+            await reader.read("s")
+
+
+async def test_skip_undecodable_leaves_out_what_was_tampered_with(
+    make_repository: RepositoryFactory, sealed: AsyncSessionRepository, dynamodb: Any
+) -> None:
+    """As anything else that cannot be read; a repair takes it out."""
+    await sealed.append("s", [secret(1)])
+    await sealed.append("s", [secret(2)])
+    item = items(dynamodb, sealed.table_name)["s"]
+    dynamodb.put_item(TableName=sealed.table_name, Item={**item, "History": flipped(item["History"])})
+    assert (await fresh(sealed, skip_undecodable=True).read("s")).messages == [secret(2)]
+    await fresh(sealed).repair("s", drop_undecodable=True)
+    assert await messages_of(sealed) == [secret(2)]
+
+
+# --- Other keys ---
+
+
+@pytest.mark.parametrize("count", [2, 40])
+async def test_rotation(sealed: AsyncSessionRepository, count: int) -> None:
+    """`reencrypt` brings a session to the present key: then the old one is not needed any more."""
+    model: list[BaseMessage] = [secret(n) for n in range(count)]
+    await sealed.append("s", model[:-1])
+    await sealed.append("s", model[-1:], idempotency_key="k")
+    await sealed.update_metadata("s", {"title": SECRET})
+    await sealed.set_expiry("s", 1000)
+    await sealed.update_message("s", HumanMessage("other", id="m1"))
+    model[1] = HumanMessage("other", id="m1")
+    before = await sealed.read("s")
+    rotating = fresh(sealed, encryption=LocalKeyring(b"n" * 32, old=[b"k" * 32]))
+    assert (await rotating.read("s")).messages == model
+    await rotating.reencrypt("s")
+    after = await fresh(sealed, encryption=LocalKeyring(b"n" * 32)).read("s")
+    assert (after.messages, after.metadata, after.expires_at) == (model, before.metadata, before.expires_at)
+    with pytest.raises(DecryptionError):
+        await fresh(sealed).read("s")
+
+
+@pytest.mark.parametrize("count", [2, 40])
+async def test_decryption(sealed: AsyncSessionRepository, plain: AsyncSessionRepository, count: int) -> None:
+    """With `plain` the session can be read and changed without a key."""
+    await sealed.append("s", [secret(n) for n in range(count)])
+    await sealed.update_metadata("s", {"title": SECRET})
+    version = await sealed.reencrypt("s", plain=True)
+    assert await sealed.reencrypt("s", plain=True) == version
+    await plain.append("s", [secret(count)])
+    chat = await fresh(plain).read("s")
+    assert (chat.messages, chat.metadata) == ([secret(n) for n in range(count + 1)], {"title": SECRET})
+    with pytest.raises(SettingsError, match="encryption="):
+        await plain.reencrypt("s")
+    with pytest.raises(SessionNotFoundError):
+        await sealed.reencrypt("none")
+
+
+async def test_a_key_for_each_tenant(make_repository: RepositoryFactory) -> None:
+    """What a function says of a session encrypts it; without its key, its sessions are unreadable and listed so."""
+    keys: dict[str, Keyring] = {"a": KEY, "b": OTHER}
+    sessions = make_repository(encryption=lambda session: keys[session[0]])
+    for name in ("a1", "b1"):
+        await sessions.append(name, [secret()])
+        await sessions.update_metadata(name, {"title": f"of {name}"})
+    keys["b"] = LocalKeyring(b"x" * 32)
+    assert await messages_of(sessions, "a1") == [secret()]
+    with pytest.raises(DecryptionError):
+        await messages_of(sessions, "b1")
+    listed = {one.session: one async for one in fresh(sessions).list()}
+    assert (listed["a1"].metadata, listed["a1"].error) == ({"title": "of a1"}, None)
+    assert (listed["b1"].metadata, listed["b1"].message_count) == ({}, 1)
+    assert "lc_key" in str(listed["b1"].error)
+
+
+async def test_a_function_that_returns_no_keyring(make_repository: RepositoryFactory) -> None:
+    """It is told so, and nothing is written."""
+    sessions = make_repository(encryption=lambda session: None)
+    with pytest.raises(InvalidInputError, match="NoneType"):
+        await sessions.append("s", [secret()])
+    assert await scan(sessions) == []
+
+
+async def test_listing(sealed: AsyncSessionRepository, plain: AsyncSessionRepository) -> None:
+    """Titles of encrypted and plain sessions; who has no key gets the rest."""
+    await sealed.append("s", [secret()])
+    await sealed.update_metadata("s", {"title": SECRET})
+    await plain.append("p", [secret()])
+    await plain.update_metadata("p", {"title": "open"})
+    assert {one.session: one.metadata async for one in fresh(sealed).list()} == {
+        "s": {"title": SECRET},
+        "p": {"title": "open"},
+    }
+    listed = {one.session: one async for one in plain.list()}
+    assert (listed["s"].metadata, listed["s"].message_count, listed["p"].error) == ({}, 1, None)
+    assert "encryption=" in str(listed["s"].error)
+
+
+async def test_a_history(sealed: AsyncSessionRepository) -> None:
+    """The LangChain adapter over it."""
+    await sealed.history("s").aadd_messages([secret()])
+    assert await fresh(sealed).history("s").aget_messages() == [secret()]
+    assert await is_all_sealed(sealed)
+
+
+def test_what_cannot_be_encrypted(make_repository: RepositoryFactory) -> None:
+    """Items of langchain_community, and by what is no keyring."""
+    with pytest.raises(SettingsError, match="community"):
+        make_repository(encryption=KEY, item_format="community")
+    with pytest.raises(InvalidInputError, match="bytes"):
+        make_repository(encryption=b"k" * 32)
+
+
+async def test_many_writers(make_repository: RepositoryFactory, plain: AsyncSessionRepository) -> None:
+    """Encrypting writers race on a plain session: all of theirs is there once, and nothing plain."""
+    await plain.append("s", many(12))
+    writers = [make_repository(sizes=SMALL, encryption=KEY) for _ in range(4)]
+    given = [[secret(10 * w + n) for n in range(5)] for w in range(4)]
+
+    async def write(writer: AsyncSessionRepository, messages: list[HumanMessage]) -> None:
+        for message in messages:
+            await writer.append("s", [message])
+
+    await asyncio.gather(*map(write, writers, given))
+    found = (await messages_of(writers[0]))[12:]
+    assert sorted(found, key=lambda m: str(m.id)) == sorted(chain.from_iterable(given), key=lambda m: str(m.id))
+    assert await is_all_sealed(writers[0])
