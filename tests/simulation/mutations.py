@@ -103,7 +103,12 @@ MUTATIONS = [
         """    e.require(f"attribute_exists({e.name(lc.CHAIN)})")\n    return e""",
         small="two edits of a page",
     ),
-    Mutation("an edit takes the place of one under way", "_store/rewriting.py", "item = await carry_out(", "pass; ("),
+    Mutation(
+        "an edit takes the place of one under way",
+        "_store/preparing.py",
+        "carry_out(self.steps, key, await self.steps.vault.unlocked(key, item))",
+        "self.steps.vault.unlocked(key, item)",
+    ),
     Mutation(
         "a page of a later edit proves a session",
         "_store/reading.py",
