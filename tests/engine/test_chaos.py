@@ -16,6 +16,7 @@ import chaos
 from chaos import Client, History
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Plan, Script
+from langchain_dynamodb.encryption import LocalKeyring
 from linearizability import Undecided
 from proxy import Proxy
 from support import SMALL, remembered, scan
@@ -38,7 +39,7 @@ def config(client: int) -> Config:
 
 
 class Round:
-    """Five clients and one session."""
+    """Five clients and one session, which every other seed encrypts."""
 
     def __init__(self, engine: TestEngine, make_repository: RepositoryFactory, kind: str, seed: int) -> None:
         self.kind = kind
@@ -46,6 +47,7 @@ class Round:
         self.history = History(f"s{seed}", deletes=kind == "deleting")
         self.proxy = Proxy(str(engine.endpoint_url), Plan(seed), slow_seconds=0.8)
         self.make_repository = make_repository
+        self.encryption = LocalKeyring(b"k" * 32) if seed % 2 else None
 
     async def play(self) -> None:
         """Play it; raises what is wrong."""
@@ -58,7 +60,9 @@ class Round:
     async def _play(self) -> None:
         clients = []
         for i in range(CLIENTS):
-            repository = self.make_repository(endpoint_url=self.proxy.url, config=config(i), sizes=SMALL)
+            repository = self.make_repository(
+                endpoint_url=self.proxy.url, config=config(i), sizes=SMALL, encryption=self.encryption
+            )
             clients.append(Client(chr(ord("a") + i), repository, self.seed, self.history))
         await asyncio.gather(*(client.run(KINDS[self.kind], OPERATIONS) for client in clients))
         self.proxy.plan = Script()
@@ -70,7 +74,7 @@ class Round:
         for client in clients:
             await client.read()
             await client.iterate()
-        repository = self.make_repository(sizes=SMALL)
+        repository = self.make_repository(sizes=SMALL, encryption=self.encryption)
         patient = Client("z", repository, self.seed, self.history)
         await patient.append()
         await patient.read()

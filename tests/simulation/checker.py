@@ -197,6 +197,11 @@ class Checker:
         if not any(self._during(call, lambda view: view.version == version and not view.damaged)):
             raise Violation(f"{call} returned version {version}, at which the session never was whole")
 
+    def _ok_reencrypt(self, call: Call, version: int) -> None:
+        """It may take place twice; that it changes nothing which is read, `observe` sees."""
+        if not any(self._during(call, lambda view: view.version == version)):
+            raise Violation(f"{call} returned version {version}, which the session never had meanwhile")
+
     def _ok_delete(self, call: Call, _: None) -> None:
         if not any(self._during(call, lambda view: self._unseen(view, call))):
             raise Violation(f"{call} was acknowledged, but the session was there all the time")
@@ -363,7 +368,7 @@ def _needs_session(call: Call) -> bool:
     """Whether it must not begin a session."""
     if call.op.kind == "append":
         return call.op.option("exist") is not None
-    return call.op.kind in ("meta", "truncate", "repair", "edit", "remove") and call.expected != 0
+    return call.op.kind in ("meta", "truncate", "repair", "reencrypt", "edit", "remove") and call.expected != 0
 
 
 def _appends(call: Call, before: Tags, after: Tags) -> bool:

@@ -110,7 +110,12 @@ MUTATIONS = [
         "page.edited < item.edited",
         small="an edit and another ending",
     ),
-    Mutation("an edit takes the place of one under way", "_store/rewriting.py", "item = await carry_out(", "pass; ("),
+    Mutation(
+        "an edit takes the place of one under way",
+        "_store/preparing.py",
+        "carry_out(self.steps, key, await self.steps.vault.unlocked(key, item))",
+        "self.steps.vault.unlocked(key, item)",
+    ),
     Mutation(
         "a page of a later edit proves a session",
         "_protocol/chain.py",

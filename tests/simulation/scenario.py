@@ -123,18 +123,12 @@ def draw(chance: random.Random) -> Scenario:
     if len(plans) > 1 and chance.random() < 0.15:
         plans[1] = replace(plans[1], process="A")
     clocks = [(n, chance.choice([-7200, -30, 30, 3600])) for n in names if chance.random() < 0.15 and not ages]
-    return Scenario(
-        tuple(plans),
-        start,
-        chance.choice(["tiny", "tiny", "parts"]),
-        ttl,
-        community,
-        chance.random() < 0.8,
-        start != "lost"
-        and not community
-        and chance.random() < 0.2,  # a session that lacks pages must be repaired first
-        tuple(clocks),
-    )
+    sizes, explains = chance.choice(["tiny", "tiny", "parts"]), chance.random() < 0.8
+    # A session that lacks pages must be repaired before it can be encrypted.
+    encrypted = start != "lost" and not community and chance.random() < 0.2
+    if encrypted and chance.random() < 0.5:
+        plans[-1] = replace(plans[-1], ops=(*plans[-1].ops, Op("reencrypt")))
+    return Scenario(tuple(plans), start, sizes, ttl, community, explains, encrypted, tuple(clocks))
 
 
 def _start(chance: random.Random, community: bool) -> str:

@@ -226,6 +226,9 @@ class Client:
     async def _repair(self, call: Call) -> int:
         return self._saw((await self.process.repository.repair(SESSION)).version)
 
+    async def _reencrypt(self, call: Call) -> int:
+        return self._saw(await self.process.repository.reencrypt(SESSION))
+
     async def _delete(self, call: Call) -> None:
         search = call.op.option("search") is not None
         await self.process.repository.delete(SESSION, expected_version=call.expected, search_pages=search)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .._items.attribute_names import KEY
 from .._items.keys import Session, SessionKey
@@ -46,6 +46,7 @@ class Vault:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encryption = encryption
+        self._kinds: set[type] = set()  # of keyrings: to look at the methods of one takes long
         self._named = named
         self._clock = clock
         self._plain = LRU[tuple[bytes, float]](KEYS)
@@ -96,11 +97,16 @@ class Vault:
         return unlocked(cipher, plain, key.attributes)
 
     def _keyring(self, key: SessionKey) -> Keyring:
-        given = self._encryption
-        keyring = given if isinstance(given, Keyring) else given(self._named(key)) if given else None
+        given: Any = self._encryption
+        if type(given) in self._kinds:
+            return given  # type: ignore[no-any-return]
+        keyring: Any = given if isinstance(given, Keyring) else given(self._named(key))
+        if type(keyring) in self._kinds:
+            return keyring  # type: ignore[no-any-return]
         if not isinstance(keyring, Keyring):
             kind = type(keyring).__name__
             raise InvalidInputError(f"the function given as encryption= returned a {kind} for {key}, not a keyring")
+        self._kinds.add(type(keyring))
         return keyring
 
     async def _once(self, keyring: Keyring, wrapped: bytes | None) -> bytes | None:

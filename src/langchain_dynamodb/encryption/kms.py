@@ -89,7 +89,6 @@ class KmsKeyring:
 
 
 def _checked_context(context: object) -> tuple[tuple[str, str], ...]:
-    texts = [*context.items()] if isinstance(context, Mapping) else [(context, context)]
-    if not all(isinstance(text, str) and text for pair in texts for text in pair):
+    if not isinstance(context, Mapping) or not all(isinstance(s, str) and s for pair in context.items() for s in pair):
         raise InvalidInputError("context= must be a mapping of texts to texts, none of them empty")
-    return tuple(sorted(texts))
+    return tuple(sorted(context.items()))

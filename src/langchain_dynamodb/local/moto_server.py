@@ -100,4 +100,4 @@ class _Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    _Server(int(sys.argv[1]), create_backend_app(sys.argv[2] if len(sys.argv) > 2 else "dynamodb")).serve_forever()
+    _Server(int(sys.argv[1]), create_backend_app("dynamodb")).serve_forever()
