@@ -85,6 +85,9 @@ async def test_every_operation(sealed: AsyncSessionRepository) -> None:
 
     async def check() -> None:
         reader = fresh(sealed)
+        known = remembered(sealed).cipher
+        assert known is not None
+        assert known.aead is None  # no key in the clear outlives the operation that used it
         assert (await reader.read("s")).messages == model
         assert (await reader.read("s", limit=3)).messages == model[-3:]
         assert [message async for message in fresh(sealed).iter_messages("s")] == model

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_dynamodb import DynamoDBChatMessageHistory
+from langchain_dynamodb.encryption import LocalKeyring
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -102,6 +104,16 @@ def test_a_window_never_begins_with_an_answer_to_nothing(ours: HistoryFactory, t
         make(history_size=3).add_messages(turn)
     assert [message.type for message in ours(history_size=3).messages] == ["human"]
     assert [message.type for message in theirs(history_size=3).messages] == ["tool", "ai", "human"]
+
+
+def test_encryption(dynamodb: Any, table_name: str, ours: HistoryFactory, theirs: HistoryFactory) -> None:
+    """langchain_community needs another package for it."""
+    make = partial(ours, encryption=LocalKeyring(b"k" * 32))
+    make().add_user_message("secret")
+    assert make().messages == [HumanMessage("secret")]
+    assert "secret" not in str(dynamodb.scan(TableName=table_name)["Items"])
+    with pytest.raises(ImportError, match="dynamodb-encryption-sdk"):
+        theirs(kms_key_id="alias/chats")
 
 
 def test_async_methods_are_asynchronous() -> None:

@@ -28,6 +28,7 @@ class Append:
     """What a caller wants appended: encoded once, sent as often as needed."""
 
     to: Destination
+    room: int  # bytes that a tail has for entries and operation ids
     lines: tuple[bytes, ...]
     block: bytes
     entry: bytes  # the block as it is stored in the tail
@@ -50,12 +51,12 @@ class Append:
         if to.cipher is self.to.cipher:
             return self
         entry = to.codec.seal(self.block, to.key.place())
-        return replace(self, to=to, entry=entry, cost=entry_cost(entry, self.ops))
+        return replace(self, to=to, room=to.room, entry=entry, cost=entry_cost(entry, self.ops))
 
     def fits(self, item: SessionItem | None) -> bool:
         """Whether it can go into the tail as it is."""
         used = item.tail_bytes if item else 0
-        return used + self.cost <= self.to.room and sum(map(len, self.lines)) <= PAGE_INFLATED
+        return used + self.cost <= self.room and sum(map(len, self.lines)) <= PAGE_INFLATED
 
     def can_follow(self, item: SessionItem, expected: int | None, now: int) -> bool:
         """Whether an item that was seen before can serve as the base without another look.
@@ -99,7 +100,7 @@ def pack(
     block = codec.pack(lines)
     entry = to.codec.seal(block, to.key.place())
     about = (ids.op, ids.all, history_size, own, must_exist, is_much)
-    return Append(to, tuple(lines), block, entry, entry_cost(entry, ids.all), new_op(), *about)
+    return Append(to, to.sizes.tail(to.key), tuple(lines), block, entry, entry_cost(entry, ids.all), new_op(), *about)
 
 
 class Insert(NamedTuple):
@@ -212,7 +213,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
     appends since then are still on the item, and the condition sees whether this very append was applied before.
     """
     expected, expires, now = at.expected, at.times.session, at.now
-    cipher = request.to.cipher
+    cipher = request.to.codec.cipher
     if cipher is not None and item is None:
         expected = 0  # no session that is there can have this key
     own = tuple((name, value is not None) for name, value in request.own.items())
@@ -241,7 +242,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
     if expected != 0:
         values["op"] = {"B": request.op}
         seconds = now // 1_000_000
-        numbers |= {"room": request.to.room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
+        numbers |= {"room": request.room - request.cost, "since": seconds - FIVE_YEARS, "until": seconds}
         if expected is not None:
             numbers["expected"] = expected
         else:

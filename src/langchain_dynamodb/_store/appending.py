@@ -58,7 +58,7 @@ class Appender:
         seen = self.steps.known.get(key)
         item = seen if seen and request.can_follow(seen, expected, self.steps.clock()) else None
         vault = self.steps.vault
-        if vault.must_encrypt(item):
+        if vault.encrypts and vault.must_encrypt(item):
             item = None
         failure: Refused | StorageError | None = None
         new: SessionItem | None = None
@@ -195,11 +195,15 @@ class Appender:
     async def _carry_out(
         self, key: SessionKey, item: SessionItem | None, request: Append, expected: int | None
     ) -> SessionItem:
-        if item is not None:
-            item = await carry_out(self.steps, key, await self.steps.vault.unlocked(key, item))
-            if self.steps.vault.must_encrypt(item):  # since it was leased
-                raise Refused(item, retried=False)
-        request = request.at(await self.steps.destination(key, item))
+        vault = self.steps.vault
+        if item is not None and item.cipher is not None:
+            item = await vault.unlocked(key, item)
+        elif vault.encrypts and vault.must_encrypt(item):  # since it was leased
+            raise Refused(item, retried=False)
+        if item is not None and item.edit:
+            item = await carry_out(self.steps, key, item)
+        if vault.encrypts:
+            request = request.at(await self.steps.destination(key, item))
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)

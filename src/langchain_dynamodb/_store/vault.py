@@ -46,17 +46,14 @@ class Vault:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encryption = encryption
+        self.encrypts = encryption is not None
+        """Whether what is written here is encrypted."""
         self._kinds: set[type] = set()  # of keyrings: to look at the methods of one takes long
         self._named = named
         self._clock = clock
         self._plain = LRU[tuple[bytes, float]](KEYS)
         self._current = LRU[_Current](KEYS)
         self._asking: dict[tuple[object, ...], asyncio.Task[bytes | None]] = {}
-
-    @property
-    def encrypts(self) -> bool:
-        """Whether what is written here is encrypted."""
-        return self._encryption is not None
 
     def must_encrypt(self, item: object) -> bool:
         """Whether this item has to be encrypted before anything is written to it."""
