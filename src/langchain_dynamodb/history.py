@@ -113,7 +113,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         encryption: Encryption | None = None,
     ) -> None:
         super().__init__()
-        if kms_key_id:
+        if kms_key_id is not None:
             if encryption is not None:
                 raise InvalidInputError("kms_key_id and encryption both say how to encrypt: give one of them")
             encryption = KmsKeyring(kms_key_id, aws_session=boto3_session, region_name=region_name, config=config)

@@ -125,7 +125,7 @@ class AsyncSessionRepository(Configured):
         self._codec = codec = replace(options.codec, strict=options.strict)
         self._table = Table(connection, options.table_name, options.names)
         known = LRU[SessionItem](options.known_sessions)
-        vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
+        self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable
         self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault)
         steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault)
@@ -153,6 +153,7 @@ class AsyncSessionRepository(Configured):
 
     async def aclose(self) -> None:
         """Give back what this repository holds; later calls raise `RepositoryClosedError`, until it is entered anew."""
+        self._vault.forget()
         await self._connection.aclose()
 
     async def create_table(self, *, sort_key_name: str | None = None, indexes: Sequence[Index] = ()) -> None:

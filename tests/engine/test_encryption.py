@@ -12,13 +12,14 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
-from langchain_dynamodb.encryption import Keyring, LocalKeyring
+from langchain_dynamodb.encryption import DataKey, Keyring, LocalKeyring
 from langchain_dynamodb.errors import (
     CorruptSessionError,
     DecryptionError,
     InvalidInputError,
+    KeyUnavailableError,
     MissingKeyError,
     SessionNotFoundError,
     SettingsError,
@@ -126,13 +127,14 @@ async def test_every_operation(sealed: AsyncSessionRepository) -> None:
 
 
 async def test_a_warm_session_takes_no_request_more(sealed: AsyncSessionRepository) -> None:
-    """An append is one request, and a read of what is known one; so is the beginning of a session."""
+    """An append is one request, and a read of what is known one; before a session begins it is looked for."""
     meter: Meter = watch(sealed, Meter)
     await sealed.append("s", [secret()])
+    assert dict(meter.requests) == {"get_item": 1, "update_item": 1}
     await sealed.append("s", [AIMessage("b")])
-    assert dict(meter.requests) == {"update_item": 2}
+    assert dict(meter.requests) == {"get_item": 1, "update_item": 2}
     await sealed.read("s")
-    assert dict(meter.requests) == {"update_item": 2, "get_item": 1}
+    assert dict(meter.requests) == {"get_item": 2, "update_item": 2}
 
 
 @pytest.mark.parametrize("size", [1, 30])
@@ -447,9 +449,54 @@ async def test_a_key_for_each_tenant(make_repository: RepositoryFactory) -> None
 async def test_a_function_that_returns_no_keyring(make_repository: RepositoryFactory) -> None:
     """It is told so, and nothing is written."""
     sessions = make_repository(encryption=lambda session: None)
-    with pytest.raises(InvalidInputError, match="NoneType"):
+    with pytest.raises(KeyUnavailableError, match="NoneType"):
         await sessions.append("s", [secret()])
     assert await scan(sessions) == []
+
+
+async def _async_function(session: object) -> None:
+    """No function that can be asked."""
+
+
+@pytest.mark.parametrize("wrong", [LocalKeyring, _async_function, 5, "alias/chats"])
+def test_what_is_no_keyring(wrong: object) -> None:
+    """A class, a function that is async: refused at construction."""
+    with pytest.raises(InvalidInputError, match="give a keyring"):
+        AsyncSessionRepository("Table", encryption=wrong)  # type: ignore[arg-type]
+
+
+async def test_a_session_without_a_key_hides_no_other(make_repository: RepositoryFactory) -> None:
+    """The function knows no key of it: the listing shows it with an error."""
+    keyrings = {"a": LocalKeyring(bytes(32)), "b": LocalKeyring(bytes(32))}
+    sessions = make_repository(encryption=lambda session: keyrings[session])
+    for name in "ab":
+        await sessions.append(name, [secret()])
+        await sessions.update_metadata(name, {"title": name})
+    del keyrings["b"]
+    found = {summary.session: summary async for summary in make_repository(encryption=lambda s: keyrings[s]).list()}
+    assert (found["a"].metadata, found["a"].error) == ({"title": "a"}, None)
+    assert "raised KeyError" in str(found["b"].error)
+
+
+async def test_a_session_that_is_there_needs_no_new_key(make_repository: RepositoryFactory) -> None:
+    """Whoever may only unwrap keys can go on with it, also a process that has not seen it."""
+
+    class Unwrapping(LocalKeyring):
+        async def generate(self) -> DataKey:
+            raise KeyUnavailableError("not allowed", code="AccessDeniedException")
+
+    await make_repository(encryption=LocalKeyring(bytes(32))).append("s", [secret(1)])
+    sessions = make_repository(encryption=Unwrapping(bytes(32)))
+    await sessions.append("s", [secret(2)])
+    assert await messages_of(sessions) == [secret(1), secret(2)]
+    with pytest.raises(KeyUnavailableError, match="not allowed"):
+        await sessions.append("new", [secret(3)])
+
+
+def test_an_empty_kms_key_id_is_no_wish_for_plain_text() -> None:
+    """As from a variable of the environment that is not set."""
+    with pytest.raises(InvalidInputError, match="key of KMS"):
+        DynamoDBChatMessageHistory("Table", "s", kms_key_id="")
 
 
 async def test_listing(sealed: AsyncSessionRepository, plain: AsyncSessionRepository) -> None:

@@ -187,6 +187,28 @@ async def test_old_keys_are_tried_in_turn(kms_url: str) -> None:
         assert await keyring.unwrap(b"wrapped") == found
 
 
+@pytest.mark.parametrize("unavailable", ["new", "gone"])
+async def test_a_key_that_cannot_be_used_hides_no_other(kms_url: str, unavailable: str) -> None:
+    """One that is disabled, or about to be deleted; only where none of the others has wrapped it, it is told."""
+
+    class Three(WatchedConnection):
+        async def call(self, operation: str, request: Any, **options: bool) -> dict[str, Any]:
+            if request["KeyId"] == unavailable:
+                raise KeyUnavailableError("disabled", code="DisabledException")
+            if request["KeyId"] != "old":
+                raise WrongKey("IncorrectKeyException")
+            return {"Plaintext": b"plain"}
+
+    for old in (["gone", "old"], ["gone"]):
+        keyring = KmsKeyring("new", old=old, endpoint_url=kms_url)
+        object.__setattr__(keyring, "_connection", Three(keyring._connection))
+        if "old" in old:
+            assert await keyring.unwrap(b"wrapped") == b"plain"
+        else:
+            with pytest.raises(KeyUnavailableError, match="disabled"):
+                await keyring.unwrap(b"wrapped")
+
+
 @pytest.mark.parametrize(
     ("error", "asking", "expected"),
     [
@@ -207,6 +229,7 @@ def test_kms_cannot_be_reached(error: Exception, asking: bool, expected: type[St
         {"key_id": ""},
         {"key_id": None},
         {"key_id": "k", "old": [""]},
+        {"key_id": "k", "old": "alias/old"},
         {"key_id": "k", "context": {"a": 1}},
         {"key_id": "k", "context": "a=b"},
         {"key_id": "k", "context": {"a": ""}},

@@ -52,6 +52,13 @@ def test_what_is_put_again_stays() -> None:
     assert held(cache, "abc") == "ac"
 
 
+def test_values_that_are_no_use_any_more() -> None:
+    """They go, with their costs."""
+    cache = filled(3, "abc")
+    cache.discard_if(lambda value: value in "AC")
+    assert (held(cache, "abc"), cache.cost) == ("b", 1)
+
+
 def test_a_value_under_another_key() -> None:
     """It is the last used then, at the same cost; one that is there already stays, and so does what is not there."""
     cache = filled(2, "ab")

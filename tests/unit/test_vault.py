@@ -160,3 +160,40 @@ async def test_each_tenant_has_a_data_key_of_its_own() -> None:
     for name in ("a1", "a2", "b1"):
         await begin(vault, name)
     assert [len(one.made) for one in keyrings.values()] == [1, 1]  # type: ignore[attr-defined]
+
+
+async def test_a_keyring_slower_than_its_limit() -> None:
+    """The time counts from its answer, so whoever waited for a data key gets that."""
+    keyring, clock = Counting(KeyLimits(seconds=1)), Seconds()
+    generate = keyring.generate
+
+    async def slow() -> DataKey:
+        clock.now += 2
+        return await generate()
+
+    keyring.generate = slow  # type: ignore[method-assign]
+    await begin(Vault(keyring, clock=clock))
+    assert len(keyring.made) == 1
+
+
+async def test_keys_whose_timer_ended_with_its_event_loop() -> None:
+    """The next request for a key lets go of them, and so does closing."""
+    keyring, clock = Counting(), Seconds()
+    vault = Vault(keyring, clock=clock)
+    for clock.now in (0, 1_000, 2_000):
+        await begin(vault)
+        assert (vault._plain.cost, vault._current.cost) == (1, 1)
+    vault.forget()
+    assert (vault._plain.cost, vault._current.cost) == (0, 0)
+
+
+@pytest.mark.parametrize("function", [lambda session: {}[session], lambda session: None])
+async def test_a_function_that_knows_no_key(function: Callable[[object], Keyring]) -> None:
+    """It is an error of this session, not of the others that are listed with it."""
+    with pytest.raises(KeyUnavailableError, match="function given as encryption="):
+        await Vault(function).new_cipher(key())
+
+
+def test_a_data_key_shows_no_key() -> None:
+    """As whoever writes a keyring may log it."""
+    assert "secret" not in repr(DataKey(b"secret", b"wrapped"))

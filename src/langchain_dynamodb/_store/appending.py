@@ -62,9 +62,8 @@ class Appender:
             item = None
         failure: Refused | StorageError | None = None
         new: SessionItem | None = None
-        # A large one must know where it goes, and so must an encrypted one that is to begin no session; and what could
-        # never be sent gets its error by a look.
-        blind = request.fits(None) and not (vault.encrypts and (seen or request.must_exist or expected))
+        # A large one must know where it goes, an encrypted one its key; and what could never be sent gets its error so.
+        blind = request.fits(None) and not vault.encrypts
         if (item or blind) and not (request.must_exist and expected == 0):
             try:
                 new = await self._attempt(key, item, request, expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
@@ -58,6 +58,12 @@ class LRU(Generic[V]):
         """Forget the value, if there is one."""
         with self._lock:
             self._drop(key)
+
+    def discard_if(self, test: Callable[[V], bool]) -> None:
+        """Forget the values for which this holds."""
+        with self._lock:
+            for key in [key for key, (value, _) in self._entries.items() if test(value)]:
+                self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -62,10 +63,12 @@ class Options:
         check_sizes(self.sizes)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)
-        if not (self.encryption is None or isinstance(self.encryption, Keyring) or callable(self.encryption)):
+        given: object = self.encryption
+        refused = isinstance(given, type) or inspect.iscoroutinefunction(given)
+        if refused or not (given is None or isinstance(given, Keyring) or callable(given)):
             raise InvalidInputError(
-                f"encryption is a {type(self.encryption).__name__}: give a keyring (KmsKeyring, LocalKeyring), or a "
-                "function that takes a session and returns one"
+                f"encryption is a {type(given).__name__}: give a keyring (KmsKeyring(...), LocalKeyring(...)), or a "
+                "function (none that is async) that takes a session and returns one"
             )
         if self.encryption is not None and self.item_format == "community":
             raise SettingsError("item_format='community' cannot be encrypted: langchain_community reads plain messages")

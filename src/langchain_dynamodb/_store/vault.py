@@ -15,7 +15,7 @@ from .._items.session_items import SessionItem
 from ..codec.sealing import Cipher, TamperedError
 from ..encryption.ciphers import new_cipher, unlocked, wrapped_key
 from ..encryption.keyrings import DataKey, Keyring
-from ..errors import InvalidInputError, MissingKeyError
+from ..errors import KeyUnavailableError, MissingKeyError
 from .cache import LRU
 
 Encryption: TypeAlias = "Keyring | Callable[[Session], Keyring]"
@@ -97,14 +97,21 @@ class Vault:
         given: Any = self._encryption
         if type(given) in self._kinds:
             return given  # type: ignore[no-any-return]
-        keyring: Any = given if isinstance(given, Keyring) else given(self._named(key))
+        keyring: Any = given if isinstance(given, Keyring) else self._given_by(given, key)
         if type(keyring) in self._kinds:
             return keyring  # type: ignore[no-any-return]
         if not isinstance(keyring, Keyring):
             kind = type(keyring).__name__
-            raise InvalidInputError(f"the function given as encryption= returned a {kind} for {key}, not a keyring")
+            raise KeyUnavailableError(f"the function given as encryption= returned a {kind} for {key}, not a keyring")
         self._kinds.add(type(keyring))
         return keyring
+
+    def _given_by(self, function: Callable[[Session], Keyring], key: SessionKey) -> Keyring:
+        try:
+            return function(self._named(key))
+        except Exception as error:
+            told = f"the function given as encryption= raised {type(error).__name__} for session {key}"
+            raise KeyUnavailableError(f"{told}: there is no key for it, and nothing was done") from error
 
     async def _once(self, keyring: Keyring, wrapped: bytes | None) -> bytes | None:
         """Ask the keyring, however many wait for the same: for what is wrapped, or (None) for a new data key."""
@@ -121,18 +128,26 @@ class Vault:
             task.exception()  # all who waited may have been cancelled
 
     async def _ask(self, keyring: Keyring, wrapped: bytes | None) -> bytes | None:
-        limits, asked = keyring.limits, self._clock()
+        limits = keyring.limits
         if wrapped is None:
             made = await keyring.generate()
-            self._current.put(keyring, _Current(made, limits.sessions, asked + limits.seconds))
+            self._current.put(keyring, _Current(made, limits.sessions, self._clock() + limits.seconds))
             plain, wrapped = made
         elif (found := await keyring.unwrap(wrapped)) is not None:
             plain = found
         else:
             return None
-        self._plain.put((keyring, wrapped), (plain, asked + limits.seconds))
+        now = self._clock()
+        self._plain.discard_if(lambda held: held[1] <= now)  # timers end with their event loop
+        self._current.discard_if(lambda held: held.until <= now)
+        self._plain.put((keyring, wrapped), (plain, now + limits.seconds))
         self._forget_later(limits.seconds, keyring, wrapped)
         return plain
+
+    def forget(self) -> None:
+        """Let go of all keys."""
+        self._plain.discard_if(lambda _: True)
+        self._current.discard_if(lambda _: True)
 
     def _forget_later(self, seconds: float, keyring: Keyring, wrapped: bytes) -> None:
         """Also where nobody asks for it again."""

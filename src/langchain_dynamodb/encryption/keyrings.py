@@ -38,6 +38,9 @@ class DataKey(NamedTuple):
     plain: bytes
     wrapped: bytes
 
+    def __repr__(self) -> str:
+        return f"DataKey(wrapped={self.wrapped!r})"
+
 
 @runtime_checkable
 class Keyring(Protocol):

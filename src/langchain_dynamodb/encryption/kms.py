@@ -10,7 +10,7 @@ from .._checks import short
 from .._dynamodb.client_settings import ConnectionSettings
 from .._dynamodb.connection import Connection
 from .._dynamodb.failures import WrongKey
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, KeyUnavailableError
 from .ciphers import cryptography
 from .keyrings import DataKey, KeyLimits
 
@@ -48,6 +48,8 @@ class KmsKeyring:
         config: Any = None,
     ) -> None:
         cryptography()
+        if isinstance(old, str):
+            raise InvalidInputError(f"old={short(old)} must be a list of keys: [{short(old)}]")
         for one in (key_id, *old):
             if not isinstance(one, str) or not one:
                 raise InvalidInputError(f"{short(one)} must be a key of KMS: its id, its ARN or an alias (alias/...)")
@@ -68,6 +70,7 @@ class KmsKeyring:
 
     async def unwrap(self, wrapped: bytes) -> bytes | None:
         """See `Keyring`. One request, and one for each key that has not wrapped it."""
+        unavailable: KeyUnavailableError | None = None
         for key_id in (self.key_id, *self.old):
             # Named, so that nobody can make us use a key of theirs.
             request = {"KeyId": key_id, "CiphertextBlob": wrapped, **self._context}
@@ -75,7 +78,12 @@ class KmsKeyring:
                 plain: bytes = (await self._connection.call("decrypt", request))["Plaintext"]
             except WrongKey:
                 continue
+            except KeyUnavailableError as error:  # another one may have wrapped it
+                unavailable = unavailable or error
+                continue
             return plain
+        if unavailable:
+            raise unavailable
         return None
 
     async def aclose(self) -> None:
