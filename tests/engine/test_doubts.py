@@ -277,9 +277,10 @@ async def test_old_pages_that_cannot_be_deleted_do_not_fail_an_append(make_repos
 
     hooked: Hooked = watch(repository, Hooked, throttle)
     pages = remembered(repository).pages
-    await repository.append("s", [HumanMessage("new")])
+    new = human(100)
+    await repository.append("s", [new])
     assert remembered(repository).pages == pages + 1
-    assert await state(repository) == [*before, "new"]
+    assert await state(repository) == [*before, new.content]
     repository._table.connection = hooked.inner
     await repository.delete("s")
     assert await scan(repository) == []
