@@ -8,7 +8,7 @@ import pytest
 
 from evaluation import KEY, NAMES, NOW, OTHER, SESSION, line
 from langchain_dynamodb._items.parsing import parse_item
-from langchain_dynamodb._items.session_items import MAX_LEFT_PAGES, SessionItem, Sizes
+from langchain_dynamodb._items.session_items import MAX_LEFT_PAGES, Edit, SessionItem, Sizes
 from langchain_dynamodb._protocol import rewrite
 from langchain_dynamodb._protocol.pages import Destination, PageStart
 from langchain_dynamodb.codec.messages import Codec, unpack
@@ -100,3 +100,10 @@ def test_too_many_pages_to_keep_on_record() -> None:
 def test_what_both_begin_with(stored: str, lines: str, expected: int) -> None:
     """Up to the first message that differs, or the end of the shorter one."""
     assert rewrite.count_same([line(c) for c in stored], [line(c) for c in lines]) == expected
+
+
+@pytest.mark.parametrize(("page", "kept"), [(1, True), (2, False), (3, False)])
+def test_an_edit_under_way_goes_with_its_page(page: int, kept: bool) -> None:
+    """Its number is given again; one of a page that stays is still to be carried out."""
+    item = replace(SESSION, edited=1_018, edited_page=page, edit=Edit(0, None))
+    assert (branched(item).edit is not None) == kept
