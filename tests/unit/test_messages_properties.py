@@ -172,8 +172,8 @@ def test_lines_that_are_decoded_again(messages: list[BaseMessage]) -> None:
     """With fewer checks the same comes back, and shares nothing that can be changed."""
     lines = encode_messages(messages)
     first, again, others = decode_lines(lines), decode_lines(lines, again=True), decode_lines(lines, again=True)
-    assert [(looks(message), message.model_fields_set) for message in again] == [
-        (looks(message), message.model_fields_set) for message in first
+    assert [(looks(message), message.model_fields_set, [*message.__dict__]) for message in again] == [
+        (looks(message), message.model_fields_set, [*message.__dict__]) for message in first
     ]
     for one, other in zip(again, others, strict=True):
         parts = [(value, other.__dict__[name]) for name, value in one.__dict__.items() if type(value) in (list, dict)]

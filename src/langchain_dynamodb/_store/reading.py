@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -27,7 +27,7 @@ from .._protocol.pages import PAGE_INFLATED, PageStart
 from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import Snapshot, readable
 from ..codec import messages as codec
-from ..codec.messages import Codec
+from ..codec.messages import Codec, UndecodableError
 from ..codec.native import from_native
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
@@ -219,7 +219,7 @@ class Reader:
             raise self._disturbed(key, item.others["L"])
         try:
             unpacked = self.codec.of(item.cipher).unpack_each(item.tail, key.place(), MAX_INFLATED)
-        except codec.UndecodableError as error:
+        except UndecodableError as error:
             if not self.skip_undecodable:
                 raise undecodable(key, self._entry(error.index or 0), error) from error
             unpacked = [self._entry_lines(key, item, entry) for entry in item.tail]
@@ -231,7 +231,7 @@ class Reader:
         """Lines of an entry; one that cannot be read becomes an empty line, so that windows still count."""
         try:
             return self.codec.of(item.cipher).unpack(entry, key.place(), MAX_INFLATED)
-        except codec.UndecodableError:
+        except UndecodableError:
             return [UNREADABLE]
 
     def _check_count(self, key: SessionKey, item: SessionItem, tail: Sequence[Chunk]) -> None:
@@ -363,7 +363,7 @@ class Reader:
             unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
             unpacked = await off_loop_if_many(parts, unpacking)
             lines = Lines(self._edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
-        except codec.UndecodableError as error:
+        except UndecodableError as error:
             if not self.skip_undecodable:
                 raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
             lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
@@ -378,7 +378,7 @@ class Reader:
         """The messages of a page with the edit under way."""
         try:
             return edits.applied(lines, item, key, self.codec.of(item.cipher))
-        except codec.UndecodableError as error:
+        except UndecodableError as error:
             if not self.skip_undecodable or item.edit is None:
                 raise undecodable(key, lc.EDIT, error) from error
             return edits.exchanged(lines, item.edit.position, UNREADABLE)
@@ -437,32 +437,34 @@ class Reader:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
 
-    async def decode(self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk]) -> list[BaseMessage]:
+    async def decode(self, key: SessionKey, item: SessionItem, chunks: Sequence[Chunk]) -> list[BaseMessage]:
         """The messages, in slices between which other tasks of the event loop run."""
         messages: list[BaseMessage] = []
-        decoded = 0
+        for again, parts in _slices(chunks):
+            if messages:
+                await asyncio.sleep(0)
+            lines = [line for part in parts for line in part.lines]
+            decoding = partial(self.codec.decode, lines, again=again)
+            try:
+                messages += await off_loop(decoding) if sum(map(len, lines)) > SLICE_BYTES else decoding()
+            except UndecodableError as error:
+                if not self.skip_undecodable:
+                    raise self._undecodable(key, item, parts, error) from error
+                messages += _decodable(lines)
+                chunks = ()  # they stay to be checked
         for chunk in chunks:
-            page = chunk.lines if isinstance(chunk.lines, Lines) else None
-            again = page is not None and page.decoded
-            for start in range(0, len(chunk.lines), SLICE):
-                if decoded >= SLICE:
-                    decoded = 0
-                    await asyncio.sleep(0)
-                part = chunk.lines[start : start + SLICE]
-                decoded += len(part)
-                try:
-                    decoding = partial(self.codec.decode, part, again=again)
-                    messages += await off_loop(decoding) if sum(map(len, part)) > SLICE_BYTES else decoding()
-                except codec.UndecodableError as error:
-                    if not self.skip_undecodable:
-                        raise self._undecodable(key, item, chunk, error) from error
-                    messages += _decodable(part)
-                    page = None
-            if page is not None:
-                page.decoded = True
+            if isinstance(chunk.lines, Lines):
+                chunk.lines.decoded = True
         return messages
 
-    def _undecodable(self, key: SessionKey, item: SessionItem, chunk: Chunk, error: Exception) -> Exception:
+    def _undecodable(
+        self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk], error: UndecodableError
+    ) -> Exception:
+        index = error.index or 0
+        for chunk in chunks:
+            if index < len(chunk.lines):
+                break
+            index -= len(chunk.lines)
         if chunk.page is None:
             return corrupt(key, self._entry(chunk.entry), str(error))
         return corrupt(key.page(item.generation, chunk.page), lc.DATA, str(error))
@@ -526,6 +528,24 @@ def _count(chunks: Iterable[Chunk]) -> int:
     return sum(len(chunk.lines) for chunk in chunks)
 
 
+def _slices(chunks: Iterable[Chunk]) -> Iterator[tuple[bool, list[Chunk]]]:
+    """Parts of chunks to decode at once: up to SLICE messages that all were decoded before, or none of them."""
+    parts: list[Chunk] = []
+    count, again = 0, False
+    for chunk in chunks:
+        decoded = isinstance(chunk.lines, Lines) and chunk.lines.decoded
+        for start in range(0, len(chunk.lines), SLICE):
+            part = chunk._replace(lines=chunk.lines[start : start + SLICE])
+            count += len(part.lines)
+            if parts and (decoded != again or count > SLICE):
+                yield again, parts
+                parts, count = [], len(part.lines)
+            parts.append(part)
+            again = decoded
+    if parts:
+        yield again, parts
+
+
 def _newest(chunks: Sequence[Chunk], wanted: int) -> list[Chunk]:
     """The last `wanted` messages."""
     newest: list[Chunk] = []
@@ -540,6 +560,6 @@ def _newest(chunks: Sequence[Chunk], wanted: int) -> list[Chunk]:
 def _decodable(lines: Iterable[bytes]) -> list[BaseMessage]:
     messages = []
     for line in lines:
-        with contextlib.suppress(codec.UndecodableError):
+        with contextlib.suppress(UndecodableError):
             messages.append(codec.decode_line(line))
     return messages

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import repeat
 from typing import Any, Protocol, TypeVar
 
 import langchain_core.messages as lc
@@ -33,6 +35,7 @@ BUILT_IN: tuple[type[BaseMessage], ...] = (
 _QUALNAME: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 _MODULE: Callable[[type], object] = type.__dict__["__module__"].__get__
 _set = object.__setattr__
+_exhaust: Callable[[map[Any]], object] = partial(deque, maxlen=0)
 _ALWAYS = object()  # the "default" of a field that is always written
 
 
@@ -50,24 +53,31 @@ class MessageClass:
         self.has_post_init = cls.model_post_init is not BaseModel.model_post_init
         self.is_built_in = cls in BUILT_IN
         self._template = {name: None if field.default_factory else field.default for name, field in fields.items()}
-        self._factories = [(name, field.default_factory) for name, field in fields.items() if field.default_factory]
+        self._made: list[tuple[str, Any]] = [  # of built-in classes: list or dict
+            (name, field.default_factory) for name, field in fields.items() if field.default_factory
+        ]
 
-    def build(self, stored: dict[str, Any]) -> BaseMessage:
-        """The message with these fields, none of which it looks at; of a built-in class.
+    def build(self, stored: Sequence[dict[str, Any]]) -> list[BaseMessage]:
+        """Messages with these fields, none of which it looks at; of a built-in class.
 
-        For bytes that were decoded before: it takes half the time of `validate` and what follows.
+        For bytes that were decoded before. It goes through all messages with each step, in C: that takes half the time
+        of going through all steps with each message, and from Python 3.12 on no garbage is collected in between.
         """
-        message = self.cls.__new__(self.cls)
-        state = {**self._template, **stored}
-        for name, make in self._factories:
-            if name not in stored:
-                state[name] = make()  # type: ignore[call-arg]
-        extra = {} if self.names.issuperset(stored) else {n: state.pop(n) for n in stored if n not in self.names}
-        _set(message, "__dict__", state)
-        _set(message, "__pydantic_extra__", extra)
-        _set(message, "__pydantic_fields_set__", set(stored))
-        _set(message, "__pydantic_private__", None)
-        return message
+        count = len(stored)
+        messages: list[BaseMessage] = list(map(object.__new__, repeat(self.cls, count)))
+        states = list(map(dict.copy, repeat(self._template, count)))
+        for name, make in self._made:
+            _exhaust(map(dict.__setitem__, states, repeat(name), map(make, repeat((), count))))
+        _exhaust(map(dict.update, states, stored))
+        extras: list[dict[str, Any]] = list(map(dict, repeat((), count)))
+        if not all(map(self.names.issuperset, stored)):
+            for state, fields, extra in zip(states, stored, extras, strict=True):
+                extra.update({name: state.pop(name) for name in fields if name not in self.names})
+        _exhaust(map(_set, messages, repeat("__dict__"), states))
+        _exhaust(map(_set, messages, repeat("__pydantic_extra__"), extras))
+        _exhaust(map(_set, messages, repeat("__pydantic_fields_set__"), map(set, stored)))
+        _exhaust(map(_set, messages, repeat("__pydantic_private__"), repeat(None)))
+        return messages
 
     @cached_property
     def validate(self) -> Callable[[dict[str, Any]], Any]:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress, repeat
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -44,6 +46,7 @@ from .telling import tell
 from .verifying import MakeReader, check_comes_back, reason, written
 
 _set = object.__setattr__
+_OBJECT = {ord("{")}  # how lines of plain JSON begin
 _ID = re.compile(r"[\w.:-]+", re.ASCII)
 MANY_MESSAGES = 128
 MANY_BYTES = 128 << 10
@@ -214,12 +217,13 @@ def decode_lines(lines: Sequence[bytes], *, again: bool = False) -> list[BaseMes
 
     `again` tells that this process has decoded these very lines before: they need not be checked as much.
     """
+    if again and (rebuilt := _rebuilt(lines)) is not None:
+        return rebuilt
     stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
-    make = _assemble_again if again and all(line[:1] == b"{" for line in lines) else assemble
     messages: list[BaseMessage] = []
     try:
         for fields in stored:
-            messages.append(make(fields))  # noqa: PERF401 - the length tells which line was bad
+            messages.append(assemble(fields))  # noqa: PERF401 - the length tells which line was bad
     except MemoryError:
         raise
     except Exception as error:  # as above
@@ -325,14 +329,24 @@ def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None =
     return message
 
 
-def _assemble_again(stored: dict[str, Any]) -> BaseMessage:
-    """As `assemble`, of plain JSON that it took before. Classes that may be others by now check it all the same."""
-    tag = stored["type"]
-    kind = MESSAGES.by_tag.get(tag) if type(tag) is str else None
-    if kind is None or not kind.is_built_in:
-        return assemble(stored)
-    del stored["type"]
-    return kind.build(stored)
+def _rebuilt(lines: Sequence[bytes]) -> list[BaseMessage] | None:
+    """The messages of lines that were decoded before; None where some are not plain JSON of a built-in class.
+
+    Classes that may be others by now check it all the same.
+    """
+    if set(map(itemgetter(0), lines)) != _OBJECT:
+        return None
+    stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
+    tags = list(map(dict.pop, stored, repeat("type")))
+    if set(map(type, tags)) != {str}:
+        return None
+    kinds = {tag: MESSAGES.by_tag.get(tag) for tag in set(tags)}
+    made: dict[str, Iterator[BaseMessage]] = {}
+    for tag, kind in kinds.items():
+        if kind is None or not kind.is_built_in:
+            return None
+        made[tag] = iter(kind.build(list(compress(stored, map(tag.__eq__, tags)))))
+    return list(map(next, map(made.__getitem__, tags)))
 
 
 @dataclass(frozen=True)
