@@ -171,6 +171,27 @@ async def test_hostile_lines(make_repository: RepositoryFactory, name: str, mark
         assert await read(over(items, skip_undecodable=True)) == []
 
 
+@pytest.mark.parametrize("paged", [False, True])
+async def test_which_of_many_blocks_is_bad(make_repository: RepositoryFactory, paged: bool) -> None:
+    """They are decoded together; the error names the one, and without it the others are there."""
+    repository = make_repository(sizes=SMALL)
+    messages = [human(1400 if paged else 10) for _ in range(4)]
+    for message in messages:
+        await repository.append("s", [message])
+    items = sorted(await scan(repository), key=lambda item: str(item[KEY]["S"]))
+    bad = {"B": codec.pack([LINES["a class by name"]])}
+    if paged:
+        items[2]["lc_data"] = bad
+    else:
+        items[0]["History"]["L"][1] = bad
+    with pytest.raises(CorruptSessionError) as caught:
+        await whole(over(items))
+    assert caught.value.attribute == ("lc_data" if paged else "History[1]")
+    assert items[2 if paged else 0][KEY]["S"] in caught.value.item
+    read = await whole(over(items, skip_undecodable=True))
+    assert [message.content for message in read] == [messages[n].content for n in (0, 2, 3)]
+
+
 async def one_message(make: RepositoryFactory, paged: bool) -> list[Raw]:
     """The items of a session of one message, in the tail or in a page."""
     repository = make(sizes=SMALL)
