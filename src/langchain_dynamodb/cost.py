@@ -24,6 +24,9 @@ ENTRY_BYTES = 1 + 8  # of a turn: its place in the list, its operation id
 OP_BYTES = 8  # an operation id that the last page left
 PAGE_BYTES = 28 + 84  # of a page: the suffix of its key, its numbers
 PAGE_RATIO = 0.83  # bytes of the turns in one block to those of a block each
+SEALED_BYTES = 28  # of a block that is encrypted: nonce and tag
+KEY_HEAD_BYTES = 6 + 17  # of an encrypted session's key beside the wrapped one: its name, version and salt
+KMS_WRAPPED_BYTES = 184  # a data key of 32 bytes as AWS KMS wraps it
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,19 @@ def session_usage(
     cold_reads: float = 0.0,
     sizes: Sizes | None = None,
     key_bytes: int = KEY_BYTES,
+    wrapped_key_bytes: int | None = None,
 ) -> Usage:
     """Usage of one session of so many turns, each a read of the whole history and an append.
 
     `stored_bytes` of a turn, where they are known, replace the estimate from `turn_bytes`. `cold_reads` is the share of
-    reads by a process that has none of the pages in memory. `key_bytes` is the size of the session key with its name.
+    reads by a process that has none of the pages in memory. `key_bytes` is the size of the session key with its name,
+    `wrapped_key_bytes` that of its wrapped data key, where it is encrypted.
     """
     sizes = sizes or Sizes()
-    entry = stored_turn_bytes(turn_bytes) if stored_bytes is None else stored_bytes
-    room = max(sizes.session_item - key_bytes - 260, 256)
+    turn = stored_turn_bytes(turn_bytes) if stored_bytes is None else stored_bytes
+    seal, sealing = (0, 0) if wrapped_key_bytes is None else (SEALED_BYTES, KEY_HEAD_BYTES + wrapped_key_bytes)
+    entry = turn + seal
+    room = max(sizes.session_item - key_bytes - 260 - sealing, 256)
     cost, op_cost = entry + 4 + 9, 9  # as `Sizes.tail` counts them
     tail = ops = 0  # appends in the tail; ids of the last page's appends
     item = writes = reads = page_reads = paged = 0.0
@@ -69,13 +76,15 @@ def session_usage(
         if (tail + 1) * cost + ops * op_cost <= room:
             tail += 1
         else:
-            fits = cost <= room  # else the turn joins the page
-            count, page = _pages(tail if fits else tail + 1, entry, sizes)
+            fits = 2 * cost <= room  # else the turn joins the page
+            count, page = _pages(tail if fits else tail + 1, turn, sizes)
+            page += seal
             writes += count * math.ceil((key_bytes + page) / 1024)
             page_reads += count * 0.5 * math.ceil((key_bytes + page) / 4096)
             paged += count * (key_bytes + page)
             tail, ops = int(fits), tail
-        item = key_bytes + NUMBERS_BYTES + tail * (entry + ENTRY_BYTES) + ops * OP_BYTES + (PAGED_BYTES if paged else 0)
+        item = key_bytes + NUMBERS_BYTES + sealing + (PAGED_BYTES if paged else 0)
+        item += tail * (entry + ENTRY_BYTES) + ops * OP_BYTES
         writes += math.ceil(max(before, item) / 1024)
     return Usage(writes, reads, item + paged)
 
@@ -109,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--turn-bytes", type=_number(1, 10**8), default=1200, help="bytes of a turn as JSON (default 1200)"
     )
     parser.add_argument("--stored-bytes", type=_number(1, 10**8), help="bytes of a turn as stored, if you know them")
+    parser.add_argument("--encrypted", action="store_true", help="the sessions are encrypted, with a key of AWS KMS")
     parser.add_argument("--users", type=_number(1, 10**12), default=1, help="sessions of that length (default 1)")
     parser.add_argument(
         "--cold-reads",
@@ -130,7 +140,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     usage = session_usage(
-        options.turns, options.turn_bytes, stored_bytes=options.stored_bytes, cold_reads=options.cold_reads
+        options.turns,
+        options.turn_bytes,
+        stored_bytes=options.stored_bytes,
+        cold_reads=options.cold_reads,
+        wrapped_key_bytes=KMS_WRAPPED_BYTES if options.encrypted else None,
     )
     writes = usage.write_units * options.users / 1e6 * options.write_price
     reads = usage.read_units * options.users / 1e6 * options.read_price

@@ -28,6 +28,7 @@ import codec_cpu  # noqa: E402
 import contenders  # noqa: E402
 import counting  # noqa: E402
 import cpu  # noqa: E402
+import encrypting  # noqa: E402
 import memory  # noqa: E402
 import report  # noqa: E402
 import steady  # noqa: E402
@@ -47,6 +48,7 @@ TABLES = {
     "memory": "Long",
     "codec": "Codec",
     "against": "Against",
+    "encryption": "Against",
     "agents": agents.PREFIX,
 }
 
@@ -67,6 +69,8 @@ class Scale:
         self.codec_turns = 5 if small else 100
         self.against_rounds = 1 if small else 25
         self.commit = against.BASELINE
+        self.sealed_turns = 20 if small else 1000
+        self.sealed_sessions = 20 if small else 1000
         self.steady_rounds = 1 if small else 12
         self.agent_turns = (2, 4) if small else agents.LENGTHS
         self.long_turns = 20 if small else 10_000
@@ -135,6 +139,11 @@ async def run_against(url: str, scale: Scale) -> Any:
     return await asyncio.to_thread(against.measure, url, scale.commit, scale.against_rounds)
 
 
+async def run_encryption(url: str, scale: Scale) -> Any:
+    """Encrypted sessions beside plain ones."""
+    return await encrypting.measure(url, scale.sealed_turns, scale.sealed_sessions, scale.against_rounds)
+
+
 async def run_agents(url: str, scale: Scale) -> Any:
     """Turns of agents, beside checkpointers."""
     return await agents.measure(url, scale.agent_turns)
@@ -150,6 +159,7 @@ PARTS: dict[str, Callable[[str, Scale], Awaitable[Any]]] = {
     "memory": run_memory,
     "codec": run_codec,
     "against": run_against,
+    "encryption": run_encryption,
     "agents": run_agents,
 }
 DEFAULT = [part for part in PARTS if part != "agents"]

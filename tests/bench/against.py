@@ -55,19 +55,22 @@ def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
 # --- In the worker: nothing but the public interface, which both packages have ---
 
 
-class _Operations:
-    def __init__(self, url: str) -> None:
+class Operations:
+    """The operations, on a table of its own, by a repository with these options."""
+
+    def __init__(self, url: str, **options: Any) -> None:
         from corpus import conversation
         from langchain_dynamodb import AsyncSessionRepository
 
         self.table = f"Against{uuid.uuid4().hex[:8]}"
-        self.make = lambda: AsyncSessionRepository(self.table, endpoint_url=url)
+        self.make = lambda: AsyncSessionRepository(self.table, endpoint_url=url, **options)
         self.ours = self.make()
         self.conversation = conversation
         self.short = list(conversation("short", APPENDS + 1))
         self.long = list(conversation("1.2 KB", TURNS))
 
     async def prepare(self) -> None:
+        """Create the table, and what is read."""
         await self.ours.create_table()
         for kind, messages in set(READS.values()):
             stored = 0
@@ -78,48 +81,53 @@ class _Operations:
                     break
 
     async def append(self) -> int:
+        """A session of short turns, all in the tail."""
         session = uuid.uuid4().hex
         for messages in self.short:
             await self.ours.append(session, messages)
         return len(self.short)
 
     async def cut(self) -> int:
+        """One of turns that cut pages."""
         session = uuid.uuid4().hex
         for messages in self.long:
             await self.ours.append(session, messages)
         return len(self.long)
 
     async def cold(self, kind: str) -> int:
+        """A read by a repository that has seen nothing."""
         assert (await self.make().read(kind)).messages
         return 1
 
     async def warm(self) -> int:
+        """Reads by one that has."""
         for _ in range(4):
             await self.ours.read("short")
         return 4
 
     async def window(self) -> int:
+        """The newest, by repositories that have seen nothing."""
         for _ in range(8):
             assert len((await self.make().read("short", limit=20)).messages) >= 19
         return 8
 
 
-OPERATIONS: dict[str, Callable[[_Operations], Awaitable[int]]] = {
-    "append": _Operations.append,
-    "append with cuts": _Operations.cut,
+OPERATIONS: dict[str, Callable[[Operations], Awaitable[int]]] = {
+    "append": Operations.append,
+    "append with cuts": Operations.cut,
     "cold read of 1,000 short messages": lambda operations: operations.cold("short"),
     "cold read of 600 messages of 1.2 KB turns": lambda operations: operations.cold("1.2 KB"),
-    "warm read of 1,000 short messages": _Operations.warm,
-    "last 20 of 1,000, cold": _Operations.window,
+    "warm read of 1,000 short messages": Operations.warm,
+    "last 20 of 1,000, cold": Operations.window,
 }
 
 
-async def _work(url: str) -> None:
-    operations = _Operations(url)
+async def work(operations: Operations) -> None:
+    """In the worker: carry out what is asked for."""
     await operations.prepare()
     await serve(lambda name: OPERATIONS[name](operations))
     await operations.ours.aclose()
 
 
 if __name__ == "__main__":
-    asyncio.run(_work(sys.argv[1]))
+    asyncio.run(work(Operations(sys.argv[1])))

@@ -106,6 +106,23 @@ def _others(name: str) -> Callable[[Results], float]:
     return lambda results: float(max(found[name] for found in results["codec"]["others / plain, whole calls"].values()))
 
 
+def _sealed_units(results: Results) -> float:
+    units = [
+        {way: bills["append"]["write_units"] for way, bills in ways.items()}
+        for ways in results["encryption"]["bills"].values()
+    ]
+    return float(max(found["encrypted"] / found["plain"] for found in units))
+
+
+def _sealed_requests(results: Results) -> float:
+    bills = results["encryption"]["bills"].values()
+    return float(max(ways["encrypted"]["warm"]["requests"] - ways["plain"]["warm"]["requests"] for ways in bills))
+
+
+def _sealed_read(results: Results) -> float:
+    return float(results["encryption"]["cpu"]["cold read of 1,000 short messages"])
+
+
 GOALS = (
     Goal("append without a cut, CPU, ours / raw", 1.15, _cpu("append", "ours / raw")),
     Goal("append, cuts included, 1,000 turns, CPU, ours / raw", 1.35, _cpu("append with cuts", "ours / raw")),
@@ -161,5 +178,12 @@ GOALS = (
     Goal("the same: read", 1.01, _plain("read")),
     Goal("append of a turn with other values / with the same as plain JSON, CPU, the dearest", 1.5, _others("append")),
     Goal("the same: read of ten such turns", 1.5, _others("read")),
+    Goal("encrypted sessions: write units of a turn / plain, the dearest kind of turn", 1.1, _sealed_units),
+    Goal("the same: requests more for a warm session", 0, _sealed_requests),
+    Goal(
+        "the same: calls of the keyring for 1,000 sessions that begin", 1, lambda r: r["encryption"]["calls"]["begin"]
+    ),
+    Goal("the same: CPU of an append / plain", 1.15, lambda r: r["encryption"]["cpu"]["append"]),
+    Goal("the same: CPU of a cold read of 1,000 messages / plain", 1.1, _sealed_read),
     Goal("import of the package beyond its dependencies, CPU ms", 30, _import),
 )

@@ -195,6 +195,22 @@ def _against(results: Results) -> str:
     return table(head, rows)
 
 
+def _encryption(results: Results) -> str:
+    found = results["encryption"]
+    rows = []
+    for kind, ways in found["bills"].items():
+        for way, bills in ways.items():
+            append, ratio = bills["append"], bills["append"]["write_units"] / ways["plain"]["append"]["write_units"]
+            numbers = f"{append['write_units']:.2f}", f"{ratio:.2f}", f"{append['requests']:.2f}"
+            rows.append((kind, way, *numbers, *(_read(bills[name]) for name in ("warm", "cold", "last 20"))))
+    head = ("turn", "", "write units", "/ plain", "requests", "all, warm", "all, cold", "last 20, cold")
+    cpu = table(("CPU, encrypted / plain", "ratio"), [(name, f"{ratio:g}") for name, ratio in found["cpu"].items()])
+    calls = found["calls"]
+    told = f"{calls['sessions']:,} sessions that begin one after the other: {calls['begin']} call of the keyring; "
+    told += f"another process that reads them all: {calls['read']}."
+    return f"{table(head, rows)}\n{cpu}\n{told}\n"
+
+
 def _environment(results: Results) -> str:
     return table(("measured on", ""), list(results["environment"].items()))
 
@@ -212,6 +228,7 @@ SECTIONS = {
     "against": _against,
     "steady": _steady,
     "agents": _agents,
+    "encryption": _encryption,
     "environment": _environment,
 }
 SOURCES: dict[str, str | None] = {"goals": None, "layers": "cpu"}  # sections not named after a part; None: always

@@ -151,13 +151,18 @@ async def test_iterating_fetches_ahead(make_repository: RepositoryFactory, monke
     monkeypatch.setattr(reading, "ITER_PAGES", 4)
     monkeypatch.setattr(reading, "ITER_BYTES", 1)  # then one at a time
     script: Scripted = watch(reader, Scripted)
+
+    def pages_asked() -> int:
+        """Requests for pages: one page is got by itself."""
+        return script.requests["batch_get_item"] + script.requests["get_item"] - 1
+
     iterator = reader.iter_messages("s")
     seen = [await anext(iterator)]
     await asyncio.sleep(0.05)
-    assert script.requests["batch_get_item"] == 2
+    assert pages_asked() == 2
     seen += [message async for message in iterator]
     assert seen == sent
-    assert script.requests["batch_get_item"] == 1 + pages - 4
+    assert pages_asked() == 1 + pages - 4
     before = asyncio.all_tasks()
     stopped = reader.iter_messages("s")
     await anext(stopped)

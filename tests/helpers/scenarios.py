@@ -11,7 +11,22 @@ from langchain_core.messages import HumanMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
-from support import SMALL, Call, Clock, Crash, Hooked, Recorder, fill_tail, human, named, remembered, scan, watch
+from langchain_dynamodb.encryption import LocalKeyring
+from support import (
+    SMALL,
+    Call,
+    Clock,
+    Crash,
+    Hooked,
+    Recorder,
+    fill_tail,
+    human,
+    named,
+    remembered,
+    scan,
+    watch,
+    with_options,
+)
 
 Step = Callable[[AsyncSessionRepository], Awaitable[Any]]
 _texts = random.Random(3)  # the same ones in every process
@@ -107,7 +122,7 @@ async def half_deleted(repository: AsyncSessionRepository) -> None:
 async def half_edited(repository: AsyncSessionRepository) -> None:
     """A session of which one message was changed, but not the page that holds it."""
     await full_tail(repository)
-    await _die_before("batch_get_item", "update_item", repository, change_first)
+    await _die_before("get_item", "update_item", repository, change_first)
     assert remembered(repository).edit is not None
 
 
@@ -198,6 +213,21 @@ async def another_ending(repository: AsyncSessionRepository) -> None:
     await repository.replace("s", [*messages[:3], HumanMessage("another")])
 
 
+async def plain_pages(repository: AsyncSessionRepository) -> None:
+    """As `full_tail`, written by a repository that does not encrypt."""
+    await full_tail(with_options(repository, encryption=None))
+
+
+def encrypt(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Bring the session to the repository's key."""
+    return repository.reencrypt("s")
+
+
+def decrypt(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Bring it to none."""
+    return repository.reencrypt("s", plain=True)
+
+
 class Case(NamedTuple):
     """An operation, what is there before it, and the kinds of write it must make, else a test of it sees nothing."""
 
@@ -205,9 +235,10 @@ class Case(NamedTuple):
     operation: Step
     writes: str
     busy: bool = False  # on a session so busy that a change takes a lease first
+    encrypted: bool = False
 
     def __str__(self) -> str:
-        return f"{self.prepare.__name__}-{self.operation.__name__}{'-busy' * self.busy}"
+        return f"{self.prepare.__name__}-{self.operation.__name__}{'-busy' * self.busy}{'-encrypted' * self.encrypted}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -216,6 +247,7 @@ class Case(NamedTuple):
             "sizes": SMALL,
             "ttl": 1000 if self.prepare is soon_to_expire else None,
             "item_format": "community" if self.prepare is kept_community_item else "pages",
+            "encryption": LocalKeyring(bytes(32)) if self.encrypted else None,
         }
 
 
@@ -263,6 +295,14 @@ CASES = [
     Case(full_tail, name, "update", busy=True),
     Case(full_tail, remove_first, "update", busy=True),
     Case(full_tail, delete, "delete drop update", busy=True),
+    Case(nothing, append_large, "put update", encrypted=True),
+    Case(full_tail, append_one, "put update", encrypted=True),
+    Case(full_tail, replace, "drop put update", encrypted=True),
+    Case(half_edited, append_one, "put update", encrypted=True),
+    Case(community_item, append_one, "put update", encrypted=True),
+    Case(plain_pages, append_one, "drop put update", encrypted=True),
+    Case(plain_pages, encrypt, "drop put update", encrypted=True),
+    Case(full_tail, decrypt, "drop put update", encrypted=True),
 ]
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
 

@@ -76,6 +76,11 @@ class Meter(WatchedConnection):
         return response
 
 
+def is_of_pages(operation: str, request: Mapping[str, Any]) -> bool:
+    """Whether it gets pages: one by itself, or a batch."""
+    return operation == "batch_get_item" or (operation == "get_item" and "~lc~" in str(request["Key"]))
+
+
 def watch(repository: AsyncSessionRepository, kind: type[WatchedConnection], *arguments: Any) -> Any:
     """Put a watcher between a repository and DynamoDB; returns it."""
     watcher = kind(repository._table.connection, *arguments)

@@ -92,7 +92,12 @@ class Engine:
         return True
 
     def _get_item(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        item = self.items.get(self.key_of(request["Key"]))
+        return self.get(request, self.items.get)
+
+    def get(self, request: Mapping[str, Any], state: Callable[[Key], Item | None]) -> dict[str, Any]:
+        """The answer to a GetItem, from whatever `state` of the item."""
+        _check_used(request, frozenset(_placeholders(request.get("ProjectionExpression", ""))))
+        item = state(self.key_of(request["Key"]))
         return {} if item is None else {"Item": _projected(item, request)}
 
     def _batch_get_item(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb.errors import StorageError, ThrottledError
 
 from .engine import ConditionFailed as Refusal
-from .engine import Engine
+from .engine import Engine, Item, Key
 from .expressions import Invalid
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ class Sent:
             return ()
         if self.operation in WRITES:
             return (*WRITE_FATES, PART) if self.operation == "batch_write_item" else WRITE_FATES
-        if self.operation != "batch_get_item":
+        if self.operation not in ("get_item", "batch_get_item"):
             return READ_FATES
-        (wanted,) = self.request["RequestItems"].values()
+        (wanted,) = self.request.get("RequestItems", {None: self.request}).values()
         stale = () if wanted.get("ConsistentRead") or not self.lags else (STALE, OLD)
-        return (*READ_FATES, *stale, PART) if len(wanted["Keys"]) > 1 else (*READ_FATES, *stale)
+        return (*READ_FATES, *stale, PART) if len(wanted.get("Keys", ())) > 1 else (*READ_FATES, *stale)
 
 
 class Network:
@@ -162,8 +162,14 @@ class Network:
 
     def _stale(self, sent: Sent, which: int) -> dict[str, Any]:
         engine = self.engine
+
+        def past(key: Key) -> Item | None:
+            return (engine.past.get(key) or [engine.items.get(key)])[which]
+
+        if sent.operation == "get_item":
+            return engine.get(sent.request, past)
         ((table, wanted),) = sent.request["RequestItems"].items()
-        return engine.batch(table, wanted, lambda key: (engine.past.get(key) or [engine.items.get(key)])[which])
+        return engine.batch(table, wanted, past)
 
     def _part(self, sent: Sent) -> dict[str, Any]:
         """Only the first half is done."""

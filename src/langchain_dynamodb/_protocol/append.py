@@ -161,9 +161,10 @@ def decide(
 def place_append(tail_lines: Sequence[bytes], request: Append) -> Placement:
     """The old tail becomes a page; the new messages start the next tail, or join the page when they are too many.
 
+    Which they are when they would be alone in that tail: it would be paid for, and then cut by the next append.
     At least one page is cut in any case: that is what lets the ids of the last page go (see the fence).
     """
-    if tail_lines and request.fits(None):
+    if tail_lines and request.fits(None) and 2 * request.cost <= request.room:
         return Placement(paginate(tail_lines, request.to.sizes), (request.entry,))
     return Placement(paginate([*tail_lines, *request.lines], request.to.sizes), ())
 
