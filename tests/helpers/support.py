@@ -321,10 +321,12 @@ def remembered(repository: AsyncSessionRepository, session: str = "s") -> Sessio
 async def fill_tail(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
     """Append until no message of 100 characters fits the tail any more; returns what was appended."""
     sent: list[BaseMessage] = []
-    room = SMALL.tail(repository._key(session))
-    while not sent or remembered(repository, session).tail_bytes + 60 <= room:
+    room = used = SMALL.tail(repository._key(session))
+    while not sent or used + 60 <= room:
         sent.append(human(30))
         await repository.append(session, sent[-1:])
+        item = remembered(repository, session)
+        used = item.tail_bytes + (0 if item.cipher is None else len("lc_key") + len(item.cipher.stored) + 28)
     return sent
 
 
