@@ -29,13 +29,16 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from agent_support import STYLES, Agent, Refused, ScriptedModel, StrictModel, call, stored
+from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb.codec.classes import full_name
 from langchain_dynamodb.codec.native import to_native
 from langchain_dynamodb.codec.registry import OBJECTS
+from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
     InvalidInputError,
+    MissingKeyError,
     OutcomeUnknownError,
     SessionNotFoundError,
     SettingsError,
@@ -44,7 +47,7 @@ from langchain_dynamodb.errors import (
 )
 from langchain_dynamodb.middleware import DynamoDBHistoryMiddleware
 from langchain_dynamodb.middleware.agent import LOOK_BACK
-from support import SMALL, Hooked, Recorder, human, many, refusal, watch
+from support import SMALL, Hooked, Recorder, human, many, refusal, scan, watch
 
 # There LangGraph cannot hand its configuration to what an asynchronous step calls: neither interrupts nor tokens work.
 ASYNC_PARTS = pytest.mark.skipif(sys.version_info < (3, 11), reason="LangGraph needs Python 3.11 for this with asyncio")
@@ -780,6 +783,19 @@ async def test_a_message_that_was_removed_is_sent_again(sessions: AsyncSessionRe
     assert await stored(sessions) == ["human: 1", "ai: another one"]
 
 
+@pytest.mark.parametrize("style", ["ainvoke", "invoke"])
+async def test_an_encrypted_session(make_repository: RepositoryFactory, style: str) -> None:
+    """An agent's history and its tools' results are encrypted; one without the key is told, and says nothing."""
+    sealed = make_repository(encryption=LocalKeyring(bytes(32)))
+    agent = Agent(sealed, [call("double", number=21), "a secret 42"])
+    await agent.run("my secret", style=style)
+    assert await stored(sealed) == ["human: my secret", "ai: calling double", "tool: 42", "ai: a secret 42"]
+    assert b"secret" not in repr(await scan(sealed)).encode()
+    with pytest.raises(MissingKeyError):
+        await Agent(make_repository(), ["never said"]).run("hello", style=style)
+    assert len(await stored(sealed)) == 4
+
+
 LONG_AGO = [HumanMessage("long ago", id="h0"), AIMessage("hello", id="a0")]
 
 
@@ -793,8 +809,10 @@ async def test_a_message_of_long_ago_is_sent_again(sessions: AsyncSessionReposit
     recorder = watch(sessions, Recorder)
     await agent.run(question)
     looks = [operation for operation, _ in recorder.log]
-    window = ["get_item"] if limit else []  # of one page
-    assert looks == ["get_item", *window, "get_item", "batch_get_item", "update_item"]
+    pages = (
+        ["get_item", "get_item", "get_item"] if limit else ["get_item", "batch_get_item"]
+    )  # two at once
+    assert looks == ["get_item", *pages, "update_item"]
     assert agent.asked[0][-1] == "long ago"
     assert (await stored(sessions)).count("human: long ago") == 1
 

@@ -27,6 +27,7 @@ from langchain_dynamodb import (
     register_class,
     register_message_class,
 )
+from langchain_dynamodb.encryption import KeyLimits, Keyring, KmsKeyring, LocalKeyring
 from langchain_dynamodb.errors import ChatHistoryError, StorageError, ThrottledError, VersionConflictError
 
 
@@ -61,6 +62,8 @@ async def the_async_repository() -> None:
         page: dict[str, Any] = gaps[0].pages[0]
         where: str = removed[0].where
         print(around, page, where, report.version + report.brought_in)
+        version = await sessions.update_message("s", HumanMessage("b", id="a"))
+        version = await sessions.remove_message("s", "a")
         await sessions.append("s", messages, attributes={"user": "u", "raw": b"r", "old": None})
         await sessions.create_table(indexes=[Index("by_user", "user", Index.CREATED, include=["topic"])])
         async for summary in sessions.list(index="by_user", partition="u", limit=3, cursor=None):
@@ -149,3 +152,14 @@ def registered_classes() -> None:
     text: str = cls(text="a").text
     with SessionRepository("Table", strict=True) as sessions:
         sessions.append(text, [AIMessage("a")])
+
+
+async def encrypted_sessions() -> None:
+    """A keyring, or a function of the session."""
+    keyring: Keyring = LocalKeyring(bytes(32), old=[bytes(32)], limits=KeyLimits(seconds=60))
+    async with AsyncSessionRepository("Table", encryption=keyring) as sessions:
+        await sessions.reencrypt("s")
+        await sessions.reencrypt("s", plain=True)
+    SessionRepository("Table", encryption=lambda session: KmsKeyring("alias/chats", context={"tenant": str(session)}))
+    DynamoDBChatMessageHistory("Table", "s", kms_key_id="alias/chats")
+    AsyncSessionRepository("Table", encryption=bytes(32))  # type: ignore[arg-type]
