@@ -285,7 +285,7 @@ async def test_a_copy_of_the_bucket(sessions: AsyncSessionRepository, bucket: Me
     other = with_options(sessions, blobs=copy)
     assert (await other.read("s")).messages == messages
     copy.objects.clear()
-    with pytest.raises(BlobDamagedError, match="bucket 'copy' is missing .it was written to bucket 'memory'"):
+    with pytest.raises(BlobDamagedError, match=r"bucket 'copy' is missing .it was written to bucket 'memory'"):
         await with_options(other).read("s")
 
 

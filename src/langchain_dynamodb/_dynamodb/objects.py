@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -37,10 +38,10 @@ async def download(connection: Connection, request: Mapping[str, Any], size: int
 
 
 async def _read(body: Any) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     try:
         while piece := await body.read(READ_BYTES):
             pieces.append(piece)
     finally:
         body.close()
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else await asyncio.to_thread(b"".join, pieces)

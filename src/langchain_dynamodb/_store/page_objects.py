@@ -70,10 +70,12 @@ class PageObjects:
 
     def error(self, key: SessionKey, generation: int, page: Page) -> LostObjectError:
         """Why the data of this page, which is lost, cannot be had."""
-        assert self.blobs is not None and page.reference is not None and page.lost is not None  # else it is not lost
-        bucket, written_to = self.blobs.bucket, page.reference.bucket
-        what = page.lost if written_to == bucket else f"{page.lost} (it was written to bucket {written_to!r})"
-        return LostObjectError(bucket, self.blobs.prefix + name_of(key, generation, page.number, page.reference), what)
+        blobs, reference = self.blobs, page.reference
+        assert blobs is not None  # else it would not be lost
+        assert reference is not None
+        elsewhere = "" if reference.bucket == blobs.bucket else f" (it was written to bucket {reference.bucket!r})"
+        name = blobs.prefix + name_of(key, generation, page.number, reference)
+        return LostObjectError(blobs.bucket, name, f"{page.lost}{elsewhere}")
 
     def required(self, key: SessionKey, bucket: str) -> Blobs:
         """The place where such data is; raises `MissingBlobsError` where this repository has none."""
