@@ -587,11 +587,11 @@ def test_the_order_of_the_focus(new_page: NewPage) -> None:
     page.get_by_role("link", name="Skip to the question").focus()
     order = []
     name = "(e => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent)(document.activeElement)"
-    for _ in range(10):
+    for _ in range(11):
         order.append(page.evaluate(name))
         page.keyboard.press("Tab")
     chats = ["Skip to the question", "New chat", "I am Ann"]
-    conversation = ["Rename", "Delete", "Conversation", "Edit", "Regenerate", "Your question", "Send"]
+    conversation = ["Rename", "Delete", "Conversation", "Edit", "Regenerate", "Add images", "Your question", "Send"]
     assert order == chats + conversation
     assert page.evaluate("document.activeElement === document.body")
 

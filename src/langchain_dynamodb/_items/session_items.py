@@ -319,13 +319,17 @@ class Page:
     def is_in(self, stored: Item, names: Names) -> bool:
         """Whether this very page is stored there, with a later expiry than its own.
 
-        Or with the same, if its data is in an object: then it is not put over that of another writer.
+        Or with the same, if its data is in an object: then it is not put over that of another writer, whose data must
+        be the same (of an encrypted session it never is: sealed twice it differs).
         """
         same = stored.get(CUT) == number(self.cut) and stored.get(TOKEN) == {"B": self.token}
-        if self.expires is None:
-            return same and self.reference is not None and names.ttl not in stored and KEPT not in stored
         lasts = int(stored.get(names.ttl, {}).get("N", 0))
-        return same and (lasts > self.expires or (lasts == self.expires and self.reference is not None))
+        if self.reference is None:
+            return same and self.expires is not None and lasts > self.expires
+        found = Reference.parse(stored.get(DATA, {}).get("S"))
+        if not same or found is None or (found.size, found.sha256) != (self.reference.size, self.reference.sha256):
+            return False
+        return lasts >= self.expires if self.expires is not None else not {names.ttl, KEPT} & stored.keys()
 
 
 def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:

@@ -364,13 +364,16 @@ class Reader:
         return await in_parallel(load, pages, GET_OBJECTS)
 
     async def load(self, key: SessionKey, item: SessionItem, page: Page) -> Page:
-        """A page with its data, or `lost`; `Unproven` where it is not the one that was read any more."""
+        """A page with its data, or `lost`; the edit under way may have come into it since it was read.
+
+        `Unproven` where it is not the one of this state any more.
+        """
         if page.reference is None or page.data:
             return page
         loaded = await self.table.load(key, item.generation, page)
-        if loaded is None:
+        if loaded is None or loaded.edited not in (page.edited, item.edited):
             raise Unproven(item, page.number, page.cut)
-        return loaded
+        return loaded if loaded.chain == page.chain else edits.counted(loaded, item)
 
     async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[Page]) -> Lines:
         """Inflate one page (with the parts before it) and remember it."""
@@ -431,11 +434,11 @@ class Reader:
                     page = pages.get(number)
                     if page is None or not follows(item, previous, page):
                         raise await self.gone(key, item, number)
-                    previous = page
                     try:
-                        parts.append(await self.load(key, item, page))
+                        previous = page = await self.load(key, item, page)
                     except Unproven:
                         raise await self.gone(key, item, number) from None
+                    parts.append(page)
                     if page.indexes:
                         lines = await self.page_lines(key, item, page, parts)
                         yield await self.decode(key, item, [Chunk(number, 0, lines)])

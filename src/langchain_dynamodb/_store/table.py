@@ -203,14 +203,15 @@ class Table:
     async def load(self, key: SessionKey, generation: int, page: Page) -> Page | None:
         """A page with its data, wherever that is, or with the reason for which that is `lost`.
 
-        None where it was read before it was changed or removed, and what it referred to went. Raises
+        As it is now, where it was changed since it was read, so that what it referred to went; None where it is gone,
+        or a later cut has its number. Raises
         `BlobUnavailableError`, and `MissingBlobsError` where this repository has no `blobs`.
         """
         loaded = await self.objects.load(key, generation, page)
         if not loaded.lost:
             return loaded
         now = (await self.get_pages(key, generation, [page.number], consistent=True)).get(page.number)
-        if now is None or now.chain != page.chain:
+        if now is None or now.cut != page.cut:
             return None
         return loaded if now.reference == page.reference else await self.objects.load(key, generation, now)
 

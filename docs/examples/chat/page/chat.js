@@ -102,7 +102,7 @@ class Chat {
     const mine = ++this.loads;
     const response = await call("GET", `${this.path}?limit=${limit}`);
     const { title, version, messages } = await content(response);
-    for (const message of messages) message.images = message.images.map((id) => this.image(message.index, id));
+    for (const message of messages) message.images = (message.images ?? []).map((id) => this.image(message.index, id));
     if (mine !== this.loads) return; // loaded once more, or asked, meanwhile: this is too old
     Object.assign(this, { title, version, messages, limit, known: true });
     this.draw();
@@ -238,7 +238,7 @@ class Chat {
       if (name === "question") {
         Object.assign(this, { title: data.title, version: data.version });
         this.messages.at(-2).index = data.index;
-        this.messages.at(-2).images = data.images.map((id) => this.image(data.index, id));
+        this.messages.at(-2).images = (data.images ?? []).map((id) => this.image(data.index, id));
         remember(this);
         if (this === current) show();
       } else if (name === "token") {
