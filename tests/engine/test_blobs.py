@@ -105,6 +105,24 @@ async def test_the_size_of_a_message(make_repository: RepositoryFactory, bucket:
         await limited.append("s", [message])
 
 
+async def test_the_note_comes_with_the_first_object(make_repository: RepositoryFactory) -> None:
+    """Whatever brings it: a cut of the tail, a batch, a conversion, or an edit that makes a page large."""
+    sessions = make_repository(blobs=MemoryBlobs(threshold=150), sizes=SMALL)
+    without = make_repository(sizes=SMALL)
+    await sessions.append("cut", [human(400)])
+    await sessions.append("cut", [human(400)])
+    await sessions.append("batch", [human(3000), human(3000)])
+    item = {"SessionId": {"S": "conversion"}, "History": to_attribute(messages_to_dict([large()]), "natives")}
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": item}, write=True)
+    await sessions.append("conversion", [human(10)])
+    await without.append("edit", [named("1", 10)])
+    await without.append("edit", [human(700)])
+    before = [item["SessionId"]["S"] for item in await scan(sessions) if "lc_bucket" in item]
+    assert sorted(before) == ["batch", "conversion", "cut"]
+    await sessions.update_message("edit", named("1", 600))
+    assert "edit" in [item["SessionId"]["S"] for item in await scan(sessions) if "lc_bucket" in item]
+
+
 Step = Callable[[AsyncSessionRepository], Awaitable[object]]
 STEPS: dict[str, Step] = {
     "append": lambda s: s.append("s", [large("more")]),
