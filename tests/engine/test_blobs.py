@@ -351,6 +351,18 @@ async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, b
     assert (await scan(sessions), bucket.objects) == ([], {})
 
 
+async def test_sessions_without_objects_need_no_bucket(make_repository: RepositoryFactory) -> None:
+    """They are written, read and deleted while it is down."""
+    sessions = make_repository(blobs=MemoryBlobs(threshold=64 << 10))
+    watch(sessions, Hooked, Down("put_object", "get_object", "list_objects_v2", "delete_objects"))
+    await sessions.append("s", [human(100)])
+    await sessions.append("s", [human(900) for _ in range(30)])
+    await sessions.replace("s", [human(10)])
+    assert (await sessions.read("s")).message_count == 1
+    await sessions.delete("s")
+    assert await scan(sessions) == []
+
+
 async def test_a_batch_that_the_bucket_refuses(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
     """All or nothing, and the pages of what was begun are gone."""
     await three(sessions)

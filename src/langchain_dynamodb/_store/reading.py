@@ -422,7 +422,7 @@ class Reader:
 
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
         """Keep a page that has just been committed: the next turn need not fetch it."""
-        kept = LoadedPage(replace(page, ops=frozenset()))  # of which no object is known, nor needed
+        kept = LoadedPage(replace(page, ops=frozenset()))
         self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:

@@ -17,7 +17,7 @@ from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, S
 from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec
-from ..errors import ChatHistoryError, InvalidInputError, StorageError, ThrottledError
+from ..errors import BlobUnavailableError, ChatHistoryError, InvalidInputError, StorageError, ThrottledError
 from .cache import LRU
 from .leases import Watched, repeating
 from .options import Timing
@@ -383,7 +383,11 @@ class Steps:
         # One more than are committed: a cut may have stopped half-way.
         numbers = range(item.floor, max(item.pages, item.reach) + 1)
         await self.table.delete_pages(key, item.generation, numbers)
-        await self.table.objects.delete(key, item)
+        try:
+            await self.table.objects.delete(key, item)
+        except BlobUnavailableError:
+            if item.bucket is not None:  # else there are none, but perhaps of writes that were never finished
+                raise
         with contextlib.suppress(Refused):  # whoever met the mark may have been faster
             await self.table.delete(key, conditions.delete_item(item, self.table.names))
         self.known.discard(key)

@@ -204,8 +204,7 @@ class Table:
         """A page with its data, wherever that is, or with the reason for which that is `lost`.
 
         As it is now, where it was changed since it was read, so that what it referred to went; None where it is gone,
-        or a later cut has its number. Raises
-        `BlobUnavailableError`, and `MissingBlobsError` where this repository has no `blobs`.
+        or a later cut has its number. Raises `BlobUnavailableError`, and `MissingBlobsError` where there is no bucket.
         """
         loaded = await self.objects.load(key, generation, page)
         if not loaded.lost:
