@@ -17,16 +17,19 @@
     │   └── ForeignItemError                       the item is no chat session of ours or langchain_community's
     ├── IncompleteSessionError                     a page is not there yet (a replica lags); try again
     ├── CorruptSessionError                        what is stored cannot be read; names item and attribute
+    │   └── BlobDamagedError                       an object is missing or changed; names it and its bucket
     ├── EncryptionError                        a session is encrypted, and cannot be read or changed here
     │   ├── MissingKeyError                    this repository has no encryption=
     │   ├── KeyUnavailableError                the key may not be used, or is disabled or deleted
     │   └── DecryptionError                    another key, or tampered with (also a CorruptSessionError)
+    ├── MissingBlobsError                          data of the session is in a bucket; there is no blobs=
     ├── RepositoryClosedError                      used after aclose()
     ├── OutcomeUnknownError                        the write may or may not have happened
     └── StorageError                               DynamoDB refused or could not be reached
         ├── TableNotFoundError
         ├── AccessDeniedError
-        └── ThrottledError
+        ├── ThrottledError
+        └── BlobUnavailableError                   S3 refused or could not be reached; names object and bucket
 
 Each one says in its message what to do. An error other than `OutcomeUnknownError` means that the call changed nothing.
 The exception is a `delete` that fails half-way: the session may be hidden already; the next `delete` removes the rest.
@@ -145,6 +148,26 @@ class CorruptSessionError(ChatHistoryError):
         self.attribute = attribute
 
 
+class BlobDamagedError(CorruptSessionError):
+    """An object that a page refers to is missing, or is not what was written; `item` is the page's key.
+
+    `object` is the object's name, `bucket` that of its bucket.
+    """
+
+    def __init__(self, message: str, *, item: str, attribute: str, bucket: str, object: str) -> None:
+        super().__init__(message, item=item, attribute=attribute)
+        self.bucket = bucket
+        self.object = object
+
+
+class MissingBlobsError(ChatHistoryError):
+    """Data of the session is in objects of `bucket`, and this repository was made without `blobs`. Nothing was done."""
+
+    def __init__(self, message: str, *, bucket: str) -> None:
+        super().__init__(message)
+        self.bucket = bucket
+
+
 class EncryptionError(ChatHistoryError):
     """A session is encrypted, and cannot be decrypted here. Nothing was written."""
 
@@ -196,6 +219,21 @@ class AccessDeniedError(StorageError):
 
 class ThrottledError(StorageError):
     """DynamoDB throttled the request and kept doing so through all retries."""
+
+
+class BlobUnavailableError(StorageError):
+    """S3 refused a request, or could not be reached; `retryable` tells whether the same may succeed in a moment.
+
+    `bucket` is the bucket, `object` the object's name (None: several). `code` is S3's error code where there is one.
+    """
+
+    def __init__(
+        self, message: str, *, bucket: str, object: str | None, code: str | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(message, code=code)
+        self.bucket = bucket
+        self.object = object
+        self.retryable = retryable
 
 
 class UnregisteredClassWarning(UserWarning):

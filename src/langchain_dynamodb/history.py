@@ -19,8 +19,9 @@ from ._items.keys import Session
 from ._items.session_items import Sizes
 from ._settings import Shared
 from ._store.addressing import check_session
-from ._store.options import ItemFormat, Options
+from ._store.options import ItemFormat, Options, default_sizes
 from ._store.vault import Encryption
+from .blobs.stores import Blobs
 from .codec.telling import logger, swallowed
 from .encryption.kms import KmsKeyring
 from .errors import ChatHistoryError, InvalidInputError
@@ -67,7 +68,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     is in seconds. `history_size` bounds what is read to the newest so many messages (None or 0: all), and lets older
     pages be dropped; what is read begins with a human message then, leading system messages aside, since models refuse
     another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in. `config` is a
-    botocore ``Config``. `encryption` is as that of `AsyncSessionRepository`; `kms_key_id` stands for
+    botocore ``Config``. `encryption` and `blobs` are as those of `AsyncSessionRepository`; `kms_key_id` stands for
     ``KmsKeyring(kms_key_id)``, with the same AWS session, region and config.
     `strict` refuses what would not come back as it is (docs/values.md).
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
@@ -111,6 +112,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         strict: bool = False,
         must_exist: bool = False,
         encryption: Encryption | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
         super().__init__()
         if kms_key_id is not None:
@@ -127,10 +129,11 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             ttl=ttl,
             ttl_key_name=ttl_key_name,
             item_format=item_format,
-            sizes=Sizes() if sizes is None else sizes,
+            sizes=default_sizes(blobs) if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
             strict=strict,
             encryption=encryption,
+            blobs=blobs,
         )
         make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
         self._open(make(options), make, key or session_id, history_size, must_exist)

@@ -30,8 +30,9 @@ from ._store.cache import LRU
 from ._store.community_writer import CommunityWriter
 from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop
-from ._store.options import ItemFormat, Options
+from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
+from ._store.page_objects import PageObjects
 from ._store.paged_writer import PagedWriter
 from ._store.preparing import Preparer
 from ._store.reading import Reader
@@ -42,6 +43,7 @@ from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
+from .blobs.stores import Blobs
 from .codec.messages import is_instruction, is_much
 from .codec.places import Degraded
 from .codec.telling import tell
@@ -84,6 +86,7 @@ class AsyncSessionRepository(Configured):
         skip_undecodable: bool = False,
         strict: bool = False,
         encryption: Encryption | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
         """Check the settings; nothing is opened.
 
@@ -97,6 +100,9 @@ class AsyncSessionRepository(Configured):
         `encryption` is a keyring (`langchain_dynamodb.encryption`), or a function that takes a session, as `list` names
         it, and returns one: messages and metadata are encrypted before they leave the process. Sessions that are plain
         can be read, and are encrypted with their next change.
+
+        `blobs` is a place for large data (`langchain_dynamodb.blobs.S3Blobs`): what a page holds above its threshold
+        becomes an object there. A message may have 256 MiB then, else 16.
         """
         options = Options(
             table_name=table_name,
@@ -105,10 +111,11 @@ class AsyncSessionRepository(Configured):
             ttl=ttl,
             ttl_key_name=ttl_key_name,
             item_format=item_format,
-            sizes=Sizes() if sizes is None else sizes,
+            sizes=default_sizes(blobs) if sizes is None else sizes,
             skip_undecodable=skip_undecodable,
             strict=strict,
             encryption=encryption,
+            blobs=blobs,
         )
         self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
 
@@ -121,9 +128,9 @@ class AsyncSessionRepository(Configured):
     def _assemble(self, options: Options, connection: Connection) -> None:
         self._options, self._connection = options, connection
         self._utf8_only = False
-        sizes, ttl, clock = options.sizes, options.ttl, options.clock or microseconds
+        sizes, ttl, clock = options.layout, options.ttl, options.clock or microseconds
         self._codec = codec = replace(options.codec, strict=options.strict)
-        self._table = Table(connection, options.table_name, options.names)
+        self._table = Table(connection, options.table_name, options.names, PageObjects(options.blobs))
         known = LRU[SessionItem](options.known_sessions)
         self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable

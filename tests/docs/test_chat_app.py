@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,11 @@ from starlette.requests import ClientDisconnect
 import answers
 import application
 from application import Settings
+from images import kind_of, question_of
 from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.errors import ThrottledError
-from models import ScriptedModel, choose_model
+from models import ScriptedModel, answer, choose_model
 from support import Call, Hooked, Meter, watch
 from users import COOKIE, current_user
 
@@ -72,9 +75,11 @@ class Browser(httpx.AsyncClient):
     def __init__(self, chat: Running) -> None:
         super().__init__(transport=httpx.ASGITransport(chat), base_url="http://chat")
 
-    async def ask(self, text: str, version: int = 0, keep: int | None = None, chat: str = "c") -> httpx.Response:
+    async def ask(
+        self, text: str, version: int = 0, keep: int | None = None, chat: str = "c", images: Sequence[bytes] = ()
+    ) -> httpx.Response:
         """Ask a question."""
-        body = {"text": text, "keep": keep}
+        body = {"text": text, "keep": keep, "images": [base64.b64encode(image).decode() for image in images]}
         return await self.post(f"/api/chats/{chat}/turns", json=body, headers=if_match(version))
 
     async def show(self, chat: str = "c") -> Any:
@@ -630,3 +635,106 @@ async def test_the_scripted_model_streams_what_it_says() -> None:
     words = [chunk.text async for chunk in model.astream(asked)]
     assert [word for word in words if word] == ["Your ", "name ", "is ", "Ann."]
     assert model.invoke(asked).text == "Your name is Ann."
+
+
+# --- Images ---
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (640).to_bytes(4, "big") + (480).to_bytes(4, "big") + b"\x08\x06"
+GIF = b"GIF89a" + (3).to_bytes(2, "little") + (2).to_bytes(2, "little") + b"\x80"
+JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x0b\x08" + b"\x00\x10\x00\x20" + b"\x01\x01"
+WEBP = [
+    b"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00" + b"\x1f\x00\x00\x0f\x00\x00",
+    b"RIFF\x00\x00\x00\x00WEBPVP8L\x05\x00\x00\x00\x2f" + (31 | 15 << 14).to_bytes(4, "little"),
+    b"RIFF\x00\x00\x00\x00WEBPVP8 \x05\x00\x00\x00\x00\x00\x00\x9d\x01\x2a\x20\x00\x10\x00",
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (PNG, ("PNG", 640, 480)),
+        (GIF, ("GIF", 3, 2)),
+        (JPEG, ("JPEG", 32, 16)),
+        (JPEG[:8], ("JPEG", 0, 0)),
+        *((one, ("WebP", 32, 16)) for one in WEBP),
+        (PNG[:12], None),
+        (b"<svg></svg>", None),
+        (b"", None),
+    ],
+)
+def test_kinds_of_images(data: bytes, kind: tuple[str, int, int] | None) -> None:
+    """Their first bytes tell, whatever a browser says; what may hold scripts is none."""
+    assert kind_of(data) == kind
+
+
+async def test_an_image_is_stored_as_a_standard_block(chat: Running, browser: Browser) -> None:
+    """Models get it, the page gets where it is, and the browser keeps it."""
+    first, *_ = events(await browser.ask("What is this?", images=[PNG, GIF]))
+    stored = chat.model.seen[-1]
+    assert [block["type"] for block in stored.content] == ["text", "image", "image"]
+    assert [block.get("mime_type") for block in stored.content_blocks] == [None, "image/png", "image/gif"]
+    assert base64.b64decode(stored.content_blocks[1]["base64"]) == PNG
+    shown = (await browser.show())["messages"][0]
+    assert (shown["text"], shown["images"]) == ("What is this?", first[1]["images"])
+    for image, data in zip(shown["images"], (PNG, GIF), strict=True):
+        answer = await browser.get(f"/api/chats/c/images/0/{image}")
+        assert (answer.content, answer.headers["Content-Type"]) == (data, f"image/{kind_of(data).name.lower()}")  # type: ignore[union-attr]
+        assert "immutable" in answer.headers["Cache-Control"]
+    for wrong in ("0/nothing", f"1/{shown['images'][0]}", f"7/{shown['images'][0]}"):
+        assert (await browser.get(f"/api/chats/c/images/{wrong}")).status_code == 404
+
+
+async def test_an_old_image(chat: Running, browser: Browser) -> None:
+    """It is found far up in a long chat too."""
+    await browser.ask("", images=[PNG])
+    (key,) = [summary.session async for summary in chat.sessions.list()]
+    await chat.sessions.append(key, [HumanMessage(f"{n}") for n in range(150)])
+    (image,) = (await browser.get("/api/chats/c?limit=500")).json()["messages"][0]["images"]
+    assert (await browser.get(f"/api/chats/c/images/0/{image}")).content == PNG
+
+
+async def test_a_question_may_be_an_image_alone(chat: Running, browser: Browser) -> None:
+    """Then the chat is named after that."""
+    events(await browser.ask("", images=[PNG]))
+    assert (await browser.show())["title"] == "A picture"
+    assert [block["type"] for block in chat.model.seen[-1].content] == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("images", "status", "told"),
+    [
+        ([], 422, "words or an image"),
+        ([b"<svg></svg>"], 422, "Image 1 is none that can be shown: PNG, JPEG, GIF or WebP."),
+        ([PNG, PNG + bytes(5_000_000)], 413, "Image 2 has 5.0 MB; an image may have 5 MB at most."),
+        ([PNG + bytes(4_900_000)] * 3, 413, "more than 10 MB together"),
+        ([PNG] * 5, 413, "A question may have 4 images; this one has 5."),
+    ],
+)
+async def test_images_that_are_refused(browser: Browser, images: list[bytes], status: int, told: str) -> None:
+    """The answer says why, and nothing is stored."""
+    answer = await browser.ask("", images=images)
+    assert (answer.status_code, told in answer.json()["detail"]) == (status, True)
+    assert (await browser.get("/api/chats/c")).status_code == 404
+
+
+async def test_what_is_no_base64(browser: Browser) -> None:
+    """It is refused like what is no image."""
+    answer = await browser.post("/api/chats/c/turns", json={"text": "", "images": ["?"]}, headers=if_match(0))
+    assert (answer.status_code, answer.json()["detail"]) == (422, "Image 1 is not base64.")
+
+
+def test_the_scripted_model_says_what_it_sees() -> None:
+    """The kind of the image and its sizes, which are true."""
+    question = question_of("Look", [base64.b64encode(one).decode() for one in (PNG, JPEG[:8])], "id")
+    told = answer([HumanMessage("hello"), question])
+    assert told.startswith("I see a PNG image of 640 by 480 pixels (26 bytes) and a JPEG image (8 bytes).")
+
+
+def test_images_go_into_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one is given; the names begin with the table's."""
+    monkeypatch.setenv("CHAT_BUCKET", "my-chats")
+    blobs = Settings.read().open_sessions()._options.blobs
+    assert isinstance(blobs, S3Blobs)
+    assert (blobs.bucket, blobs.prefix) == ("my-chats", "ChatTable/")
+    monkeypatch.delenv("CHAT_BUCKET")
+    assert Settings.read().open_sessions()._options.blobs is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -585,11 +587,11 @@ def test_the_order_of_the_focus(new_page: NewPage) -> None:
     page.get_by_role("link", name="Skip to the question").focus()
     order = []
     name = "(e => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent)(document.activeElement)"
-    for _ in range(10):
+    for _ in range(11):
         order.append(page.evaluate(name))
         page.keyboard.press("Tab")
     chats = ["Skip to the question", "New chat", "I am Ann"]
-    conversation = ["Rename", "Delete", "Conversation", "Edit", "Regenerate", "Your question", "Send"]
+    conversation = ["Rename", "Delete", "Conversation", "Edit", "Regenerate", "Add images", "Your question", "Send"]
     assert order == chats + conversation
     assert page.evaluate("document.activeElement === document.body")
 
@@ -793,3 +795,177 @@ def test_a_chat_deleted_in_another_tab(new_page: NewPage) -> None:
     expect(page.get_by_role("alert")).to_contain_text("There is no such chat")
     expect(page.get_by_text("No chats yet.")).to_be_visible()
     expect(page.get_by_label("Your question")).to_have_value("Still there?")
+
+
+# --- Images ---
+
+
+def png(width: int, height: int, colour: tuple[int, int, int] = (30, 90, 200)) -> bytes:
+    """A picture of one colour."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\x00\x00\x00"
+    rows = (b"\x00" + bytes(colour) * width) * height
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + data
+
+
+PICTURE = png(64, 48)
+SEEN = f"I see a PNG image of 64 by 48 pixels ({len(PICTURE)} bytes). "
+SEEN += "I am only a script: a model with eyes would tell you more."
+GIVE = """([selector, name, type, encoded, event]) => {
+  const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+  const given = new DataTransfer();
+  given.items.add(new File([bytes], name, { type }));
+  const made = event === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: given, bubbles: true, cancelable: true })
+    : new DragEvent(event, { dataTransfer: given, bubbles: true, cancelable: true });
+  return document.querySelector(selector).dispatchEvent(made);
+}"""
+
+
+def choose(page: Page, *pictures: bytes, name: str = "picture.png", kind: str = "image/png") -> None:
+    """Choose files."""
+    page.locator("#files").set_input_files([{"name": name, "mimeType": kind, "buffer": data} for data in pictures])
+
+
+def give(page: Page, event: str, data: bytes = PICTURE, name: str = "picture.png", kind: str = "image/png") -> bool:
+    """Paste or drop a file; returns whether the browser would do with it what it does by itself."""
+    selector = "#question" if event == "paste" else "#scroller"
+    return bool(page.evaluate(GIVE, [selector, name, kind, base64.b64encode(data).decode(), event]))
+
+
+def to_send(page: Page, count: int) -> None:
+    """Wait until so many images are to be sent."""
+    expect(page.locator("#pictures img")).to_have_count(count)
+
+
+def sizes(page: Page) -> list[list[int]]:
+    """Width and height of the images in the conversation, once they are there."""
+    page.wait_for_function("[...document.querySelectorAll('.images img')].every((one) => one.complete)")
+    found: list[list[int]] = page.evaluate(
+        "[...document.querySelectorAll('.images img')].map((one) => [one.naturalWidth, one.naturalHeight])"
+    )
+    return found
+
+
+def test_images_are_chosen_pasted_and_dropped(new_page: NewPage) -> None:
+    """They are shown before and after they are sent, and after a reload; the model tells what is true of them."""
+    page = new_page()
+    choose(page, PICTURE)
+    to_send(page, 1)
+    assert not give(page, "paste")
+    to_send(page, 2)
+    assert not give(page, "dragover")
+    expect(page.locator("main")).to_have_class("dropping")
+    assert not give(page, "drop", png(10, 20))
+    to_send(page, 3)
+    expect(page.locator("main")).not_to_have_class("dropping")
+    page.get_by_role("button", name="Remove image 2").click()
+    to_send(page, 2)
+    ask(page, "What is this?")
+    to_send(page, 0)
+    expect(page.locator(".message.ai .text")).to_contain_text("64 by 48 pixels")
+    expect(page.locator(".message.ai .text")).to_contain_text("10 by 20 pixels")
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    assert sizes(page) == [[64, 48], [10, 20]]
+    page.reload()
+    expect(page.locator(".images img")).to_have_count(2)
+    assert sizes(page) == [[64, 48], [10, 20]]
+
+
+def test_an_image_needs_no_words(new_page: NewPage) -> None:
+    """The chat is named after it; asked again and edited, it stays with the question."""
+    page = new_page()
+    choose(page, PICTURE)
+    to_send(page, 1)
+    page.get_by_role("button", name="Send").click()
+    answered(page, SEEN)
+    expect(page.get_by_role("heading", level=1)).to_have_text("A picture")
+    page.reload()
+    answered(page, SEEN)
+    page.get_by_role("button", name="Regenerate").click()
+    answered(page, SEEN)
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Edit your question").fill("And this?")
+    page.get_by_role("button", name="Ask this").click()
+    answered(page, SEEN)
+    shows(page, ["And this?", SEEN])
+    assert sizes(page) == [[64, 48]]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "name", "kind", "told"),
+    [
+        ([bytes(5_100_000)], "big.png", "image/png", "“big.png” has 5.1 MB. An image may have 5 MB at most."),
+        ([b"%PDF"], "x.pdf", "application/pdf", "“x.pdf” is no image that can be sent: PNG, JPEG, GIF or WebP."),
+        ([PICTURE] * 5, "x.png", "image/png", "A question may have 4 images at most."),
+        ([bytes(4_000_000)] * 3, "x.png", "image/png", "The images have more than 10 MB together."),
+    ],
+)
+def test_images_that_cannot_be_sent(new_page: NewPage, pictures: list[bytes], name: str, kind: str, told: str) -> None:
+    """The page says why before anything is sent; what is good of them stays."""
+    page = new_page()
+    choose(page, *pictures, name=name, kind=kind)
+    expect(page.get_by_role("alert")).to_contain_text(told)
+    to_send(page, 0 if len(pictures) == 1 else len(pictures) - 1)
+
+
+def test_an_image_the_server_refuses(new_page: NewPage) -> None:
+    """Question and image are back where they were; the reason is shown."""
+    page = new_page()
+    choose(page, b"no picture")
+    to_send(page, 1)
+    ask(page, "What is this?")
+    expect(page.get_by_role("alert")).to_contain_text("Image 1 is none that can be shown")
+    expect(page.get_by_label("Your question")).to_have_value("What is this?")
+    to_send(page, 1)
+    shows(page, [])
+
+
+def test_images_come_back_with_their_question(new_page: NewPage) -> None:
+    """A server that is busy, and one more attempt: the question is asked once, with its image."""
+    page = new_page()
+    busy = {"status": 503, "body": '{"detail": "busy"}', "headers": {"Retry-After": "1"}}
+    page.route("**/turns", lambda route: route.fulfill(**busy))  # type: ignore[arg-type]
+    choose(page, PICTURE)
+    to_send(page, 1)
+    ask(page, "What is this?")
+    expect(page.get_by_role("alert")).to_contain_text("busy at the moment")
+    to_send(page, 1)
+    page.unroute("**/turns")
+    page.get_by_role("button", name="Try again").click()
+    answered(page, SEEN)
+    to_send(page, 0)
+    expect(page.get_by_label("Your question")).to_have_value("")
+
+
+def test_pasted_words_are_words(new_page: NewPage) -> None:
+    """Only files are taken out of the clipboard."""
+    page = new_page()
+    pasted = page.evaluate(
+        """() => {
+          const given = new DataTransfer();
+          given.setData("text/plain", "words");
+          return document.querySelector("#question").dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData: given, bubbles: true, cancelable: true }));
+        }"""
+    )
+    assert pasted
+    to_send(page, 0)
+
+
+def test_images_are_accessible(new_page: NewPage) -> None:
+    """Also on the smallest phone, with images to be sent and some that were."""
+    page = new_page(viewport={"width": 320, "height": 568})
+    choose(page, PICTURE)
+    to_send(page, 1)
+    page.get_by_role("button", name="Send").click()
+    answered(page, SEEN)
+    choose(page, *[png(400, 300)] * 4)
+    to_send(page, 4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()

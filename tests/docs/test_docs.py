@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from aws_server import run_service
 from docs_server import ask_all, save_programs, serving
 from documentation import BLOCKS, FENCE, LINK, MARKER, PAGES, ROOT, Block, find_commands, is_broken, prose
 from langchain_dynamodb.local import Engine, run_engine
@@ -91,6 +92,16 @@ def docs_engine(engine: TestEngine, request: pytest.FixtureRequest) -> Iterator[
             yield started
 
 
+@pytest.fixture(scope="module")
+def bucket(aws_environment: None) -> Iterator[dict[str, str]]:
+    """Where S3 is, with the bucket that the pages name."""
+    with run_service("s3") as url:
+        client: Any = boto3.client("s3", endpoint_url=url)
+        client.create_bucket(Bucket="my-chats")
+        client.close()
+        yield {"AWS_ENDPOINT_URL_S3": url}
+
+
 @pytest.fixture
 def environment(docs_engine: Engine) -> Iterator[dict[str, str]]:
     """What a user has set whose DynamoDB is this engine; tables that the example creates are removed after it."""
@@ -103,8 +114,10 @@ def environment(docs_engine: Engine) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.block.place for example in EXAMPLES])
-def test_example(example: Example, environment: dict[str, str], tmp_path: Path) -> None:
+def test_example(example: Example, environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A program of the documentation ends well, warns of nothing and prints what the page shows."""
+    if "S3Blobs" in example.code:
+        environment |= request.getfixturevalue("bucket")
     RUNNERS[example.block.kind](example, environment, tmp_path)
 
 

@@ -15,15 +15,18 @@ from importlib.metadata import requires
 from itertools import pairwise
 from typing import Any
 
+import boto3
 import pytest
+from botocore.validate import validate_parameters
 from packaging.requirements import Requirement
 
 from conftest import RepositoryFactory, TableFactory
-from documentation import BLOCKS, ROOT, Block, Command, find_commands
+from documentation import BLOCKS, ROOT, Block, Command, find_commands, prose
 from langchain_dynamodb import errors
 from langchain_dynamodb._items.keys import session_key
 from langchain_dynamodb.local.__main__ import parse
-from support import SMALL, Recorder, many, watch
+from memory_blobs import MemoryBlobs
+from support import SMALL, Recorder, many, watch, with_options
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +35,7 @@ else:
 
 LANGCHAIN_AWS = ROOT / "docs/howto/langchain-aws.md"
 PERMISSIONS = ROOT / "docs/permissions.md"
+LARGE_DATA = ROOT / "docs/howto/large-data.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
 # But what the tests drive, in versions of their own.
@@ -236,9 +240,10 @@ def test_the_drawing_of_keys() -> None:
 
 
 def read_policies() -> list[Any]:
-    """The policy, the statement and the condition of the page."""
-    assert {block.page for block in BLOCKS if block.language == "json"} == {PERMISSIONS}
-    return [json.loads(block.code) for block in BLOCKS if block.language == "json"]
+    """The policy, the statement and the condition of the page, and last the policy for S3."""
+    assert {block.page for block in BLOCKS if block.language == "json"} == {PERMISSIONS, LARGE_DATA}
+    read = [json.loads(block.code) for block in BLOCKS if block.page == PERMISSIONS and block.language == "json"]
+    return sorted(read, key=lambda one: "s3:" in str(one))
 
 
 def partition_keys(request: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -262,7 +267,7 @@ def allows(condition: Mapping[str, Any], tenant: str, keys: list[str]) -> bool:
 @pytest.mark.parametrize("composite", [True, False])
 async def test_policies(make_repository: RepositoryFactory, make_table: TableFactory, composite: bool) -> None:
     """The policies name exactly the calls that sessions with pages make, and confine them to their tenant."""
-    policy, statement, condition = read_policies()
+    policy, statement, condition, _ = read_policies()
     sessions = make_repository(make_table("PK", "SK" if composite else None), primary_key_name="PK", sizes=SMALL)
     session = {"PK": "acme", "SK": "chat"} if composite else "acme/chat"
     recorder: Recorder = watch(sessions, Recorder)
@@ -277,3 +282,42 @@ async def test_policies(make_repository: RepositoryFactory, make_table: TableFac
     assert any("~lc~" in key for key in keys) is not composite  # pages
     confined = statement["Condition"] if composite else condition
     assert [allows(dict(confined), tenant, keys) for tenant in ("acme", "acm", "other")] == [True, False, False]
+
+
+RIGHTS = {
+    "put_object": "s3:PutObject",
+    "get_object": "s3:GetObject",
+    "delete_objects": "s3:DeleteObject",
+    "list_objects_v2": "s3:ListBucket",
+}
+
+
+async def test_policy_for_s3(make_repository: RepositoryFactory) -> None:
+    """It names exactly the rights that sessions with objects need, on names with the prefix of the page."""
+    *_, policy = read_policies()
+    objects, bucket = policy["Statement"]
+    sessions = make_repository(blobs=MemoryBlobs())
+    recorder: Recorder = watch(sessions, Recorder)
+    await sessions.append("s", many(1, 5000))
+    await with_options(sessions).read("s")
+    reader = with_options(sessions)
+    read: Recorder = watch(reader, Recorder)
+    await reader.read("s")
+    await sessions.delete("s")
+    made = {RIGHTS[operation] for operation, _ in recorder.log + read.log if operation in RIGHTS}
+    uploads = {"s3:AbortMultipartUpload"}
+    assert {*objects["Action"], bucket["Action"]} == made | uploads
+    arn = bucket["Resource"]
+    assert objects["Resource"] == f"{arn}/{bucket['Condition']['StringLike']['s3:prefix']}"
+    page = prose(LARGE_DATA) + "".join(block.code for block in BLOCKS if block.page == LARGE_DATA)
+    assert f'S3Blobs("{arn.rpartition(":")[2]}", prefix="{objects["Resource"].partition("/")[2][:-1]}")' in page
+
+
+def test_lifecycle_rule() -> None:
+    """S3 would take it, and it is for the objects of the page."""
+    [rules] = [json.loads(block.code) for block in BLOCKS if block.page == LARGE_DATA and block.language == "json"]
+    client: Any = boto3.client("s3")
+    shape = client.meta.service_model.operation_model("PutBucketLifecycleConfiguration").input_shape
+    validate_parameters({"Bucket": "my-chats", "LifecycleConfiguration": rules}, shape)
+    client.close()
+    assert [rule["Filter"]["Prefix"] for rule in rules["Rules"]] == ["chats/"]

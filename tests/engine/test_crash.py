@@ -33,7 +33,7 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, clock:
     done: list[bool] = []
     for at in range(1, course.steps + 1):
         for died_after in (False, True):
-            dying, before = await start(make, clock, course.items, course.moment)
+            dying, before = await start(make, clock, course.items, course.objects, course.moment)
             assert before == course.before
             watch(dying, Crashing, at, died_after)
             with pytest.raises(Crash):
@@ -54,7 +54,7 @@ async def test_cancelled_at_every_request(make_repository: RepositoryFactory, cl
     done: list[bool] = []
     for at in range(1, course.steps + 1):
         for after in (False, True):
-            client, _ = await start(make, clock, course.items, course.moment)
+            client, _ = await start(make, clock, course.items, course.objects, course.moment)
             stopping: Stopping = watch(client, Stopping, at, after)
             task = asyncio.ensure_future(case.operation(client))
             await stopping.stopped.wait()

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from langchain_core.messages import HumanMessage
 
+from aws_server import run_service
 from conftest import RepositoryFactory
-from kms_server import run_kms
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
 from langchain_dynamodb._dynamodb.failures import WrongKey, key_error
 from langchain_dynamodb.encryption import KeyLimits, KmsKeyring
@@ -31,7 +31,7 @@ HELLO = HumanMessage("hello")
 @pytest.fixture(scope="module")
 def kms_url(aws_environment: None) -> Iterator[str]:
     """An endpoint of KMS."""
-    with run_kms() as url:
+    with run_service("kms") as url:
         yield url
 
 

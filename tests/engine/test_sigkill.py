@@ -28,7 +28,7 @@ pytestmark = [
 KILLED = [
     case
     for case in CASES
-    if not case.busy
+    if not (case.busy or case.blobs)
     and (case.prepare, case.operation)
     in {
         (scenarios.trimmed, scenarios.append_one),
@@ -85,7 +85,7 @@ async def test_killed_at_every_request(
     done: list[bool] = []
     for at in range(1, course.steps + 1):
         for after in (False, True):
-            _, before = await start(make, clock, course.items, course.moment)
+            _, before = await start(make, clock, course.items, course.objects, course.moment)
             assert before == course.before
             kill_writer(table_name, case, course.moment, at, after)
             clock.advance(60)  # past any lease

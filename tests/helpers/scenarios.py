@@ -11,7 +11,9 @@ from langchain_core.messages import HumanMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.encryption import LocalKeyring
+from memory_blobs import MemoryBlobs
 from support import (
     SMALL,
     Call,
@@ -236,9 +238,11 @@ class Case(NamedTuple):
     writes: str
     busy: bool = False  # on a session so busy that a change takes a lease first
     encrypted: bool = False
+    blobs: bool = False  # with large data in objects: here every page
 
     def __str__(self) -> str:
-        return f"{self.prepare.__name__}-{self.operation.__name__}{'-busy' * self.busy}{'-encrypted' * self.encrypted}"
+        marks = "".join(f"-{name}" for name in ("busy", "encrypted", "blobs") if getattr(self, name))
+        return f"{self.prepare.__name__}-{self.operation.__name__}{marks}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -248,9 +252,35 @@ class Case(NamedTuple):
             "ttl": 1000 if self.prepare is soon_to_expire else None,
             "item_format": "community" if self.prepare is kept_community_item else "pages",
             "encryption": LocalKeyring(bytes(32)) if self.encrypted else None,
+            "blobs": MemoryBlobs() if self.blobs else None,
         }
 
 
+# The same with objects: what is written then.
+WITH_BLOBS = {
+    (nothing, append_many): "object put update",
+    (nothing, append_large): "object put update",
+    (full_tail, append_one): "object put update",
+    (full_tail, append_and_trim): "object put update",
+    (full_tail, append_many): "object put update",
+    (full_tail, append_large): "object put update",
+    (full_tail, replace): "drop object put remove update",
+    (full_tail, empty): "drop remove update",
+    (full_tail, truncate): "delete remove update",
+    (full_tail, another_ending): "delete remove update",
+    (full_tail, delete): "delete drop remove update",
+    (full_tail, change_first): "object remove update",
+    (full_tail, remove_first): "object remove update",
+    (trimmed, append_one): "drop object put remove update",
+    (soon_to_expire, append_one): "object put update",
+    (community_item, append_one): "object put update",
+    (half_a_batch, append_one): "delete object put remove update",
+    (half_born, append_one): "delete remove update",
+    (half_converted, append_one): "delete object put remove update",
+    (half_deleted, append_one): "delete drop remove update",
+    (half_edited, append_one): "object put remove update",
+    (half_edited, delete): "delete drop remove update",
+}
 # put: a page; update: the session item (and the expiry of pages); discard, drop: pages one by one, several at once.
 CASES = [
     Case(nothing, append_one, "update"),
@@ -304,7 +334,13 @@ CASES = [
     Case(plain_pages, encrypt, "drop put update", encrypted=True),
     Case(full_tail, decrypt, "drop put update", encrypted=True),
 ]
+CASES += [
+    case._replace(blobs=True, writes=writes)
+    for case in CASES
+    if (writes := WITH_BLOBS.get((case.prepare, case.operation))) is not None and not case.busy and not case.encrypted
+]
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
+KINDS |= {"put_object": "object", "delete_objects": "remove"}
 
 
 # --- The course of a test ---
@@ -314,6 +350,7 @@ class Course(NamedTuple):
     """What recording an operation told."""
 
     items: list[Any]  # the table's, before
+    objects: dict[str, bytes]  # the bucket's
     moment: int  # of the clock
     steps: int  # requests
     before: list[Any]  # messages and metadata
@@ -325,24 +362,36 @@ async def record(case: Case, make: Callable[[], AsyncSessionRepository], clock: 
     first = make()
     await case.prepare(first)
     clock.advance(60)  # past any lease
-    items, moment = await scan(first), clock.now
-    whole, before = await start(make, clock, items, moment)
+    items, objects, moment = await scan(first), dict(objects_of(first)), clock.now
+    whole, before = await start(make, clock, items, objects, moment)
     recorder: Recorder = watch(whole, Recorder)
     await case.operation(whole)
     assert " ".join(sorted({KINDS[name] for name, _ in recorder.log if name in KINDS})) == case.writes
     steps, after = len(recorder.log), await state(whole)
     await whole.delete("s")
-    assert await scan(whole) == []
-    return Course(items, moment, steps, before, after)
+    assert (await scan(whole), objects_of(whole)) == ([], {})
+    return Course(items, objects, moment, steps, before, after)
+
+
+def objects_of(repository: AsyncSessionRepository) -> dict[str, bytes]:
+    """The objects in its bucket, which is in memory, if it has one."""
+    blobs = repository._options.blobs
+    return blobs.objects if isinstance(blobs, MemoryBlobs) else {}
 
 
 async def start(
-    make: Callable[[], AsyncSessionRepository], clock: Clock, items: list[Any], moment: int
+    make: Callable[[], AsyncSessionRepository],
+    clock: Clock,
+    items: list[Any],
+    objects: dict[str, bytes],
+    moment: int,
 ) -> tuple[AsyncSessionRepository, list[Any]]:
     """Put all back as it was; returns a client that has looked at it, and what it saw."""
     clock.now = moment
     repository = make()
     await restore(repository, items)
+    objects_of(repository).clear()
+    objects_of(repository).update(objects)
     return repository, await state(repository)
 
 
@@ -376,6 +425,10 @@ async def survives(other: AsyncSessionRepository, course: Course, goes_on: bool)
         assert (await state(other))[: len(texts) + 1] == [*texts, "later"]
     await other.delete("s")
     assert await scan(other) == []
+    left = set(objects_of(other))
+    if isinstance(blobs := other._options.blobs, MemoryBlobs):  # nothing refers to what is left, and that can be told
+        unreferenced = UnreferencedObjects(other._table, blobs, lambda: 10**16)
+        assert {one.name async for one in unreferenced.find()} == left
     return found == course.after
 
 

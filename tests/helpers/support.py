@@ -18,6 +18,7 @@ from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb.errors import StorageError
+from memory_blobs import watch_blobs
 
 Call = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -85,6 +86,7 @@ def watch(repository: AsyncSessionRepository, kind: type[WatchedConnection], *ar
     """Put a watcher between a repository and DynamoDB; returns it."""
     watcher = kind(repository._table.connection, *arguments)
     repository._table.connection = watcher
+    watch_blobs(repository, watcher)
     return watcher
 
 
@@ -321,8 +323,9 @@ def remembered(repository: AsyncSessionRepository, session: str = "s") -> Sessio
 async def fill_tail(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
     """Append until no message of 100 characters fits the tail any more; returns what was appended."""
     sent: list[BaseMessage] = []
-    room = used = SMALL.tail(repository._key(session))
-    while not sent or used + 60 <= room:
+    room = repository._options.layout.tail(repository._key(session))
+    used = 0
+    while used + 60 <= room:
         sent.append(human(30))
         await repository.append(session, sent[-1:])
         item = remembered(repository, session)

@@ -5,6 +5,7 @@ What the demo shows of it (concurrent writers, sizes, costs) is checked in test_
 
 from __future__ import annotations
 
+import random
 import time
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_dynamodb import DynamoDBChatMessageHistory
 from langchain_dynamodb.encryption import LocalKeyring
+from memory_blobs import MemoryBlobs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -114,6 +116,17 @@ def test_encryption(dynamodb: Any, table_name: str, ours: HistoryFactory, theirs
     assert "secret" not in str(dynamodb.scan(TableName=table_name)["Items"])
     with pytest.raises(ImportError, match="dynamodb-encryption-sdk"):
         theirs(kms_key_id="alias/chats")
+
+
+def test_large_data(ours: HistoryFactory, theirs: HistoryFactory) -> None:
+    """langchain_community has no other place for it than the item."""
+    bucket = MemoryBlobs(threshold=64 << 10)
+    image = HumanMessage(random.Random(1).randbytes(300_000).hex())
+    make = partial(ours, blobs=bucket)
+    make().add_messages([image])
+    assert (make().messages, len(bucket.objects)) == ([image], 1)
+    with pytest.raises(TypeError, match="blobs"):
+        theirs(blobs=bucket)
 
 
 def test_async_methods_are_asynchronous() -> None:

@@ -690,6 +690,18 @@ ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
     (errors.CorruptSessionError(SECRET, item=SECRET, attribute="History"), 500, "session_damaged"),
     (errors.IncompleteSessionError(SECRET, item=SECRET), 503, "session_incomplete"),
     (errors.DecryptionError(SECRET, item=SECRET, attribute="lc_key"), 500, "session_damaged"),
+    (
+        errors.BlobDamagedError(SECRET, item=SECRET, attribute="lc_data", bucket=SECRET, object=SECRET),
+        500,
+        "session_damaged",
+    ),
+    (errors.MissingBlobsError(SECRET, bucket=SECRET), 500, "session_elsewhere"),
+    (
+        errors.BlobUnavailableError(SECRET, bucket=SECRET, object=SECRET, retryable=True),
+        503,
+        "storage_unavailable",
+    ),
+    (errors.BlobUnavailableError(SECRET, bucket=SECRET, object=None, code="AccessDenied"), 500, "internal_error"),
     (errors.EncryptionError(SECRET), 500, "session_locked"),
     (errors.MissingKeyError(SECRET), 500, "session_locked"),
     (errors.KeyUnavailableError(SECRET, code="DisabledException"), 500, "session_locked"),

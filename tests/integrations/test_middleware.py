@@ -809,9 +809,7 @@ async def test_a_message_of_long_ago_is_sent_again(sessions: AsyncSessionReposit
     recorder = watch(sessions, Recorder)
     await agent.run(question)
     looks = [operation for operation, _ in recorder.log]
-    pages = (
-        ["get_item", "get_item", "get_item"] if limit else ["get_item", "batch_get_item"]
-    )  # two at once
+    pages = ["get_item", "get_item", "get_item"] if limit else ["get_item", "batch_get_item"]  # two at once
     assert looks == ["get_item", *pages, "update_item"]
     assert agent.asked[0][-1] == "long ago"
     assert (await stored(sessions)).count("human: long ago") == 1

@@ -47,6 +47,7 @@ class Engine:
         self.items: dict[Key, Item] = {}
         self.lost: dict[Key, Item] = {}  # removed by hand before the run
         self.past: dict[Key, list[Item | None]] = {}
+        self.objects: dict[str, bytes] = {}  # of a bucket beside it
         self.writes = 0
         self._operations: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
             "get_item": self._get_item,
@@ -58,6 +59,10 @@ class Engine:
             "scan": self._scan,
             "query": self._scan,
             "describe_table": self._describe_table,
+            "put_object": self._put_object,
+            "get_object": lambda request: {"Body": self.objects.get(request["Key"])},
+            "list_objects_v2": lambda request: {"Keys": [n for n in self.objects if n.startswith(request["Prefix"])]},
+            "delete_objects": self._delete_objects,
         }
 
     def apply(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +87,18 @@ class Engine:
             self.items.pop(key, None)
         else:
             self.items[key] = item
+
+    def _put_object(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One of that name stays."""
+        self.writes += 1
+        self.objects.setdefault(request["Key"], request["Body"])
+        return {}
+
+    def _delete_objects(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.writes += 1
+        for name in request["Keys"]:
+            self.objects.pop(name, None)
+        return {}
 
     def expire(self, key: Key, attribute: str, now: float) -> bool:
         """Delete an item as DynamoDB's TTL does, if its stamp (of type N, at most five years ago) has passed."""

@@ -46,7 +46,7 @@ MUTATIONS = [
     Mutation(
         "no fence", "_protocol/append.py", "(item.epoch if item else 0) + 1", "(item.epoch if item else 0) + 1000"
     ),
-    Mutation("pages are put whatever is there", "_protocol/pages.py", " OR {same})", " OR {same} OR NOT {same})"),
+    Mutation("pages are put whatever is there", "_protocol/pages.py", " OR ({same}))", " OR ({same}) OR NOT ({same}))"),
     Mutation(
         "a page of the same version is overwritten",
         "_protocol/pages.py",

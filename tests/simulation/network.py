@@ -40,7 +40,7 @@ OLD = "old"  # the same from the first state of each item
 PART = "part"  # a batch that is left undone in part
 WRITE_FATES = (LOST, GONE, LATE, STRAY, DOWN, CUT, SLOW, THROTTLED, BUSY)
 READ_FATES = (SLOW, DOWN, BUSY)
-WRITES = frozenset(["put_item", "update_item", "delete_item", "batch_write_item"])
+WRITES = frozenset(["put_item", "update_item", "delete_item", "batch_write_item", "put_object", "delete_objects"])
 
 current: ContextVar[Call] = ContextVar("call")
 """On whose behalf the running task works."""

@@ -155,9 +155,10 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
         if messages or removed:
             if parts:
                 raise Damaged(f"page {number}: a message lacks its first parts")
-            parts, data = part_of - 1, _opened(item, page["lc_data"]["B"], f"{generation} {number} ")
+            parts, data = part_of - 1, _opened(item, _data(engine, page, generation, number), f"{generation} {number} ")
         elif parts:
-            parts, data = parts - 1, _opened(item, page["lc_data"]["B"], f"{generation} {number} ") + data
+            block = _data(engine, page, generation, number)
+            parts, data = parts - 1, _opened(item, block, f"{generation} {number} ") + data
         else:
             raise Damaged(f"page {number}: a part of no message")
         if not parts:
@@ -170,6 +171,18 @@ def _paged(engine: Engine, item: Item, generation: int, first: int, pages: int) 
     if parts or end != _int(item, "lc_trimmed"):
         raise Damaged("the first page does not begin where the session does")
     return tags
+
+
+def _data(engine: Engine, page: Item, generation: int, number: int) -> bytes:
+    """What a page holds, wherever that is."""
+    if "B" in page["lc_data"]:
+        block: bytes = page["lc_data"]["B"]
+        return block
+    token, size, sha256, _ = page["lc_data"]["S"].split(" ")
+    found = engine.objects.get(f"{SESSION}/{generation:014x}/{number:08x}-{token}")
+    if found is None or (len(found), hashlib.sha256(found).hexdigest()) != (int(size), sha256):
+        raise Damaged(f"the object of page {number} is {'missing' if found is None else 'another'}")
+    return found
 
 
 def _edited(item: Item, number: int, cut: int, edited: int, found: Tags) -> Tags:

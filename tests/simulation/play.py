@@ -9,7 +9,7 @@ import random
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -285,6 +285,9 @@ class World:
         left = [key for key in self.engine.items if not self._excused(key)]
         if left:
             raise Violation(f"delete left {[key[0][1] for key in left]}")
+        excused = self.scenario.ages or any(call.faults or call.op.kind == "legacy" for call in self.checker.calls)
+        if self.engine.objects and not excused:
+            raise Violation(f"delete left {[*self.engine.objects]}")
 
     def _excused(self, key: Key) -> bool:
         """Whether docs/consistency.md admits that this item is left.
@@ -319,8 +322,8 @@ def _shown(sent: Sent) -> str:
     """A request in a few words."""
     request = sent.request
     key = request.get("Key") or request.get("Item")
-    if key is None:
-        return sent.operation
+    if not isinstance(key, Mapping):
+        return f"{sent.operation} {key or request.get('Keys', '')}"
     name = key["SessionId"]["S"].removeprefix(SESSION)
     update = request.get("UpdateExpression", "")
     names = request.get("ExpressionAttributeNames", {})

@@ -73,6 +73,7 @@ class Scenario:
     community: bool = False
     explains: bool = True
     encrypted: bool = False
+    blobs: bool = False
     clocks: tuple[tuple[str, int], ...] = field(default=())
     """Seconds that a process's clock is ahead."""
 
@@ -85,7 +86,7 @@ class Scenario:
         settings = [f"start={self.start}"]
         settings += [f"sizes={self.sizes}"] * (self.sizes != "tiny") + [f"ttl={self.ttl}"] * (self.ttl is not None)
         settings += ["community"] * self.community + ["silent"] * (not self.explains)
-        settings += ["encrypted"] * self.encrypted
+        settings += ["encrypted"] * self.encrypted + ["blobs"] * self.blobs
         settings += [f"clock={name}{seconds:+d}" for name, seconds in self.clocks]
         return " | ".join([" ".join(settings), *map(str, self.plans)])
 
@@ -102,8 +103,8 @@ class Scenario:
                 scenario = replace(scenario, ttl=int(value))
             elif name == "clock":
                 scenario = replace(scenario, clocks=(*scenario.clocks, (value[0], int(value[1:]))))
-            elif name == "encrypted":
-                scenario = replace(scenario, encrypted=True)
+            elif name in ("encrypted", "blobs"):
+                scenario = replace(scenario, **{name: True})  # type: ignore[arg-type]
             elif name in ("community", "silent"):
                 scenario = replace(scenario, **{"community": True} if name == "community" else {"explains": False})
             else:
@@ -128,7 +129,8 @@ def draw(chance: random.Random) -> Scenario:
     encrypted = start != "lost" and not community and chance.random() < 0.2
     if encrypted and chance.random() < 0.5:
         plans[-1] = replace(plans[-1], ops=(*plans[-1].ops, Op("reencrypt")))
-    return Scenario(tuple(plans), start, sizes, ttl, community, explains, encrypted, tuple(clocks))
+    blobs = not community and chance.random() < 0.25
+    return Scenario(tuple(plans), start, sizes, ttl, community, explains, encrypted, blobs, tuple(clocks))
 
 
 def _start(chance: random.Random, community: bool) -> str:

@@ -70,6 +70,8 @@ def _simpler(scenario: Scenario) -> Iterator[Scenario]:
         yield replace(scenario, explains=True)
     if scenario.encrypted:
         yield replace(scenario, encrypted=False)
+    if scenario.blobs:
+        yield replace(scenario, blobs=False)
     if scenario.ttl is not None:
         yield replace(scenario, ttl=None)
     if scenario.start != "none":

@@ -32,6 +32,10 @@ QUICK = [
 ]
 
 FOUND: dict[str, tuple[Any, ...]] = {
+    "an edit comes into its page, and the object goes that was read for it": (
+        "start=full encrypted blobs clock=A+3600 | A: append:M,hs=2 edit:M,from=3 | B: edit:S,from=2",
+        "A A A A A A B A A B A B B B A A B",
+    ),
     "a declaration that its cancelled writer ended before it arrived": (
         "start=none clock=B+3600 | B: append:MLM,key=x",
         "B B!cancel",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -13,8 +13,10 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb.blobs.stores import StoredObject
 from langchain_dynamodb.codec.native import to_native
 from langchain_dynamodb.encryption import LocalKeyring
+from langchain_dynamodb.errors import BlobUnavailableError, StorageError
 
 from .network import Crash, Network, Wire, current
 from .oracle import HISTORY, MASTER_KEY, SESSION, Tags
@@ -73,6 +75,35 @@ class Call:
         return kind if value is None else f"{kind} {value}"
 
 
+class Bucket:
+    """A bucket by the same network, of which a part of the pages is small enough to need none."""
+
+    bucket, prefix, threshold = "bucket", "", 90
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def put(self, name: str, data: bytes, sha256: bytes) -> None:
+        await self._call("put_object", {"Key": name, "Body": data})
+
+    async def get(self, name: str, size: int) -> bytes | None:
+        found: bytes | None = (await self._call("get_object", {"Key": name}))["Body"]
+        return found
+
+    async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        for name in (await self._call("list_objects_v2", {"Prefix": prefix}))["Keys"]:
+            yield StoredObject(name, 0, 0.0)
+
+    async def delete(self, names: Sequence[str]) -> None:
+        await self._call("delete_objects", {"Keys": names})
+
+    async def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._process.wire.call(operation, request)
+        except StorageError as error:
+            raise BlobUnavailableError(str(error), bucket=self.bucket, object=None, retryable=True) from error
+
+
 class Process:
     """A repository on a machine of its own: with its clock, and one death."""
 
@@ -88,6 +119,7 @@ class Process:
             ttl=scenario.ttl,
             item_format="community" if scenario.community else "pages",
             encryption=LocalKeyring(MASTER_KEY) if scenario.encrypted else None,
+            blobs=Bucket(self) if scenario.blobs else None,
         )
         self.repository = repository._with(replace(repository._options, clock=self.clock))
         table = self.repository._table

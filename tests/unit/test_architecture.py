@@ -24,6 +24,7 @@ LAYERS = [
     "codec",
     "_dynamodb",
     "encryption",
+    "blobs",
     "_items",
     "models",
     "_protocol",

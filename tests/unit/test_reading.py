@@ -10,6 +10,7 @@ import pytest
 from evaluation import KEY, NAMES, NOW, SESSION, line
 from langchain_dynamodb._items.session_items import Page, SessionItem
 from langchain_dynamodb._store.cache import LRU
+from langchain_dynamodb._store.page_objects import PageObjects
 from langchain_dynamodb._store.reading import Reader
 from langchain_dynamodb.codec.messages import Codec, pack
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
@@ -43,6 +44,8 @@ class Shelf:
 
     async def get(self, key: object) -> SessionItem | None:
         return self.items.pop(0) if len(self.items) > 1 else self.items[0]
+
+    objects = PageObjects()
 
     async def get_pages(
         self, key: object, generation: int, numbers: Iterable[int], *, consistent: bool, **options: object

@@ -15,6 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, message_chunk_to_message
 from starlette.types import Receive, Scope, Send
 
+from images import images_in
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.errors import ChatHistoryError, VersionConflictError
@@ -49,7 +50,8 @@ class Answer:
 
     async def events(self) -> AsyncGenerator[str, None]:
         """Stream the server-sent events: ``question``, many ``token``, then ``done`` or ``problem``."""
-        yield event("question", {"version": self.version, "index": self.index, "title": self.title})
+        images = [block.get("id", "") for block in images_in(self.question)]
+        yield event("question", {"version": self.version, "index": self.index, "title": self.title, "images": images})
         failure = None
         try:
             async for chunk in self.model.astream(list(self.context)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 import logging
 import os
@@ -19,14 +20,16 @@ from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from pydantic import BaseModel, Field, StringConstraints
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answers import STOPPED, Answer, AnswerResponse
+from images import images_in, question_of
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
 from langchain_dynamodb._items.keys import Session
+from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
 from langchain_dynamodb.fastapi import (
     SessionDependencies,
@@ -47,11 +50,12 @@ LISTED = 30  # chats at a time
 CONTEXT = 40  # messages that the model sees
 SYSTEM = SystemMessage("You are a helpful assistant. You answer in plain text.")
 NO_TITLE = "Untitled chat"
+PICTURE = "A picture"  # the title of a chat that begins with one, and no words
 GONE = "There is no such chat (any more)."
 MOST = 5000  # messages at a time
 HEADERS = {
     "Cache-Control": "private, no-cache",  # kept for this user only, and asked for anew (by ETag) each time
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'",
     "Referrer-Policy": "no-referrer",
@@ -68,6 +72,8 @@ class Settings:
     endpoint_url: str = ""
     """Of the embedded engine; empty: AWS, with the usual credentials and region."""
     model: str = SCRIPTED
+    bucket: str = ""
+    """Of S3, where images go then."""
 
     @classmethod
     def read(cls) -> Settings:
@@ -82,7 +88,8 @@ class Settings:
     def open_sessions(self) -> AsyncSessionRepository:
         """Make the repository; nothing is sent yet."""
         if not self.endpoint_url:
-            return AsyncSessionRepository(self.table, primary_key_name="PK")
+            blobs = S3Blobs(self.bucket, prefix=f"{self.table}/") if self.bucket else None
+            return AsyncSessionRepository(self.table, primary_key_name="PK", blobs=blobs)
         return AsyncSessionRepository(
             self.table, primary_key_name="PK", endpoint_url=self.endpoint_url, aws_session=local_session()
         )
@@ -131,10 +138,20 @@ class Title(BaseModel):
 
 
 class Turn(BaseModel):
-    """A question; `keep`: it takes the place of the message with that index and of all that came after."""
+    """A question: words, images (base64), or both.
 
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+    `keep`: it takes the place of the message with that index and of all that came after.
+    """
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
     keep: int | None = Field(default=None, ge=0)
+    images: list[str] = []
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Turn:
+        if not (self.text or self.images):
+            raise ValueError("a question needs words or an image")
+        return self
 
 
 chats = APIRouter(prefix="/api/chats")
@@ -184,7 +201,25 @@ def title_of(chat: ChatSession | SessionSummary) -> str:
 def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
     """What the page needs to know of a message."""
     stopped = isinstance(message, AIMessage) and bool(message.response_metadata.get(STOPPED))
-    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped}
+    images = [block.get("id", "") for block in images_in(message)]
+    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped, "images": images}
+
+
+@chats.get("/{session_id}/images/{index}/{image_id}")
+async def show_image(
+    key: Key, sessions: Sessions, index: Annotated[int, PathParameter(ge=0)], image_id: str
+) -> Response:
+    """An image of the message with that index; it never changes, so the browser may keep it."""
+    chat = await sessions.read(key, limit=100)
+    if index < chat.message_count - len(chat.messages):
+        chat = await sessions.read(key, limit=MOST)
+    at = index - (chat.message_count - len(chat.messages))
+    found = images_in(chat.messages[at]) if 0 <= at < len(chat.messages) else []
+    for block in found:
+        if block.get("id") == image_id:
+            headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+            return Response(base64.b64decode(block["base64"]), media_type=block["mime_type"], headers=headers)
+    raise HTTPException(404, "There is no such image (any more).")
 
 
 @chats.patch("/{session_id}")
@@ -206,17 +241,17 @@ async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expect
 
     The question is stored before the stream begins, so that its errors are answers with a status of their own.
     """
+    question = question_of(turn.text, turn.images, uuid.uuid4().hex)
     version = expected
     if turn.keep is not None:
         refuse_to_begin(expected)
         version = await sessions.truncate(key, keep=turn.keep, expected_version=version)
     # Read first: once the question is stored, nothing may fail that would make the browser ask it again.
     chat = await sessions.read(key, limit=CONTEXT - 1, start_on="human")
-    question = HumanMessage(turn.text, id=uuid.uuid4().hex)
     version = await sessions.append(key, [question], expected_version=version)
     title = title_of(chat)
     if not expected:
-        title, version = await give_title(sessions, key, turn.text, version)
+        title, version = await give_title(sessions, key, turn.text or PICTURE, version)
     answer = Answer(
         sessions=sessions,
         key=key,

@@ -12,6 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from images import described, images_in
+
 SCRIPTED = "scripted"
 STORY = (
     "Once upon a time there was a table. It had one key and no joins, and it was content. Every evening the messages "
@@ -57,6 +59,9 @@ class ScriptedModel(BaseChatModel):
 
 def answer(messages: Sequence[BaseMessage]) -> str:
     """What the scripted model says to these messages."""
+    if images := images_in([message for message in messages if isinstance(message, HumanMessage)][-1]):
+        told = " and ".join(map(described, images))
+        return f"I see {told}. I am only a script: a model with eyes would tell you more."
     said = [message.text for message in messages if isinstance(message, HumanMessage)]
     names = _NAMED.findall("\n".join(said))
     if _ASKED.search(said[-1]):

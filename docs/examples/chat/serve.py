@@ -45,7 +45,7 @@ def main() -> int:
         check_model(options.model)
         check_port(options.host, options.port)
         with ExitStack() as stack:
-            settings = Settings(options.table or "ChatTable", model=options.model)
+            settings = Settings(options.table or "ChatTable", model=options.model, bucket=options.bucket)
             where = f"table {settings.table} on AWS"
             if not options.table:
                 data = options.data if options.engine == "dynamodb-local" else None
@@ -77,8 +77,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--engine", choices=ENGINES, default="moto", help="embedded; moto is the default")
     parser.add_argument("--data", type=Path, default=Path(".chat-data"), help="folder of dynamodb-local's tables")
     parser.add_argument("--table", help="a table on AWS, with your credentials, instead of an embedded engine")
+    parser.add_argument("--bucket", default="", help="with --table: a bucket of S3, where images go")
     parser.add_argument("--create-table", action="store_true", help="create that table, or what it lacks")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.bucket and not options.table:
+        parser.error("--bucket goes with --table: without it everything is in the embedded engine")
+    return options
 
 
 def check_model(name: str) -> None:

@@ -37,6 +37,16 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+# What S3 differs in. Bodies are large, and no hash of them is made on the event loop: each comes with a SHA-256 that S3
+# checks, and that is signed, and what is read is checked by its reader.
+_OF_S3: dict[str, Any] = {
+    "read_timeout": 60,
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+    "s3": {"payload_signing_enabled": False},
+}
+
+
 @dataclass(frozen=True, eq=False)
 class ConnectionSettings:
     """What a client is made from; `config` is merged over our own defaults.
@@ -94,13 +104,14 @@ def check_aws_session(session: object, option: str = "aws_session") -> None:
     raise InvalidInputError(told)
 
 
-def merged_config(config: Config | None) -> AioConfig:
+def merged_config(config: Config | None, service: str = "dynamodb") -> AioConfig:
     """The caller's options over our own."""
     given = config or Config()
+    ours = {**_DEFAULTS, **(_OF_S3 if service == "s3" else {})}
     # Merged one by one: a caller who sets only the number of attempts would get botocore's oldest mode, which repeats
     # DynamoDB's calls without jitter. And a copy, since botocore writes into it.
     retries: Any = {**_DEFAULTS["retries"], **(getattr(given, "retries", None) or {})}
-    merged = AioConfig(**_DEFAULTS).merge(given).merge(Config(retries=retries))
+    merged = AioConfig(**ours).merge(given).merge(Config(retries=retries))
     for name in ("connector_args", "http_session_cls"):  # AioConfig's own, which its merge drops
         if hasattr(given, name):
             setattr(merged, name, getattr(given, name))

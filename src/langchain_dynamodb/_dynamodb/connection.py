@@ -22,11 +22,11 @@ from zlib import crc32
 
 from ..errors import RepositoryClosedError, StorageError
 from .client_settings import ConnectionSettings, aio_session, merged_config
-from .failures import call_error, keeps_failing, key_error, never_arrived, opening_error
+from .failures import call_error, keeps_failing, key_error, never_arrived, object_error, opening_error
 
 
 class Connection:
-    """Calls DynamoDB (or KMS, as the settings say) through the shared client of the running loop."""
+    """Calls DynamoDB (or KMS or S3, as the settings say) through the shared client of the running loop."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         """Open nothing; the first call on a loop does."""
@@ -77,7 +77,7 @@ class Connection:
 
     @property
     def _told(self) -> Callable[..., Exception]:
-        return key_error if self.settings.service == "kms" else call_error
+        return _TELLING.get(self.settings.service, call_error)
 
     def reopen(self) -> None:
         """Take calls (again): after `aclose` too, the next one finds or makes a client."""
@@ -105,6 +105,8 @@ class Connection:
         shared.holders.add(self)
         return shared
 
+
+_TELLING: dict[str, Callable[..., Exception]] = {"kms": key_error, "s3": object_error}
 
 _Place = tuple[asyncio.AbstractEventLoop, tuple[object, ...]]
 
@@ -161,13 +163,14 @@ class _SharedClient:
                     service,
                     region_name=region,
                     endpoint_url=self._settings.endpoint_url,
-                    config=merged_config(self._settings.config),
+                    config=merged_config(self._settings.config, service),
                 )
             )
             client.meta.events.register(f"before-endpoint-resolution.{service}", _account_is_asked_for)
             client.meta.events.register(f"before-sign.{service}", _credentials_are_asked_for)
             client.meta.events.register(f"before-send.{service}", _attempt_begins)
-            client.meta.events.register(f"needs-retry.{service}", _attempt_ended)
+            ended = _object_attempt_ended if service == "s3" else _attempt_ended
+            client.meta.events.register(f"needs-retry.{service}", ended)
             await anext(self._lifetime)
             self._stack = stack.pop_all()
         return client
@@ -277,6 +280,12 @@ def _attempt_begins(**_: object) -> None:
         raise _NotAgain("no answer came to a request that must be sent only once.")
     client.used = True
     attempts.sent += 1
+
+
+async def _object_attempt_ended(response: Any, caught_exception: Exception | None, **_: object) -> None:
+    # The answer may be an object, which whoever asked reads; and no outcome of a write matters.
+    attempts = _current.get()
+    attempts.ended = attempts.sent
 
 
 async def _attempt_ended(response: Any, caught_exception: Exception | None, **_: object) -> None:

@@ -36,6 +36,7 @@ from botocore.exceptions import (
 
 from ..errors import (
     AccessDeniedError,
+    BlobUnavailableError,
     ChatHistoryError,
     KeyUnavailableError,
     RepositoryClosedError,
@@ -73,6 +74,12 @@ _NO_KEY = {
     "KMSInvalidStateException": "the key is about to be deleted, or is not ready",
     "KeyUnavailableException": "the key is not available just now",
     "NotFoundException": "there is no such key in this account and region (any more)",
+}
+_OBJECTS_LATER = {"ConditionalRequestConflict", "RequestTimeout", "SlowDown"}
+_ABOUT_OBJECTS = {
+    "AccessDenied": "allow it in the policies of the caller and of the bucket (docs/permissions.md)",
+    "NoSuchBucket": "there is no such bucket; check bucket= and region_name= of S3Blobs",
+    "SlowDown": "too many requests at once; try again later",
 }
 _NO_CREDENTIALS: tuple[type[Exception], ...] = (
     ConfigNotFound,
@@ -118,6 +125,14 @@ class ConditionFailed(Exception):
 
 class WrongKey(Exception):
     """KMS says that this key, with this encryption context, has not encrypted this; the caller tells its user."""
+
+
+class NoObject(Exception):
+    """S3 has no object of this name; the caller tells its user."""
+
+
+class ObjectExists(Exception):
+    """S3 has an object of this name already, and was to write only a new one."""
 
 
 def never_arrived(error: Exception | None) -> bool:
@@ -205,6 +220,32 @@ def _key_refusal(error: ClientError, what: str) -> Exception:
         told = f"{what} is impossible ({code}): {_NO_KEY[code]}. What it has encrypted cannot be read without it."
         return KeyUnavailableError(told, code=code)
     return StorageError(f"{what} failed ({code}): {error}", code=code)
+
+
+def object_error(
+    error: Exception, operation: str, request: Mapping[str, Any], *, asking: bool, sent: bool, **_: bool
+) -> Exception:
+    """The same for a call of S3: what is written there nobody sees before its page is."""
+    name, bucket = request.get("Key"), request["Bucket"]
+    what = f"{''.join(part.capitalize() for part in operation.split('_'))} of "
+    what += f"object {name!r} in bucket {bucket!r} of S3" if name else f"objects in bucket {bucket!r} of S3"
+    if asking:
+        return _no_credentials(error, f"{what} was not sent")
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code == "NoSuchKey":
+            return NoObject(code)
+        if code == "PreconditionFailed":
+            return ObjectExists(code)
+        told = f"{what} was refused ({code}): {_ABOUT_OBJECTS.get(code, error)}"
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        again = status >= 500 or code in _OBJECTS_LATER
+        return BlobUnavailableError(told, bucket=bucket, object=name, code=code, retryable=again)
+    if isinstance(error, BotoCoreError) or (sent and not isinstance(error, ChatHistoryError)):
+        told = f"{what} got no usable answer: {type(error).__name__}: {error} "
+        told += "(Does S3 answer at this region or endpoint_url? Try again.)"
+        return BlobUnavailableError(told, bucket=bucket, object=name, retryable=True)
+    return error
 
 
 def opening_error(error: Exception, region_name: str | None, endpoint_url: str | None) -> Exception:

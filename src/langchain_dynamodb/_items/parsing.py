@@ -12,13 +12,13 @@ from .._dynamodb.attribute_values import AttributeValue, Item, from_attribute
 from ..codec import messages as codec
 from ..codec.native import from_native
 from ..codec.sealing import Cipher, TamperedError
-from ..errors import CorruptSessionError, DecryptionError
+from ..errors import BlobDamagedError, CorruptSessionError, DecryptionError
 from . import attribute_names as lc
 from .community_item import CommunityItem
 from .configured_names import Names
 from .keys import GENERATIONS, PAGE_NUMBERS, RESERVED_PREFIX
 from .recognition import check_community, check_own_list, is_remnant
-from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Edit, Intent, Page, SessionItem
+from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Edit, Intent, Page, Reference, SessionItem
 
 LAST_SECOND = 253_402_300_799  # of the year 9999, where datetime ends
 LAST_MICROSECOND = LAST_SECOND * 1_000_000
@@ -33,8 +33,23 @@ def corrupt(where: object, attribute: str | None, reason: str) -> CorruptSession
     return CorruptSessionError(f"{part}item {where}: {reason} ({advice})", item=str(where), attribute=attribute)
 
 
+class LostObjectError(codec.UndecodableError):
+    """The object that holds the data of a page is missing, or is another."""
+
+    def __init__(self, bucket: str, name: str, what: str, index: int | None = None) -> None:
+        super().__init__(f"object {name!r} in bucket {bucket!r} {what}", index)
+        self.bucket = bucket
+        self.name = name
+
+
 def undecodable(where: object, attribute: str, error: codec.UndecodableError) -> CorruptSessionError:
-    """The same for something that cannot be decoded; a `DecryptionError` where it was not encrypted with this key."""
+    """The same for something that cannot be decoded.
+
+    A `DecryptionError` where it was not encrypted with this key, a `BlobDamagedError` where its object was lost.
+    """
+    if isinstance(error, LostObjectError):
+        told = f"attribute {attribute!r} of item {where}: {error.reason} (docs/howto/large-data.md says what to do)"
+        return BlobDamagedError(told, item=str(where), attribute=attribute, bucket=error.bucket, object=error.name)
     if not isinstance(error, TamperedError):
         return corrupt(where, attribute, error.reason)
     told = f"attribute {attribute!r} of item {where}: {error.reason} (docs/howto/encryption.md says what that may mean)"
@@ -91,6 +106,7 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
         metadata=fields.metadata(),
         cipher=fields.cipher(),
+        bucket=fields.bucket(),
         own=own,
         others=fields.others(names.history),
         listed=len(raw[names.history]["L"]),
@@ -167,8 +183,8 @@ def parse_page(raw: Item, names: Names, where: object, page_number: int) -> Page
     fields = _Fields(raw, where)
     if fields.integer(lc.CUT) != page.cut:
         raise corrupt(where, lc.CUT, f"not that of {lc.CHAIN}")
-    token, data, ops = fields.binary(lc.TOKEN), fields.binary(lc.DATA), fields.ops(lc.OPS)
-    return replace(page, token=token, data=data, ops=ops, expires=fields.expires(names))
+    token, ops = fields.binary(lc.TOKEN), fields.ops(lc.OPS)
+    return replace(page, token=token, ops=ops, expires=fields.expires(names))
 
 
 def parse_chained(raw: Item) -> Page | None:
@@ -176,14 +192,17 @@ def parse_chained(raw: Item) -> Page | None:
     try:
         page_number, cut, previous, first, messages, parts, *edit = map(int, raw[lc.CHAIN]["S"].split(" "))
         edited, removed = edit or (0, 0)
-        data = raw[lc.DATA]["B"]
+        stored = raw[lc.DATA]
+        reference = Reference.parse(stored["S"]) if "S" in stored else None
+        data = stored["B"] if reference is None else b""
     except (KeyError, TypeError, ValueError):
         return None
     within = 0 <= first < COUNTS and 0 <= messages <= MAX_PAGE_MESSAGES and 1 <= parts <= page_number + 1
     within = within and 0 <= removed <= MAX_PAGE_MESSAGES and 0 <= edited < 2 * GENERATIONS
     if not (within and 0 < cut < 2 * GENERATIONS and 0 <= previous < 2 * GENERATIONS and page_number < PAGE_NUMBERS):
         return None
-    return Page(page_number, cut, previous, b"", first, messages, data, parts, edited=edited, removed=removed)
+    numbers = (page_number, cut, previous, b"", first, messages, data, parts)
+    return Page(*numbers, edited=edited, removed=removed, reference=reference)
 
 
 def parse_cut(raw: Item, where: object) -> int:
@@ -287,6 +306,14 @@ class _Fields:
         value = self.raw.get(lc.METADATA)
         if value is not None and not isinstance(value.get("M"), dict) and not (lc.KEY in self.raw and "B" in value):
             raise corrupt(self.where, lc.METADATA, "not a map")
+        return value
+
+    def bucket(self) -> str | None:
+        if lc.BUCKET not in self.raw:
+            return None
+        value = self.raw[lc.BUCKET].get("S")
+        if not isinstance(value, str):
+            raise corrupt(self.where, lc.BUCKET, "not a text")
         return value
 
     def cipher(self) -> Cipher | None:

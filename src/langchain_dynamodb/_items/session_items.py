@@ -15,6 +15,7 @@ from ..codec.lines import pack
 from ..codec.sealing import Cipher
 from ..errors import InvalidInputError
 from .attribute_names import (
+    BUCKET,
     CEILING,
     CHAIN,
     CHANGE,
@@ -30,6 +31,7 @@ from .attribute_names import (
     FLOOR,
     GENERATION,
     INTENT,
+    KEPT,
     KEY,
     METADATA,
     OPS,
@@ -138,6 +140,7 @@ class SessionItem:
     pages_expire: int = 0
     metadata: AttributeValue | None = None  # of an encrypted session a sealed block
     cipher: Cipher | None = None  # None: the session is not encrypted
+    bucket: str | None = None  # where data of its pages may be
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
     listed: int | None = field(default=None, compare=False)  # entries of the list when it was read, guard included
@@ -225,7 +228,31 @@ class SessionItem:
             item[METADATA] = self.metadata
         if self.cipher is not None:
             item[KEY] = {"B": self.cipher.stored}
+        if self.bucket is not None:
+            item[BUCKET] = {"S": self.bucket}
         return item
+
+
+class Reference(NamedTuple):
+    """What a page has in place of its data: which object holds it (by the token in its name), and what it must be."""
+
+    token: str
+    size: int
+    sha256: str  # hexadecimal
+    bucket: str  # it was written to
+
+    def attribute(self) -> AttributeValue:
+        """As stored in the page."""
+        return {"S": " ".join(map(str, self))}
+
+    @classmethod
+    def parse(cls, stored: str | None) -> Reference | None:
+        """The inverse; None for anything else."""
+        try:
+            token, size, sha256, bucket = (stored or "").split(" ")
+            return cls(token, int(size), sha256, bucket)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +262,8 @@ class Page:
     They are none on all but the last of the `parts` that one large message was cut into. Committed, a page stays as it
     is, but for what `edited` tells: the version of the session at which one of its messages was changed last.
 
-    Read for its messages it has no `token`, `ops` or `expires`.
+    Read for its messages it has no `token`, `ops` or `expires`. With a `reference` its data is in an object: until that
+    is loaded it has none here, and where that cannot be had `lost` says why.
     """
 
     number: int
@@ -250,6 +278,8 @@ class Page:
     expires: int | None = None
     edited: int = 0
     removed: int = 0
+    reference: Reference | None = None
+    lost: str | None = None
 
     @property
     def indexes(self) -> int:
@@ -267,9 +297,14 @@ class Page:
         numbers = [self.number, self.cut, self.previous, self.first, self.messages, self.parts]
         return {"S": " ".join(map(str, [*numbers, self.edited, self.removed] if self.edited else numbers))}
 
+    @property
+    def stored_data(self) -> AttributeValue:
+        """Its data, or where that is."""
+        return {"B": self.data} if self.reference is None else self.reference.attribute()
+
     def attributes(self, names: Names) -> Item:
         """All attributes but the key."""
-        item: Item = {CUT: number(self.cut), TOKEN: {"B": self.token}, CHAIN: self.chain, DATA: {"B": self.data}}
+        item: Item = {CUT: number(self.cut), TOKEN: {"B": self.token}, CHAIN: self.chain, DATA: self.stored_data}
         if self.ops:
             item[OPS] = {"BS": sorted(self.ops)}
         if self.expires is not None:
@@ -282,10 +317,19 @@ class Page:
         return Page(*numbers, b"", self.parts, self.ops, self.expires, self.edited, self.removed)
 
     def is_in(self, stored: Item, names: Names) -> bool:
-        """Whether this very page is stored there, with a later expiry than its own."""
+        """Whether this very page is stored there, with a later expiry than its own.
+
+        Or with the same, if its data is in an object: then it is not put over that of another writer, whose data must
+        be the same (of an encrypted session it never is: sealed twice it differs).
+        """
         same = stored.get(CUT) == number(self.cut) and stored.get(TOKEN) == {"B": self.token}
         lasts = int(stored.get(names.ttl, {}).get("N", 0))
-        return same and self.expires is not None and lasts > self.expires
+        if self.reference is None:
+            return same and self.expires is not None and lasts > self.expires
+        found = Reference.parse(stored.get(DATA, {}).get("S"))
+        if not same or found is None or (found.size, found.sha256) != (self.reference.size, self.reference.sha256):
+            return False
+        return lasts >= self.expires if self.expires is not None else not {names.ttl, KEPT} & stored.keys()
 
 
 def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:
@@ -299,7 +343,9 @@ def new_op() -> bytes:
 
 
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
+MAX_LARGE = 1 << 28  # bytes: the same for one message where large data goes into objects
 MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
+OBJECT = 1 << 30  # bytes: more than an object of ours has
 # Data deflates a thousandfold at most, so such a tail stays below MAX_INFLATED.
 MAX_SESSION_ITEM = 65_000  # bytes
 LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
@@ -327,12 +373,13 @@ class Sizes(NamedTuple):
         return max(self.session_item - key.size - 260, LEAST_ROOM)
 
 
-def check_sizes(sizes: object) -> Sizes:
-    """Refuse sizes that cannot work; raises `InvalidInputError`."""
+def check_sizes(sizes: object, *, objects: bool = False) -> Sizes:
+    """Refuse sizes that cannot work, with `objects` for large data; raises `InvalidInputError`."""
     if not isinstance(sizes, Sizes) or not all(type(size) is int and size > 0 for size in sizes):
         raise InvalidInputError(f"sizes={sizes!r} must be Sizes(...) of whole numbers from 1 on")
-    if sizes.item > MAX_ITEM_DATA or sizes.message > MAX_INFLATED:
-        raise InvalidInputError(f"{sizes!r}: item may be at most {MAX_ITEM_DATA}, message at most {MAX_INFLATED}")
+    most = MAX_LARGE if objects else MAX_INFLATED
+    if sizes.item > MAX_ITEM_DATA or sizes.message > most:
+        raise InvalidInputError(f"{sizes!r}: item may be at most {MAX_ITEM_DATA}, message at most {most}")
     if sizes.session_item > MAX_SESSION_ITEM:
         raise InvalidInputError(f"{sizes!r}: session_item may be at most {MAX_SESSION_ITEM}: each append pays for it")
     return sizes

@@ -50,7 +50,7 @@ class Append:
         """The same for a session that may be encrypted with another key, as each one that begins is."""
         if to.cipher is self.to.cipher:
             return self
-        entry = to.codec.seal(self.block, to.key.place())
+        entry = to.codec.seal(self.block, to.key.place()) if self.block else b""
         return replace(self, to=to, room=to.room, entry=entry, cost=entry_cost(entry, self.ops))
 
     def fits(self, item: SessionItem | None) -> bool:
@@ -96,9 +96,9 @@ def pack(
     must_exist: bool,
     is_much: bool = False,
 ) -> Append:
-    """Pack the messages of an append."""
-    block = codec.pack(lines)
-    entry = to.codec.seal(block, to.key.place())
+    """Pack the messages of an append, for the tail if they may go there at all."""
+    block = codec.pack(lines) if sum(map(len, lines)) <= PAGE_INFLATED else b""
+    entry = to.codec.seal(block, to.key.place()) if block else b""
     about = (ids.op, ids.all, history_size, own, must_exist, is_much)
     return Append(to, to.sizes.tail(to.key), tuple(lines), block, entry, entry_cost(entry, ids.all), new_op(), *about)
 

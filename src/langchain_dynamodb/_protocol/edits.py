@@ -113,5 +113,6 @@ def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: C
 def carried_out(page: Page, item: SessionItem, to: Destination) -> Page:
     """The page as it is with the edit under way, which it lacks; raises `UndecodableError`."""
     place = to.key.place(item.generation, page.number)
-    lines = applied(to.codec.unpack(page.data, place, MAX_INFLATED), item, to.key, to.codec)
+    most = max(MAX_INFLATED, to.sizes.message)
+    lines = applied(to.codec.unpack(page.data, place, most), item, to.key, to.codec)
     return replace(counted(page, item), data=to.codec.pack(lines, place), edited=item.edited)

@@ -89,6 +89,11 @@ class Survey:
                     self.unusable.add(number)
         self.bottom = bottom
 
+    def lose(self, number: int) -> None:
+        """Count a page as missing: what it says of the others holds, but its data cannot be had."""
+        del self.pages[number]
+        self.unusable.add(number)
+
     def whole(self) -> list[list[Page]]:
         """The pages whose messages are there, oldest first: each with the parts before it that its message has."""
         runs: list[list[Page]] = []

@@ -148,7 +148,8 @@ def put_page(page: Page, names: Names) -> Expression:
 
     That one may be committed already, by a writer of another ttl (or of none), and its session made permanent: then
     it bears a mark that must stay, since late stamps are known by it. Or a message of it was changed: then its chain
-    is another.
+    is another. A page whose data is in an object is put over none but itself: the object of another writer's, or of an
+    earlier attempt, may be gone when a late copy of this request comes.
     """
     e = Expression()
     cut, token = e.name(lc.CUT), e.name(lc.TOKEN)
@@ -157,8 +158,10 @@ def put_page(page: Page, names: Names) -> Expression:
     lasts = f"attribute_not_exists({ttl})" if page.expires is None else f"{ttl} <= {e.value(number(page.expires))}"
     unmarked = f"attribute_not_exists({e.name(lc.KEPT)})"
     chain = f"{e.name(lc.CHAIN)} = {e.value(page.chain)}"
-    same = f"({chain} AND {token} = {e.value({'B': page.token})} AND {lasts} AND {unmarked})"
-    e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR {same})")
+    same = f"{chain} AND {token} = {e.value({'B': page.token})} AND {lasts} AND {unmarked}"
+    if page.reference is not None:
+        same += f" AND {e.name(lc.DATA)} = {e.value(page.stored_data)}"
+    e.require(f"(attribute_not_exists({cut}) OR {cut} < {version} OR ({same}))")
     return e
 
 
@@ -166,7 +169,7 @@ def edit_page(seen: Page, new: Page) -> Expression:
     """UpdateItem that exchanges the messages of a page as it was seen; its stamp, which may have moved, stays."""
     e = Expression()
     e.set(lc.CHAIN, new.chain)
-    e.set(lc.DATA, {"B": new.data})
+    e.set(lc.DATA, new.stored_data)
     e.require(f"{e.name(lc.CHAIN)} = {e.value(seen.chain)}")
     return e
 

@@ -226,6 +226,7 @@ class Appender:
             cleared = await self.steps.clear(key, item)
             kept = await self._without_old_pages(key, item, request)
             new = replace(cut.commit(kept), floor=cleared.floor, ceiling=cleared.ceiling)
+            new = self.steps.noting(new, [cut.page])
             committed = await self.steps.compare_and_set(key, item, new, request.own)
         except (ChatHistoryError, Refused) as error:
             refused = error if isinstance(error, Refused) else Refused(None, retried=False)

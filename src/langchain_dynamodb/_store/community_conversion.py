@@ -46,7 +46,7 @@ class Converter:
             try:
                 await self.steps.put(key, new.generation, pages)
                 with preparing():
-                    return await self.steps.from_community(key, held, new)
+                    return await self.steps.from_community(key, held, self.steps.noting(new, pages))
             except (ChatHistoryError, Refused):
                 if held.intent is None:
                     await self._take_back(key, held, intent)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from .._checks import check_flag, check_table_name, check_ttl
+from .._items.attribute_names import BUCKET
 from .._items.configured_names import Names, check_names
-from .._items.session_items import Sizes, check_sizes
+from .._items.session_items import MAX_LARGE, OBJECT, Sizes, check_sizes
+from ..blobs.stores import Blobs
 from ..codec.messages import Codec
 from ..encryption.keyrings import Keyring
 from ..errors import InvalidInputError, SettingsError
@@ -48,6 +50,7 @@ class Options:
     skip_undecodable: bool = False
     strict: bool = False
     encryption: Encryption | None = None
+    blobs: Blobs | None = None
     known_sessions: int = 1024  # session items remembered, so that an append needs no look first
     page_cache: int = 16 << 20  # bytes
     codec: Codec = field(default_factory=Codec)
@@ -60,7 +63,7 @@ class Options:
             raise InvalidInputError(f"item_format={self.item_format!r} must be 'pages' or 'community'")
         check_flag("skip_undecodable", self.skip_undecodable)
         check_flag("strict", self.strict)
-        check_sizes(self.sizes)
+        check_sizes(self.sizes, objects=self.blobs is not None)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)
         given: object = self.encryption
@@ -73,7 +76,25 @@ class Options:
         if self.encryption is not None and self.item_format == "community":
             raise SettingsError("item_format='community' cannot be encrypted: langchain_community reads plain messages")
 
+        if not (self.blobs is None or isinstance(self.blobs, Blobs)) or isinstance(self.blobs, type):
+            raise InvalidInputError(f"blobs is a {type(self.blobs).__name__}: give S3Blobs(bucket), or None")
+        if self.blobs is not None and self.item_format == "community":
+            raise SettingsError("item_format='community' has no pages, and so no objects: leave out blobs=")
+
     @property
     def names(self) -> Names:
         """The attribute names that the user chose."""
         return Names(self.history_messages_key, self.ttl_key_name)
+
+    @property
+    def layout(self) -> Sizes:
+        """The sizes that writes go by: in an object a message has one part, and the session item names the bucket."""
+        if self.blobs is None:
+            return self.sizes
+        noted = len(BUCKET) + len(self.blobs.bucket)
+        return self.sizes._replace(session_item=max(self.sizes.session_item - noted, 1), item=OBJECT)
+
+
+def default_sizes(blobs: Blobs | None) -> Sizes:
+    """Those of a repository that is given none."""
+    return Sizes() if blobs is None else Sizes(message=MAX_LARGE)

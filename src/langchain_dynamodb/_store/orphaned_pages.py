@@ -22,16 +22,19 @@ class Leftovers:
     table: Table
 
     async def remove(self, key: SessionKey) -> None:
-        """Remove the pages of earlier sessions of this name, whatever became of their items.
+        """Remove the pages of earlier sessions of this name, and their objects, whatever became of their items.
 
         The session item is looked at after the search: pages of one that has begun since were not found.
         """
         found = [(page, generation, cut) async for page, generation, cut in self._search(key)]
-        item = await self.table.get(key) if found else None
+        objects = await self.table.objects.find(key)
+        item = await self.table.get(key) if found or objects else None
         if item is not None and not isinstance(item, SessionItem):
             return  # it may be about to be converted, by a writer that had no room to say so
         dead = [(page, cut) for page, generation, cut in found if item is None or generation != item.generation]
         await in_parallel(lambda one: self.table.discard(key, *one), dead)
+        names = [str(of) for of in objects if item is None or of.generation != item.generation]
+        await self.table.objects.remove(names)
 
     async def _search(self, key: SessionKey) -> AsyncIterator[tuple[Item, int, int]]:
         """Keys, generations and cuts of pages."""

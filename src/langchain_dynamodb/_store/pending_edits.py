@@ -25,8 +25,10 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
     number = item.edited_page
     item = await steps.vault.unlocked(key, item)
     page = (await steps.table.get_pages(key, item.generation, [number], consistent=True)).get(number)
+    page = page and await steps.table.load(key, item.generation, page)
     if page is None:
         return item
+    done = replace(item, edit=None)
     if edits.is_due(page, item):
         making = partial(edits.carried_out, page, item, steps.to(key, item))
         try:
@@ -34,7 +36,7 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
         except UndecodableError:
             return item
         await steps.table.edit_page(key, item.generation, page, new)
-    done = replace(item, edit=None)
+        done = steps.noting(done, [new])
     with contextlib.suppress(Refused):  # others have, or have changed the session: the next step will tell
         return await steps.patch(key, item, done)
     return done

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from langchain_core.messages import BaseMessage
 
 from .._dynamodb.attribute_values import AttributeValue, from_attribute
+from .._dynamodb.batches import in_parallel
 from .._items import attribute_names as lc
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem
@@ -39,6 +40,7 @@ ATTEMPTS = 10  # times a read starts over while the session is rewritten under i
 # `iter_messages` begins with so many pages, and goes on with as many as have so many bytes, at most twice in memory.
 ITER_PAGES = 16
 ITER_BYTES = 1 << 20
+GET_OBJECTS = 8  # fetched at a time
 # What is done before other tasks of the event loop get their turn: about 5 ms each.
 SLICE = 256  # messages decoded
 SLICE_BYTES = 1 << 20  # of text inflated
@@ -178,8 +180,10 @@ class Reader:
                 left -= loaded.page.messages
                 removed += loaded.page.removed
                 run = []
-        (chunk,) = await self.inflate(key, item, run)
         start = PageStart(run[0].page.number, run[0].page.previous, run[-1].page.first, removed=removed)
+        if not left:
+            return start, []
+        (chunk,) = await self.inflate(key, item, run)
         return start, chunk.lines[:left]
 
     async def newest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[tuple[Page, list[bytes]], None]:
@@ -332,11 +336,11 @@ class Reader:
     async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
         """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
         chunks: list[Chunk] = []
-        parts: list[bytes] = []
+        parts: list[Page] = []
         inflated = 0
-        for page, lines in pages:
+        for page, lines in await self._loaded(key, item, pages):
             if lines is None:
-                parts.append(page.data)
+                parts.append(page)
             if not page.indexes:
                 continue
             if lines is None:
@@ -349,7 +353,29 @@ class Reader:
                 await asyncio.sleep(0)
         return chunks
 
-    async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[bytes]) -> Lines:
+    async def _loaded(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> Sequence[LoadedPage]:
+        """The same, those with their data whose messages are not known yet."""
+        if not any(loaded.page.reference and loaded.lines is None for loaded in pages):
+            return pages
+
+        async def load(loaded: LoadedPage) -> LoadedPage:
+            return loaded if loaded.lines is not None else LoadedPage(await self.load(key, item, loaded.page))
+
+        return await in_parallel(load, pages, GET_OBJECTS)
+
+    async def load(self, key: SessionKey, item: SessionItem, page: Page) -> Page:
+        """A page with its data, or `lost`; the edit under way may have come into it since it was read.
+
+        `Unproven` where it is not the one of this state any more.
+        """
+        if page.reference is None or page.data:
+            return page
+        loaded = await self.table.load(key, item.generation, page)
+        if loaded is None or loaded.edited not in (page.edited, item.edited):
+            raise Unproven(item, page.number, page.cut)
+        return loaded if loaded.chain == page.chain else edits.counted(loaded, item)
+
+    async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[Page]) -> Lines:
         """Inflate one page (with the parts before it) and remember it."""
 
         def wrong(attribute: str, reason: str) -> Exception:
@@ -358,10 +384,10 @@ class Reader:
         if len(parts) != page.parts:
             raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
         # A page of several messages is never cut larger, so it need not be believed to be.
-        most = MAX_INFLATED if page.messages <= 1 else 2 * PAGE_INFLATED
+        most = self.table.objects.longest if page.messages <= 1 else 2 * PAGE_INFLATED
         try:
-            unpacking = partial(self.unpack_page, key, item, page.number, parts, most)
-            unpacked = await off_loop_if_many(parts, unpacking)
+            unpacking = partial(self.unpack_page, key, item, parts, most)
+            unpacked = await off_loop_if_many([part.data for part in parts], unpacking)
             lines = Lines(self._edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except UndecodableError as error:
             if not self.skip_undecodable:
@@ -383,12 +409,16 @@ class Reader:
                 raise undecodable(key, lc.EDIT, error) from error
             return edits.exchanged(lines, item.edit.position, UNREADABLE)
 
-    def unpack_page(
-        self, key: SessionKey, item: SessionItem, number: int, parts: Sequence[bytes], most: int
-    ) -> list[bytes]:
+    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page], most: int) -> list[bytes]:
         """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
-        places = [key.place(item.generation, n) for n in range(number - len(parts) + 1, number + 1)]
-        return codec.unpack(b"".join(map(self.codec.of(item.cipher).open, parts, places)), most)
+        opened = [self.opened_data(key, item, part) for part in parts]
+        return codec.unpack(b"".join(opened), most)
+
+    def opened_data(self, key: SessionKey, item: SessionItem, page: Page) -> bytes:
+        """The block of a page, or its part of one; raises `UndecodableError`."""
+        if page.lost:
+            raise self.table.objects.error(key, item.generation, page)
+        return self.codec.of(item.cipher).open(page.data, key.place(item.generation, page.number))
 
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
         """Keep a page that has just been committed: the next turn need not fetch it."""
@@ -397,20 +427,23 @@ class Reader:
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
         previous: Page | None = None
-        parts: list[bytes] = []
+        parts: list[Page] = []
         async with contextlib.aclosing(self._fetched_ahead(key, item)) as batches:
             async for numbers, pages in batches:
                 for number in numbers:
                     page = pages.get(number)
                     if page is None or not follows(item, previous, page):
                         raise await self.gone(key, item, number)
-                    previous = page
-                    parts.append(page.data)
+                    try:
+                        previous = page = await self.load(key, item, page)
+                    except Unproven:
+                        raise await self.gone(key, item, number) from None
+                    parts.append(page)
                     if page.indexes:
                         lines = await self.page_lines(key, item, page, parts)
                         yield await self.decode(key, item, [Chunk(number, 0, lines)])
                         parts = []
-                    elif sum(map(len, parts)) > MAX_INFLATED:
+                    elif sum(len(part.data) for part in parts) > MAX_INFLATED:
                         where = str(key.page(item.generation, number))
                         raise corrupt(where, lc.CHAIN, "more parts than a message can have")
 

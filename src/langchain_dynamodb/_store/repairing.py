@@ -89,7 +89,8 @@ class Repairer:
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
-        runs = survey.whole()
+        load = self.rewriter.reader.load
+        runs = [[await load(key, item, page) for page in run] for run in survey.whole()]
         removed: list[TakenOut] = []
         changed = False
         locked: Exception | None = None
@@ -138,11 +139,10 @@ class Repairer:
 
     def _drafts(self, key: SessionKey, item: SessionItem, run: Run) -> list[Draft]:
         """Pages as they are, to be put in another place: none where no message is left."""
-        opened = self.rewriter.steps.to(key, item).codec.open
         drafts = []
         for page in run if run[-1].messages else ():
             try:
-                data = opened(page.data, key.place(item.generation, page.number))
+                data = self.rewriter.reader.opened_data(key, item, page)
             except codec.UndecodableError as error:
                 raise undecodable(key.page(item.generation, page.number), DATA, error) from error
             drafts.append(Draft(data, page.messages, page.parts))
@@ -150,9 +150,8 @@ class Repairer:
 
     def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
-        parts = [page.data for page in run]
-        unpack = self.rewriter.reader.unpack_page
-        return decodable(lambda: unpack(key, item, run[-1].number, parts, MAX_INFLATED))
+        reader = self.rewriter.reader
+        return decodable(lambda: reader.unpack_page(key, item, run, reader.table.objects.longest))
 
     async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
         steps = self.rewriter.steps

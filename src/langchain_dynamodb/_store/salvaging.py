@@ -64,7 +64,7 @@ class Salvager:
         if not await self.reader.is_unchanged(key, item):
             raise await self.reader.gone(key, item, item.first_page)
         for runs in _batches(survey.whole()):
-            pages = await self._again(key, item, [page for run in runs for page in run])
+            pages = await self._again(key, item, runs)
             for message in await self.reader.decode(key, item, await self.reader.inflate(key, item, pages)):
                 yield message
         for message in await self.reader.decode(key, item, self.reader.tail(key, item)):
@@ -111,9 +111,18 @@ class Salvager:
         return survey
 
     async def survey(
-        self, key: SessionKey, item: SessionItem, wanted: int = sys.maxsize, *, with_data: bool = True
+        self,
+        key: SessionKey,
+        item: SessionItem,
+        wanted: int = sys.maxsize,
+        *,
+        with_data: bool = True,
+        around_lost: bool = False,
     ) -> Survey:
-        """Look at the newest pages that hold `wanted` messages; read strongly, since what is missing must be."""
+        """Look at the newest pages that hold `wanted` messages; read strongly, since what is missing must be.
+
+        `around_lost`: pages whose object was lost are missing too.
+        """
         between = item.tail_start - item.trimmed
         if item.pages - item.first_page > MANY_PAGES + between:  # going through them might never end
             raise corrupt(key, lc.PAGES, f"{between} messages do not need so many pages")
@@ -127,6 +136,10 @@ class Salvager:
             )
             kept = found if with_data else {number: replace(page, data=b"") for number, page in found.items()}
             survey.go_down(kept, unreadable, bottom)
+            for page in [page for page in survey.pages.values() if around_lost and page.reference]:
+                survey.pages[page.number] = loaded = await self.reader.load(key, item, page)
+                if loaded.lost:
+                    survey.lose(page.number)
         return survey
 
     async def past_missing(self, key: SessionKey, item: SessionItem, bound: int) -> SessionItem:
@@ -161,7 +174,11 @@ class Salvager:
     async def _read(self, key: SessionKey, item: SessionItem, wanted: int) -> Snapshot | None:
         """The newest `wanted` messages that are there; None where it is no longer the current state."""
         tail = self.reader.tail(key, item)
-        survey = await self.survey(key, item, wanted - sum(len(chunk.lines) for chunk in tail))
+        try:
+            wanted_of_pages = wanted - sum(len(chunk.lines) for chunk in tail)
+            survey = await self.survey(key, item, wanted_of_pages, around_lost=True)
+        except Unproven:
+            return None
         if not await self.reader.is_unchanged(key, item):
             return None
         runs = survey.whole()
@@ -179,15 +196,19 @@ class Salvager:
                 messages += await self.reader.decode(key, item, [c for c in segments if isinstance(c, Chunk)])
         return Snapshot(item, messages, tuple(missing))
 
-    async def _again(self, key: SessionKey, item: SessionItem, seen: Sequence[Page]) -> list[LoadedPage]:
-        """The very pages that were seen, now with their data."""
-        numbers = [page.number for page in seen]
+    async def _again(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[LoadedPage]:
+        """The very pages that were seen, now with their data, but for the runs of which that was lost."""
+        numbers = [page.number for run in runs for page in run]
         found = await self.reader.get_pages(key, item, numbers, consistent=True, whole=True)
-        for page in seen:
+        for page in (page for run in runs for page in run):
             now = found.get(page.number)
             if now is None or replace(now, data=b"", expires=page.expires) != page:
                 raise await self.reader.gone(key, item, page.number)
-        return [LoadedPage(found[number]) for number in numbers]
+        try:
+            loaded = [[await self.reader.load(key, item, found[page.number]) for page in run] for run in runs]
+        except Unproven as error:
+            raise await self.reader.gone(key, item, error.number) from None
+        return [LoadedPage(page) for run in loaded if not any(page.lost for page in run) for page in run]
 
 
 def missing_at(position: int, hole: Hole, key: SessionKey, item: SessionItem) -> Missing:

@@ -17,7 +17,7 @@ from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, S
 from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec
-from ..errors import ChatHistoryError, InvalidInputError, StorageError, ThrottledError
+from ..errors import BlobUnavailableError, ChatHistoryError, InvalidInputError, StorageError, ThrottledError
 from .cache import LRU
 from .leases import Watched, repeating
 from .options import Timing
@@ -108,7 +108,11 @@ class Steps:
         """
         below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
         try:
+            if (below or above) and item.bucket is not None:
+                self.table.objects.required(key, item.bucket)
             await self.table.delete_pages(key, item.generation, below)
+            if below and item.bucket is not None:
+                await self.table.objects.delete(key, item, below)
             # Their numbers are used again, by cuts of this version at the earliest.
             await self.table.discard_pages(key, item.generation, above, item.version - 1)
         except ChatHistoryError:
@@ -134,9 +138,16 @@ class Steps:
         declaration = self.compare_and_set(key, item, states.declared(batch.base, intent, self.clock()))
         start = await self.declare(key, intent, declaration)
         async with self.holding(key, start):
-            await self.put(key, start.generation, batch.pages(start))
-            new = await self.compare_and_set(key, start, batch.commit(start), own)
+            pages = batch.pages(start)
+            await self.put(key, start.generation, pages)
+            new = await self.compare_and_set(key, start, self.noting(batch.commit(start), pages), own)
         return await self.sweep(key, new)
+
+    def noting(self, new: SessionItem, pages: Sequence[Page]) -> SessionItem:
+        """The state with a note of the bucket, where data of these pages is in objects."""
+        objects = self.table.objects
+        noted = objects.blobs if any(map(objects.takes, pages)) else None
+        return new if noted is None else replace(new, bucket=noted.bucket)
 
     async def put(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> None:
         """Put pages; `Refused` where one is in the way, which the session's version must get beyond."""
@@ -331,6 +342,8 @@ class Steps:
             if taken.created:
                 await self.compare_and_set(key, taken, states.released(taken))
             else:
+                with contextlib.suppress(ChatHistoryError):
+                    await self.table.objects.delete(key, taken)
                 await self.table.delete(key, conditions.delete_item(taken, self.table.names))
 
     async def _claim(self, key: SessionKey, old: Intent, mine: Intent, ours: bool) -> None:
@@ -361,6 +374,8 @@ class Steps:
             with self.comparing(item):
                 await self.table.delete(key, conditions.delete_item(item, self.table.names))
             return
+        if item.bucket is not None:
+            self.table.objects.required(key, item.bucket)
         if not (item.intent and item.intent.kind == "delete"):
             await self.table.check_pages(key, item)
             mark = Intent(new_op(), "delete", item.generation, item.floor, item.pages, self.clock())
@@ -368,6 +383,11 @@ class Steps:
         # One more than are committed: a cut may have stopped half-way.
         numbers = range(item.floor, max(item.pages, item.reach) + 1)
         await self.table.delete_pages(key, item.generation, numbers)
+        try:
+            await self.table.objects.delete(key, item)
+        except BlobUnavailableError:
+            if item.bucket is not None:  # else there are none, but perhaps of writes that were never finished
+                raise
         with contextlib.suppress(Refused):  # whoever met the mark may have been faster
             await self.table.delete(key, conditions.delete_item(item, self.table.names))
         self.known.discard(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._dynamodb.attribute_values import Item
@@ -12,7 +13,7 @@ from .._dynamodb.batches import in_parallel, pauses
 from .._dynamodb.connection import Connection
 from .._dynamodb.expressions import Expression, Statement
 from .._dynamodb.failures import ConditionFailed
-from .._items.attribute_names import CUT, PAGES, READING
+from .._items.attribute_names import CHAIN, CUT, DATA, PAGES, READING
 from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
@@ -30,6 +31,7 @@ from ..errors import (
     StorageError,
 )
 from .cache import LRU
+from .page_objects import PageObjects
 
 GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
 # Such requests at a time: the SDK parses each answer in one go, about 12 ms, and all that came in at once in a row.
@@ -56,10 +58,11 @@ class Refused(Exception):
 class Table:
     """One table and the attribute names used in it."""
 
-    def __init__(self, connection: Connection, name: str, names: Names) -> None:
+    def __init__(self, connection: Connection, name: str, names: Names, objects: PageObjects | None = None) -> None:
         self.connection = connection
         self.name = name
         self.names = names
+        self.objects = objects or PageObjects()
 
     async def get(self, key: SessionKey) -> SessionItem | CommunityItem | None:
         """The session item, strongly consistent; one request, one read unit for up to 4 KB."""
@@ -100,11 +103,14 @@ class Table:
     async def put_page(self, key: SessionKey, generation: int, page: Page) -> int:
         """Put a page; returns 0, or the version of what is in its way: a later cut, or another one of this version."""
         page_key = key.page(generation, page.number)
+        page = await self.objects.put(key, generation, page)
         item = {**page_key, **page.attributes(self.names)}
-        request = {"Item": item, **_EXPLAIN, **put_page(page, self.names).request()}
+        request = {"Item": item, **_EXPLAIN, **self._telling, **put_page(page, self.names).request()}
         try:
-            await self._call("put_item", request, key, write=True)
+            response = await self._call("put_item", request, key, write=True)
+            await self.objects.discard(key, generation, page.number, response.get("Attributes"), page)
         except ConditionFailed as failure:
+            await self.objects.withdraw(key, generation, page, failure.item)
             if failure.item and page.is_in(failure.item, self.names):
                 return 0
             if failure.item:
@@ -198,10 +204,31 @@ class Table:
             keys = left
         return items
 
+    async def load(self, key: SessionKey, generation: int, page: Page) -> Page | None:
+        """A page with its data, wherever that is, or with the reason for which that is `lost`.
+
+        As it is now, where it was changed since it was read, so that what it referred to went; None where it is gone,
+        or a later cut has its number. Raises `BlobUnavailableError`, and `MissingBlobsError` where there is no bucket.
+        """
+        loaded = await self.objects.load(key, generation, page)
+        if not loaded.lost:
+            return loaded
+        now = (await self.get_pages(key, generation, [page.number], consistent=True)).get(page.number)
+        if now is None or now.cut != page.cut:
+            return None
+        return loaded if now.reference == page.reference else await self.objects.load(key, generation, now)
+
     async def edit_page(self, key: SessionKey, generation: int, seen: Page, new: Page) -> None:
         """Exchange the messages of a page, if it is still the one that was seen."""
-        request = {"Key": key.page(generation, new.number), **edit_page(seen, new).request()}
-        await self._conditional("update_item", request, key)
+        new = await self.objects.put(key, generation, replace(new, reference=None))
+        change = {"Key": key.page(generation, new.number), **_EXPLAIN, **edit_page(seen, new).request()}
+        try:
+            await self._call("update_item", change, key, write=True)
+        except ConditionFailed as failure:
+            await self.objects.withdraw(key, generation, new, failure.item)
+            if (failure.item or {}).get(CHAIN) != new.chain:  # else it is done: by another, or an earlier copy of this
+                return
+        await self.objects.discard(key, generation, new.number, {DATA: seen.stored_data}, new)
 
     async def delete_pages(self, key: SessionKey, generation: int, numbers: Iterable[int]) -> None:
         """Delete pages whose numbers are never used again."""
@@ -223,11 +250,15 @@ class Table:
 
     async def discard_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], up_to: int) -> None:
         """Delete pages that an unfinished write left, unless a later cut has taken their number."""
-        condition = delete_page(up_to).request()
-        await in_parallel(
-            lambda n: self._conditional("delete_item", {"Key": key.page(generation, n), **condition}, key),
-            list(numbers),
-        )
+        condition = {**self._telling, **delete_page(up_to).request()}
+
+        async def discard(number: int) -> None:
+            request = {"Key": key.page(generation, number), **condition}
+            with contextlib.suppress(ConditionFailed):
+                response = await self._call("delete_item", request, key, write=True)
+                await self.objects.discard(key, generation, number, response.get("Attributes"))
+
+        await in_parallel(discard, list(numbers))
 
     async def discard(self, key: SessionKey, page_key: Item, up_to: int) -> None:
         """Delete one page, unless a later cut has taken its place."""
@@ -274,6 +305,11 @@ class Table:
         except ConditionFailed:
             return False
         return True
+
+    @property
+    def _telling(self) -> dict[str, Any]:
+        """What lets a write tell of the page that it took the place of: there may be an object to remove."""
+        return {} if self.objects.blobs is None else {"ReturnValues": "ALL_OLD"}
 
     async def describe(self) -> dict[str, Any]:
         """DescribeTable."""

@@ -158,7 +158,7 @@ def unpack(block: bytes, max_bytes: int) -> list[bytes]:
     text = _inflate(block, _HEADER_BYTES, max_bytes)
     if zlib.crc32(text).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
         raise UndecodableError("damaged block: wrong checksum")
-    lines = text.split(b"\n", MAX_LINES) if text else []
+    lines = text.split(b"\n", MAX_LINES) if b"\n" in text else [text] if text else []  # one line is not copied
     if len(lines) > MAX_LINES:
         raise UndecodableError(f"block of more than {MAX_LINES} lines")
     return lines
@@ -185,7 +185,7 @@ def _unpack_binary(block: bytes, max_bytes: int) -> list[bytes]:
 def _inflate(block: bytes, start: int, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(_WINDOW_BITS, zdict=DICTIONARY_1)
     try:
-        text = inflater.decompress(block[start:], max_bytes + 1)
+        text = inflater.decompress(memoryview(block)[start:], max_bytes + 1)
     except zlib.error:
         raise UndecodableError("damaged block: not deflated data") from None
     if len(text) > max_bytes:

@@ -34,7 +34,7 @@ class Aead(Protocol):
     def encrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
         """The data encrypted, and a tag over both."""
 
-    def decrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+    def decrypt(self, nonce: bytes, data: bytes | memoryview, associated: bytes) -> bytes:
         """The inverse; raises `TamperedError`."""
 
 
@@ -62,7 +62,7 @@ class Cipher:
     def open(self, stored: bytes, place: Place) -> bytes:
         """The inverse; raises `TamperedError`."""
         assert self.aead is not None, "a locked cipher"
-        return self.aead.decrypt(stored[:NONCE_BYTES], stored[NONCE_BYTES:], _associated(place))
+        return self.aead.decrypt(stored[:NONCE_BYTES], memoryview(stored)[NONCE_BYTES:], _associated(place))
 
 
 def _associated(place: Place) -> bytes:

@@ -45,7 +45,7 @@ class Gcm:
         sealed: bytes = self._aead.encrypt(nonce, data, associated)
         return sealed
 
-    def decrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+    def decrypt(self, nonce: bytes, data: bytes | memoryview, associated: bytes) -> bytes:
         """See `Aead`."""
         try:
             opened: bytes = self._aead.decrypt(nonce, data, associated)

@@ -35,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Have the application answer; only that happens under the lock."""
-        length = self.headers.get("Content-Length")
+        length = self.headers.get("Content-Length", None if self.command in ("POST", "PUT") else "0")
         if length is None:
             self.close_connection = True
             self.send_error(411)

@@ -57,6 +57,8 @@ def problem(error: errors.ChatHistoryError, *, conditional: bool = False) -> Pro
         return Problem(404, "message_not_found", "There is no such message (any more).")
     if isinstance(error, errors.CorruptSessionError):  # 500: no retry mends it
         return Problem(500, "session_damaged", "What is stored of this session is damaged: tell the operator.")
+    if isinstance(error, errors.MissingBlobsError):
+        return Problem(500, "session_elsewhere", "A part of this session is kept elsewhere: tell the operator.")
     if isinstance(error, errors.EncryptionError):
         return Problem(500, "session_locked", "The key of this session cannot be used: tell the operator.")
     if isinstance(error, errors.ForeignItemError):
@@ -106,6 +108,8 @@ def _unavailable(error: errors.ChatHistoryError) -> Problem | None:
         return Problem(503, "session_busy", "Others keep this session busy: try again.", RETRY_AFTER)
     if isinstance(error, errors.IncompleteSessionError):
         return Problem(503, "session_incomplete", "A part of this session is not there yet: try again.", RETRY_AFTER)
+    if isinstance(error, errors.BlobUnavailableError) and error.retryable:
+        return Problem(503, "storage_unavailable", "The storage does not answer: try again.", RETRY_AFTER)
     if type(error) is errors.StorageError and error.code in _AWS_IS_DOWN:
         return Problem(503, "storage_unavailable", "The storage does not answer: try again.", RETRY_AFTER)
     return None

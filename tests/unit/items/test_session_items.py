@@ -31,6 +31,8 @@ from langchain_dynamodb._items.session_items import (
     MAX_ITEM_DATA,
     MAX_SESSION_ITEM,
     Intent,
+    Page,
+    Reference,
     SessionItem,
     Sizes,
     check_sizes,
@@ -210,6 +212,44 @@ def test_the_same_page_with_more_time(page: object, there: object, is_in: bool) 
     assert page.is_in(stored_page(there), NAMES) == is_in  # type: ignore[attr-defined, arg-type]
 
 
+REFERENCE = Reference("a" * 24, 7, "f" * 64, "bucket")
+REFERRING = replace(EXPIRING, data=b"", reference=REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("page", "there", "is_in"),
+    [
+        (REFERRING, REFERRING, True),
+        (REFERRING, replace(REFERRING, reference=REFERENCE._replace(token="b" * 24)), True),
+        (REFERRING, replace(REFERRING, reference=REFERENCE._replace(sha256="0" * 64)), False),
+        (REFERRING, replace(REFERRING, reference=REFERENCE._replace(size=8)), False),
+        (REFERRING, EXPIRING, False),
+        (REFERRING, replace(REFERRING, token=OTHER), False),
+        (REFERRING, replace(REFERRING, expires=SECOND + 1), True),
+        (REFERRING, replace(REFERRING, expires=SECOND - 1), False),
+        (REFERRING, replace(REFERRING, expires=None), False),
+        (replace(REFERRING, expires=None), replace(REFERRING, expires=None), True),
+        (replace(REFERRING, expires=None), REFERRING, False),
+    ],
+)
+def test_the_same_page_in_an_object(page: Page, there: Page, is_in: bool) -> None:
+    """That of another writer stays where its data is the same, and it lives as long."""
+    assert page.is_in(stored_page(there), NAMES) == is_in
+
+
+def test_a_page_kept_for_good_is_not_the_same() -> None:
+    """It may be committed."""
+    page = replace(REFERRING, expires=None)
+    assert not page.is_in({**stored_page(page), "lc_kept": number(1)}, NAMES)
+
+
+@pytest.mark.parametrize("text", ["", "a b c", "a b c d", "a 7 c d e", None])
+def test_what_is_no_reference(text: str | None) -> None:
+    """Four words, of which the second is a number."""
+    assert Reference.parse(text) is None
+    assert Reference.parse(REFERENCE.attribute()["S"]) == REFERENCE
+
+
 def test_nothing_is_no_page() -> None:
     """Nor is an item of something else."""
     assert [EXPIRING.is_in(item, NAMES) for item in ({}, stored(replace(SESSION, expires=SECOND + 9)))] == [False] * 2
@@ -299,3 +339,11 @@ def test_sizes_that_cannot_be(sizes: Sizes, said: str) -> None:
 def test_the_key_of_these_tests_is_small() -> None:
     """So that sizes in them are about the tail."""
     assert KEY.size == len("SessionIds")
+
+
+def test_sizes_with_objects() -> None:
+    """A message may have four times as much where large data goes into objects."""
+    sizes = Sizes(message=4 * MAX_INFLATED)
+    assert check_sizes(sizes, objects=True) == sizes
+    with pytest.raises(InvalidInputError, match="message at most 268435456"):
+        check_sizes(Sizes(message=4 * MAX_INFLATED + 1), objects=True)

@@ -10,7 +10,7 @@ from evaluation import NAMES, OTHER, PAGE, deletes, put, stored_page, updated
 from langchain_dynamodb._dynamodb.attribute_values import Item, number
 from langchain_dynamodb._items.attribute_names import KEPT, READING
 from langchain_dynamodb._items.parsing import parse_chained
-from langchain_dynamodb._items.session_items import Page
+from langchain_dynamodb._items.session_items import Page, Reference
 from langchain_dynamodb._protocol.pages import delete_page, keep_page, refresh_page
 from simulation.engine import Engine
 
@@ -85,6 +85,23 @@ def test_a_page_does_not_lose_its_stamp_by_a_put() -> None:
 def test_the_mark_of_a_permanent_session_stays(version: int) -> None:
     """By it late stamps are known; the same page, put again, would take it away."""
     assert put(PAGE, kept(PAGE, version)) is None
+
+
+REFERRING = replace(PAGE, data=b"", reference=Reference("a" * 24, 7, "f" * 64, "bucket"))
+SAME_DATA = replace(REFERRING, reference=REFERRING.reference._replace(token="b" * 24))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("there", [SAME_DATA, PAGE])
+def test_a_page_with_a_reference_is_put_over_no_other(there: Page) -> None:
+    """Its object may be gone when a late copy of the request comes."""
+    assert put(REFERRING, stored_page(there)) is None
+
+
+def test_a_page_with_a_reference_is_put_like_any_other() -> None:
+    """Where none is, over an older cut, and over itself."""
+    wanted = stored_page(REFERRING)
+    older = stored_page(replace(SAME_DATA, cut=PAGE.cut - 1))
+    assert [put(REFERRING, there) for there in (None, older, wanted)] == [wanted] * 3
 
 
 # --- Deleting ---

@@ -6,6 +6,7 @@ const touch = matchMedia("(pointer: coarse)");
 const ID = /^[A-Za-z0-9-]{1,64}$/; // what the server takes for the id of a chat
 const FIRST = 100; // messages shown at first, and twice as many each time
 const MOST = 5000; // messages that the server gives at once
+const IMAGES = { types: /^image\/(png|jpeg|gif|webp)$/, most: 4, bytes: 5e6, together: 10e6 }; // as the server takes them
 
 /** Make an element: make("button", {type: "button"}, "Edit"). */
 function make(tag, attributes = {}, ...children) {
@@ -101,9 +102,15 @@ class Chat {
     const mine = ++this.loads;
     const response = await call("GET", `${this.path}?limit=${limit}`);
     const { title, version, messages } = await content(response);
+    for (const message of messages) message.images = (message.images ?? []).map((id) => this.image(message.index, id));
     if (mine !== this.loads) return; // loaded once more, or asked, meanwhile: this is too old
     Object.assign(this, { title, version, messages, limit, known: true });
     this.draw();
+  }
+
+  /** An image that the server has. */
+  image(index, id) {
+    return { url: `/api/chats${this.path}/images/${index}/${encodeURIComponent(id)}` };
   }
 
   /** It could not be loaded. No matter, if another chat is on the screen by now. */
@@ -135,7 +142,14 @@ class Chat {
   item(message) {
     const names = { human: "You said", ai: "The answer", system: "Instructions", tool: "A tool said" };
     const name = make("h2", { class: "unseen" }, names[message.type] ?? "Message");
-    const item = make("li", { class: `message ${message.type}` }, name, make("div", { class: "text" }, message.text));
+    const images = (message.images ?? []).map(({ url }, i) => {
+      const shown = make("img", { src: url, alt: `Image ${i + 1}` });
+      shown.addEventListener("load", () => this === current && message === this.messages.at(-2) && scrollDown());
+      return make("a", { href: url, target: "_blank", rel: "noopener" }, shown);
+    });
+    const item = make("li", { class: `message ${message.type}` }, name);
+    if (images.length) item.append(make("div", { class: "images" }, ...images));
+    item.append(make("div", { class: "text" }, message.text));
     const actions = make("div", { class: "actions" });
     const last = message === this.messages.at(-1);
     if (message.stopped) actions.append(make("span", {}, "Stopped before its end."));
@@ -165,7 +179,9 @@ class Chat {
       field,
       make("div", { class: "buttons" }, button("Cancel", cancel, ""), make("button", { class: "primary" }, "Ask this")),
     );
-    const submit = () => field.value.trim() && this.ask(field.value.trim(), message.index);
+    const images = message.images ?? []; // they stay
+    const submit = () =>
+      (field.value.trim() || images.length) && this.ask(field.value.trim(), message.index, images);
     form.addEventListener("submit", (event) => (event.preventDefault(), submit()));
     field.addEventListener("keydown", (event) => {
       if (event.key === "Escape") cancel();
@@ -178,11 +194,11 @@ class Chat {
   /** Answer the last question once more. */
   again() {
     const question = this.messages.findLast((message) => message.type === "human");
-    if (question) this.ask(question.text, question.index);
+    if (question) this.ask(question.text, question.index, question.images);
   }
 
   /** Ask; with `keep`, in place of the message with that index and all after it. */
-  async ask(text, keep = null) {
+  async ask(text, keep = null, images = []) {
     if (this.turn) return;
     this.turn = new AbortController();
     this.loads++;
@@ -190,7 +206,7 @@ class Chat {
     const before = this.messages;
     const kept = keep === null ? before : before.filter((message) => message.index < keep);
     const answer = { type: "ai", text: "" };
-    this.messages = [...kept, { type: "human", text }, answer];
+    this.messages = [...kept, { type: "human", text, images }, answer];
     this.draw();
     const item = this.list.lastElementChild;
     item.classList.add("pending");
@@ -200,14 +216,14 @@ class Chat {
     try {
       const response = await call("POST", `${this.path}/turns`, {
         version: this.version,
-        body: { text, keep },
+        body: { text, keep, images: await Promise.all(images.map(encoded)) },
         signal: this.turn.signal,
       });
       stored = true;
       await this.receive(response, answer, item.querySelector(".text"));
     } catch (error) {
       const index = keep ?? (before.at(-1)?.index ?? -1) + 1;
-      await this.failed(error, { stored, text, before, keep, index });
+      await this.failed(error, { stored, text, before, keep, index, images });
     } finally {
       this.turn = null;
       item.classList.remove("pending");
@@ -222,6 +238,7 @@ class Chat {
       if (name === "question") {
         Object.assign(this, { title: data.title, version: data.version });
         this.messages.at(-2).index = data.index;
+        this.messages.at(-2).images = (data.images ?? []).map((id) => this.image(data.index, id));
         remember(this);
         if (this === current) show();
       } else if (name === "token") {
@@ -244,7 +261,7 @@ class Chat {
   }
 
   /** The question was refused, or its answer did not come to its end. */
-  async failed(error, { stored, text, before, keep, index }) {
+  async failed(error, { stored, text, before, keep, index, images }) {
     const stopped = error.name === "AbortError";
     const found = (stored || stopped) && (await this.settle(text, index));
     if (stored || (found && this.holds(text, index))) {
@@ -256,13 +273,13 @@ class Chat {
     }
     if (!found) this.messages = before;
     const typed = !this.holds(text, index); // else the question was there before: its answer was to be made anew
-    if (typed) giveBack(this, text);
+    if (typed) giveBack(this, text, images);
     if (stopped) return speak("Stopped. Your question was not sent.");
     if (error.conflict) return this.conflict(error, typed ? "Your question is still here." : "Nothing was changed.");
     if (keep !== null) await this.load().catch(() => {}); // it may have been cut back already
     explain(error, () => {
-      takeBack(this, text);
-      this.ask(text, keep !== null && this.messages.at(keep - this.messages[0]?.index) ? keep : null);
+      takeBack(this, text, images);
+      this.ask(text, keep !== null && this.messages.at(keep - this.messages[0]?.index) ? keep : null, images);
     });
   }
 
@@ -348,7 +365,7 @@ async function open() {
   editing.delete(id);
   current = chat;
   show();
-  giveBack(chat, unsent.get(id) ?? "");
+  giveBack(chat, unsent.get(id) ?? "", unsentImages.get(id));
   if (!id || chat.turn) return;
   if (!ID.test(id)) return gone(chat);
   try {
@@ -377,20 +394,87 @@ function gone(chat) {
 
 const editing = new Map(); // chats with an open editor that are not on the screen
 const unsent = new Map(); // texts that were not stored, by the id of a chat that is there, but not on the screen
+const unsentImages = new Map(); // the images of these, as long as the page is open
 
-/** Put a text that was not stored back where it was typed, beside what is there by now. */
-function giveBack(chat, text) {
-  if (chat !== current && chat.version) return unsent.set(chat.id, text);
+/** Put a question that was not stored back where it was typed, beside what is there by now. */
+function giveBack(chat, text, images = []) {
+  if (chat !== current && chat.version) {
+    unsentImages.set(chat.id, images);
+    return unsent.set(chat.id, text);
+  }
   unsent.delete(chat.id);
+  unsentImages.delete(chat.id);
+  attached.unshift(...images);
+  drawPictures();
   const box = $("question");
   if (text) box.value = box.value.trim() ? `${text}\n\n${box.value}` : text;
 }
 
 /** Take it away again: it is being sent. */
-function takeBack(chat, text) {
+function takeBack(chat, text, images) {
   unsent.delete(chat.id);
+  unsentImages.delete(chat.id);
+  attached = attached.filter((image) => !images.includes(image));
+  drawPictures();
   const box = $("question");
   if (box.value.startsWith(text)) box.value = box.value.slice(text.length).trimStart();
+}
+
+// --- Images ---
+
+let attached = []; // to be sent with the question: {url, data}; those that the server has got have no data here
+
+/** Add images to the question, as many as it may have, and say why others are none of it. */
+async function attach(files) {
+  hideNotice();
+  for (const file of files) {
+    const size = attached.reduce((sum, image) => sum + (image.size ?? 0), file.size);
+    if (!IMAGES.types.test(file.type)) tell(`“${file.name}” is no image that can be sent: PNG, JPEG, GIF or WebP.`);
+    else if (file.size > IMAGES.bytes) tell(`“${file.name}” has ${megabytes(file.size)} MB. An image may have 5 MB at most.`);
+    else if (attached.length >= IMAGES.most) tell(`A question may have ${IMAGES.most} images at most.`);
+    else if (size > IMAGES.together) tell("The images have more than 10 MB together. Send some with the next question.");
+    else attached.push({ url: URL.createObjectURL(file), size: file.size, data: base64(file) });
+  }
+  drawPictures();
+}
+
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+
+function base64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.addEventListener("error", () => reject(new Problem(0, { detail: "An image could not be read." })));
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** The data of an image, also of one that only the server has. */
+async function encoded(image) {
+  if (!image.data) {
+    const response = await fetch(image.url).catch(() => null);
+    if (!response?.ok) throw new Problem(response?.status ?? 0, { detail: "An image of the question could not be loaded." });
+    image.data = base64(await response.blob());
+  }
+  return image.data;
+}
+
+function drawPictures() {
+  const follow = atBottom();
+  $("pictures").replaceChildren(
+    ...attached.map((image, i) => {
+      const remove = button("Remove", () => {
+        attached = attached.filter((other) => other !== image);
+        URL.revokeObjectURL(image.url);
+        drawPictures();
+        $("question").focus();
+      });
+      remove.setAttribute("aria-label", `Remove image ${i + 1}`);
+      return make("li", {}, make("img", { src: image.url, alt: `Image ${i + 1}` }), remove);
+    }),
+  );
+  $("pictures").hidden = !attached.length;
+  if (follow) scrollDown();
 }
 
 /** What outlives a reload of the page, in this tab; undefined where the browser keeps nothing. */
@@ -562,15 +646,38 @@ const sends = (event) => event.key === "Enter" && !event.shiftKey && !event.isCo
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("question").value.trim();
-  if (!text || running() || !current.known) return;
+  if (!(text || attached.length) || running() || !current.known) return;
+  const images = attached;
   $("question").value = "";
-  current.ask(text);
+  attached = [];
+  drawPictures();
+  current.ask(text, null, images);
 });
 $("question").addEventListener("keydown", (event) => {
   if (!sends(event)) return;
   event.preventDefault();
   $("composer").requestSubmit();
 });
+$("attach").addEventListener("click", () => $("files").click());
+$("files").addEventListener("change", async () => {
+  await attach([...$("files").files]);
+  $("files").value = ""; // so that the same one can be chosen again
+  if ($("notice").hidden) $("question").focus();
+});
+$("question").addEventListener("paste", (event) => {
+  const files = [...event.clipboardData.files];
+  if (!files.length) return;
+  event.preventDefault();
+  attach(files);
+});
+for (const name of ["dragover", "dragleave", "drop"]) {
+  $("main").addEventListener(name, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    $("main").classList.toggle("dropping", name === "dragover");
+    if (name === "drop") attach([...event.dataTransfer.files]);
+  });
+}
 $("stop").addEventListener("click", (event) => {
   if (event.detail > 1) return; // the second click of a double one, whose first was on Send, in the same place
   current.turn?.abort();

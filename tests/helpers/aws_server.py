@@ -1,12 +1,13 @@
-"""KMS by moto, in a process of its own, as the embedded engine runs DynamoDB."""
+"""Other services by moto, each in a process of its own, as the embedded engine runs DynamoDB."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -19,20 +20,24 @@ SERVER = Path(moto_engine.__file__).with_name("moto_server.py")
 SERVE = """
 import runpy, sys
 server = runpy.run_path(sys.argv[1])
-server["_Server"](int(sys.argv[2]), server["create_backend_app"]("kms")).serve_forever()
+server["_Server"](int(sys.argv[2]), server["create_backend_app"](sys.argv[3])).serve_forever()
 """
+ANSWERS: dict[str, Callable[[Any], object]] = {
+    "kms": lambda client: client.list_keys(),
+    "s3": lambda client: client.list_buckets(),
+}
 
 
 @contextmanager
-def run_kms() -> Iterator[str]:
-    """Its endpoint, once it answers."""
+def run_service(name: str) -> Iterator[str]:
+    """The endpoint of KMS or S3, once it answers."""
     port = choose_port(None)
     url = f"http://127.0.0.1:{port}"
-    with Child("moto", [sys.executable, "-W", "ignore", "-c", SERVE, str(SERVER), str(port)], port):
-        client = boto3.client("kms", endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
+    with Child("moto", [sys.executable, "-W", "ignore", "-c", SERVE, str(SERVER), str(port), name], port):
+        client = boto3.client(name, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
         for _ in range(600):
             with suppress(BotoCoreError, ClientError):
-                client.list_keys()
+                ANSWERS[name](client)
                 break
             time.sleep(0.05)
         client.close()

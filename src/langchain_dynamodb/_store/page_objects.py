@@ -1,0 +1,141 @@
+"""The data of large pages as objects: written before their page, removed after it, checked when they are read.
+
+Names are never used twice, so that an object that was removed is missed by nobody but the page that was removed too: a
+late copy of a request cannot bring back a reference that is dead (`put_page` sees to that for pages).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+
+from .._dynamodb.attribute_values import Item
+from .._items.attribute_names import DATA
+from .._items.keys import SessionKey
+from .._items.parsing import LostObjectError
+from .._items.session_items import MAX_INFLATED, MAX_LARGE, Page, Reference, SessionItem
+from ..blobs.names import ObjectName, generation_prefix, session_part
+from ..blobs.stores import Blobs
+from ..errors import ChatHistoryError, MissingBlobsError
+from .off_loop import off_loop_if_many
+
+TOKEN_BYTES = 12
+
+
+@dataclass(frozen=True)
+class PageObjects:
+    """What of the pages of a table is in a bucket; without `blobs` nothing is put there."""
+
+    blobs: Blobs | None = None
+
+    @property
+    def longest(self) -> int:
+        """Bytes that one message may have here."""
+        return MAX_INFLATED if self.blobs is None else MAX_LARGE
+
+    def takes(self, page: Page) -> bool:
+        """Whether the data of this page goes into an object."""
+        return self.blobs is not None and len(page.data) > self.blobs.threshold
+
+    async def put(self, key: SessionKey, generation: int, page: Page) -> Page:
+        """The page as it is to be stored: with a reference to its data, which is in an object now, where it is large.
+
+        Raises `BlobUnavailableError`.
+        """
+        if self.blobs is None or not self.takes(page):
+            return page
+        digest = await _sha256(page.data)
+        reference = Reference(os.urandom(TOKEN_BYTES).hex(), len(page.data), digest.hex(), self.blobs.bucket)
+        await self.blobs.put(name_of(key, generation, page.number, reference), page.data, digest)
+        return replace(page, data=b"", reference=reference)
+
+    async def load(self, key: SessionKey, generation: int, page: Page) -> Page:
+        """The page with its data, or with the reason for which that is `lost`.
+
+        Raises `BlobUnavailableError`, and `MissingBlobsError` where there are no `blobs`.
+        """
+        reference = page.reference
+        if reference is None or page.data:
+            return page
+        blobs = self.required(key, reference.bucket)
+        data = await blobs.get(name_of(key, generation, page.number, reference), reference.size)
+        if data is None:
+            return replace(page, lost="is missing")
+        if len(data) != reference.size or (await _sha256(data)).hex() != reference.sha256:
+            return replace(page, lost="is not what was written")
+        return replace(page, data=data)
+
+    def error(self, key: SessionKey, generation: int, page: Page) -> LostObjectError:
+        """Why the data of this page, which is lost, cannot be had."""
+        blobs, reference = self.blobs, page.reference
+        assert blobs is not None  # else it would not be lost
+        assert reference is not None
+        elsewhere = "" if reference.bucket == blobs.bucket else f" (it was written to bucket {reference.bucket!r})"
+        name = blobs.prefix + name_of(key, generation, page.number, reference)
+        return LostObjectError(blobs.bucket, name, f"{page.lost}{elsewhere}")
+
+    def required(self, key: SessionKey, bucket: str) -> Blobs:
+        """The place where such data is; raises `MissingBlobsError` where this repository has none."""
+        if self.blobs is None:
+            told = f"data of session {key} is in bucket {bucket!r}"
+            advice = "make the repository with blobs=S3Blobs(...) of this bucket, nothing was done"
+            raise MissingBlobsError(f"{told}: {advice}", bucket=bucket)
+        return self.blobs
+
+    async def delete(self, key: SessionKey, item: SessionItem, numbers: Container[int] | None = None) -> None:
+        """Remove the objects of pages that are gone, whose numbers are never used again; None: of the whole generation.
+
+        Those of writes that were never finished too. Raises `BlobUnavailableError`.
+        """
+        found = await self.find(key, item.generation)
+        await self.remove([str(of) for of in found if numbers is None or of.page in numbers])
+
+    async def find(self, key: SessionKey, generation: int | None = None) -> list[ObjectName]:
+        """All objects under a session's name, or those of one generation of it. Raises `BlobUnavailableError`."""
+        if self.blobs is None:
+            return []
+        session = session_part(key.attributes)
+        prefix = f"{session}/" if generation is None else generation_prefix(session, generation)
+        parsed = [ObjectName.parse(one.name) async for one in self.blobs.list(prefix)]
+        return [of for of in parsed if of and of.session == session]
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Remove objects, if there are any to remove. Raises `BlobUnavailableError`."""
+        if self.blobs is not None and names:
+            await self.blobs.delete(names)
+
+    async def discard(
+        self, key: SessionKey, generation: int, number: int, old: Item | None, new: Page | None = None
+    ) -> None:
+        """Remove the object of a page that was removed, or whose place `new` has taken.
+
+        Tidying up only: it raises nothing, and what is left nothing refers to.
+        """
+        reference = _reference(old)
+        if self.blobs is not None and reference and (new is None or reference != new.reference):
+            with contextlib.suppress(ChatHistoryError):
+                await self.blobs.delete([name_of(key, generation, number, reference)])
+
+    async def withdraw(self, key: SessionKey, generation: int, page: Page, there: Item | None) -> None:
+        """Remove the object of a page that was refused, unless an earlier copy of that request came through.
+
+        Where the engine does not say what is `there`, the object stays.
+        """
+        if there is not None and _reference(there) != page.reference:
+            await self.discard(key, generation, page.number, {DATA: page.stored_data})
+
+
+def _reference(stored: Item | None) -> Reference | None:
+    return Reference.parse((stored or {}).get(DATA, {}).get("S"))
+
+
+def name_of(key: SessionKey, generation: int, number: int, reference: Reference) -> str:
+    """What the object is called that a page refers to."""
+    return str(ObjectName(session_part(key.attributes), generation, number, reference.token))
+
+
+async def _sha256(data: bytes) -> bytes:
+    return await off_loop_if_many([data], lambda: hashlib.sha256(data).digest())

@@ -1,0 +1,148 @@
+"""Objects in S3."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._checks import is_utf8, short
+from .._dynamodb.batches import in_parallel
+from .._dynamodb.client_settings import ConnectionSettings
+from .._dynamodb.connection import Connection
+from .._dynamodb.failures import NoObject, ObjectExists
+from .._dynamodb.objects import download, upload_body
+from ..errors import BlobUnavailableError, InvalidInputError
+from .stores import StoredObject
+
+PART = 8 << 20  # bytes sent in one request; S3 takes 5 MB at least, but for the last part
+PARTS_AT_ONCE = 4  # each is held once more while it is sent
+DELETED_AT_ONCE = 1000  # names S3 takes in one request
+LONGEST_PREFIX = 256  # bytes
+MAX_THRESHOLD = 380_000  # bytes: what stays in its page must fit an item
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:aws[a-z-]*:s3[a-z-]*:\S+")
+
+
+@dataclass(frozen=True, init=False)
+class S3Blobs:
+    """Data of pages above `threshold` bytes in objects of `bucket`, whose names begin with `prefix`.
+
+    One prefix is for one table: who deletes a session deletes all objects under its name. Needs s3:PutObject,
+    s3:GetObject, s3:DeleteObject and s3:ListBucket (docs/permissions.md). `aws_session`, `region_name`, `endpoint_url`
+    and `config` are those of S3, as of the repository.
+
+    Raises `InvalidInputError`.
+    """
+
+    bucket: str
+    prefix: str
+    threshold: int
+    settings: ConnectionSettings = field(repr=False)
+    _connection: Connection = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        threshold: int = 64 * 1024,
+        *,
+        aws_session: Any = None,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        config: Any = None,
+    ) -> None:
+        if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
+            raise InvalidInputError(f"bucket={short(bucket)} must be the name of a bucket of S3, or an ARN of one")
+        if not isinstance(prefix, str) or not is_utf8(prefix) or len(prefix.encode()) > LONGEST_PREFIX:
+            told = f"a text of at most {LONGEST_PREFIX} bytes, such as 'chats/'"
+            raise InvalidInputError(f"prefix={short(prefix)} must be {told}")
+        if type(threshold) is not int or not 0 <= threshold <= MAX_THRESHOLD:
+            raise InvalidInputError(f"threshold={short(threshold)} must be whole bytes from 0 to {MAX_THRESHOLD}")
+        settings = ConnectionSettings(endpoint_url, region_name, aws_session, config, "s3")
+        set_field = object.__setattr__
+        set_field(self, "bucket", bucket)
+        set_field(self, "prefix", prefix)
+        set_field(self, "threshold", threshold)
+        set_field(self, "settings", settings)
+        set_field(self, "_connection", Connection(settings))
+
+    async def put(self, name: str, data: bytes, sha256: bytes) -> None:
+        """See `Blobs`. One request; for more than 8 MiB one for each so many, and two."""
+        try:
+            if len(data) <= PART:
+                request = {**self._object(name), "IfNoneMatch": "*", "ChecksumSHA256": _base64(sha256)}
+                await self._connection.call("put_object", {**request, "Body": upload_body(data)}, write=True)
+            else:
+                await self._put_parts(name, data)
+        except ObjectExists:  # names are never used twice: an earlier transmission of this very request came through
+            pass
+
+    async def _put_parts(self, name: str, data: bytes) -> None:
+        call, this = self._connection.call, self._object(name)
+        begun = await call("create_multipart_upload", {**this, "ChecksumAlgorithm": "SHA256"}, write=True)
+        upload = {**this, "UploadId": begun["UploadId"]}
+
+        async def send(start: int) -> dict[str, Any]:
+            part = memoryview(data)[start : start + PART]
+            digest = await asyncio.to_thread(lambda: hashlib.sha256(part).digest())
+            one = {"PartNumber": start // PART + 1, "ChecksumSHA256": _base64(digest)}
+            answer = await call("upload_part", {**upload, **one, "Body": upload_body(part)}, write=True)
+            return {**one, "ETag": answer["ETag"]}
+
+        try:
+            parts = await in_parallel(send, range(0, len(data), PART), PARTS_AT_ONCE)
+            whole = {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
+            await call("complete_multipart_upload", whole, write=True)
+        except (BlobUnavailableError, asyncio.CancelledError):
+            # What this cannot remove, the bucket's lifecycle rule does.
+            aborted = asyncio.ensure_future(call("abort_multipart_upload", upload))
+            await asyncio.wait([aborted])
+            aborted.exception()
+            raise
+
+    async def get(self, name: str, size: int) -> bytes | None:
+        """See `Blobs`. One request."""
+        try:
+            return await download(self._connection, self._object(name), size)
+        except NoObject:
+            return None
+
+    async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """See `Blobs`. One request for 1,000."""
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix + prefix}
+        while True:
+            answer = await self._connection.call("list_objects_v2", request)
+            for found in answer.get("Contents", ()):
+                name = found["Key"][len(self.prefix) :]
+                yield StoredObject(name, found["Size"], found["LastModified"].timestamp())
+            if not answer.get("IsTruncated"):
+                return
+            request = {**request, "ContinuationToken": answer["NextContinuationToken"]}
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """See `Blobs`. One request for 1,000."""
+        for start in range(0, len(names), DELETED_AT_ONCE):
+            objects = [{"Key": self.prefix + name} for name in names[start : start + DELETED_AT_ONCE]]
+            request = {"Bucket": self.bucket, "Delete": {"Objects": objects, "Quiet": True}}
+            answer = await self._connection.call("delete_objects", request, write=True)
+            for left in answer.get("Errors", ()):
+                told = f"S3 did not delete object {left.get('Key')!r} of bucket {self.bucket!r} ({left.get('Code')})"
+                advice = "it is tried again with the next change, or allow s3:DeleteObject"
+                facts = {"bucket": self.bucket, "object": left.get("Key"), "code": left.get("Code")}
+                raise BlobUnavailableError(f"{told}: {advice}", **facts)
+
+    async def aclose(self) -> None:
+        """Let go of the client of S3, which otherwise ends with the event loop; the next use makes another."""
+        await self._connection.aclose()
+        self._connection.reopen()
+
+    def _object(self, name: str) -> dict[str, Any]:
+        return {"Bucket": self.bucket, "Key": self.prefix + name}
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

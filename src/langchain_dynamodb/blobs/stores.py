@@ -1,0 +1,49 @@
+"""What a place for large data must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+
+class StoredObject(NamedTuple):
+    """An object in a listing; `modified` in seconds since the epoch."""
+
+    name: str
+    size: int
+    modified: float
+
+
+@runtime_checkable
+class Blobs(Protocol):
+    """A bucket of immutable objects. Equal ones share repositories of histories, so it must be hashable.
+
+    All methods raise `BlobUnavailableError` where the bucket refuses or does not answer.
+    """
+
+    def __hash__(self) -> int:
+        """As that of equal ones."""
+
+    @property
+    def bucket(self) -> str:
+        """What it is called, for those who have to find it again."""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the names that it is given."""
+
+    @property
+    def threshold(self) -> int:
+        """Data of more bytes than this becomes an object."""
+
+    async def put(self, name: str, data: bytes, sha256: bytes) -> None:
+        """Write an object, whole or not at all; one of that name, which has been written before, stays."""
+
+    async def get(self, name: str, size: int) -> bytes | None:
+        """Its data, not more than one byte beyond `size`; None where there is no such object."""
+
+    def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """All objects whose names begin so."""
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """Remove them, if they are there."""

@@ -1,0 +1,535 @@
+"""Large data in objects: where it goes, what is left, and what becomes of a session whose objects cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, messages_to_dict
+
+from conftest import RepositoryFactory
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, Sizes
+from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb._items.session_items import Reference
+from langchain_dynamodb._store.page_objects import name_of
+from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
+from langchain_dynamodb.encryption import LocalKeyring
+from langchain_dynamodb.errors import (
+    BlobDamagedError,
+    BlobUnavailableError,
+    CorruptSessionError,
+    InvalidInputError,
+    MessageTooLargeError,
+    MissingBlobsError,
+    SettingsError,
+)
+from memory_blobs import MemoryBlobs
+from support import SMALL, At, Call, Hooked, Scripted, human, named, no_answer, scan, watch, with_options
+
+SMALL_ONE, LARGE_ID = HumanMessage("hi", id="small"), "large"
+KEYRING = LocalKeyring(bytes(32))
+DAY = 24 * 3600
+
+
+@pytest.fixture(name="bucket")
+def make_bucket() -> MemoryBlobs:
+    """A bucket that takes what has more than 1,000 bytes."""
+    return MemoryBlobs(threshold=1000)
+
+
+@pytest.fixture
+def sessions(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> AsyncSessionRepository:
+    """A repository with it."""
+    return make_repository(blobs=bucket)
+
+
+def large(id: str = LARGE_ID) -> HumanMessage:
+    """A message that is to go into an object."""
+    return named(id, 40_000)
+
+
+async def referred(repository: AsyncSessionRepository) -> set[str]:
+    """The tokens of the objects that pages of its table refer to."""
+    found = [Reference.parse(item.get("lc_data", {}).get("S")) for item in await scan(repository)]
+    return {reference.token for reference in found if reference}
+
+
+def tokens(bucket: MemoryBlobs) -> set[str]:
+    """The tokens of the objects that there are."""
+    return {name.rpartition("-")[2] for name in bucket.objects}
+
+
+async def three(repository: AsyncSessionRepository) -> list[BaseMessage]:
+    """A session of a small message, a large one, and a small one in the tail."""
+    messages: list[BaseMessage] = [SMALL_ONE, large(), AIMessage("a picture", id="last")]
+    for message in messages:
+        await repository.append("s", [message])
+    return messages
+
+
+async def test_a_large_message_is_an_object(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """The page says where its data is, and what; the session item names the bucket."""
+    messages = await three(sessions)
+    ((name, data),) = bucket.objects.items()
+    items = {item["SessionId"]["S"]: item for item in await scan(sessions)}
+    (page,) = [item for item in items.values() if "S" in item.get("lc_data", {})]
+    generation, number = page["SessionId"]["S"].split("~")[2:]
+    assert name.startswith(f"s/{generation}/{number}-")
+    assert page["lc_data"]["S"].split(" ")[1::2] == [str(len(data)), "memory"]
+    assert items["s"]["lc_bucket"] == {"S": "memory"}
+    other = with_options(sessions)
+    assert (await other.read("s")).messages == messages
+    assert [message async for message in other.iter_messages("s")] == messages
+
+
+async def test_what_is_not_large_stays(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """A session without large data costs the bucket nothing."""
+    await sessions.append("s", [human(100)])
+    watched = watch(sessions, Scripted)
+    await sessions.append("s", [human(900), human(100)])
+    await sessions.replace("s", [human(100)], expected_version=None)
+    assert {name for name in watched.requests if "object" in name} == set()
+    assert "lc_bucket" not in (await scan(sessions))[0]
+
+
+async def test_the_size_of_a_message(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """Above 380,000 bytes it has one object, not several; 16 MiB is no limit any more, unless one was given."""
+    sessions = make_repository(blobs=bucket)
+    message = human(18 << 20)
+    await sessions.append("s", [message])
+    assert len(bucket.objects) == 1
+    assert (await with_options(sessions).read("s")).messages == [message]
+    limited = make_repository(blobs=bucket, sizes=SMALL)
+    with pytest.raises(MessageTooLargeError):
+        await limited.append("s", [message])
+
+
+async def test_the_note_comes_with_the_first_object(make_repository: RepositoryFactory) -> None:
+    """Whatever brings it: a cut of the tail, a batch, a conversion, or an edit that makes a page large."""
+    sessions = make_repository(blobs=MemoryBlobs(threshold=150), sizes=SMALL)
+    without = make_repository(sizes=SMALL)
+    await sessions.append("cut", [human(400)])
+    await sessions.append("cut", [human(400)])
+    await sessions.append("batch", [human(3000), human(3000)])
+    item = {"SessionId": {"S": "conversion"}, "History": to_attribute(messages_to_dict([large()]), "natives")}
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": item}, write=True)
+    await sessions.append("conversion", [human(10)])
+    await without.append("edit", [named("1", 10)])
+    await without.append("edit", [human(700)])
+    before = [item["SessionId"]["S"] for item in await scan(sessions) if "lc_bucket" in item]
+    assert sorted(before) == ["batch", "conversion", "cut"]
+    await sessions.update_message("edit", named("1", 600))
+    assert "edit" in [item["SessionId"]["S"] for item in await scan(sessions) if "lc_bucket" in item]
+
+
+Step = Callable[[AsyncSessionRepository], Awaitable[object]]
+STEPS: dict[str, Step] = {
+    "append": lambda s: s.append("s", [large("more")]),
+    "append several": lambda s: s.append("s", [large("more"), human(), large("and more")]),
+    "append at a version": lambda s: _at_version(s, lambda version: s.append("s", [large()], expected_version=version)),
+    "append and trim": lambda s: s.append("s", [large("more")], history_size=1),
+    "replace": lambda s: s.replace("s", [large("new"), human()]),
+    "replace by small ones": lambda s: s.replace("s", [human()]),
+    "replace the end": lambda s: _replace_end(s),
+    "replace by none": lambda s: s.replace("s", []),
+    "truncate": lambda s: s.truncate("s", keep=1),
+    "truncate within the tail": lambda s: s.truncate("s", keep=2),
+    "truncate to none": lambda s: s.truncate("s", keep=0),
+    "update the large one": lambda s: s.update_message("s", HumanMessage("small now", id=LARGE_ID)),
+    "update a small one": lambda s: s.update_message("s", large("small")),
+    "update it to another large one": lambda s: s.update_message("s", large()),
+    "remove": lambda s: s.remove_message("s", LARGE_ID),
+    "name": lambda s: s.update_metadata("s", {"title": "t"}),
+    "repair": lambda s: s.repair("s"),
+    "expire": lambda s: s.set_expiry("s", 100),
+    "delete": lambda s: s.delete("s"),
+    "delete and search": lambda s: s.delete("s", search_pages=True),
+}
+
+
+async def _at_version(sessions: AsyncSessionRepository, append: Callable[[int], Awaitable[object]]) -> None:
+    await append((await sessions.read("s")).version)
+
+
+async def _replace_end(sessions: AsyncSessionRepository) -> None:
+    messages = (await sessions.read("s")).messages
+    await sessions.replace("s", [*messages[:2], human()])
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("name", STEPS)
+async def test_nothing_is_left(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str, encrypted: bool
+) -> None:
+    """Whatever is done, an object is there for each reference, and none beside; then a delete leaves nothing."""
+    sessions = make_repository(blobs=bucket, encryption=KEYRING if encrypted else None)
+    twin: Any = _Named(make_repository(), "twin")  # the same without objects
+    await three(twin)
+    await STEPS[name](twin)
+    await three(sessions)
+    await STEPS[name](sessions)
+    assert tokens(bucket) == await referred(sessions)
+    assert await _ids(with_options(sessions), "s") == await _ids(make_repository(), "twin")
+    await sessions.delete("s")
+    assert bucket.objects == {}
+    assert [item for item in await scan(sessions) if item["SessionId"]["S"].startswith("s")] == []
+
+
+async def _ids(repository: AsyncSessionRepository, session: str) -> list[str]:
+    return [message.id for message in (await repository.read(session)).messages if message.id]
+
+
+class _Named:
+    """A repository whose session "s" has another name."""
+
+    def __init__(self, inner: AsyncSessionRepository, name: str) -> None:
+        self._inner, self._name = inner, name
+
+    def __getattr__(self, method: str) -> Any:
+        return lambda _, *arguments, **options: getattr(self._inner, method)(self._name, *arguments, **options)
+
+
+async def test_objects_are_encrypted(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """What goes to the bucket is what would be in the page; another key moves it into another object."""
+    sessions = make_repository(blobs=bucket, encryption=KEYRING)
+    secret = HumanMessage("".join(f"line {n} of the secret " for n in range(5000)), id="secret")
+    await sessions.append("s", [secret])
+    ((first, sealed),) = bucket.objects.items()
+    plain = make_repository(blobs=MemoryBlobs(threshold=1000))
+    await plain.append("plain", [secret])
+    (unsealed,) = plain._options.blobs.objects.values()  # type: ignore[union-attr]
+    assert len(sealed) - len(unsealed) in range(20, 40)
+    assert sealed != unsealed
+    await sessions.reencrypt("s")
+    ((second, _),) = bucket.objects.items()
+    assert first != second
+    await sessions.reencrypt("s", plain=True)
+    assert [*bucket.objects.values()] == [unsealed]
+    assert (await sessions.read("s")).messages == [secret]
+
+
+async def test_items_of_langchain_community(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """Their first change moves what is large into objects; their own format knows none."""
+    messages = [large(), SMALL_ONE]
+    item = {"SessionId": {"S": "s"}, "History": to_attribute(messages_to_dict(messages), "natives")}
+    sessions = make_repository(blobs=bucket)
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": item}, write=True)
+    await sessions.append("s", [AIMessage("hello", id="new")])
+    assert tokens(bucket) == await referred(sessions)
+    assert len(bucket.objects) == 1
+    assert (await sessions.read("s")).messages[:2] == messages
+    with pytest.raises(SettingsError, match="leave out blobs="):
+        make_repository(blobs=bucket, item_format="community")
+
+
+@pytest.mark.parametrize("given", [MemoryBlobs, "bucket", 1])
+def test_what_is_no_place(given: object) -> None:
+    """An error says what to give."""
+    with pytest.raises(InvalidInputError, match=r"give S3Blobs\(bucket\)"):
+        AsyncSessionRepository("Table", blobs=given)  # type: ignore[arg-type]
+
+
+async def test_a_repository_without_blobs(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """It says what it lacks, and changes nothing; what needs no object it does."""
+    messages = await three(sessions)
+    without = with_options(sessions, blobs=None, sizes=Sizes())
+    needs: list[Awaitable[object]] = [
+        without.read("s"),
+        without.replace("s", [human()]),
+        without.update_message("s", HumanMessage("new", id="small")),
+        without.repair("s"),
+        without.delete("s"),
+    ]
+    for step in needs:
+        with pytest.raises(MissingBlobsError, match=r"bucket 'memory'.*blobs=S3Blobs") as told:
+            await step
+        assert told.value.bucket == "memory"
+    assert (await without.read("s", limit=1)).messages == messages[2:]
+    await without.append("s", [human(30)])
+    await without.update_metadata("s", {"title": "t"})
+    assert (await with_options(sessions).read("s")).messages[:3] == messages
+    await without.truncate("s", keep=1)  # whose dropped pages stay until somebody can remove their objects
+    assert [message.id for message in (await without.read("s")).messages] == ["small"]
+    assert len(bucket.objects) == 1
+    await sessions.append("s", [large("more")])
+    assert tokens(bucket) == await referred(sessions)
+    await sessions.delete("s")
+    assert (await scan(sessions), bucket.objects) == ([], {})
+
+
+CHANGES: dict[str, Callable[[MemoryBlobs, str], object]] = {
+    "missing": lambda bucket, name: bucket.objects.pop(name),
+    "longer": lambda bucket, name: bucket.objects.update({name: bucket.objects[name] + b"x"}),
+    "shorter": lambda bucket, name: bucket.objects.update({name: bucket.objects[name][:-1]}),
+    "another": lambda bucket, name: bucket.objects.update({name: bucket.objects[name][::-1]}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_an_object_that_is_missing_or_changed(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, change: str
+) -> None:
+    """The error names it; windows that do not need it, and reads around it, work; a repair takes it out."""
+    messages = await three(sessions)
+    (name,) = bucket.objects
+    CHANGES[change](bucket, name)
+    other = with_options(sessions)
+    with pytest.raises(BlobDamagedError) as told:
+        await other.read("s")
+    assert (told.value.bucket, told.value.object, told.value.attribute) == ("memory", f"in/{name}", "lc_data")
+    assert name in str(told.value)
+    assert "~lc~" in told.value.item
+    with pytest.raises(BlobDamagedError):
+        await _all(other)
+    assert (await other.repair("s")).removed == []  # it keeps what may come back
+    assert (await other.read("s", limit=1)).messages == messages[2:]
+    assert (await with_options(sessions, skip_undecodable=True).read("s")).messages == [messages[0], messages[2]]
+    around = await other.read("s", skip_missing_pages=True)
+    assert around.messages == [messages[0], messages[2]]
+    assert [(one.position, one.messages) for one in around.missing] == [(1, 1)]
+    found = [message async for message in other.iter_messages("s", skip_missing_pages=True)]
+    assert found == [messages[0], messages[2]]
+    report = await other.repair("s", drop_undecodable=True)
+    assert [name in removed.reason for removed in report.removed] == [True]
+    assert (await other.read("s")).messages == [messages[0], messages[2]]
+    assert tokens(bucket) == await referred(sessions)
+
+
+async def test_a_copy_of_the_bucket(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Objects are looked for in the bucket that is given; where one is missing the error tells where it was written."""
+    messages = await three(sessions)
+    copy = MemoryBlobs(bucket="copy", objects=dict(bucket.objects))
+    other = with_options(sessions, blobs=copy)
+    assert (await other.read("s")).messages == messages
+    copy.objects.clear()
+    with pytest.raises(BlobDamagedError, match=r"bucket 'copy' is missing .it was written to bucket 'memory'"):
+        await with_options(other).read("s")
+
+
+async def _all(repository: AsyncSessionRepository) -> list[BaseMessage]:
+    return [message async for message in repository.iter_messages("s")]
+
+
+@pytest.mark.parametrize("name", ["replace", "truncate", "delete"])
+async def test_a_session_with_a_missing_object_can_be_changed(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, name: str
+) -> None:
+    """What gives the large message up needs no object."""
+    await three(sessions)
+    bucket.objects.clear()
+    await STEPS[name](with_options(sessions))
+    assert tokens(bucket) == await referred(sessions)
+
+
+class Down:
+    """A bucket that refuses some operations."""
+
+    def __init__(self, *operations: str) -> None:
+        self.operations = operations
+
+    async def __call__(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation in self.operations:
+            raise BlobUnavailableError("down", bucket="memory", object=request["Key"], retryable=True)
+        return await proceed()
+
+
+async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """An append changes nothing, a read says so, a window does not need it; a delete is finished by the next one."""
+    messages = await three(sessions)
+    other = with_options(sessions)
+    watch(other, Hooked, Down("put_object", "get_object", "list_objects_v2"))
+    for step in (other.append("s", [large("more")]), other.read("s"), _all(other)):
+        with pytest.raises(BlobUnavailableError):
+            await step
+    assert (await sessions.read("s")).messages == messages
+    assert (await other.read("s", limit=1)).messages == messages[2:]
+    with pytest.raises(BlobUnavailableError):
+        await other.delete("s")
+    assert (await sessions.read("s")).version == 0
+    await sessions.delete("s")
+    assert (await scan(sessions), bucket.objects) == ([], {})
+
+
+async def test_sessions_without_objects_need_no_bucket(make_repository: RepositoryFactory) -> None:
+    """They are written, read and deleted while it is down."""
+    sessions = make_repository(blobs=MemoryBlobs(threshold=64 << 10))
+    watch(sessions, Hooked, Down("put_object", "get_object", "list_objects_v2", "delete_objects"))
+    await sessions.append("s", [human(100)])
+    await sessions.append("s", [human(900) for _ in range(30)])
+    await sessions.replace("s", [human(10)])
+    assert (await sessions.read("s")).message_count == 1
+    await sessions.delete("s")
+    assert await scan(sessions) == []
+
+
+async def test_a_batch_that_the_bucket_refuses(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """All or nothing, and the pages of what was begun are gone."""
+    await three(sessions)
+    before = tokens(bucket)
+    other = with_options(sessions)
+    written: list[str] = []
+
+    async def second_fails(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "put_object" and written:
+            raise BlobUnavailableError("down", bucket="memory", object=None)
+        written.extend([operation] * (operation == "put_object"))
+        return await proceed()
+
+    watch(other, Hooked, second_fails)
+    with pytest.raises(BlobUnavailableError):
+        await other.append("s", [large("1"), large("2")])
+    assert tokens(bucket) == await referred(sessions) == before
+
+
+async def test_a_trim_whose_objects_cannot_be_removed(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """The change stands; the next one that drops pages removes what was left."""
+    await three(sessions)
+    other = with_options(sessions)
+    watch(other, Hooked, Down("list_objects_v2", "delete_objects"))
+    await other.replace("s", [large("new")])
+    assert len(bucket.objects) == 2
+    await sessions.replace("s", [large("newer")])
+    assert tokens(bucket) == await referred(sessions)
+
+
+async def test_two_writers_of_one_page(make_repository: RepositoryFactory) -> None:
+    """The page is the first one's, with its object; the other's object goes."""
+    bucket = MemoryBlobs(threshold=10)
+    one, two = (make_repository(blobs=bucket, sizes=SMALL) for _ in range(2))
+    await one.append("s", [human(400)])
+    await two.read("s")
+    cut = await _held_commit(one, lambda: two.append("s", [human(401)]))
+    assert cut
+    assert tokens(bucket) == await referred(one)
+    assert len(await _all(with_options(one))) == 3
+
+
+async def _held_commit(repository: AsyncSessionRepository, meanwhile: Callable[[], Awaitable[object]]) -> bool:
+    """Append what cuts a page; after that is put, something else happens."""
+    other = with_options(repository)
+    await other.read("s")
+    played = watch(other, Scripted, At("put_item", then=meanwhile))
+    await other.append("s", [human(402)])
+    return bool(played.is_over)
+
+
+async def test_a_page_put_again_after_no_answer(make_repository: RepositoryFactory) -> None:
+    """The page that came through stays, with its object: the one of the second attempt goes."""
+    bucket = MemoryBlobs(threshold=10)
+    sessions = make_repository(blobs=bucket, sizes=SMALL)
+    await sessions.append("s", [human(400)])
+    watch(sessions, Scripted, At("put_item", error=no_answer()))
+    await sessions.append("s", [human(401)])
+    assert tokens(bucket) == await referred(sessions)
+    assert len(await _all(with_options(sessions))) == 2
+
+
+async def test_a_late_copy_of_a_page_brings_no_dead_reference(make_repository: RepositoryFactory) -> None:
+    """A request that comes once more, after another attempt has put the same page, changes nothing."""
+    bucket = MemoryBlobs(threshold=10)
+    sessions = make_repository(blobs=bucket, sizes=SMALL)
+    await sessions.append("s", [human(400)])
+    late: list[Any] = []
+
+    async def first_is_late(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "put_item" and not late:
+            late.append(request)
+            raise no_answer()
+        return await proceed()
+
+    watcher = watch(sessions, Hooked, first_is_late)
+    await sessions.append("s", [human(401)])
+    with pytest.raises(Exception, match="condition"):
+        await watcher.inner.call("put_item", late[0], write=True)
+    assert len(await _all(with_options(sessions))) == 2
+
+
+async def test_a_reader_meets_an_edit(sessions: AsyncSessionRepository) -> None:
+    """The object it was about to fetch is gone: it sees the message that took the place of the other."""
+    await three(sessions)
+    reader = with_options(sessions)
+    changed = large()
+    watched = watch(
+        reader, Scripted, At("get_object", first=lambda: with_options(sessions).update_message("s", changed))
+    )
+    assert (await reader.read("s")).messages[1] == changed
+    assert watched.is_over
+
+
+async def test_objects_that_nothing_refers_to(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Only old ones are found; pages that DynamoDB removed by their TTL leave such, and so does a crash."""
+    now = 100 * DAY
+    look = UnreferencedObjects(sessions._table, bucket, lambda: now * 1_000_000)
+    bucket.now = now - DAY - 1
+    await three(sessions)
+    (kept,) = bucket.objects
+    await sessions.append("gone", [large()])
+    for item in await scan(sessions):
+        if item["SessionId"]["S"].startswith("gone"):
+            key = {"Key": {"SessionId": item["SessionId"]}, "TableName": sessions.table_name}
+            await sessions._connection.call("delete_item", key, write=True)
+    (left,) = bucket.objects.keys() - {kept}
+    stray, young, foreign = f"{kept[:-6]}000000", f"{kept[:-6]}ffffff", "report.pdf"
+    await bucket.put(stray, b"", b"")
+    await bucket.put(foreign, b"", b"")
+    bucket.now = now - DAY + 1
+    await bucket.put(young, b"", b"")
+    assert {one.name async for one in look.find()} == {left, stray}
+    assert {one.name async for one in look.find("gone/")} == {left}
+    assert {one.name async for one in look.find(age=DAY - 2)} == {left, stray, young}
+    with pytest.raises(InvalidInputError, match="age=60 must be at least 3600"):
+        _ = [one async for one in look.find(age=60)]
+
+
+async def test_a_damaged_page_keeps_its_object(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """What cannot be read may refer to it."""
+    await three(sessions)
+    (page,) = [item for item in await scan(sessions) if "S" in item.get("lc_data", {})]
+    broken = {**page, "lc_chain": {"S": "?"}}
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": broken}, write=True)
+    look = UnreferencedObjects(sessions._table, bucket, lambda: 100 * DAY * 1_000_000)
+    assert [one async for one in look.find()] == []
+    with pytest.raises(CorruptSessionError):
+        await with_options(sessions).read("s")
+
+
+async def test_search_finds_objects_of_lost_sessions(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """A delete that searches removes what a session left whose items are gone, and nothing of the next of its name."""
+    await three(sessions)
+    for item in await scan(sessions):
+        key = {"Key": {"SessionId": item["SessionId"]}, "TableName": sessions.table_name}
+        await sessions._connection.call("delete_item", key, write=True)
+    await sessions.append("s2", [large()])
+    await with_options(sessions).delete("s", search_pages=True)
+    assert tokens(bucket) == await referred(sessions)
+    assert len(bucket.objects) == 1
+
+
+def test_facade_and_history(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """They have the same option, and see the same session."""
+    given = {"table_name": make_repository.table_name, "endpoint_url": make_repository.endpoint_url, "blobs": bucket}
+    message = large()
+    history = DynamoDBChatMessageHistory(session_id="s", **given)  # type: ignore[arg-type]
+    history.add_messages([message])
+    assert len(bucket.objects) == 1
+    with SessionRepository(**given) as sessions:  # type: ignore[arg-type]
+        assert sessions.read("s").messages == [message]
+    history.clear()
+    assert bucket.objects == {}
+
+
+async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository) -> None:
+    """It is damage like any other."""
+    await three(sessions)
+    (page,) = [item for item in await scan(sessions) if "S" in item.get("lc_data", {})]
+    broken = {**page, "lc_data": {"S": "x"}}
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": broken}, write=True)
+    with pytest.raises(CorruptSessionError, match="~lc~"):
+        await with_options(sessions).read("s")
+
+
+def test_a_reference_leads_to_no_other_session(sessions: AsyncSessionRepository) -> None:
+    """A name is made of what the page is, not of what the reference says: it leads to no other session's object."""
+    reference = Reference("0" * 24, 1, "", "memory")
+    assert name_of(sessions._key("a/b"), 7, 3, reference) == f"a!2Fb/00000000000007/00000003-{'0' * 24}"

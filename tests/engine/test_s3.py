@@ -1,0 +1,325 @@
+"""Objects in S3: what is asked of it, what it refuses, and what a large message costs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from langchain_core.messages import AIMessage, HumanMessage
+
+from aws_server import run_service
+from conftest import RepositoryFactory
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._dynamodb.connection import Connection
+from langchain_dynamodb._dynamodb.failures import NoObject, ObjectExists, object_error
+from langchain_dynamodb._dynamodb.objects import DOWNLOADS
+from langchain_dynamodb.blobs import S3Blobs, s3
+from langchain_dynamodb.blobs.stores import Blobs
+from langchain_dynamodb.encryption import LocalKeyring
+from langchain_dynamodb.errors import (
+    AccessDeniedError,
+    BlobDamagedError,
+    BlobUnavailableError,
+    StorageError,
+    UnsupportedMessageError,
+)
+from scripted_server import Server, reply
+from support import Hooked, Meter, WatchedConnection, human, scan, watch, with_options
+
+BUCKET, PREFIX = "my-chats", "chats/"
+HELLO = HumanMessage("hello")
+
+
+@pytest.fixture(scope="module")
+def s3_url(aws_environment: None) -> Iterator[str]:
+    """An endpoint of S3."""
+    with run_service("s3") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_url: str) -> Iterator[Any]:
+    """A client of it, with a bucket."""
+    client = boto3.client("s3", endpoint_url=s3_url)
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def blobs(bucket: Any, s3_url: str) -> S3Blobs:
+    """What writes to it."""
+    return S3Blobs(BUCKET, PREFIX, endpoint_url=s3_url)
+
+
+class Asked(WatchedConnection):
+    """Counts what is asked of S3."""
+
+    def __init__(self, inner: Connection) -> None:
+        super().__init__(inner)
+        self.requests: Counter[str] = Counter()
+
+    async def around(self, operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        self.requests[operation] += 1
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+
+def asked(blobs: S3Blobs, kind: type[WatchedConnection] = Asked, *arguments: Any) -> Any:
+    """Watch it."""
+    watched = kind(blobs._connection, *arguments)
+    object.__setattr__(blobs, "_connection", watched)
+    return watched
+
+
+def stored(bucket: Any) -> dict[str, int]:
+    """Names and sizes of all objects."""
+    return {one["Key"]: one["Size"] for one in bucket.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+
+
+def image(size: int) -> HumanMessage:
+    """A picture of so many bytes, in a message as LangChain has it."""
+    data = random.Random(size).randbytes(size)
+    block = {"type": "image", "base64": base64.b64encode(data).decode(), "mime_type": "image/png"}
+    return HumanMessage([{"type": "text", "text": "What is this?"}, block])
+
+
+async def test_an_image_goes_to_s3_and_back(
+    make_repository: RepositoryFactory, blobs: S3Blobs, bucket: Any, s3_url: str
+) -> None:
+    """One request to write it, one to read it; a delete lists and removes, and leaves nothing."""
+    sessions, watched = make_repository(blobs=blobs), asked(blobs)
+    message = image(300_000)
+    await sessions.append("tenant/s 1", [message])
+    ((name, size),) = stored(bucket).items()
+    assert name.startswith(f"{PREFIX}tenant!2Fs!201/")
+    assert size in range(300_000, 310_000)
+    other = make_repository(blobs=S3Blobs(BUCKET, PREFIX, endpoint_url=s3_url))
+    assert (await other.read("tenant/s 1")).messages == [message]
+    assert (await with_options(sessions).read("tenant/s 1")).messages == [message]
+    await sessions.delete("tenant/s 1")
+    assert stored(bucket) == {}
+    assert watched.requests == {"put_object": 1, "get_object": 1, "list_objects_v2": 1, "delete_objects": 1}
+    assert isinstance(blobs, Blobs)
+    await blobs.aclose()
+
+
+async def test_what_is_very_large_goes_in_parts(
+    make_repository: RepositoryFactory, blobs: S3Blobs, bucket: Any
+) -> None:
+    """Parts of 8 MiB, each with its checksum; what S3 has is what was sealed."""
+    sessions = make_repository(blobs=blobs, encryption=LocalKeyring(bytes(32)))
+    watched = asked(blobs)
+    message = image(17 << 20)
+    await sessions.append("s", [message])
+    assert watched.requests == {"create_multipart_upload": 1, "upload_part": 3, "complete_multipart_upload": 1}
+    ((name, _),) = stored(bucket).items()
+    data = bucket.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+    (page,) = [item for item in await scan(sessions) if "S" in item.get("lc_data", {})]
+    assert page["lc_data"]["S"].split(" ")[1:] == [str(len(data)), hashlib.sha256(data).hexdigest(), BUCKET]
+    assert (await with_options(sessions).read("s")).messages == [message]
+    await sessions.delete("s")
+    await blobs.aclose()
+
+
+async def test_an_upload_that_fails_is_given_up(
+    make_repository: RepositoryFactory, blobs: S3Blobs, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is left, nor of one whose task is cancelled."""
+    monkeypatch.setattr(s3, "PART", 5 << 20)
+    sessions = make_repository(blobs=blobs)
+    met = asyncio.Event()
+
+    async def second_fails(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "upload_part" and request["PartNumber"] == 2:
+            met.set()
+            if refusing:
+                raise BlobUnavailableError("down", bucket=BUCKET, object=None, retryable=True)
+            await asyncio.sleep(3600)
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    asked(blobs, Hooked, second_fails)
+    refusing = True
+    with pytest.raises(BlobUnavailableError):
+        await sessions.append("s", [image(12 << 20)])
+    refusing = False
+    met.clear()
+    task = asyncio.ensure_future(sessions.append("s", [image(12 << 20)]))
+    await met.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stored(bucket) == {}
+    assert "Uploads" not in bucket.list_multipart_uploads(Bucket=BUCKET)
+    assert (await sessions.read("s")).messages == []
+    await sessions.delete("s")
+    await blobs.aclose()
+
+
+async def test_a_name_is_written_once(blobs: S3Blobs, bucket: Any) -> None:
+    """What is there stays: a second request of that name is an earlier one's copy."""
+    for data in (b"first", b"second"):
+        await blobs.put("name", data, hashlib.sha256(data).digest())
+    assert await blobs.get("name", 5) == b"first"
+    assert await blobs.get("name", 2) == bytes(3)  # too long, and not fetched
+    assert await blobs.get("other", 5) is None
+    assert [(one.name, one.size) async for one in blobs.list("na")] == [("name", 5)]
+    await blobs.delete(["name", "other"])
+    assert [one async for one in blobs.list("")] == []
+    await blobs.aclose()
+
+
+async def test_more_than_a_thousand(blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are listed and removed a thousand at a time."""
+    monkeypatch.setattr(s3, "DELETED_AT_ONCE", 2)
+    watched = asked(blobs)
+
+    async def few(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "list_objects_v2":
+            return await watched.inner.call(operation, {**request, "MaxKeys": 2})
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    asked(blobs, Hooked, few)
+    names = [f"{n}" for n in range(5)]
+    for name in names:
+        await blobs.put(name, b"", hashlib.sha256(b"").digest())
+    assert [one.name async for one in blobs.list("")] == names
+    await blobs.delete(names)
+    assert [one async for one in blobs.list("")] == []
+    assert watched.requests["delete_objects"] == 3
+    await blobs.aclose()
+
+
+async def test_an_object_that_was_not_deleted(blobs: S3Blobs) -> None:
+    """S3 says so within a success."""
+
+    async def refused(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        return {"Errors": [{"Key": "chats/a", "Code": "AccessDenied"}]}
+
+    asked(blobs, Hooked, refused)
+    with pytest.raises(BlobUnavailableError, match=r"chats/a.*my-chats.*AccessDenied") as told:
+        await blobs.delete(["a"])
+    assert (told.value.object, told.value.retryable) == ("chats/a", False)
+
+
+REQUEST = {"Bucket": BUCKET, "Key": "chats/a"}
+
+
+def refusal(code: str, status: int = 400) -> ClientError:
+    """An answer of S3."""
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "PutObject")
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "retryable"),
+    [
+        (refusal("AccessDenied", 403), "allow it in the policies", False),
+        (refusal("NoSuchBucket", 404), "no such bucket", False),
+        (refusal("SlowDown", 503), "try again later", True),
+        (refusal("InternalError", 500), "InternalError", True),
+        (refusal("ConditionalRequestConflict", 409), "ConditionalRequestConflict", True),
+        (EndpointConnectionError(endpoint_url="http://x"), "no usable answer", True),
+        (ValueError("what aiohttp raises"), "no usable answer", True),
+    ],
+)
+def test_what_refusals_become(error: Exception, told: str, retryable: bool) -> None:
+    """The error names object and bucket, and says whether the same may succeed in a moment."""
+    found = object_error(error, "put_object", REQUEST, asking=False, sent=True)
+    assert isinstance(found, BlobUnavailableError)
+    assert told in str(found)
+    assert "'chats/a' in bucket 'my-chats'" in str(found)
+    assert (found.bucket, found.object, found.retryable) == (BUCKET, "chats/a", retryable)
+    assert not found.outcome_unknown
+
+
+def test_what_other_answers_become() -> None:
+    """Some are for the caller to act on; the SDK's want of credentials is told as always."""
+    mine = UnsupportedMessageError("x", path="y")
+    found = [
+        object_error(error, "get_object", REQUEST, asking=asking, sent=True)
+        for error, asking in (
+            (refusal("NoSuchKey", 404), False),
+            (refusal("PreconditionFailed", 412), False),
+            (NoCredentialsError(), True),
+            (mine, False),
+        )
+    ]
+    assert [type(one) for one in found] == [NoObject, ObjectExists, AccessDeniedError, UnsupportedMessageError]
+    assert "objects in bucket" in str(
+        object_error(refusal("X"), "list_objects_v2", {"Bucket": BUCKET}, asking=False, sent=True)
+    )
+    assert object_error(KeyError("ours"), "get_object", REQUEST, asking=False, sent=False).args == ("ours",)
+
+
+async def test_an_answer_that_breaks_off(server: Server) -> None:
+    """It is asked for again, some times; then the error is one that may pass."""
+    config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1)
+    blobs = S3Blobs(BUCKET, endpoint_url=server.url, config=config)
+    server.answers = [reply(200, b"0123456789", cut=4), reply(200, b"0123456789")]
+    assert await blobs.get("a", 10) == b"0123456789"
+    server.answers = [reply(200, b"0123456789", cut=4)] * DOWNLOADS
+    with pytest.raises(BlobUnavailableError, match="GetObject of object 'a'") as told:
+        await blobs.get("a", 10)
+    assert told.value.retryable
+    assert len(server.requests) == 2 + DOWNLOADS
+    await blobs.aclose()
+
+
+async def test_nobody_answers(make_repository: RepositoryFactory) -> None:
+    """A bucket that cannot be reached is an error of its own, not DynamoDB's."""
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
+    sessions = make_repository(blobs=S3Blobs(BUCKET, endpoint_url="http://127.0.0.1:9", config=config))
+    await sessions.append("s", [HELLO])
+    with pytest.raises(BlobUnavailableError) as told:
+        await sessions.append("s", [image(100_000)])
+    assert isinstance(told.value, StorageError)
+    assert told.value.retryable
+    assert (await sessions.read("s")).messages == [HELLO]
+
+
+async def test_an_object_changed_in_the_bucket(make_repository: RepositoryFactory, blobs: S3Blobs, bucket: Any) -> None:
+    """The name in the error is that in the bucket."""
+    sessions = make_repository(blobs=blobs)
+    await sessions.append("s", [image(100_000)])
+    ((name, size),) = stored(bucket).items()
+    bucket.put_object(Bucket=BUCKET, Key=name, Body=bytes(size))
+    with pytest.raises(BlobDamagedError, match="is not what was written") as told:
+        await with_options(sessions).read("s")
+    assert told.value.object == name
+    await sessions.delete("s")
+    await blobs.aclose()
+
+
+@pytest.mark.dynamodb_local_only
+async def test_what_an_image_costs(make_repository: RepositoryFactory, blobs: S3Blobs) -> None:
+    """1 MB: one request of S3, and at most 4 write units beside those of moving a long tail into its page."""
+    units = {}
+    picture = image(750_000)  # 1 MB as base64
+    turn = [HELLO, AIMessage("hi! " * 50)]
+    full = [human(250) for _ in range(14)]  # no more fit into the tail
+    for case, before in {"first": [], "again": [picture], "after a turn": turn, "after a full tail": full}.items():
+        sessions: AsyncSessionRepository = make_repository(blobs=blobs)
+        for message in before:
+            await sessions.append(case, [message])
+        meter: Meter = watch(sessions, Meter)
+        watched = asked(blobs)
+        await sessions.append(case, [picture])
+        units[case] = (meter.write_units, dict(meter.requests), dict(watched.requests))
+        await sessions.delete(case)
+    print(f"\n{units}")
+    *written, with_the_tail = (count for count, _, _ in units.values())
+    assert (written, with_the_tail in (10, 11)) == ([3, 2, 4], True)
+    assert all(requests == {"put_object": 1} for _, _, requests in units.values())
+    await blobs.aclose()
