@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from langchain_core.messages import AIMessage, HumanMessage
 
-from conftest import TestEngine
+from community_support import Theirs
+from conftest import TableFactory, TestEngine
 from langchain_dynamodb import SessionRepository
 from langchain_dynamodb.admin import Outcome, Progress, Summary
 from langchain_dynamodb.cli.commands import cli
@@ -24,6 +25,7 @@ from langchain_dynamodb.cli.settings import parse_session, read_names
 from langchain_dynamodb.encryption import LocalKeyring
 
 Command = Callable[..., Result]
+pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
 
 
 @pytest.fixture
@@ -224,6 +226,59 @@ def test_what_is_told() -> None:
     assert Outcome(session={"k": b"\xff"}, action="failed").model_dump_json(exclude_none=True) == (
         '{"session":{"k":"_w=="},"action":"failed"}'
     )
+
+
+def test_migrate(
+    command: Command, sessions: SessionRepository, engine: TestEngine, make_table: TableFactory, table_name: str
+) -> None:
+    """In place, there and back; into another table; a dry run first."""
+    theirs = Theirs(table_name, "s", endpoint_url=engine.endpoint_url)
+    theirs.add_messages([HumanMessage("hi"), AIMessage("whats up?")])
+    assert "1 converted; 2 messages; would take 1 write units" in command("migrate", "--dry-run").stdout
+    assert [summary.version for summary in sessions.list()] == [None]
+    assert command("migrate").stdout.startswith("migrate: 1 converted; 2 messages")
+    assert command("migrate").stdout.startswith("migrate: 1 unchanged")
+    other = make_table()
+    assert command("migrate", "--to-table", other).stdout.startswith("migrate: 1 copied")
+    assert command("verify", "--to-table", other).exit_code == 0
+    assert command("migrate", "--to-format", "community").stdout.startswith("migrate: 1 reverted")
+    assert [message.text for message in theirs.messages] == ["hi", "whats up?"]
+    moved = command("migrate", "--to-table", other, "--delete-source", "-v")
+    assert ("s  unchanged" in moved.stdout, [*sessions.list()]) == (True, [])
+    assert command("migrate", "--delete-source").exit_code == 2
+
+
+def test_repair_and_vacuum(command: Command, sessions: SessionRepository, dynamodb: Any, table_name: str) -> None:
+    """What was given up is told; what is of no session goes."""
+    sessions.append("s", [HumanMessage("hi")])
+    dynamodb.update_item(
+        TableName=table_name,
+        Key={"SessionId": {"S": "s"}},
+        UpdateExpression="SET History = list_append(History, :x)",
+        ExpressionAttributeValues={":x": {"L": [{"M": {"stray": {"S": "x"}}}]}},
+    )
+    assert (command("repair").exit_code, command("verify").exit_code) == (2, 1)
+    assert command("repair", "s", "--dry-run").stdout.startswith("s  repaired  ")
+    assert command("repair", "s").stdout.startswith("s  repaired  1 taken out\nrepair: 1 repaired")
+    assert (command("verify").exit_code, command("repair", "nobody").exit_code) == (0, 1)
+    page = {"SessionId": {"S": "lost~lc~00000000000001~00000000"}, "lc_cut": {"N": "1"}}
+    dynamodb.put_item(TableName=table_name, Item=page)
+    assert command("vacuum", "--dry-run", "-v").stdout.startswith("lost  removed  1 pages, 1 write units")
+    assert command("vacuum").stdout.startswith("vacuum: 1 removed")
+    assert command("vacuum").stdout.startswith("vacuum: nothing to do")
+
+
+def test_reencrypt(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+    """Under another key, or none."""
+    sessions.append("s", [HumanMessage("hi")])
+    (tmp_path / "key").write_bytes(os.urandom(32))
+    key = ("--local-key-file", str(tmp_path / "key"))
+    assert command("reencrypt").exit_code == 2
+    assert command("reencrypt", *key).stdout.startswith("reencrypt: 1 reencrypted")
+    assert command("show", "s").exit_code == 3
+    assert command("reencrypt", *key).stdout.startswith("reencrypt: 1 unchanged")
+    assert command("reencrypt", *key, "--plain").stdout.startswith("reencrypt: 1 reencrypted")
+    assert command("show", "s").stdout.endswith("human: hi\n")
 
 
 # --- As a process ---

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from .._dynamodb.attribute_values import AttributeValue, Item
-from .._items.community_item import CommunityItem
+from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.parsing import LAST_SECOND, corrupt
-from .._items.session_items import Page, SessionItem
+from .._items.session_items import Page, SessionItem, new_op
+from .._protocol import community, conditions
 from .._protocol.expiry import THIRTY_DAYS
 from .._protocol.pages import Batch, Destination, PageStart, make_pages
 from .._protocol.rewrite import Exchange, place_all
 from .._protocol.sealed_metadata import sealed_metadata
 from .._protocol.states import next_state, tail_bytes, unborn
 from ..codec import messages as codec
-from ..errors import SessionBusyError
+from ..errors import ChatHistoryError, ItemFormatError, SessionBusyError
+from .attempts import change
+from .community_writer import as_natives, check_size
 from .off_loop import off_loop, off_loop_if_many
 from .reading import ATTEMPTS, SLICE, Reader, Unproven
 from .rewriting import Rewriter
+from .table import Refused
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,45 @@ class Placer:
             return item
 
         return await self.rewriter._change(key, None, step, must_exist=True)
+
+    async def revert(self, key: SessionKey) -> int:
+        """Bring a session back into the format of langchain_community; those that are in it stay as they are.
+
+        The session item is exchanged in one step, then the pages are removed.
+
+        Raises `MessageTooLargeError` where it does not fit into one item, `UnsupportedMessageError` for a message that
+        langchain_community would not read as it is, and `ItemFormatError` where there is metadata, which has no place.
+        """
+        steps, reader = self.rewriter.steps, self.rewriter.reader
+
+        async def step(item: State | None, op: bytes, attempt: int) -> State:
+            assert item is not None  # it must exist
+            if isinstance(item, CommunityItem):
+                return item
+            ready = await self.rewriter.converter.prepared(key, item, op, encrypt=False)
+            metadata = (await reader.opened(key, ready)).metadata
+            if metadata is not None and metadata["M"]:
+                raise ItemFormatError(
+                    f"session {key} has metadata, for which the format of langchain_community has no place: remove it "
+                    "first (update_metadata with None for each name)"
+                )
+            lines = await reader.lines(key, ready)
+            natives = await off_loop(partial(_as_natives, lines))
+            check_size(key, natives)
+            new = community.reverted(ready, {"L": natives}, op, steps.clock())
+            await steps.table.update(key, conditions.to_community(ready, new, steps.table.names))
+            steps.known.discard(key)
+            if new.intent is not None:
+                with contextlib.suppress(ChatHistoryError, Refused):  # else whoever meets the intent does it
+                    await steps.take_back(key, new, ours=True)
+            return new
+
+        return await change(steps, key, new_op(), None, step, must_exist=True)
+
+
+def _as_natives(lines: Sequence[bytes]) -> list[AttributeValue]:
+    natives, _ = as_natives(codec.decode_lines(lines), strict=True)
+    return natives
 
 
 def first_state(whole: Whole, to: Destination, op: bytes, now: int) -> Exchange | Batch:

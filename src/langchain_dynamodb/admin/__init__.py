@@ -9,6 +9,8 @@ from __future__ import annotations
 from .checking import verify
 from .diagnosis import doctor
 from .exchanging import export_sessions, import_sessions
+from .mending import reencrypt_sessions, repair_sessions
+from .migrating import migrate
 from .removing import delete_sessions, vacuum
 from .reports import Check, Outcome, Progress, Summary
 from .running import Run
@@ -23,6 +25,9 @@ __all__ = [
     "doctor",
     "export_sessions",
     "import_sessions",
+    "migrate",
+    "reencrypt_sessions",
+    "repair_sessions",
     "vacuum",
     "verify",
 ]

@@ -14,11 +14,13 @@ from .._items.configured_names import Names
 from .._items.keys import SessionKey
 from .._items.session_items import Page, SessionItem, Sizes
 from .._protocol import rewrite
+from .._protocol.community import Conversion
 from .._protocol.pages import Batch
 from .._store.whole_sessions import Whole
 from ..codec import messages as codec
 
 INTENT_BYTES = 120  # on the item, while a write of several requests is under way
+MAX_ITEM = 409_600
 PAGE_KEY_BYTES = 28  # that the suffix adds
 
 
@@ -44,15 +46,25 @@ def begin_units(key: SessionKey, state: rewrite.Exchange | Batch, names: Names, 
 
 
 def rewrite_units(key: SessionKey, item: SessionItem, state: rewrite.Exchange | Batch, names: Names, old: int) -> int:
-    """Of a session that is written anew, whose pages take `old` units to delete."""
+    """Of a session that is written anew, about; its pages take `old` units to delete."""
     before = key.size + item_bytes(item.own) + item_bytes(item.attributes(names))
+    new = state.new if isinstance(state, rewrite.Exchange) else state.commit(item)
+    after = key.size + item_bytes(item.own) + item_bytes(new.attributes(names))
+    tidied = old + rewrite.rewrite_start(item) - item.pages + units(after)  # numbers without a page are deleted as well
     if isinstance(state, rewrite.Exchange):
-        after = key.size + item_bytes(item.own) + item_bytes(state.new.attributes(names))
-        return units(max(before, after)) + (old and old + units(after))
-    after = key.size + item_bytes(item.own) + item_bytes(state.commit(item).attributes(names))
+        return units(max(before, after)) + tidied
     declared = before + INTENT_BYTES
-    put = page_units(key, state.pages(item), names)
-    return units(declared) + put + units(max(declared, after)) + (old and old + units(after))
+    return units(declared) + page_units(key, state.pages(item), names) + units(max(declared, after)) + tidied
+
+
+def conversion_units(key: SessionKey, size: int, decided: Conversion, names: Names) -> int:
+    """Of converting an item of langchain_community of so many bytes."""
+    after = key.size + item_bytes(decided.new.attributes(names))
+    if not decided.pages:
+        return units(max(size, after))
+    declared = size + INTENT_BYTES
+    announced = units(declared) if declared <= MAX_ITEM else 0
+    return announced + page_units(key, decided.pages, names) + units(max(declared, after))
 
 
 def append_units(lines: Sequence[bytes], sizes: Sizes | None = None) -> int:

@@ -26,6 +26,7 @@ from ..errors import (
     SettingsError,
     StorageError,
 )
+from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
 from .reports import Outcome, Progress, Summary, Tally
 
@@ -316,14 +317,27 @@ async def working(
 
 async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[Session], None]:
     """The sessions that the run is about."""
-    run = work.run
-    if run.sessions:
-        for index, session in enumerate(run.sessions):
-            if index >= int(work.position or 0):
-                yield Thing(str(index + 1), session, session)
+    if work.run.sessions:
+        async for thing in named(work):
+            yield thing
         return
+    async with contextlib.aclosing(listed(work, repository)) as things:
+        async for position, session, _ in things:
+            yield Thing(position, session, session)
+
+
+async def named(work: Work) -> AsyncGenerator[Thing[Session], None]:
+    """Those that were named, from where the run has come to."""
+    for index, session in enumerate(work.run.sessions):
+        if index >= int(work.position or 0):
+            yield Thing(str(index + 1), session, session)
+
+
+async def listed(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:
+    """Those of the table, as far as they match and are this run's."""
+    run = work.run
     listing = Listing(cursor=work.position, segments=run.segments, segment=run.segment)
     async with contextlib.aclosing(repository._lister.list(listing)) as summaries:
         async for summary in summaries:
             if run.wants(summary.session):
-                yield Thing(summary.cursor, summary.session, summary.session)
+                yield Thing(summary.cursor, summary.session, summary)

@@ -15,7 +15,20 @@ import click
 from .. import cost as cost_model
 from .._items.keys import Session
 from .._store.listing import Listing
-from ..admin import Run, Summary, delete_sessions, doctor, export_sessions, import_sessions, verify
+from ..admin import (
+    Run,
+    Summary,
+    delete_sessions,
+    doctor,
+    export_sessions,
+    import_sessions,
+    migrate,
+    reencrypt_sessions,
+    repair_sessions,
+    vacuum,
+    verify,
+)
+from ..admin.removing import GRACE_SECONDS
 from ..admin.running import label
 from ..errors import ChatHistoryError, InvalidInputError
 from ..models import ChatSession, SessionSummary
@@ -251,6 +264,8 @@ def show_command(
 
 @cli.command("verify")
 @click.option("--to-table", help="Each session must be in this table too, with the same messages.")
+@click.option("--to-endpoint-url", metavar="URL", help="Where that table is; default: where this one is.")
+@click.option("--to-region", help="Its region; default: this one's.")
 @click.option("--against", type=click.File("rb"), help="File of export: what was in it must be there still.")
 @options(SESSIONS, OVER_ALL, CONNECTION)
 def verify_command(
@@ -258,6 +273,8 @@ def verify_command(
     chosen: dict[str, Any],
     sessions: tuple[str, ...],
     to_table: str | None,
+    to_endpoint_url: str | None,
+    to_region: str | None,
     against: BinaryIO | None,
 ) -> int:
     """Read every session wholly; exit code 1 where one is damaged or differs, naming it."""
@@ -265,7 +282,8 @@ def verify_command(
     async def work(made: Run) -> Summary:
         async with contextlib.AsyncExitStack() as stack:
             source = await stack.enter_async_context(settings.open())
-            to = await stack.enter_async_context(settings.open(to_table)) if to_table else None
+            there = settings.elsewhere(to_endpoint_url, to_region)
+            to = await stack.enter_async_context(there.open(to_table)) if to_table else None
             return await verify(source, made, to=to, against=against)
 
     return _over(settings, chosen, work, _named(sessions, None))
@@ -346,6 +364,95 @@ def delete_command(
             return await delete_sessions(source, made, search_pages=search_pages)
 
     return _over(settings, chosen, work, named, report=report)
+
+
+@cli.command("vacuum")
+@click.option(
+    "--older-than",
+    type=click.IntRange(min=0),
+    default=GRACE_SECONDS,
+    show_default=True,
+    help="Leave pages of sessions that began within so many seconds.",
+)
+@options(WRITING, OVER_ALL, CONNECTION)
+def vacuum_command(settings: Settings, chosen: dict[str, Any], older_than: int) -> int:
+    """Remove pages that no session can have any more, and end writes that stopped half-way. Scans the table."""
+
+    async def work(made: Run) -> Summary:
+        async with settings.open() as source:
+            return await vacuum(source, made, older_than=older_than)
+
+    return _over(settings, chosen, work)
+
+
+# --- Changing ---
+
+
+@cli.command("migrate")
+@click.option("--to-table", help="Copy all sessions into this table, instead of converting them in place.")
+@click.option("--to-format", type=click.Choice(["pages", "community"]), default="pages", help="What they become.")
+@click.option("--to-endpoint-url", metavar="URL", help="Where that table is; default: where this one is.")
+@click.option("--to-region", help="Its region; default: this one's.")
+@click.option("--delete-source", is_flag=True, help="Delete each session here once all of it is there.")
+@options(SESSIONS, WRITING, OVER_ALL, CONNECTION)
+def migrate_command(
+    settings: Settings,
+    chosen: dict[str, Any],
+    sessions: tuple[str, ...],
+    to_table: str | None,
+    to_format: str,
+    to_endpoint_url: str | None,
+    to_region: str | None,
+    delete_source: bool,
+) -> int:
+    """Convert the sessions of langchain_community, in place or into another table; back with --to-format community.
+
+    Users may go on meanwhile, and a second run changes nothing (docs/howto/migrate-a-table.md).
+    """
+    there = settings.elsewhere(to_endpoint_url, to_region)
+
+    async def work(made: Run) -> Summary:
+        async with contextlib.AsyncExitStack() as stack:
+            source = await stack.enter_async_context(settings.open())
+            if to_table is None:
+                return await migrate(source, made, back=to_format == "community", delete_source=delete_source)
+            to = await stack.enter_async_context(there.open(to_table, item_format=to_format))
+            return await migrate(source, made, to=to, delete_source=delete_source)
+
+    return _over(settings, chosen, work, _named(sessions, None))
+
+
+@cli.command("repair")
+@click.option("--drop-undecodable", is_flag=True, help="Take out what is there and cannot be decoded.")
+@options(SESSIONS, WRITING, OVER_ALL, CONNECTION)
+def repair_command(
+    settings: Settings, chosen: dict[str, Any], sessions: tuple[str, ...], drop_undecodable: bool
+) -> int:
+    """Make of damaged sessions some that work in every way; tells what was given up. Try --dry-run first."""
+    if not sessions and chosen["match"] is None:
+        raise click.UsageError("Name sessions, or give --match ('*' is all).")
+
+    async def work(made: Run) -> Summary:
+        async with settings.open() as source:
+            return await repair_sessions(source, made, drop_undecodable=drop_undecodable)
+
+    return _over(settings, chosen, work, _named(sessions, None))
+
+
+@cli.command("reencrypt")
+@click.option("--plain", is_flag=True, help="Decrypt, instead.")
+@click.option("--everything", is_flag=True, help="Also those that are under the present key already.")
+@options(SESSIONS, WRITING, OVER_ALL, CONNECTION)
+def reencrypt_command(
+    settings: Settings, chosen: dict[str, Any], sessions: tuple[str, ...], plain: bool, everything: bool
+) -> int:
+    """Bring sessions under the present key of --kms-key-id, --local-key-file or --repository."""
+
+    async def work(made: Run) -> Summary:
+        async with settings.open() as source:
+            return await reencrypt_sessions(source, made, plain=plain, everything=everything)
+
+    return _over(settings, chosen, work, _named(sessions, None))
 
 
 @cli.command(

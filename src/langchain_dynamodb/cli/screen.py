@@ -43,7 +43,7 @@ class Screen:
             self._report.write(outcome.model_dump_json(exclude_none=True) + "\n")
         if self._json:
             self.line(outcome)
-        elif self._verbose or outcome.action in BAD:
+        elif self._verbose or outcome.action in BAD or outcome.repair:
             self.say(_told(outcome))
 
     def progress(self, progress: Progress) -> None:
@@ -78,6 +78,10 @@ def _told(outcome: Outcome) -> str:
     ]
     if outcome.write_units is not None:
         counts.append(f"{outcome.write_units} write units")
+    if outcome.repair:
+        lost = sum(gap.messages for gap in outcome.repair.missing)
+        told = {"missing": lost, "brought in": outcome.repair.brought_in, "taken out": len(outcome.repair.removed)}
+        counts += [f"{number} {what}" for what, number in told.items() if number]
     parts = [label(outcome.session), outcome.action, ", ".join(counts), outcome.detail or ""]
     return "  ".join(part for part in parts if part)
 

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,8 +55,12 @@ class Settings:
             primary_key_name=self.primary_key_name,
             history_messages_key=self.history_messages_key,
             ttl_key_name=self.ttl_key_name,
-            **{"encryption": self._encryption, **options},
+            **{"encryption": None if options.get("item_format") == "community" else self._encryption, **options},
         )
+
+    def elsewhere(self, endpoint_url: str | None, region: str | None) -> Settings:
+        """The same for another endpoint or region, where these are given."""
+        return replace(self, endpoint_url=endpoint_url or self.endpoint_url, region=region or self.region)
 
     @property
     def _aws_session(self) -> Any:
