@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from .._checks import check_flag
-from .._dynamodb.attribute_values import item_bytes
+from .._dynamodb.attribute_values import Item, item_bytes
+from .._dynamodb.expressions import Expression
 from .._items.community_item import CommunityItem
+from .._items.configured_names import Names
 from .._items.keys import Session
 from .._items.session_items import SessionItem, new_op
 from .._protocol import community
 from .._store.community_writer import as_natives, check_size
 from .._store.listing import session_name
+from .._store.scanning import scan
 from .._store.whole_sessions import Placer, read_whole
 from ..codec import messages as codec
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
 from .estimates import conversion_units, delete_units, units
+from .foreign import SourceFormat, foreign_name, foreign_session
 from .placing import ATTEMPTS, bring, count_same
 from .reports import Outcome, Summary
 from .running import Done, Run, Thing, Work, chosen, listed, named, working
@@ -31,6 +36,7 @@ async def migrate(
     to: AsyncSessionRepository | None = None,
     back: bool = False,
     delete_source: bool = False,
+    source_format: SourceFormat | None = None,
 ) -> Summary:
     """Bring the sessions of langchain_community into our format, in place, or all sessions to another repository.
 
@@ -41,6 +47,9 @@ async def migrate(
     With `to` each session is ``copied`` as it is at that moment. What is added here afterwards, the next run brings
     over (``extended``); what has gone on there stays, and what begins otherwise there is told (``different``) and left.
     `delete_source` deletes a session here once all of it is there, if it has not changed since it was read.
+
+    With a `source_format` this table is one of another library (``"javascript"``: @langchain/community,
+    ``"llama-index"``), whose histories are copied to `to` in the same way, under their ids; it is only read.
 
     A second run changes nothing.
     """
@@ -55,11 +64,20 @@ async def migrate(
         raise InvalidInputError("delete_source needs to=, the repository to which the sessions go")
     if not back and to is None and repository.item_format == "community":
         raise InvalidInputError('item_format="community" keeps that format: migrate with the default one, or back')
-    about: dict[str, Any] = {"to": None if to is None else to.table_name, "back": back, "delete_source": delete_source}
+    if source_format is not None and (to is None or delete_source or run.sessions):
+        raise InvalidInputError(
+            f"source_format={source_format!r} needs to=, and copies what matches; nothing is deleted"
+        )
+    about: dict[str, Any] = {"to": None if to is None else to.table_name, "back": back}
+    about |= {"delete_source": delete_source, "format": source_format}
     async with working("migrate", repository, run, **about) as work:
         source = work.metered(repository)
         if to is not None:
             await _check_other(source, to)
+            if source_format is not None:
+                target = work.metered(to)
+                await work.each(_foreign(work, source, source_format), lambda item: _copy(work, target, item))
+                return work.summary
             mover = _Mover(source, work.metered(to), work, delete_source)
             await work.each(chosen(work, source), mover.move)
         else:
@@ -85,6 +103,33 @@ async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerat
     async for position, session, _ in named(work):
         key = session_name(source._key(session).item, source.primary_key_name)
         yield Thing(position, session, SessionSummary(session=key, version=None, message_count=None))
+
+
+_Foreign = tuple[Item, Names, "list[str]", SourceFormat]
+
+
+async def _foreign(
+    work: Work, source: AsyncSessionRepository, source_format: SourceFormat
+) -> AsyncGenerator[Thing[_Foreign], None]:
+    """The items of another library's table."""
+    table, e = source._table, Expression()
+    keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
+    request = {"FilterExpression": f"attribute_exists({e.name(table.names.history)})"}
+    run = work.run
+    batches = scan(table, e, request, segments=run.segments, segment=run.segment, cursor=work.position)
+    async with contextlib.aclosing(batches):
+        async for items, cursor in batches:
+            for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
+                name = foreign_name(item, keys)
+                if run.wants(name):
+                    yield Thing(None if left else cursor, name, (item, table.names, keys, source_format))
+
+
+async def _copy(work: Work, to: AsyncSessionRepository, item: _Foreign) -> Done:
+    name, whole = foreign_session(*item)
+    if whole.expires is not None and whole.expires <= to._reader.clock() // 1_000_000:
+        return Done(Outcome(session=name, action="skipped", detail="has expired"))
+    return Done(await bring(to, name, whole, begun="copied", dry_run=work.run.dry_run))
 
 
 class _InPlace:

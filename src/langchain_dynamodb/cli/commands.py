@@ -28,6 +28,7 @@ from ..admin import (
     vacuum,
     verify,
 )
+from ..admin.foreign import SourceFormat
 from ..admin.removing import GRACE_SECONDS
 from ..admin.running import label
 from ..errors import ChatHistoryError, InvalidInputError
@@ -393,6 +394,11 @@ def vacuum_command(settings: Settings, chosen: dict[str, Any], older_than: int) 
 @click.option("--to-format", type=click.Choice(["pages", "community"]), default="pages", help="What they become.")
 @click.option("--to-endpoint-url", metavar="URL", help="Where that table is; default: where this one is.")
 @click.option("--to-region", help="Its region; default: this one's.")
+@click.option(
+    "--from-format",
+    type=click.Choice(["javascript", "llama-index"]),
+    help="The table is one of @langchain/community (JavaScript) or of llama-index; needs --to-table.",
+)
 @click.option("--delete-source", is_flag=True, help="Delete each session here once all of it is there.")
 @options(SESSIONS, WRITING, OVER_ALL, CONNECTION)
 def migrate_command(
@@ -403,21 +409,25 @@ def migrate_command(
     to_format: str,
     to_endpoint_url: str | None,
     to_region: str | None,
+    from_format: SourceFormat | None,
     delete_source: bool,
 ) -> int:
     """Convert the sessions of langchain_community, in place or into another table; back with --to-format community.
 
     Users may go on meanwhile, and a second run changes nothing (docs/howto/migrate-a-table.md).
     """
-    there = settings.elsewhere(to_endpoint_url, to_region)
+    here, there = settings.of_format(from_format), settings.elsewhere(to_endpoint_url, to_region)
+    if from_format is not None:
+        there = there.with_default_names()
 
     async def work(made: Run) -> Summary:
         async with contextlib.AsyncExitStack() as stack:
-            source = await stack.enter_async_context(settings.open())
-            if to_table is None:
-                return await migrate(source, made, back=to_format == "community", delete_source=delete_source)
-            to = await stack.enter_async_context(there.open(to_table, item_format=to_format))
-            return await migrate(source, made, to=to, delete_source=delete_source)
+            source = await stack.enter_async_context(here.open())
+            to = None
+            if to_table is not None:
+                to = await stack.enter_async_context(there.open(to_table, item_format=to_format))
+            back = to is None and to_format == "community"
+            return await migrate(source, made, to=to, back=back, delete_source=delete_source, source_format=from_format)
 
     return _over(settings, chosen, work, _named(sessions, None))
 

@@ -22,6 +22,15 @@ from ..encryption import KmsKeyring, LocalKeyring
 from ..errors import InvalidInputError
 from ..repository import AsyncSessionRepository
 
+USUAL_NAMES: dict[str, Any] = {
+    "primary_key_name": "SessionId",
+    "history_messages_key": "History",
+    "ttl_key_name": "expireAt",
+}
+FOREIGN_NAMES: dict[str, dict[str, Any]] = {
+    "javascript": {"primary_key_name": "id", "history_messages_key": "messages"},
+    "llama-index": {"ttl_key_name": "TTL"},
+}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -61,6 +70,16 @@ class Settings:
     def elsewhere(self, endpoint_url: str | None, region: str | None) -> Settings:
         """The same for another endpoint or region, where these are given."""
         return replace(self, endpoint_url=endpoint_url or self.endpoint_url, region=region or self.region)
+
+    def of_format(self, source_format: str | None) -> Settings:
+        """With the names that the other library has by default, where none are given."""
+        names = FOREIGN_NAMES.get(source_format or "", {})
+        given = {name for name, usual in USUAL_NAMES.items() if getattr(self, name) != usual}
+        return replace(self, **{name: value for name, value in names.items() if name not in given})
+
+    def with_default_names(self) -> Settings:
+        """With this package's own names."""
+        return replace(self, **USUAL_NAMES)
 
     @property
     def _aws_session(self) -> Any:
