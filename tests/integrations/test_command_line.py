@@ -248,6 +248,20 @@ def test_migrate(
     assert command("migrate", "--delete-source").exit_code == 2
 
 
+def test_migrate_from_javascript(
+    command: Command, sessions: SessionRepository, engine: TestEngine, make_table: TableFactory, dynamodb: Any
+) -> None:
+    """The names of the other library's table are its usual ones, those of the new table ours."""
+    theirs = make_table("id")
+    message = {"M": {"type": {"S": "human"}, "text": {"S": "hi"}, "additional_kwargs": {"S": "{}"}}}
+    dynamodb.put_item(TableName=theirs, Item={"id": {"S": "js"}, "messages": {"L": [message]}})
+    where = ["--endpoint-url", engine.endpoint_url] if engine.endpoint_url else []
+    words = ["migrate", "--table", theirs, *where, "--from-format", "javascript"]
+    assert CliRunner().invoke(cli, words).exit_code == 2
+    done = CliRunner().invoke(cli, [*words, "--to-table", sessions.table_name])
+    assert (done.exit_code, [message.text for message in sessions.read("js").messages]) == (0, ["hi"])
+
+
 def test_repair_and_vacuum(command: Command, sessions: SessionRepository, dynamodb: Any, table_name: str) -> None:
     """What was given up is told; what is of no session goes."""
     sessions.append("s", [HumanMessage("hi")])
