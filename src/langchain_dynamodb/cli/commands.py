@@ -135,11 +135,15 @@ def _over(
     **screen: Any,
 ) -> int:
     """Run a command over sessions, and tell what it does."""
-    shown = Screen(as_json=settings.json, verbose=settings.verbose, **screen)
-    made = make_run(chosen, tuple(sessions), tell=shown.outcome, show=shown.progress)
-    with shown.watched():
-        summary: Summary = _await(lambda: work(made), made.resume)
-    shown.summary(summary)
+    resume: Path | None = chosen["resume"]
+    goes_on = resume is not None and resume.exists()
+    with contextlib.closing(
+        Screen(as_json=settings.json, verbose=settings.verbose, goes_on=goes_on, **screen)
+    ) as shown:
+        made = make_run(chosen, tuple(sessions), tell=shown.outcome, show=shown.progress)
+        with shown.watched():
+            summary: Summary = _await(lambda: work(made), resume)
+        shown.summary(summary)
     return GOOD if summary.is_good else BAD
 
 

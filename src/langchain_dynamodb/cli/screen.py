@@ -24,9 +24,19 @@ from ..cost import DOLLARS_PER_MILLION_READ_UNITS, DOLLARS_PER_MILLION_WRITE_UNI
 class Screen:
     """Output of one command. What is no result (progress, errors) goes to standard error."""
 
-    def __init__(self, *, as_json: bool, verbose: bool, to_stderr: bool = False, report: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        verbose: bool,
+        to_stderr: bool = False,
+        report: Path | None = None,
+        goes_on: bool = False,
+    ) -> None:
         self._json, self._verbose, self._err = as_json, verbose, to_stderr
-        self._report: IO[str] | None = None if report is None else report.open("w", encoding="utf-8")
+        self._report: IO[str] | None = None
+        if report is not None:  # each line is in the file at once, and a run that goes on goes on with it
+            self._report = report.open("a" if goes_on else "w", encoding="utf-8", buffering=1)
         self._live: Live | None = None
 
     def line(self, told: BaseModel) -> None:
@@ -55,11 +65,15 @@ class Screen:
         """What the run did."""
         if self._report:
             self._report.write(summary.model_dump_json(exclude_none=True) + "\n")
-            self._report.close()
         if self._json:
             self.line(summary)
             return
         self.say(summary_line(summary))
+
+    def close(self) -> None:
+        """Nothing more is told."""
+        if self._report:
+            self._report.close()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
