@@ -179,6 +179,13 @@ def providers(session: nox.Session, packages: str) -> None:
 
 
 @nox.session
+def sources(session: nox.Session) -> None:
+    """Migrate tables that other libraries wrote: llama-index, and LangChain's in JavaScript, which npm gets."""
+    session.install("-e", with_extras(session), *group("sources"))
+    run_pytest(session, "tests/integrations/test_foreign_tables.py")
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Run mixed traffic for three minutes and see that nothing grows; ``-- --seconds 3600`` takes longer."""
     session.install("-e", with_extras(session), *group("test"))

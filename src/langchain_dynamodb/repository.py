@@ -16,6 +16,7 @@ from ._checks import check_count, check_flag, check_message_id, check_start_on, 
 from ._dynamodb.attribute_values import Changes
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
+from ._dynamodb.metering import MeteredConnection, Pace, Usage
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
 from ._items.keys import Session, SessionKey, session_key
@@ -145,6 +146,12 @@ class AsyncSessionRepository(Configured):
         """One with other options on the same connection: closed along with this one."""
         other = copy(self)
         other._assemble(options, self._connection)
+        return other
+
+    def _metered(self, usage: Usage, pace: Pace) -> AsyncSessionRepository:
+        """One that counts what it uses and keeps its writes to a pace, on the connection of this one, which stays."""
+        other = copy(self)
+        other._assemble(self._options, MeteredConnection(self._table.connection, usage, pace))
         return other
 
     async def __aenter__(self) -> AsyncSessionRepository:

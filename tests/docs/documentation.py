@@ -71,7 +71,7 @@ class Command:
 def find_commands() -> Iterator[Command]:
     """Yield every command of the documentation."""
     for block in BLOCKS:
-        if block.language == "bash":
+        if block.language == "bash" and not block.kind:
             lines = [part for line in block.code.splitlines() for part in line.split(" && ")]
             yield from (Command(block.place, block.page, line.strip(), block.output) for line in lines if line.strip())
     for page in PAGES:

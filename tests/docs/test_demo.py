@@ -74,6 +74,18 @@ def test_it_goes_beyond_400_kb(tour: str) -> None:
 
 
 @pytest.mark.once
+def test_it_ends_with_the_command_line(tour: str) -> None:
+    """It shows the same sessions, and nothing is bad."""
+    told = tour.partition("On the command line")[2]
+    assert "$ langchain-dynamodb list --table SessionTable" in told
+    assert re.search(r"^ +long +1,?002 messages", told, re.MULTILINE)
+    assert (re.search(r"^ +good +rights: all 8 calls are allowed", told, re.MULTILINE) is None, "bad " in told) == (
+        False,
+        False,
+    )
+
+
+@pytest.mark.once
 def test_moto_prints_no_costs(tour: str) -> None:
     """What moto reports of capacity is made up."""
     assert "units" not in tour

@@ -168,16 +168,43 @@ def test_server_command(environment: dict[str, str], tmp_path: Path) -> None:
         assert ask_all(command.page, port) == ANSWERS
 
 
+def scripts(page: Path) -> list[Block]:
+    """The ```` ```bash run ```` blocks of a page: scripts that are run one after the other, in one folder."""
+    return [block for block in BLOCKS if block.page == page and (block.language, block.kind) == ("bash", "run")]
+
+
+WITH_SCRIPTS = [page for page in PAGES if scripts(page)]
+
+
+@pytest.mark.parametrize("page", WITH_SCRIPTS, ids=[str(page.relative_to(ROOT)) for page in WITH_SCRIPTS])
+def test_scripts(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """What a page has one type in prints what it shows; ``...`` there is any text. Nothing is warned of."""
+    save_programs(page, tmp_path)
+    command = tmp_path / "bin" / "langchain-dynamodb"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m langchain_dynamodb "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    places = [str(command.parent), str(Path(sys.executable).parent), environment.get("PATH", "")]
+    environment = {**environment, "PATH": os.pathsep.join(places)}
+    for script in scripts(page):
+        code, output, errors = run(["bash", "-e", "-c", script.code], environment, tmp_path)
+        pattern = ".*".join(map(re.escape, script.output.split("...")))
+        assert (code, re.fullmatch(pattern, output) is not None) == (0, True), f"{script.place}\n{output}{errors}"
+        assert [line for line in errors.splitlines() if "Warning" in line or "Traceback" in line] == []
+
+
 RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
     "": run_program,
     "continued": run_program,
     "pytest": run_tests,
     "app.py": run_program,
+    "fill.py": run_program,
+    "their_table.py": run_program,
     "serve.py": run_server,
     "conftest.py": run_conftest,
 }
 # What is checked, and of which kinds: drawings in test_docs_design.py, all else but Python in test_docs_commands.py.
-CHECKED = {"python": RUNNERS.keys(), "bash": {""}, "toml": {""}, "json": {""}, "diff": {""}, "mermaid": {""}}
+CHECKED = {"python": RUNNERS.keys(), "bash": {"", "run"}, "toml": {""}, "json": {""}, "diff": {""}, "mermaid": {""}}
 CHECKED |= {"text": {"errors", "keys"}}
 
 

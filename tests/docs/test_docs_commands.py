@@ -130,6 +130,8 @@ def check_environment(command: Command, words: list[str]) -> None:
 def check_local(command: Command, words: list[str]) -> None:
     """The command line means to run a program; test_local.py runs some."""
     options = parse(words)
+    if not options.command:  # it serves
+        return
     assert (options.command[0], options.command[1].endswith(".py")) == ("python", True)
 
 

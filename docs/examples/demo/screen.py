@@ -67,6 +67,12 @@ class Screen:
             table.add_row(step, *map(_usage, usages))
         self._console.print("", table)
 
+    def command(self, line: str, output: Sequence[str]) -> None:
+        """Print a line for the shell, and what came of it."""
+        self._console.print(Text(f"    $ {line}", "bold"), soft_wrap=True)
+        for told in output:
+            self._print_hanging("  ", "", told, "dim")
+
     def _print_hanging(self, mark: str, label: str, text: str, style: str) -> None:
         lines = Text.assemble((label, f"bold {style}"), (text, style)).wrap(self._console, self._console.width - 6)
         for number, line in enumerate(lines):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -25,6 +27,12 @@ REFUSED = (
     "As DynamoDB Local reports it. Refused conditional writes are billed, but not reported: those are counted by the "
     "size of the item."
 )
+COMMANDS = [
+    ["list", "--table", "SessionTable"],
+    ["show", "--table", "SessionTable", "long", "--limit", "2"],
+    ["doctor", "--table", "SessionTable"],
+]
+WITH_COSTS = [["verify", "--table", "SessionTable"]]  # tells units, which moto makes up
 NEXT = "\nNow try nox -s demo -- --chat, or -- --engine dynamodb-local to see what each step costs."
 
 
@@ -47,6 +55,7 @@ class Tour:
         self._write_at_once()
         self._grow()
         self._use_long_session()
+        self._look_after_it()
         if self._meter:
             self._screen.bill(self._bill, list(self._libraries))
             self._screen.say(REFUSED, "dim")
@@ -128,6 +137,15 @@ class Tour:
                 self._screen.result(f"{len(messages):,} messages", name)
             with self._measure(f"{step.__doc__}, nothing cached"):
                 SessionRepository("SessionTable").read("long", limit=limit)
+
+    def _look_after_it(self) -> None:
+        self._screen.say("\n[bold cyan]On the command line[/]")
+        for words in [*COMMANDS, *(WITH_COSTS if self._meter else [])]:
+            shown = " ".join(["langchain-dynamodb", *words])
+            done = subprocess.run(
+                [sys.executable, "-m", "langchain_dynamodb", *words], capture_output=True, text=True, check=False
+            )
+            self._screen.command(shown, (done.stdout + done.stderr).splitlines())
 
     def _count(self, session_id: str) -> dict[str, int]:
         """Return how many messages each library finds in a session of SessionTable."""

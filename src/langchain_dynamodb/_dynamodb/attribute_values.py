@@ -117,6 +117,11 @@ def attribute_bytes(value: AttributeValue) -> int:
     return 1
 
 
+def item_bytes(item: Mapping[str, AttributeValue]) -> int:
+    """Size of an item as DynamoDB counts it."""
+    return sum(len(name.encode()) + attribute_bytes(value) for name, value in item.items())
+
+
 def _utf8(text: str, path: str) -> str:
     try:
         text.encode()

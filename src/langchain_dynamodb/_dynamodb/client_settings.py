@@ -20,7 +20,7 @@ from boto3.resources.base import ResourceMeta
 from botocore.client import ClientMeta
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, DataNotFoundError
+from botocore.exceptions import BotoCoreError, DataNotFoundError, ProfileNotFound
 from botocore.loaders import Loader
 
 from ..errors import InvalidInputError
@@ -102,6 +102,17 @@ def check_aws_session(session: object, option: str = "aws_session") -> None:
             "boto3 has no effect: for tests use langchain_dynamodb.local.run_engine() or its pytest fixtures"
         )
     raise InvalidInputError(told)
+
+
+def profile_session(name: str) -> aioboto3.Session:
+    """A session with the profile of this name in the SDK's own files; raises `InvalidInputError` where there is none.
+
+    It reads files.
+    """
+    try:
+        return aioboto3.Session(profile_name=name)
+    except ProfileNotFound as error:
+        raise InvalidInputError(f"profile {name!r}: {error}") from error
 
 
 def merged_config(config: Config | None, service: str = "dynamodb") -> AioConfig:

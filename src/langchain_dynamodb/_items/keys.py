@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .._checks import is_utf8, short
 from .._dynamodb.attribute_values import NUMBER_DIGITS, AttributeValue, Item, is_storable
@@ -89,6 +89,39 @@ class SessionKey:
     def __str__(self) -> str:
         shown = {name: str(value) if kind == "N" else repr(value) for name, kind, value in self.attributes}
         return ", ".join(f"{name}={value}" for name, value in shown.items())
+
+
+class PageName(NamedTuple):
+    """What the key of a page says."""
+
+    session: SessionKey
+    generation: int
+    number: int
+
+
+def page_name(key: Item, primary_key_name: str) -> PageName | None:
+    """Which page of which session has this key; None where it is no key of a page."""
+    for name in sorted(key, reverse=True):
+        ((kind, value),) = key[name].items()
+        text = value.decode("latin-1") if kind == "B" else value
+        if kind != "N" and _RESERVED.search(text):
+            owner = {**key, name: {kind: value[:-SUFFIX_BYTES]}}
+            return PageName(session_key(native_key(owner), primary_key_name), int(text[-23:-9], 16), int(text[-8:], 16))
+        if kind != "N":
+            return None  # the suffix is on the last attribute that can take it
+    return None
+
+
+def native_key(key: Item) -> dict[str, str | bytes | int | Decimal]:
+    """A key in Python types: whole numbers as int, others as Decimal."""
+    return {name: _native_value(kind, value) for name, av in key.items() for kind, value in av.items()}
+
+
+def _native_value(kind: str, value: str | bytes) -> str | bytes | int | Decimal:
+    if kind != "N":
+        return value
+    number = Decimal(str(value))
+    return int(number) if number == number.to_integral_value() else number
 
 
 def _size(value: str | bytes) -> int:

@@ -67,7 +67,7 @@ class Intent:
     """
 
     op: bytes
-    kind: str  # "append", "rewrite", "convert", "lease", "delete"
+    kind: str  # "append", "rewrite", "convert", "revert", "lease", "delete"
     generation: int
     first: int
     last: int

@@ -80,6 +80,18 @@ def from_community(
     return e.statement()
 
 
+def reverted(item: SessionItem, history: AttributeValue, op: bytes, lease: int) -> CommunityItem:
+    """A session of ours as an item of langchain_community with these messages.
+
+    Its intent says which pages are left, so that they are removed whatever becomes of the writer.
+    """
+    ops = item.tail_ops | item.page_ops
+    last = max(item.pages, item.reach, item.ceiling)
+    left = Intent(op, "revert", item.generation, item.floor, last, lease) if item.pages else None
+    kept = ops if len(ops) <= KEPT_OPS else frozenset()
+    return CommunityItem(history, ops=kept | {op}, intent=left, expires=item.expires)
+
+
 def begin_community(new: CommunityItem, key: SessionKey, names: Names, own: Changes = NO_CHANGES) -> Statement:
     """UpdateItem that makes an item in langchain_community's format where there is none."""
     e = change({}, new.attributes(names))

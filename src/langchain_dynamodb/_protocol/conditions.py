@@ -49,6 +49,15 @@ def _exchange(
     return e
 
 
+def to_community(old: SessionItem, new: CommunityItem, names: Names) -> Statement:
+    """UpdateItem that puts an item in langchain_community's format in the place of a session, if that is unchanged."""
+    before = {**old.attributes(names), lc.FLOOR: {}, lc.PAGES_EXPIRE: {}, names.history: {}}
+    e = change(before, new.attributes(names))
+    _require_version(e, old)
+    _require_list(e, old, names)
+    return e.statement()
+
+
 def lease(old: SessionItem, intent: Intent, names: Names, now: int, op: bytes | None = None) -> Statement:
     """UpdateItem that takes the lease on a session whatever its version: others append without pause.
 

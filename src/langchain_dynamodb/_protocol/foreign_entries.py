@@ -83,7 +83,7 @@ def as_message(entry: AttributeValue) -> BaseMessage | None:
             return codec.decode_line(entry["S"].replace("\n", " ").encode())
         value = from_attribute(entry, json_only=False)
         if isinstance(value, dict) and "text" in value and "data" not in value:
-            value = _from_javascript(value)
+            value = from_javascript(value)
         message = from_native(value, exact=True)
         codec.encode_messages([message])
     except (ValueError, InvalidInputError):
@@ -91,7 +91,7 @@ def as_message(entry: AttributeValue) -> BaseMessage | None:
     return message
 
 
-def _from_javascript(value: Mapping[str, Any]) -> dict[str, Any]:
+def from_javascript(value: Mapping[str, Any]) -> dict[str, Any]:
     """langchain.js's class of the same name stores type, text, and perhaps role and additional_kwargs (as JSON)."""
     kind = "chat" if value.get("type") == "generic" else value.get("type")
     data: dict[str, Any] = {"content": value["text"], "type": kind}

@@ -58,12 +58,12 @@ class CommunityWriter(Deleter):
         """See `Writer`. With `history_size` the list is written back whole, as langchain_community does."""
         natives, degraded = await self._natives(content.messages)
         if not history_size:
-            _check_size(key, natives)
+            check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem:
             item = self._readable(key, state)
             kept = (item.natives + natives if item else natives)[-(history_size or 0) :]
-            _check_size(key, kept, item)
+            check_size(key, kept, item)
             _tell_once(degraded)
             if history_size or expected == 0 or item is None:
                 return await self._write(key, item, kept, ids.all, own)
@@ -81,7 +81,7 @@ class CommunityWriter(Deleter):
     ) -> int:
         """See `Writer`."""
         natives, degraded = await self._natives(content.messages)
-        _check_size(key, natives)
+        check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = self._readable(key, state)
@@ -115,7 +115,7 @@ class CommunityWriter(Deleter):
                 raise message_not_found(key, edit.id)
             index = len(ids) - 1 - ids[::-1].index(edit.id)
             kept = [*item.natives[:index], *natives, *item.natives[index + 1 :]]
-            _check_size(key, kept, item)
+            check_size(key, kept, item)
             _tell_once(degraded)
             return await self._write(key, item, kept, frozenset([op]))
 
@@ -222,7 +222,8 @@ def _written(state: State | None) -> CommunityItem:
     return state
 
 
-def _check_size(key: SessionKey, natives: list[AttributeValue], item: CommunityItem | None = None) -> None:
+def check_size(key: SessionKey, natives: list[AttributeValue], item: CommunityItem | None = None) -> None:
+    """Raise `MessageTooLargeError` where they do not fit into one item."""
     ops = sum(len(op) + 1 for op in item.ops) if item else 0
     size = attribute_bytes({"L": natives}) + key.size + ops + ITEM_OVERHEAD
     if size > ITEM_BYTES:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from .._checks import short
@@ -16,7 +15,7 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.attributes import check_own_name, to_python
 from .._items.clock import MICROSECONDS, next_expiry
-from .._items.keys import after_pages, key_value, session_key
+from .._items.keys import after_pages, key_value, native_key, session_key
 from .._items.parsing import Heading, own_of, parse_heading
 from .._items.table_schema import IndexSchema, Schema, summary_names
 from .._protocol import conditions
@@ -31,12 +30,13 @@ from ..errors import (
     SettingsError,
     StorageError,
 )
-from ..models import KeyValue, SessionSummary
+from ..models import SessionSummary
 from .cursors import invalid_cursor, read_cursor, write_cursor
 from .table import Table
 from .vault import Vault
 
 MAX_SEGMENTS = 16  # requests of one scan at a time
+TOTAL_SEGMENTS = 1_000_000  # DynamoDB's limit: of those that many machines scan
 MAX_LIMIT = 1000  # items looked at in one request, where the caller wants few
 
 
@@ -51,6 +51,7 @@ class Listing:
     cursor: str | None = None
     segments: int = 1
     attributes: Sequence[str] = ()
+    segment: int | None = None  # only this one of them, from 0 on
 
 
 class _Source(NamedTuple):
@@ -75,7 +76,7 @@ class Lister:
     vault: Vault
     skip_undecodable: bool = False
 
-    async def list(self, query: Listing) -> AsyncIterator[SessionSummary]:
+    async def list(self, query: Listing) -> AsyncGenerator[SessionSummary, None]:
         """The summaries; raises `InvalidInputError` before anything but a look at the table is sent."""
         check_listing(query, self.table)
         try:
@@ -87,7 +88,7 @@ class Lister:
         start = None
         if query.cursor is not None:
             start = {**source.fixed, **read_cursor(query.cursor, source.scope, source.types)}
-        parallel = query.segments > 1
+        parallel = query.segments > 1 and query.segment is None
         items = self._parallel(source, query.segments) if parallel else self._in_order(source, start, query)
         left = sys.maxsize if query.limit is None else query.limit
         async with aclosing(items):
@@ -123,8 +124,10 @@ class Lister:
         return _Source("query", {**request, **more}, fixed, rest, scope, backwards)
 
     def _scan(self, query: Listing, schema: Schema) -> _Source:
-        scope = repr(("scan", self.table.name)).encode()
-        return _Source("scan", self._reads(Expression(), query, schema, None), {}, schema.keys, scope)
+        request, scope = self._reads(Expression(), query, schema, None), repr(("scan", self.table.name)).encode()
+        if query.segment is not None and query.segments > 1:
+            request |= {"Segment": query.segment, "TotalSegments": query.segments}
+        return _Source("scan", request, {}, schema.keys, scope)
 
     def _index(self, name: str, schema: Schema) -> IndexSchema:
         """The index, if it can serve summaries; raises `SettingsError`."""
@@ -221,7 +224,7 @@ class Lister:
         key = {name: raw[name] for name in schema.keys}
         heading, error = Heading(), None
         try:
-            heading = parse_heading(raw, self.table.names, _native(key))
+            heading = parse_heading(raw, self.table.names, native_key(key))
         except CorruptSessionError as damage:  # which must not hide the other sessions
             if self.skip_undecodable:
                 return None
@@ -249,7 +252,7 @@ class Lister:
         """The metadata in the clear; raises `EncryptionError`."""
         if heading.cipher is None or heading.metadata is None:
             return heading.metadata
-        named = session_key(_native(key), self.primary_key_name)
+        named = session_key(native_key(key), self.primary_key_name)
         codec = self.codec.of(await self.vault.opened(named, heading.cipher))
         return opened_metadata(heading.metadata, named, codec)
 
@@ -258,7 +261,7 @@ def session_name(key: Item, primary_key_name: str) -> str | dict[str, Any]:
     """A session as its users name it."""
     if key.keys() == {primary_key_name} and "S" in key[primary_key_name]:
         return str(key[primary_key_name]["S"])
-    return _native(key)
+    return native_key(key)
 
 
 def check_listing(query: Listing, table: Table) -> None:
@@ -271,23 +274,15 @@ def check_listing(query: Listing, table: Table) -> None:
         raise InvalidInputError(f"descending={short(query.descending)} must be True, False or None")
     if query.partition is None and query.descending is not None:
         raise InvalidInputError("descending needs partition=: a scan of the whole table has no order")
-    if type(query.segments) is not int or not 1 <= query.segments <= MAX_SEGMENTS:
-        raise InvalidInputError(f"segments={short(query.segments)} must be a number from 1 to {MAX_SEGMENTS}")
-    if query.segments > 1 and (query.partition is not None or query.cursor is not None):
+    most = MAX_SEGMENTS if query.segment is None else TOTAL_SEGMENTS
+    if type(query.segments) is not int or not 1 <= query.segments <= most:
+        raise InvalidInputError(f"segments={short(query.segments)} must be a number from 1 to {most}")
+    if query.segment is not None and not (type(query.segment) is int and 0 <= query.segment < query.segments):
+        raise InvalidInputError(f"segment={short(query.segment)} must be a number from 0 to {query.segments - 1}")
+    from_start = query.cursor is None or query.segment is not None
+    if query.segments > 1 and not (query.partition is None and from_start):
         raise InvalidInputError("segments are for a scan of the whole table from its start: no partition, no cursor")
     if isinstance(query.attributes, (str, bytes)) or not isinstance(query.attributes, Sequence):
         raise InvalidInputError(f"attributes={short(query.attributes)} must be a list of attribute names")
     for name in query.attributes:
         check_own_name(name, table.names)
-
-
-def _native(key: Item) -> dict[str, Any]:
-    """A key in Python types: whole numbers as int, others as Decimal."""
-    return {name: _native_value(kind, value) for name, av in key.items() for kind, value in av.items()}
-
-
-def _native_value(kind: str, value: Any) -> KeyValue:
-    if kind != "N":
-        return value  # type: ignore[no-any-return]
-    number = Decimal(value)
-    return int(number) if number == number.to_integral_value() else number

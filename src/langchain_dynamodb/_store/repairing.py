@@ -86,6 +86,17 @@ class Repairer:
         version = await self.rewriter._change(key, None, step, must_exist=True, encrypt=False)
         return report.model_copy(update={"version": version})
 
+    async def examine(self, key: SessionKey, *, drop_undecodable: bool) -> RepairReport:
+        """What `repair` would report; nothing is written."""
+        found = await self.rewriter.reader.item(key)
+        if found is None or not found.version:
+            raise SessionNotFoundError(f"there is no session {key} to repair")
+        if isinstance(found, CommunityItem):
+            return RepairReport(version=found.version)
+        item = await self.rewriter.steps.vault.unlocked(key, found)
+        report = _report(*await self._examined(key, item, drop_undecodable))
+        return report.model_copy(update={"version": item.version})
+
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)

@@ -12,7 +12,7 @@ from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._dynamodb.expressions import Statement
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem, State
-from .._items.keys import SessionKey
+from .._items.keys import GENERATIONS, SessionKey
 from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
 from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
@@ -25,6 +25,7 @@ from .retrying import Patience, last_words, preparing
 from .table import Refused, Table
 from .vault import Vault
 
+LATEST = 2 * GENERATIONS  # above any version
 S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
 
@@ -327,7 +328,7 @@ class Steps:
         if isinstance(item, CommunityItem):
             await self.declare(key, mine, self._claim(key, intent, mine, ours), versioned=False)
             async with self.keeping(key, mine.op, versioned=False):
-                await self._discard(key, item, mine, intent.generation)
+                await self._discard(key, item, mine, LATEST if intent.kind == "revert" else intent.generation)
                 await self.table.update(key, community.drop_intent(mine.op))
             return
         takes = conditions.compare_and_set if ours else conditions.take_over

@@ -260,9 +260,9 @@ class Table:
 
         await in_parallel(discard, list(numbers))
 
-    async def discard(self, key: SessionKey, page_key: Item, up_to: int) -> None:
-        """Delete one page, unless a later cut has taken its place."""
-        await self._conditional("delete_item", {"Key": page_key, **delete_page(up_to).request()}, key)
+    async def discard(self, key: SessionKey, page_key: Item, up_to: int) -> bool:
+        """Delete one page, unless a later cut has taken its place; returns whether it was there, and is gone."""
+        return await self._conditional("delete_item", {"Key": page_key, **delete_page(up_to).request()}, key)
 
     async def every(self, operation: str, request: dict[str, Any], key: SessionKey) -> AsyncIterator[Item]:
         """All items of a Query or Scan."""

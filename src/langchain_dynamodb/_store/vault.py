@@ -93,6 +93,14 @@ class Vault:
             raise undecodable(key, KEY, TamperedError(told))
         return unlocked(cipher, plain, key.attributes)
 
+    async def is_of_old_key(self, key: SessionKey, item: SessionItem) -> bool:
+        """Whether the keyring's present key has not wrapped this session's; True where a keyring cannot tell."""
+        present = getattr(self._keyring(key), "present", None)
+        wrapped = None if item.cipher is None else wrapped_key(item.cipher)
+        if present is None or wrapped is None:
+            return True
+        return (await self._once(present, wrapped)) is None
+
     def _keyring(self, key: SessionKey) -> Keyring:
         given: Any = self._encryption
         if type(given) in self._kinds:

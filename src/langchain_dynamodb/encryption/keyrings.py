@@ -83,6 +83,11 @@ class LocalKeyring:
         object.__setattr__(self, "keys", tuple(map(bytes, keys)))
         object.__setattr__(self, "limits", limits or KeyLimits())
 
+    @property
+    def present(self) -> LocalKeyring:
+        """The same without the old keys: it unwraps what needs no new key."""
+        return LocalKeyring(self.keys[0], limits=self.limits)
+
     async def generate(self) -> DataKey:
         """See `Keyring`."""
         plain, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)

@@ -62,6 +62,20 @@ class KmsKeyring:
         set_field(self, "settings", settings)
         set_field(self, "_connection", Connection(settings))
 
+    @property
+    def present(self) -> KmsKeyring:
+        """The same without the old keys: it unwraps what needs no new key."""
+        of = self.settings
+        return KmsKeyring(
+            self.key_id,
+            context=dict(self.context),
+            limits=self.limits,
+            aws_session=of.aws_session,
+            region_name=of.region_name,
+            endpoint_url=of.endpoint_url,
+            config=of.config,
+        )
+
     async def generate(self) -> DataKey:
         """See `Keyring`. One request."""
         request = {"KeyId": self.key_id, "KeySpec": "AES_256", **self._context}

@@ -1,0 +1,179 @@
+"""Sessions taken out whole, as they are stored, and put somewhere else in one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from .._dynamodb.attribute_values import AttributeValue, Item
+from .._items.community_item import CommunityItem, State
+from .._items.keys import SessionKey
+from .._items.parsing import LAST_SECOND, corrupt
+from .._items.session_items import Page, SessionItem, new_op
+from .._protocol import community, conditions
+from .._protocol.expiry import THIRTY_DAYS
+from .._protocol.pages import Batch, Destination, PageStart, make_pages
+from .._protocol.rewrite import Exchange, place_all
+from .._protocol.sealed_metadata import sealed_metadata
+from .._protocol.states import next_state, tail_bytes, unborn
+from ..codec import messages as codec
+from ..errors import ChatHistoryError, ItemFormatError, SessionBusyError
+from .attempts import change
+from .community_writer import as_natives, check_size
+from .off_loop import off_loop, off_loop_if_many
+from .reading import ATTEMPTS, SLICE, Reader, Unproven
+from .rewriting import Rewriter
+from .table import Refused
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A session: its messages as lines, and what else its users gave it; nothing is encrypted here.
+
+    Times are microseconds since the epoch (None: langchain_community stores none), the expiry seconds.
+    """
+
+    lines: Sequence[bytes]
+    version: int = 0
+    created: int | None = None
+    updated: int | None = None
+    expires: int | None = None
+    metadata: AttributeValue | None = None
+    own: Item | None = None
+    in_pages: bool = True  # False: in the format of langchain_community
+
+
+async def read_whole(reader: Reader, key: SessionKey) -> Whole | None:
+    """The session as of now, None where there is none; raises what `read` raises, but decodes nothing."""
+    for _ in range(ATTEMPTS):
+        item = await reader.item(key)
+        if item is None or not item.version:
+            return None
+        if isinstance(item, CommunityItem):
+            lines = await off_loop(partial(_native_lines, reader, key, item))
+            return Whole(lines, item.version, expires=item.expires, own=item.own, in_pages=False)
+        item = await reader.opened(key, item)
+        try:
+            lines = await reader.lines(key, item)
+        except Unproven:
+            continue  # rewritten meanwhile
+        return Whole(lines, item.version, item.created, item.updated, item.expires, item.metadata, item.own)
+    raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
+
+
+def _native_lines(reader: Reader, key: SessionKey, item: CommunityItem) -> list[bytes]:
+    return codec.encode_messages(reader.natives(key, item, exact=True))
+
+
+async def check_decodable(key: SessionKey, lines: Sequence[bytes]) -> None:
+    """Raise `CorruptSessionError` where one of the messages cannot be decoded."""
+    for start in range(0, len(lines), SLICE):
+        try:
+            codec.decode_lines(lines[start : start + SLICE])
+        except codec.UndecodableError as error:
+            index = start + (error.index or 0)
+            raise corrupt(key, None, f"its message {index} cannot be decoded: {error.reason}") from error
+        await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class Placer:
+    """Begins sessions that were taken out elsewhere, and converts those that are there."""
+
+    rewriter: Rewriter
+
+    async def begin(self, key: SessionKey, whole: Whole) -> int:
+        """Write the session where there is none, in one commit; raises `VersionConflictError` where there is one."""
+        steps = self.rewriter.steps
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
+            now, to = steps.clock(), await steps.destination(key, None)
+            decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
+            own = whole.own or {}
+            if isinstance(decision, Exchange):
+                return await steps.compare_and_set(key, None, decision.new, own)
+            intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
+            return await steps.under_intent(key, None, intent, decision, own)
+
+        return await self.rewriter._change(key, 0, step, must_exist=False)
+
+    async def convert(self, key: SessionKey) -> int:
+        """Bring a session into the format and under the encryption of this repository; others stay as they are."""
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
+            return item
+
+        return await self.rewriter._change(key, None, step, must_exist=True)
+
+    async def revert(self, key: SessionKey) -> int:
+        """Bring a session back into the format of langchain_community; those that are in it stay as they are.
+
+        The session item is exchanged in one step, then the pages are removed.
+
+        Raises `MessageTooLargeError` where it does not fit into one item, `UnsupportedMessageError` for a message that
+        langchain_community would not read as it is, and `ItemFormatError` where there is metadata, which has no place.
+        """
+        steps, reader = self.rewriter.steps, self.rewriter.reader
+
+        async def step(item: State | None, op: bytes, attempt: int) -> State:
+            assert item is not None  # it must exist
+            if isinstance(item, CommunityItem):
+                return item
+            ready = await self.rewriter.converter.prepared(key, item, op, encrypt=False)
+            metadata = (await reader.opened(key, ready)).metadata
+            if metadata is not None and metadata["M"]:
+                raise ItemFormatError(
+                    f"session {key} has metadata, for which the format of langchain_community has no place: remove it "
+                    "first (update_metadata with None for each name)"
+                )
+            lines = await reader.lines(key, ready)
+            natives = await off_loop(partial(_as_natives, lines))
+            check_size(key, natives)
+            new = community.reverted(ready, {"L": natives}, op, steps.clock())
+            await steps.table.update(key, conditions.to_community(ready, new, steps.table.names))
+            steps.known.discard(key)
+            if new.intent is not None:
+                with contextlib.suppress(ChatHistoryError, Refused):  # else whoever meets the intent does it
+                    await steps.take_back(key, new, ours=True)
+            return new
+
+        return await change(steps, key, new_op(), None, step, must_exist=True)
+
+
+def _as_natives(lines: Sequence[bytes]) -> list[AttributeValue]:
+    natives, _ = as_natives(codec.decode_lines(lines), strict=True)
+    return natives
+
+
+def first_state(whole: Whole, to: Destination, op: bytes, now: int) -> Exchange | Batch:
+    """What it takes to begin a session that was taken out elsewhere."""
+    base, placement, count = unborn(now, to.cipher), place_all(whole.lines, to), len(whole.lines)
+    created, updated = (now if time is None else time for time in (whole.created, whole.updated))
+    pages_expire = 0 if whole.expires is None else min(whole.expires + THIRTY_DAYS, LAST_SECOND)
+
+    def commit(start: SessionItem) -> SessionItem:
+        return replace(
+            next_state(start, now, whole.expires),
+            created=created,
+            updated=updated,
+            pages=len(placement.drafts),
+            page_version=start.version if placement.drafts else 0,
+            pages_expire=pages_expire if placement.drafts else 0,
+            reach=-1,
+            count=count,
+            tail=placement.tail,
+            tail_start=0 if placement.tail else count,
+            tail_bytes=tail_bytes(placement.tail, frozenset()),
+            change=op,
+            metadata=sealed_metadata(whole.metadata, to),
+        )
+
+    def pages(start: SessionItem) -> list[Page]:
+        return make_pages(placement.drafts, to, start, PageStart(0, 0, 0, pages_expire or None), op)
+
+    if not placement.drafts:
+        return Exchange(commit(base))
+    return Batch(base, 0, placement.drafts, pages, commit)

@@ -1,0 +1,231 @@
+"""Tables of langchain_community into our format and back, in place or into another table, while users go on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from .._checks import check_flag
+from .._dynamodb.attribute_values import Item, item_bytes
+from .._dynamodb.expressions import Expression
+from .._items.community_item import CommunityItem
+from .._items.configured_names import Names
+from .._items.keys import Session
+from .._items.session_items import SessionItem, new_op
+from .._protocol import community
+from .._store.community_writer import as_natives, check_size
+from .._store.listing import session_name
+from .._store.scanning import scan
+from .._store.whole_sessions import Placer, read_whole
+from ..codec import messages as codec
+from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
+from ..models import SessionSummary
+from ..repository import AsyncSessionRepository
+from .estimates import conversion_units, delete_units, units
+from .foreign import SourceFormat, foreign_name, foreign_session
+from .placing import ATTEMPTS, bring, count_same
+from .reports import Outcome, Summary
+from .running import Done, Run, Thing, Work, chosen, listed, named, working
+
+
+async def migrate(
+    repository: AsyncSessionRepository,
+    run: Run | None = None,
+    *,
+    to: AsyncSessionRepository | None = None,
+    back: bool = False,
+    delete_source: bool = False,
+    source_format: SourceFormat | None = None,
+) -> Summary:
+    """Bring the sessions of langchain_community into our format, in place, or all sessions to another repository.
+
+    In place each is ``converted`` by a write that depends on its whole list, so that no message of anybody who writes
+    meanwhile with this package is lost; those of ours are left as they are. With `back` it is the other way round:
+    sessions of ours become items of langchain_community (``reverted``), as far as they fit into one.
+
+    With `to` each session is ``copied`` as it is at that moment. What is added here afterwards, the next run brings
+    over (``extended``); what has gone on there stays, and what begins otherwise there is told (``different``) and left.
+    `delete_source` deletes a session here once all of it is there, if it has not changed since it was read.
+
+    With a `source_format` this table is one of another library (``"javascript"``: @langchain/community,
+    ``"llama-index"``), whose histories are copied to `to` in the same way, under their ids; it is only read.
+
+    A second run changes nothing.
+    """
+    run = run or Run()
+    check_flag("back", back)
+    check_flag("delete_source", delete_source)
+    if to is not None and back:
+        raise InvalidInputError(
+            'back is in place; for another table give to= a repository with item_format="community"'
+        )
+    if delete_source and to is None:
+        raise InvalidInputError("delete_source needs to=, the repository to which the sessions go")
+    if not back and to is None and repository.item_format == "community":
+        raise InvalidInputError('item_format="community" keeps that format: migrate with the default one, or back')
+    if source_format is not None and (to is None or delete_source or run.sessions):
+        raise InvalidInputError(
+            f"source_format={source_format!r} needs to=, and copies what matches; nothing is deleted"
+        )
+    about: dict[str, Any] = {"to": None if to is None else to.table_name, "back": back}
+    about |= {"delete_source": delete_source, "format": source_format}
+    async with working("migrate", repository, run, **about) as work:
+        source = work.metered(repository)
+        if to is not None:
+            await _check_other(source, to)
+            if source_format is not None:
+                target = work.metered(to)
+                await work.each(_foreign(work, source, source_format), lambda item: _copy(work, target, item))
+                return work.summary
+            mover = _Mover(source, work.metered(to), work, delete_source)
+            await work.each(chosen(work, source), mover.move)
+        else:
+            changer = _InPlace(source, work, back)
+            await work.each(_summaries(work, source), changer.change)
+        return work.summary
+
+
+async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepository) -> None:
+    """Refuse a copy onto itself, whatever the table is called."""
+    arns = [(await one._table.describe())["Table"]["TableArn"] for one in (source, to)]
+    endpoints = [one._connection.settings.endpoint_url for one in (source, to)]
+    if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
+        raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
+
+
+async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:
+    """What a listing tells of the sessions; of those that were named nothing."""
+    if not work.run.sessions:
+        async for thing in listed(work, source):
+            yield thing
+        return
+    async for position, session, _ in named(work):
+        key = session_name(source._key(session).item, source.primary_key_name)
+        yield Thing(position, session, SessionSummary(session=key, version=None, message_count=None))
+
+
+_Foreign = tuple[Item, Names, "list[str]", SourceFormat]
+
+
+async def _foreign(
+    work: Work, source: AsyncSessionRepository, source_format: SourceFormat
+) -> AsyncGenerator[Thing[_Foreign], None]:
+    """The items of another library's table."""
+    table, e = source._table, Expression()
+    keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
+    request = {"FilterExpression": f"attribute_exists({e.name(table.names.history)})"}
+    run = work.run
+    batches = scan(table, e, request, segments=run.segments, segment=run.segment, cursor=work.position)
+    async with contextlib.aclosing(batches):
+        async for items, cursor in batches:
+            for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
+                name = foreign_name(item, keys)
+                if run.wants(name):
+                    yield Thing(None if left else cursor, name, (item, table.names, keys, source_format))
+
+
+async def _copy(work: Work, to: AsyncSessionRepository, item: _Foreign) -> Done:
+    name, whole = foreign_session(*item)
+    if whole.expires is not None and whole.expires <= to._reader.clock() // 1_000_000:
+        return Done(Outcome(session=name, action="skipped", detail="has expired"))
+    return Done(await bring(to, name, whole, begun="copied", dry_run=work.run.dry_run))
+
+
+class _InPlace:
+    """Changes the format of sessions where they are."""
+
+    def __init__(self, source: AsyncSessionRepository, work: Work, back: bool) -> None:
+        self._source, self._work, self._back = source, work, back
+        self._placer = Placer(source._pages)
+
+    async def change(self, summary: SessionSummary) -> Done:
+        """Bring one into the other format."""
+        if summary.version is not None and not self._back:
+            return Done(Outcome(session=summary.session, action="unchanged", messages=summary.message_count))
+        key = self._source._key(summary.session)
+        try:
+            if self._work.run.dry_run:
+                return Done(await self._foretell(summary.session))
+            item = await self._source._table.get(key) if self._back else None
+            if isinstance(item, CommunityItem):
+                if item.intent is not None:  # of a writer that died: it left pages
+                    await self._source._pages.steps.await_idle(key, b"")
+                return Done(Outcome(session=summary.session, action="unchanged"))
+            if self._back:
+                await self._placer.revert(key)
+                return Done(Outcome(session=summary.session, action="reverted", messages=summary.message_count))
+            await self._placer.convert(key)
+        except SessionNotFoundError:
+            if self._work.run.sessions:
+                raise
+            return Done(Outcome(session=summary.session, action="skipped", detail="deleted meanwhile"))
+        known = self._source._reader.known.get(key)
+        return Done(
+            Outcome(session=summary.session, action="converted", messages=known.message_count if known else None)
+        )
+
+    async def _foretell(self, name: str | dict[str, Any]) -> Outcome:
+        source = self._source
+        key, steps = source._key(name), source._pages.steps
+        item = await source._reader.item(key)
+        if item is None or not item.version:
+            raise SessionNotFoundError(f"there is no session {key}")
+        whole = await read_whole(source._pages.reader, key)
+        lines = whole.lines if whole else []
+        size = key.size + item_bytes({**item.own, **item.attributes(steps.table.names)})
+        if isinstance(item, CommunityItem) and not self._back:
+            destination = await steps.destination(key, None)
+            decided = community.decide(lines, item, destination, new_op(), steps.clock(), None)
+            cost = conversion_units(key, size, decided, steps.table.names)
+            return Outcome(session=name, action="converted", messages=len(lines), write_units=cost)
+        if isinstance(item, SessionItem) and self._back:
+            return Outcome(
+                session=name,
+                action="reverted",
+                messages=len(lines),
+                write_units=await self._cost_back(item, name, lines),
+            )
+        return Outcome(session=name, action="unchanged", messages=len(lines))
+
+    async def _cost_back(self, item: SessionItem, name: str | dict[str, Any], lines: Any) -> int:
+        table, key = self._source._table, self._source._key(name)
+        natives, _ = as_natives(codec.decode_lines(lines), strict=True)
+        check_size(key, natives)
+        after = key.size + item_bytes({**item.own, table.names.history: {"L": natives}})
+        numbers = range(item.floor, max(item.pages, item.reach, item.ceiling) + 1) if item.pages else range(0)
+        there = await table.get_pages(key, item.generation, numbers, consistent=False, whole=True)
+        pages = ({**key.page(item.generation, n), **page.attributes(table.names)} for n, page in there.items())
+        return units(after) + (delete_units(after, pages, len(numbers)) if numbers else 0)
+
+
+class _Mover:
+    """Copies sessions into another repository."""
+
+    def __init__(
+        self, source: AsyncSessionRepository, to: AsyncSessionRepository, work: Work, delete_source: bool
+    ) -> None:
+        self._source, self._to, self._work, self._delete = source, to, work, delete_source
+
+    async def move(self, session: Session) -> Done:
+        """Copy one, or what it has more than there; then delete it here, if that is wanted."""
+        key = self._source._key(session)
+        name = session_name(key.item, self._source.primary_key_name)
+        for _ in range(ATTEMPTS):
+            whole = await read_whole(self._source._pages.reader, key)
+            if whole is None:
+                if self._work.run.sessions:
+                    raise SessionNotFoundError(f"there is no session {key}")
+                return Done(Outcome(session=name, action="skipped", detail="deleted meanwhile"))
+            outcome = await bring(self._to, name, whole, begun="copied", dry_run=self._work.run.dry_run)
+            if not self._delete or self._work.run.dry_run or outcome.action == "different":
+                return Done(outcome)
+            there = await read_whole(self._to._pages.reader, self._to._key(name))
+            if there is None or count_same(whole.lines, there.lines) < len(whole.lines):
+                raise ItemFormatError(f"session {key} did not come out in the other table as it is here; it stays here")
+            try:
+                await self._source._writer.delete(key, whole.version)
+            except VersionConflictError:
+                continue  # somebody went on with it: bring that over too
+            return Done(outcome.model_copy(update={"detail": "deleted here"}))
+        raise SessionBusyError(f"session {key} was changed {ATTEMPTS} times while it was copied: try again")

@@ -1,0 +1,93 @@
+"""What `doctor` says of a table, and that it changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conftest import RepositoryFactory, TableFactory
+from langchain_dynamodb import AsyncSessionRepository, Index
+from langchain_dynamodb.admin import Check, doctor
+from langchain_dynamodb.errors import AccessDeniedError, TableNotFoundError
+from support import Call, WatchedConnection, many, scan, watch
+
+
+def states(checks: list[Check]) -> dict[str, str]:
+    """By name."""
+    return {check.name: check.state for check in checks}
+
+
+async def test_a_table_that_is_well(make_repository: RepositoryFactory) -> None:
+    """All is good but what an embedded engine has not (moto tells no date either); nothing is left behind."""
+    sessions = make_repository(f"{make_repository.table_name}-own", ttl=60)
+    await sessions.create_table(indexes=[Index("by-owner", "owner")])
+    try:
+        await sessions.append("s", many(1))
+        before = await scan(sessions)
+        checks = await doctor(sessions)
+        assert await scan(sessions) == before
+        named = {"table", "keys", "ttl", "index by-owner", "rights", "versions"}
+        assert {name for name, state in states(checks).items() if state == "good"} >= named
+    finally:
+        await sessions._connection.call("delete_table", {"TableName": sessions.table_name}, write=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "state"), [(("number:N",), "bad"), (("other",), "warning"), (("PK", "SK"), "good"), (("a:B",), "warning")]
+)
+async def test_keys(make_repository: RepositoryFactory, make_table: TableFactory, keys: Any, state: str) -> None:
+    """Whether sessions can be named on the table."""
+    assert states(await doctor(make_repository(make_table(*keys))))["keys"] == state
+
+
+async def test_another_ttl_attribute(make_repository: RepositoryFactory, dynamodb: Any, table_name: str) -> None:
+    """Nothing would ever expire: the attribute that is meant is named."""
+    dynamodb.update_time_to_live(
+        TableName=table_name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+    )
+    [check] = [check for check in await doctor(make_repository()) if check.name == "ttl"]
+    assert (check.state, "set ttl_key_name='ttl'" in check.told) == ("bad", True)
+
+
+class Denying(WatchedConnection):
+    """Refuses some calls, as IAM does."""
+
+    def __init__(self, inner: Any, *denied: str) -> None:
+        super().__init__(inner)
+        self.denied = denied
+
+    async def around(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation in self.denied:
+            raise AccessDeniedError("refused", code="AccessDeniedException")
+        return await proceed()
+
+
+async def test_rights_that_are_missing(sessions: AsyncSessionRepository) -> None:
+    """They are named as policies have them; who may not look at the TTL is told so."""
+    watch(sessions, Denying, "put_item", "batch_write_item", "describe_time_to_live")
+    told = {check.name: check for check in await doctor(sessions)}
+    assert (told["rights"].state, told["ttl"].state) == ("bad", "warning")
+    assert "dynamodb:PutItem, dynamodb:BatchWriteItem (" in told["rights"].told
+
+
+class Late(WatchedConnection):
+    """An engine whose clock is behind."""
+
+    async def around(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "describe_table":
+            response["ResponseMetadata"]["HTTPHeaders"]["date"] = "Thu, 01 Jan 2026 00:00:00 GMT"
+        return response
+
+
+async def test_a_clock_that_is_wrong(sessions: AsyncSessionRepository) -> None:
+    """It is compared with the date of an answer."""
+    watch(sessions, Late)
+    assert states(await doctor(sessions))["clock"] == "bad"
+
+
+async def test_no_table(make_repository: RepositoryFactory) -> None:
+    """There is nothing to look at."""
+    with pytest.raises(TableNotFoundError):
+        await doctor(make_repository("no-such-table"))

@@ -1,0 +1,386 @@
+"""Tables of langchain_community's become ours, in place or elsewhere, and back; while others go on writing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from community_support import ALL_TYPES, Meddler, Theirs, bulk, plain
+from conftest import RepositoryFactory, TableFactory, TestEngine
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.admin import Outcome, Run, export_sessions, migrate, vacuum, verify
+from langchain_dynamodb.errors import InvalidInputError
+from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch
+
+pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+
+
+@pytest.fixture
+def theirs(engine: TestEngine, table_name: str) -> Any:
+    """Write, and read, a session as langchain_community does: ``theirs("s", messages)``."""
+
+    def history(session: str, messages: list[BaseMessage] | None = None) -> Any:
+        made = Theirs(table_name, session, endpoint_url=engine.endpoint_url)
+        if messages:
+            made.add_messages(messages)
+        return made
+
+    return history
+
+
+async def messages_of(repository: AsyncSessionRepository, *names: str) -> dict[str, list[BaseMessage]]:
+    """What is in these sessions."""
+    return {name: (await repository.read(name)).messages for name in names}
+
+
+def formats(items: list[dict[str, Any]]) -> dict[str, bool]:
+    """Which sessions are in our format."""
+    return {item["SessionId"]["S"]: "lc_version" in item for item in items if "lc_cut" not in item}
+
+
+# --- In place ---
+
+
+async def test_in_place(make_repository: RepositoryFactory, theirs: Any) -> None:
+    """All are converted, message by message equal; ours stay as they are; a second run changes nothing."""
+    sessions = make_repository(sizes=SMALL)
+    theirs("types", ALL_TYPES)
+    theirs("long", bulk(60))
+    await sessions.append("ours", many(3))
+    before = await messages_of(sessions, "types", "long", "ours")
+    output = io.BytesIO()
+    await export_sessions(sessions, output)
+    told: list[Outcome] = []
+    summary = await migrate(sessions, Run(tell=told.append))
+    assert {outcome.session: (outcome.action, outcome.messages) for outcome in told} == {
+        "types": ("converted", len(ALL_TYPES)), "long": ("converted", 60), "ours": ("unchanged", 3)
+    }  # fmt: skip
+    assert (summary.is_good, formats(await scan(sessions))) == (True, {"types": True, "long": True, "ours": True})
+    fresh = make_repository(sizes=SMALL)
+    assert await messages_of(fresh, "types", "long", "ours") == before
+    output.seek(0)
+    assert (await verify(fresh, against=output)).actions == {"verified": 3}
+    items = await scan(sessions)
+    assert (await migrate(fresh)).actions == {"unchanged": 3}
+    assert await scan(sessions) == items
+
+
+async def test_a_dry_run(make_repository: RepositoryFactory, theirs: Any) -> None:
+    """It says what would be done, and leaves all as it is."""
+    theirs("s", bulk(60))
+    sessions = make_repository(sizes=SMALL)
+    before = await scan(sessions)
+    dry = await migrate(sessions, Run(dry_run=True))
+    assert (dry.actions, await scan(sessions)) == ({"converted": 1}, before)
+
+
+@pytest.mark.dynamodb_local_only
+@pytest.mark.parametrize("count", [2, 30, 300])
+async def test_the_estimate(make_repository: RepositoryFactory, theirs: Any, count: int) -> None:
+    """It is what it takes, there and back."""
+    theirs("s", bulk(count))
+    sessions = make_repository()
+    dry = await migrate(sessions, Run(dry_run=True))
+    real = await migrate(make_repository())
+    assert real.write_units == pytest.approx(dry.estimated_write_units, abs=1)
+    back = await migrate(make_repository(), Run(dry_run=True), back=True)
+    assert (await migrate(make_repository(), back=True)).write_units == pytest.approx(
+        back.estimated_write_units, rel=0.05, abs=4
+    )
+
+
+async def test_users_go_on_meanwhile(make_repository: RepositoryFactory, theirs: Any) -> None:
+    """Those who write with this package lose nothing, whenever they come."""
+    for i in range(8):
+        theirs(f"s{i}", bulk(20))
+    sessions, writing = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+
+    async def chat(name: str) -> None:
+        for turn in range(5):
+            await writing.append(name, [HumanMessage(f"turn {turn}")])
+
+    run = Run(at_once=4)
+    await asyncio.gather(migrate(sessions, run), *(chat(f"s{i}") for i in range(8)))
+    for i in range(8):
+        texts = [message.text for message in (await make_repository().read(f"s{i}")).messages]
+        assert (len(texts), texts[20:]) == (25, [f"turn {turn}" for turn in range(5)])
+
+
+async def test_they_write_in_between(make_repository: RepositoryFactory, theirs: Any) -> None:
+    """What langchain_community adds before the conversion takes place is converted too."""
+    history = theirs("s", bulk(20))
+    sessions = make_repository(sizes=SMALL)
+    meddler: Meddler = watch(sessions, Meddler, "put_item", lambda: history.add_messages([AIMessage("late")]))
+    await migrate(sessions)
+    assert meddler.meddle is None
+    messages = (await make_repository().read("s")).messages
+    assert ([message.text for message in messages[20:]], len(messages)) == (["late"], 21)
+
+
+async def test_what_cannot_be_read_stays(make_repository: RepositoryFactory, theirs: Any, dynamodb: Any) -> None:
+    """It is told, and the others are converted."""
+    theirs("good", bulk(2))
+    sessions = make_repository()
+    bad = {"M": {"type": {"S": "nobody"}, "data": {"M": {"content": {"S": "x"}, "type": {"S": "nobody"}}}}}
+    item = {"SessionId": {"S": "bad"}, "History": {"L": [bad]}}
+    dynamodb.put_item(TableName=sessions.table_name, Item=item)
+    told: list[Outcome] = []
+    summary = await migrate(sessions, Run(tell=told.append))
+    assert (summary.actions, summary.is_good) == ({"converted": 1, "failed": 1}, False)
+    assert [outcome.session for outcome in told if outcome.action == "failed"] == ["bad"]
+    assert item in await scan(sessions)
+
+
+async def test_named_sessions(make_repository: RepositoryFactory, theirs: Any) -> None:
+    """Only those; one that is not there is told."""
+    for name in ("a", "b"):
+        theirs(name, bulk(2))
+    sessions = make_repository()
+    assert (await migrate(sessions, Run(sessions=["a", "none"]))).actions == {"converted": 1, "failed": 1}
+    assert formats(await scan(sessions)) == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize("settings", [{"back": True, "to": True}, {"delete_source": True}, {"to": "self"}])
+async def test_what_makes_no_sense(
+    make_repository: RepositoryFactory, make_table: TableFactory, settings: dict[str, Any]
+) -> None:
+    """It is refused before anything is done; so is a copy of a table onto itself."""
+    sessions = make_repository()
+    if "to" in settings:
+        to = make_repository() if settings["to"] == "self" else make_repository(make_table())
+        settings = {**settings, "to": to}
+    with pytest.raises(InvalidInputError):
+        await migrate(sessions, **settings)
+
+
+# --- Back ---
+
+
+async def test_back(make_repository: RepositoryFactory, theirs: Any) -> None:
+    """Sessions of ours become items that langchain_community reads as they are, and nothing else is left."""
+    sessions = make_repository(sizes=SMALL)
+    theirs("types", ALL_TYPES)
+    theirs("long", bulk(60))
+    before = {name: theirs(name).messages for name in ("types", "long")}
+    await migrate(sessions)
+    await sessions.append("long", [HumanMessage("later")])
+    await sessions.set_expiry("long", 5000)
+    stamp = (await sessions.read("long")).expires_at
+    summary = await migrate(make_repository(sizes=SMALL), back=True)
+    assert summary.actions == {"reverted": 2}
+    items = await scan(sessions)
+    assert (formats(items), len(items)) == ({"types": False, "long": False}, 2)
+    assert [name for item in items for name in item if name.startswith("lc_") and name != "lc_tail_ops"] == []
+    assert [plain(m) for m in theirs("types").messages] == [plain(m) for m in before["types"]]
+    assert [plain(m) for m in theirs("long").messages] == [*map(plain, before["long"]), HumanMessage("later")]
+    assert (await make_repository().read("long")).expires_at == stamp
+    assert (await migrate(make_repository(), back=True)).actions == {"unchanged": 2}
+
+
+async def test_what_does_not_fit_stays(make_repository: RepositoryFactory) -> None:
+    """Metadata has no place there, and there is an end to one item."""
+    sessions = make_repository()
+    await sessions.append("titled", many(1))
+    await sessions.update_metadata("titled", {"title": "t"})
+    await sessions.append("large", bulk(1000, 600))
+    before = await scan(sessions)
+    told: list[Outcome] = []
+    assert (await migrate(sessions, Run(tell=told.append), back=True)).actions == {"failed": 2}
+    reasons = {outcome.session: (outcome.detail or "").partition(":")[0] for outcome in told}
+    assert reasons == {"titled": "ItemFormatError", "large": "MessageTooLargeError"}
+    assert await scan(sessions) == before
+
+
+async def test_an_append_while_it_goes_back(make_repository: RepositoryFactory) -> None:
+    """It is not lost: the exchange depends on the state that was read."""
+    sessions, writing = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await sessions.append("s", many(30))
+    appended: list[int] = []
+
+    async def between(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "update_item" and not appended:
+            appended.append(await writing.append("s", [HumanMessage("between")]))
+        return await proceed()
+
+    watch(sessions, Hooked, between)
+    await migrate(sessions, back=True)
+    messages = (await make_repository().read("s")).messages
+    assert ([message.text for message in messages[30:]], len(messages)) == (["between"], 31)
+    assert formats(await scan(sessions)) == {"s": False}
+
+
+# --- Into another table ---
+
+
+async def test_into_another_table(make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any) -> None:
+    """Sessions of both formats are there with all they have; this table stays; a second run changes nothing."""
+    source, target = make_repository(sizes=SMALL), make_repository(make_table(), sizes=SMALL)
+    theirs("theirs", ALL_TYPES)
+    await source.append("ours", many(40), attributes={"owner": "ann"})
+    await source.update_metadata("ours", {"title": "t"})
+    before = await scan(source)
+    assert (await migrate(source, to=target)).actions == {"copied": 2}
+    assert await scan(source) == before
+    for name in ("theirs", "ours"):
+        there, here = await target.read(name), await source.read(name)
+        assert there.messages == here.messages
+        assert (there.metadata, there.attributes) == (here.metadata, here.attributes)
+    assert (await verify(source, to=target)).actions == {"verified": 2}
+    items = await scan(target)
+    assert (await migrate(source, to=target)).actions == {"unchanged": 2}
+    assert await scan(target) == items
+
+
+async def test_what_is_written_in_between(
+    make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any
+) -> None:
+    """The next run brings it over; sessions that have gone on there stay; what contradicts itself is told and left."""
+    source, target = make_repository(), make_repository(make_table())
+    for name in ("still", "behind", "ahead", "both"):
+        theirs(name, [HumanMessage("1")])
+    await migrate(source, to=target)
+    theirs("behind", [HumanMessage("2")])
+    await target.append("ahead", [HumanMessage("2")])
+    theirs("both", [HumanMessage("2")])
+    await target.append("both", [HumanMessage("two")])
+    told: list[Outcome] = []
+    await migrate(source, Run(tell=told.append), to=target)
+    assert {outcome.session: outcome.action for outcome in told} == {
+        "still": "unchanged", "behind": "extended", "ahead": "unchanged", "both": "different"
+    }  # fmt: skip
+    texts = {name: [m.text for m in found] for name, found in (await messages_of(target, "behind", "both")).items()}
+    assert texts == {"behind": ["1", "2"], "both": ["1", "two"]}
+
+
+async def test_deleted_once_it_is_there(
+    make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any
+) -> None:
+    """Only unchanged: a message that comes between the copy and the deletion is copied too."""
+    source, target = make_repository(), make_repository(make_table())
+    theirs("theirs", [HumanMessage("1")])
+    await source.append("ours", [HumanMessage("1")])
+    deleted: list[str] = []
+
+    async def between(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "delete_item" and request["Key"] == {"SessionId": {"S": "theirs"}} and not deleted:
+            deleted.append("theirs")
+            await asyncio.to_thread(theirs, "theirs", [HumanMessage("late")])
+        return await proceed()
+
+    watch(source, Hooked, between)
+    summary = await migrate(source, to=target, delete_source=True)
+    assert (summary.is_good, await scan(source), deleted) == (True, [], ["theirs"])
+    found = await messages_of(target, "theirs", "ours")
+    assert {name: [m.text for m in messages] for name, messages in found.items()} == {
+        "theirs": ["1", "late"], "ours": ["1"]
+    }  # fmt: skip
+
+
+async def test_into_langchain_communitys_format(
+    make_repository: RepositoryFactory, make_table: TableFactory, engine: TestEngine
+) -> None:
+    """For a fleet that still runs it: another table, in its format."""
+    source, table = make_repository(sizes=SMALL), make_table()
+    await source.append("s", [*many(3), AIMessage("x", response_metadata={"ratio": 1.0})])
+    target = make_repository(table, item_format="community")
+    assert (await migrate(source, to=target)).actions == {"copied": 1}
+    assert (await migrate(source, to=target)).actions == {"unchanged": 1}
+    theirs = Theirs(table, "s", endpoint_url=engine.endpoint_url).messages
+    assert [m.text for m in theirs] == [m.text for m in (await source.read("s")).messages]
+
+
+# --- Deaths ---
+
+
+async def _dies(make: Any, operation: Any, at: int, after: bool) -> bool:
+    dying = make()
+    watch(dying, Crashing, at, after)
+    try:
+        await operation(dying)
+    except Crash:
+        return True
+    return False
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+async def test_dying_at_every_request(make_repository: RepositoryFactory, theirs: Any, back: bool) -> None:
+    """In place: nothing lost, readable at once; after another run all is done, and nothing is left."""
+    make_repository.wait(renew=600, lease=0.05)
+    expected = {"short": bulk(2), "long": bulk(40)}
+
+    def make() -> AsyncSessionRepository:
+        return make_repository(sizes=SMALL)
+
+    died, at = True, 0
+    while died:
+        at += 1
+        for after in (False, True):
+            for name, messages in expected.items():
+                await make().delete(name)
+                theirs(name, messages)
+            if back:
+                await migrate(make())
+            died = await _dies(make, lambda one: migrate(one, Run(at_once=1), back=back), at, after)
+            assert await messages_of(make(), *expected) == expected
+            await asyncio.sleep(0.06)  # past the lease
+            await migrate(make(), back=back)
+            await vacuum(make(), older_than=0)
+            left = await scan(make())
+            assert formats(left) == {"short": not back, "long": not back}
+            assert await messages_of(make(), *expected) == expected
+            assert ("lc_cut" in {name for item in left for name in item}) is not back
+            assert "lc_intent" not in {name for item in left for name in item}
+            for name in expected:
+                await make().delete(name)
+            assert await scan(make()) == []
+    assert at > 5
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+async def test_dying_on_the_way_to_another_table(
+    make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any
+) -> None:
+    """With the sources deleted: each message is in one of the tables at any time, and in the end in the other."""
+    make_repository.wait(renew=600, lease=0.05)
+    expected = {"short": bulk(2), "long": bulk(40)}
+    died, at, table = True, 0, make_table()
+    while died:
+        at += 1
+        for after in (False, True):
+            for name, messages in expected.items():
+                await make_repository(table).delete(name)
+                theirs(name, messages)
+            died = await _to_another(make_repository, table, at, after)
+            here = await messages_of(make_repository(), *expected)
+            there = await messages_of(make_repository(table), *expected)
+            assert all(messages in (here[name], there[name]) for name, messages in expected.items())
+            await migrate(make_repository(), to=make_repository(table, sizes=SMALL), delete_source=True)
+            assert (await scan(make_repository()), await messages_of(make_repository(table), *expected)) == (
+                [],
+                expected,
+            )
+            await vacuum(make_repository(table), older_than=0)
+            for name in expected:
+                await make_repository(table).delete(name)
+            assert await scan(make_repository(table)) == []
+    assert at > 5
+
+
+async def _to_another(make_repository: RepositoryFactory, table: str, at: int, after: bool) -> bool:
+    """Die with the n-th request of both repositories together."""
+    source, target = make_repository(sizes=SMALL), make_repository(table, sizes=SMALL)
+    crashing = watch(source, Crashing, at, after)
+    shared: Any = watch(target, Crashing, at, after)
+    shared.around = crashing.around
+    try:
+        await migrate(source, Run(at_once=1), to=target, delete_source=True)
+    except Crash:
+        return True
+    return False

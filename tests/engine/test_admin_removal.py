@@ -1,0 +1,221 @@
+"""Sessions removed with whatever is left of them; pages of no session, and never one that may still be committed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import Any
+
+import pytest
+
+from conftest import RepositoryFactory, TableFactory
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb.admin import Outcome, Run, delete_sessions, vacuum
+from langchain_dynamodb.errors import InvalidInputError
+from scenarios import CASES, Case, record, start, survives
+from support import SMALL, Call, Crash, Crashing, Stopping, WatchedConnection, fill_tail, human, many, scan, watch
+
+
+async def names_left(repository: AsyncSessionRepository) -> list[str]:
+    """The keys of all items, sorted."""
+    return sorted(item["SessionId"]["S"] for item in await scan(repository))
+
+
+async def lose_item(repository: AsyncSessionRepository, session: str) -> None:
+    """As DynamoDB's TTL does."""
+    request = {"TableName": repository.table_name, "Key": {"SessionId": {"S": session}}}
+    await repository._connection.call("delete_item", request, write=True)
+
+
+async def test_all_of_a_user(make_repository: RepositoryFactory) -> None:
+    """What matches goes: sessions, expired ones, pages without a session; all else stays. Each is told."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(sizes=SMALL)
+    for name in ("ann/1", "ann/2", "ann/lost", "bob/1"):
+        await sessions.append(name, many(30))
+    await sessions.append("ann/expired", many(30))
+    await sessions.set_expiry("ann/expired", 10)
+    await lose_item(sessions, "ann/lost")
+    clock.advance(20)
+    lost = [name for name in await names_left(sessions) if name.startswith("ann/lost")]
+    told: list[Outcome] = []
+    summary = await delete_sessions(sessions, Run(match="ann/*", tell=told.append))
+    assert {name.split("~")[0] for name in await names_left(sessions)} == {"bob/1"}
+    assert (summary.actions, summary.is_good) == ({"deleted": summary.sessions}, True)
+    pages = {outcome.session: outcome.pages for outcome in told if outcome.detail}
+    assert pages == {"ann/lost": len(lost)}
+    counts = {outcome.session: outcome.messages for outcome in told if not outcome.detail}
+    assert counts == {"ann/1": 30, "ann/2": 30, "ann/expired": 30}
+
+
+async def test_by_name(make_repository: RepositoryFactory) -> None:
+    """Those named, and with `search_pages` what is left of those whose item was lost."""
+    sessions = make_repository(sizes=SMALL)
+    for name in ("a", "b", "c"):
+        await sessions.append(name, many(30))
+    await lose_item(sessions, "a")
+    run = Run(sessions=["a", "b", "none"])
+    assert (await delete_sessions(sessions, run)).actions == {"skipped": 2, "deleted": 1}
+    assert {name.split("~")[0] for name in await names_left(sessions)} == {"a", "c"}
+    await delete_sessions(sessions, run, search_pages=True)
+    assert {name.split("~")[0] for name in await names_left(sessions)} == {"c"}
+
+
+async def test_nothing_chosen(sessions: AsyncSessionRepository) -> None:
+    """That all are meant must be said."""
+    with pytest.raises(InvalidInputError, match='match="\\*" is all'):
+        await delete_sessions(sessions)
+
+
+async def test_whole_keys(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """The pattern is compared with the values of the key; the pages are found by theirs."""
+    sessions = make_repository(make_table("PK", "SK"), primary_key_name="PK", sizes=SMALL)
+    for owner in ("ann", "bob"):
+        await sessions.append({"PK": owner, "SK": "chat"}, many(30))
+    await sessions._connection.call(
+        "delete_item",
+        {"TableName": sessions.table_name, "Key": {"PK": {"S": "ann"}, "SK": {"S": "chat"}}},
+        write=True,
+    )
+    summary = await delete_sessions(sessions, Run(match="ann/*"))
+    assert ({item["PK"]["S"] for item in await scan(sessions)}, summary.actions) == ({"bob"}, {"deleted": 1})
+
+
+@pytest.mark.dynamodb_local_only
+async def test_what_a_deletion_takes(make_repository: RepositoryFactory) -> None:
+    """A dry run foretells the write units, with and without a session item."""
+    sessions = make_repository()
+    await sessions.append("long", many(400))
+    await sessions.append("short", many(1))
+    await sessions.append("lost", many(400))
+    await lose_item(sessions, "lost")
+    before = await scan(sessions)
+    dry = await delete_sessions(sessions, Run(match="*", dry_run=True))
+    assert await scan(sessions) == before
+    real = await delete_sessions(sessions, Run(match="*"))
+    assert await scan(sessions) == []
+    absent = 2  # a number after the last page of each session; the engine bills two units for these, and AWS one
+    assert real.write_units - absent == dry.estimated_write_units
+
+
+# --- vacuum ---
+
+
+async def test_pages_of_no_session(make_repository: RepositoryFactory) -> None:
+    """They go, and sessions keep theirs; a second time there is nothing to do."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(sizes=SMALL)
+    for name in ("kept", "lost", "again"):
+        await sessions.append(name, many(30))
+    await lose_item(sessions, "lost")
+    await lose_item(sessions, "again")
+    clock.advance(7200)
+    await sessions.append("again", many(30))
+    kept = {name: (await sessions.read(name)).messages for name in ("kept", "again")}
+    before = len(await scan(sessions))
+    dry = await vacuum(sessions, Run(dry_run=True))
+    assert len(await scan(sessions)) == before
+    summary = await vacuum(sessions)
+    assert (dry.actions, summary.actions) == ({"removed": summary.sessions}, {"removed": dry.sessions})
+    assert {name.split("~")[0] for name in await names_left(sessions)} == {"kept", "again"}
+    assert {name: (await make_repository().read(name)).messages for name in kept} == kept
+    assert (await vacuum(sessions)).actions == {}
+
+
+async def test_what_began_lately_stays(make_repository: RepositoryFactory) -> None:
+    """A replica may have the pages of a new session before its item."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(sizes=SMALL)
+    await sessions.append("s", many(30))
+    await lose_item(sessions, "s")
+    assert (await vacuum(sessions)).actions == {}
+    clock.advance(3601)
+    assert (await vacuum(sessions)).actions == {"removed": 1}
+    assert await scan(sessions) == []
+
+
+async def test_named_sessions_make_no_sense(sessions: AsyncSessionRepository) -> None:
+    """It goes by what it finds."""
+    with pytest.raises(InvalidInputError, match="vacuum scans the table"):
+        await vacuum(sessions, Run(sessions=["s"]))
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+@pytest.mark.parametrize("seconds", [2, 60], ids=["within-its-lease", "beyond-it"])
+@pytest.mark.parametrize("case", [case for case in CASES if not case.busy], ids=str)
+async def test_it_never_disturbs_a_running_writer(make_repository: RepositoryFactory, case: Case, seconds: int) -> None:
+    """A writer that is held up at any request goes on after a vacuum, and what it wrote is there, whole."""
+    make_repository.wait(renew=600)
+    clock = make_repository.set_clock()
+    make = functools.partial(make_repository, **case.options)
+    course = await record(case, make, clock)
+    for at in range(1, course.steps + 1):
+        client, _ = await start(make, clock, course.items, course.moment)
+        stopping: Stopping = watch(client, Stopping, at, True)
+        task = asyncio.ensure_future(case.operation(client))
+        await stopping.stopped.wait()
+        clock.advance(seconds)
+        await vacuum(make_repository(), older_than=0)
+        stopping.resume()
+        await task
+        assert await survives(make(), course, goes_on=True)
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+@pytest.mark.parametrize("case", [case for case in CASES if not case.busy], ids=str)
+async def test_it_removes_what_a_crash_left(make_repository: RepositoryFactory, case: Case) -> None:
+    """Wherever a writer died: after the vacuum there is nothing but the session, which is as before or after."""
+    make_repository.wait(renew=600)
+    clock = make_repository.set_clock()
+    make = functools.partial(make_repository, **case.options)
+    course = await record(case, make, clock)
+    for at in range(1, course.steps + 1):
+        dying, _ = await start(make, clock, course.items, course.moment)
+        watch(dying, Crashing, at, False)
+        with pytest.raises(Crash):
+            await case.operation(dying)
+        clock.advance(60)  # past any lease
+        await vacuum(make_repository(), older_than=30)
+        assert (await vacuum(make_repository(), older_than=30)).actions == {}
+        assert await survives(make(), course, goes_on=True) in (True, False)
+
+
+class Meddling(WatchedConnection):
+    """Does something just before the first removal of a page."""
+
+    def __init__(self, inner: Any, meddle: Any) -> None:
+        super().__init__(inner)
+        self.meddle = meddle
+
+    async def around(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "delete_item" and self.meddle:
+            meddle, self.meddle = self.meddle, None
+            await meddle()
+        return await proceed()
+
+
+async def test_a_cut_that_takes_the_number_meanwhile(make_repository: RepositoryFactory) -> None:
+    """What is removed is what was seen: a later page of the same number stays."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(sizes=SMALL)
+    await sessions.append("s", many(30))
+    await fill_tail(sessions)
+    dying = make_repository(sizes=SMALL)
+    await dying.read("s")
+    watch(dying, Crashing, 1, True)  # the page is put, the session is not
+    with pytest.raises(Crash):
+        await dying.append("s", [human(100)])
+    await sessions.update_metadata("s", {"title": "so that its cut is refused"})
+    clock.advance(7200)
+
+    async def cut() -> None:
+        await make_repository(sizes=SMALL).append("s", [human(100)])
+
+    vacuuming = make_repository(sizes=SMALL)
+    meddling: Meddling = watch(vacuuming, Meddling, cut)
+    await vacuum(vacuuming)
+    assert meddling.meddle is None
+    chat = await make_repository(sizes=SMALL).read("s")
+    assert len(chat.messages) == chat.message_count

@@ -1,0 +1,350 @@
+"""The command `langchain-dynamodb`: what it prints, how it ends, how it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from langchain_core.messages import AIMessage, HumanMessage
+
+from community_support import Theirs
+from conftest import TableFactory, TestEngine
+from langchain_dynamodb import SessionRepository
+from langchain_dynamodb.admin import Outcome, Progress, Summary
+from langchain_dynamodb.cli.commands import cli
+from langchain_dynamodb.cli.screen import progress_line, summary_line
+from langchain_dynamodb.cli.settings import parse_session, read_names
+from langchain_dynamodb.encryption import LocalKeyring
+
+Command = Callable[..., Result]
+pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+
+
+@pytest.fixture
+def command(engine: TestEngine, table_name: str) -> Command:
+    """Run a command on the test's table."""
+
+    def run(*words: str, **options: Any) -> Result:
+        where = ["--table", table_name]
+        if engine.endpoint_url:
+            where += ["--endpoint-url", engine.endpoint_url]
+        return CliRunner().invoke(cli, [words[0], *where, *words[1:]], **options)
+
+    return run
+
+
+@pytest.fixture
+def sessions(engine: TestEngine, table_name: str) -> Iterator[SessionRepository]:
+    """The same table, for a program."""
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url) as opened:
+        yield opened
+
+
+def objects(result: Result) -> list[Any]:
+    """What a command printed with --json."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_list(command: Command, sessions: SessionRepository) -> None:
+    """A line for each; with --json an object, of which a file can be made for --from-file."""
+    for name in ("a1", "a2", "b1"):
+        sessions.append(name, [HumanMessage("hi")])
+    result = command("list")
+    assert (result.exit_code, sorted(line.split("  ")[:2] for line in result.stdout.splitlines())) == (
+        0, [["a1", "1 messages"], ["a2", "1 messages"], ["b1", "1 messages"]]
+    )  # fmt: skip
+    assert sorted(told["session"] for told in objects(command("list", "--json", "--match", "a*"))) == ["a1", "a2"]
+    assert len(objects(command("list", "--json", "--limit", "2"))) == 2
+    parts = [command("list", "--json", "--segments", "3", "--segment", str(i)) for i in range(3)]
+    assert sorted(told["session"] for part in parts for told in objects(part)) == ["a1", "a2", "b1"]
+
+
+def test_show(command: Command, sessions: SessionRepository) -> None:
+    """Numbers, metadata and messages; exit code 1 and one line where there is none."""
+    sessions.append("s", [HumanMessage("hi"), AIMessage("whats up?")])
+    sessions.update_metadata("s", {"title": "Greeting"})
+    lines = command("show", "s").stdout.splitlines()
+    assert lines[1:] == ["metadata {'title': 'Greeting'}", "human: hi", "ai: whats up?"]
+    [told] = objects(command("show", "s", "--json", "--limit", "1"))
+    assert [message["content"] for message in told["messages"]] == ["whats up?"]
+    missing = command("show", "nobody")
+    assert (missing.exit_code, missing.stdout, len(missing.stderr.splitlines())) == (1, "", 1)
+
+
+def test_export_and_import(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+    """To a file or a pipe, and back; a dry run tells the cost and writes nothing."""
+    for name in ("a", "b"):
+        sessions.append(name, [HumanMessage("hi", id=name)])
+    file = tmp_path / "out.jsonl"
+    done = command("export", "--output", str(file))
+    assert (done.exit_code, done.stdout.startswith("export: 2 exported; 2 messages;")) == (0, True)
+    piped = command("export", "a")
+    assert ([line.split('"')[5] for line in piped.stdout.splitlines()], piped.stderr[:18]) == (
+        ["a"],
+        "export: 1 exported",
+    )
+    for name in ("a", "b"):
+        sessions.delete(name)
+    dry = command("import", str(file), "--dry-run")
+    assert "would take 2 write units" in dry.stdout
+    assert [*sessions.list()] == []
+    assert objects(command("import", str(file), "--json"))[-1]["actions"] == {"imported": 2}
+    assert command("import", str(file)).stdout.startswith("import: 2 unchanged")
+    sessions.replace("b", [HumanMessage("other")])
+    differs = command("import", str(file))
+    assert (differs.exit_code, differs.stdout.splitlines()[0].split("  ")[:2]) == (1, ["b", "different"])
+    assert command("verify", "--against", str(file)).exit_code == 1
+
+
+def test_delete(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+    """By name, by file or by pattern; with a report to file. Nobody is asked who cannot answer."""
+    for name in ("a", "b", "c", "ann/1", "ann/2"):
+        sessions.append(name, [HumanMessage("hi")])
+    refused = command("delete", "a")
+    assert (refused.exit_code, "give --yes" in refused.stderr, sessions.read("a").version > 0) == (2, True, True)
+    assert command("delete").exit_code == 2
+    assert "would take" in command("delete", "a", "--dry-run").stdout
+    names, report = tmp_path / "names", tmp_path / "report.jsonl"
+    names.write_text('a\n{"session": "b", "version": 1}\n\n')
+    assert command("delete", "--from-file", str(names), "--yes", "--report", str(report)).exit_code == 0
+    told = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [(one.get("session"), one.get("action")) for one in told[:2]] == [("a", "deleted"), ("b", "deleted")]
+    assert told[2]["actions"] == {"deleted": 2}
+    assert command("delete", "--match", "ann/*", "-y", "-v").stdout.count("  deleted  1 messages") == 2
+    assert [summary.session for summary in sessions.list()] == ["c"]
+
+
+def test_doctor(command: Command) -> None:
+    """A line for each thing; exit code 1 where something is bad."""
+    good = command("doctor")
+    assert (good.exit_code, any(line.startswith("good     rights: ") for line in good.stdout.splitlines())) == (0, True)
+    assert {told["name"] for told in objects(command("doctor", "--json"))} >= {"table", "keys", "rights", "versions"}
+
+
+def test_verify(command: Command, sessions: SessionRepository, dynamodb: Any) -> None:
+    """Exit code 1 where a session is damaged, naming it."""
+    sessions.append("good", [HumanMessage("hi")])
+    assert command("verify").exit_code == 0
+    sessions.append("bad", [HumanMessage("hi")])
+    dynamodb.update_item(
+        TableName=sessions.table_name,
+        Key={"SessionId": {"S": "bad"}},
+        UpdateExpression="SET History = :x",
+        ExpressionAttributeValues={":x": {"L": [{"B": b"nonsense"}]}},
+    )
+    found = command("verify")
+    assert (found.exit_code, found.stdout.splitlines()[0].split("  ")[:2]) == (1, ["bad", "damaged"])
+
+
+def test_encrypted(command: Command, engine: TestEngine, table_name: str, tmp_path: Path) -> None:
+    """With the key in a file, or with the application's own function."""
+    key = os.urandom(32)
+    (tmp_path / "key").write_bytes(key)
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url, encryption=LocalKeyring(key)) as encrypting:
+        encrypting.append("s", [HumanMessage("secret")])
+    assert command("show", "s").exit_code == 3
+    assert command("show", "s", "--local-key-file", str(tmp_path / "key")).stdout.endswith("human: secret\n")
+
+
+def test_the_applications_own_repository(
+    sessions: SessionRepository, engine: TestEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that makes it, in place of the options; what cannot be called is named."""
+    sessions.append("s", [HumanMessage("hi")])
+    (tmp_path / "my_chats.py").write_text(
+        "from langchain_dynamodb import AsyncSessionRepository\n"
+        f"def open_sessions(): return AsyncSessionRepository({sessions.table_name!r}, "
+        f"endpoint_url={engine.endpoint_url!r})\nnothing = lambda: None\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    assert runner.invoke(cli, ["show", "s", "--repository", "my_chats:open_sessions"]).stdout.endswith("human: hi\n")
+    for wrong in ("my_chats:nothing", "my_chats:none", "no_such_module:x"):
+        refused = runner.invoke(cli, ["show", "s", "--repository", wrong])
+        assert (refused.exit_code, wrong in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["list"], 2, "Missing option '--table'"),
+        (["list", "--table", "no-such-table"], 3, "There is no table 'no-such-table'"),
+        (["list", "--table", "x"], 2, "table_name='x'"),
+        (["list", "--table", "table", "--profile", "no-such-profile"], 2, "no-such-profile"),
+        (["export", "--table", "table", "--resume", "file"], 2, "--resume needs --output"),
+        (["verify", "--table", "table", "--segments", "2", "--segment", "2"], 2, "segment=2 must be"),
+        (["show", "--table", "table", "s", "--kms-key-id", "k", "--kms-context", "x"], 2, "NAME=VALUE"),
+        (["cost", "--turns", "0"], 2, "must be a whole number"),
+    ],
+)
+def test_errors(engine: TestEngine, words: list[str], code: int, told: str) -> None:
+    """One line on standard error (usage errors say which command, too), and the exit code that --help tells."""
+    where = ["--endpoint-url", engine.endpoint_url] if engine.endpoint_url and words[0] != "cost" else []
+    result = CliRunner().invoke(cli, [*words, *where])
+    assert (result.exit_code, result.stdout, told in result.stderr) == (code, "", True), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help() -> None:
+    """It says the exit codes; every command has a help of its own."""
+    assert "130  stopped by Ctrl+C" in CliRunner().invoke(cli, ["--help"]).stdout
+    for name in cli.commands:
+        result = CliRunner().invoke(cli, [name, "--help"])
+        assert (result.exit_code, "usage" in result.stdout.lower()) == (0, True)
+
+
+def test_cost() -> None:
+    """The calculator, as it is."""
+    assert "1 sessions of 5 turns" in CliRunner().invoke(cli, ["cost", "--turns", "5"]).stdout
+
+
+def test_names(tmp_path: Path) -> None:
+    """An id, a whole key as JSON, or a line of `list --json`; what is no JSON is an id."""
+    assert [*map(parse_session, ("s", '{"PK": "a", "SK": 1}', "{x", "{}"))] == ["s", {"PK": "a", "SK": 1}, "{x", {}]
+    file = tmp_path / "names"
+    file.write_text('s\n{"session": {"PK": "a"}, "version": 1}\n{"PK": "b"}\n')
+    assert [*read_names(file)] == ["s", {"PK": "a"}, {"PK": "b"}]
+
+
+def test_what_is_told() -> None:
+    """Rate, units and time left while it is on; what it was and what it cost in the end."""
+    progress = Progress(sessions=50, scanned=100, items=300, read_units=5, write_units=1200, seconds=10)
+    assert progress_line(progress) == "50 sessions, 5.0/s, 1,200 write units, 5 read units, 0:00:20 left"
+    assert progress_line(Progress(0, 0, None, 0, 0, 0)) == "0 sessions, 0.0/s, 0 write units, 0 read units"
+    summary = Summary(command="x", table="t", actions={"deleted": 2}, messages=3, write_units=1e6, seconds=1)
+    assert summary_line(summary) == (
+        "x: 2 deleted; 3 messages; 1,000,000 write units, 0.0 read units ($0.6250 on demand); 1.0 s"
+    )
+    assert Outcome(session={"k": b"\xff"}, action="failed").model_dump_json(exclude_none=True) == (
+        '{"session":{"k":"_w=="},"action":"failed"}'
+    )
+
+
+def test_migrate(
+    command: Command, sessions: SessionRepository, engine: TestEngine, make_table: TableFactory, table_name: str
+) -> None:
+    """In place, there and back; into another table; a dry run first."""
+    theirs = Theirs(table_name, "s", endpoint_url=engine.endpoint_url)
+    theirs.add_messages([HumanMessage("hi"), AIMessage("whats up?")])
+    assert "1 converted; 2 messages; would take 1 write units" in command("migrate", "--dry-run").stdout
+    assert [summary.version for summary in sessions.list()] == [None]
+    assert command("migrate").stdout.startswith("migrate: 1 converted; 2 messages")
+    assert command("migrate").stdout.startswith("migrate: 1 unchanged")
+    other = make_table()
+    assert command("migrate", "--to-table", other).stdout.startswith("migrate: 1 copied")
+    assert command("verify", "--to-table", other).exit_code == 0
+    assert command("migrate", "--to-format", "community").stdout.startswith("migrate: 1 reverted")
+    assert [message.text for message in theirs.messages] == ["hi", "whats up?"]
+    moved = command("migrate", "--to-table", other, "--delete-source", "-v")
+    assert ("s  unchanged" in moved.stdout, [*sessions.list()]) == (True, [])
+    assert command("migrate", "--delete-source").exit_code == 2
+
+
+def test_migrate_from_javascript(
+    command: Command, sessions: SessionRepository, engine: TestEngine, make_table: TableFactory, dynamodb: Any
+) -> None:
+    """The names of the other library's table are its usual ones, those of the new table ours."""
+    theirs = make_table("id")
+    message = {"M": {"type": {"S": "human"}, "text": {"S": "hi"}, "additional_kwargs": {"S": "{}"}}}
+    dynamodb.put_item(TableName=theirs, Item={"id": {"S": "js"}, "messages": {"L": [message]}})
+    where = ["--endpoint-url", engine.endpoint_url] if engine.endpoint_url else []
+    words = ["migrate", "--table", theirs, *where, "--from-format", "javascript"]
+    assert CliRunner().invoke(cli, words).exit_code == 2
+    done = CliRunner().invoke(cli, [*words, "--to-table", sessions.table_name])
+    assert (done.exit_code, [message.text for message in sessions.read("js").messages]) == (0, ["hi"])
+
+
+def test_repair_and_vacuum(command: Command, sessions: SessionRepository, dynamodb: Any, table_name: str) -> None:
+    """What was given up is told; what is of no session goes."""
+    sessions.append("s", [HumanMessage("hi")])
+    dynamodb.update_item(
+        TableName=table_name,
+        Key={"SessionId": {"S": "s"}},
+        UpdateExpression="SET History = list_append(History, :x)",
+        ExpressionAttributeValues={":x": {"L": [{"M": {"stray": {"S": "x"}}}]}},
+    )
+    assert (command("repair").exit_code, command("verify").exit_code) == (2, 1)
+    assert command("repair", "s", "--dry-run").stdout.startswith("s  repaired  ")
+    assert command("repair", "s").stdout.startswith("s  repaired  1 taken out\nrepair: 1 repaired")
+    assert (command("verify").exit_code, command("repair", "nobody").exit_code) == (0, 1)
+    page = {"SessionId": {"S": "lost~lc~00000000000001~00000000"}, "lc_cut": {"N": "1"}}
+    dynamodb.put_item(TableName=table_name, Item=page)
+    assert command("vacuum", "--dry-run", "-v").stdout.startswith("lost  removed  1 pages, 1 write units")
+    assert command("vacuum").stdout.startswith("vacuum: 1 removed")
+    assert command("vacuum").stdout.startswith("vacuum: nothing to do")
+
+
+def test_reencrypt(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+    """Under another key, or none."""
+    sessions.append("s", [HumanMessage("hi")])
+    (tmp_path / "key").write_bytes(os.urandom(32))
+    key = ("--local-key-file", str(tmp_path / "key"))
+    assert command("reencrypt").exit_code == 2
+    assert command("reencrypt", *key).stdout.startswith("reencrypt: 1 reencrypted")
+    assert command("show", "s").exit_code == 3
+    assert command("reencrypt", *key).stdout.startswith("reencrypt: 1 unchanged")
+    assert command("reencrypt", *key, "--plain").stdout.startswith("reencrypt: 1 reencrypted")
+    assert command("show", "s").stdout.endswith("human: hi\n")
+
+
+# --- As a process ---
+
+
+def start(engine: TestEngine, table_name: str, *words: str, **options: Any) -> subprocess.Popen[str]:
+    """Run a command as a user does."""
+    where = ["--table", table_name, *(["--endpoint-url", engine.endpoint_url] if engine.endpoint_url else [])]
+    line = [sys.executable, "-W", "error", "-m", "langchain_dynamodb", words[0], *where, *words[1:]]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
+    return subprocess.Popen(line, **{**pipes, **options})
+
+
+@pytest.mark.once
+def test_a_process(engine: TestEngine, table_name: str, sessions: SessionRepository) -> None:
+    """Exit codes reach the shell; nothing but results goes to standard output."""
+    sessions.append("s", [HumanMessage("hi")])
+    shown, missing = (start(engine, table_name, "show", name) for name in ("s", "nobody"))
+    told, errors = shown.communicate()
+    assert (shown.returncode, told.splitlines()[-1], errors) == (0, "human: hi", "")
+    assert (missing.communicate()[0], missing.returncode) == ("", 1)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped(
+    engine: TestEngine, table_name: str, sessions: SessionRepository, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The session that was begun is finished, the file says how far it is, and the same command does the rest."""
+    for i in range(30):
+        sessions.append(f"s{i:02}", [HumanMessage("hi")])
+    file, resume = tmp_path / "out.jsonl", tmp_path / "resume"
+    with file.open("wb") as output:
+        exporting = start(engine, table_name, "export", stdout=output, text=False)
+        exporting.communicate()
+        assert exporting.returncode == 0
+    for i in range(30):
+        sessions.delete(f"s{i:02}")
+    words = ("import", str(file), "--resume", str(resume), "--json", "--at-once", "1")
+    stopped = start(engine, table_name, *words, "--max-write-units", "20")
+    assert stopped.stdout is not None
+    first = stopped.stdout.readline()
+    stopped.send_signal(number)
+    told, errors = stopped.communicate(timeout=60)
+    assert (stopped.returncode, errors.splitlines()[-1].startswith("Error: Stopped. The same command goes on")) == (
+        130,
+        True,
+    )
+    assert json.loads(first)["action"] == "imported"
+    done = 1 + len(told.splitlines())
+    assert json.loads(resume.read_text())["actions"] == {"imported": done}
+    going_on = start(engine, table_name, *words, "--max-write-units", "10000")
+    told, errors = going_on.communicate(timeout=60)
+    assert (going_on.returncode, len(told.splitlines()), errors) == (0, 30 - done + 1, "")
+    assert (len([*sessions.list()]), resume.exists()) == (30, False)
