@@ -47,6 +47,7 @@ from .codec.places import Degraded
 from .codec.telling import tell
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
+from .observers import Observer, check_observers, observed, observed_iteration
 from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class AsyncSessionRepository(Configured):
         skip_undecodable: bool = False,
         strict: bool = False,
         encryption: Encryption | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Check the settings; nothing is opened.
 
@@ -97,6 +99,10 @@ class AsyncSessionRepository(Configured):
         `encryption` is a keyring (`langchain_dynamodb.encryption`), or a function that takes a session, as `list` names
         it, and returns one: messages and metadata are encrypted before they leave the process. Sessions that are plain
         can be read, and are encrypted with their next change.
+
+        `observers` are told of each operation, with its requests and what they cost (`CapacityMeter`,
+        `langchain_dynamodb.telemetry.OpenTelemetry`, or a subclass of `Observer`). What one raises is logged, once, and
+        changes nothing.
         """
         options = Options(
             table_name=table_name,
@@ -109,6 +115,7 @@ class AsyncSessionRepository(Configured):
             skip_undecodable=skip_undecodable,
             strict=strict,
             encryption=encryption,
+            observers=check_observers(observers),
         )
         self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
 
@@ -156,6 +163,7 @@ class AsyncSessionRepository(Configured):
         self._vault.forget()
         await self._connection.aclose()
 
+    @observed()
     async def create_table(self, *, sort_key_name: str | None = None, indexes: Sequence[Index] = ()) -> None:
         """Create the table (on-demand capacity, text keys) unless it exists, and wait until it is active.
 
@@ -172,6 +180,7 @@ class AsyncSessionRepository(Configured):
         declared = check_indexes(indexes, self._table.names, keys)
         await create_table(self._table, keys, self._options.timing, ttl=self.ttl is not None, indexes=declared)
 
+    @observed()
     async def append(
         self,
         session: Session,
@@ -257,6 +266,7 @@ class AsyncSessionRepository(Configured):
         window = await self._window(session, limit, unless_version, reader, start_on)
         return None if window is None else window.chat
 
+    @observed("read", returned=lambda window: 0 if window is None else len(window.chat.messages))
     async def _window(
         self,
         session: Session,
@@ -279,6 +289,7 @@ class AsyncSessionRepository(Configured):
             chat = chat.model_copy(update={"messages": mended(chat.messages)})
         return Window(chat, is_cut(snapshot.item, limit))
 
+    @observed_iteration
     async def iter_messages(
         self, session: Session, *, start_on: StartOn | None = None, skip_missing_pages: bool = False
     ) -> AsyncGenerator[BaseMessage, None]:
@@ -302,6 +313,7 @@ class AsyncSessionRepository(Configured):
                 if leading or begun:
                     yield mended(message) if self._utf8_only else message
 
+    @observed()
     async def replace(
         self,
         session: Session,
@@ -325,6 +337,7 @@ class AsyncSessionRepository(Configured):
         key, own = await self._named(session, attributes)
         return await self._writer.replace(key, content, expected_version, own=own, must_exist=must_exist)
 
+    @observed()
     async def truncate(
         self, session: Session, *, keep: int, expected_version: int | None = None, must_exist: bool = True
     ) -> int:
@@ -341,6 +354,7 @@ class AsyncSessionRepository(Configured):
         must_exist = must_exist and expected_version != 0
         return await self._writer.truncate(key, keep, expected_version, must_exist=must_exist)
 
+    @observed()
     async def update_message(
         self, session: Session, message: BaseMessage, *, expected_version: int | None = None
     ) -> int:
@@ -363,6 +377,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
+    @observed()
     async def remove_message(self, session: Session, message_id: str, *, expected_version: int | None = None) -> int:
         """Remove the stored message with this id, and return the session's version; the others stay in order.
 
@@ -375,6 +390,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
+    @observed()
     async def update_metadata(
         self,
         session: Session,
@@ -405,6 +421,7 @@ class AsyncSessionRepository(Configured):
         must_exist = must_exist and expected_version != 0
         return await self._writer.update_metadata(key, changes, expected_version, own=own, must_exist=must_exist)
 
+    @observed()
     async def set_expiry(self, session: Session, seconds: int | None, *, expected_version: int | None = None) -> int:
         """Let the session expire in so many `seconds` from now, or (None) not any more; returns its version.
 
@@ -416,6 +433,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await self._writer.set_expiry(key, seconds, expected_version)
 
+    @observed()
     async def delete(
         self, session: Session, *, expected_version: int | None = None, search_pages: bool = False
     ) -> None:
@@ -433,6 +451,7 @@ class AsyncSessionRepository(Configured):
         if search_pages:
             await Leftovers(self._table).remove(key)
 
+    @observed()
     async def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
         """Make of a damaged session one that works in every way, and say what was done.
 
@@ -455,6 +474,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await Repairer(self._pages).repair(key, drop_undecodable=drop_undecodable)
 
+    @observed()
     async def reencrypt(self, session: Session, *, plain: bool = False) -> int:
         """Write the session anew under a new data key of this repository's keyring, and return its version.
 
@@ -470,6 +490,7 @@ class AsyncSessionRepository(Configured):
             raise SettingsError("reencrypt needs the keyring: make the repository with encryption=")
         return await self._pages.reencrypt(key, plain=plain)
 
+    @observed_iteration
     async def list(
         self,
         *,

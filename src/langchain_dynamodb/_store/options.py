@@ -13,6 +13,7 @@ from .._items.session_items import Sizes, check_sizes
 from ..codec.messages import Codec
 from ..encryption.keyrings import Keyring
 from ..errors import InvalidInputError, SettingsError
+from ..observers import Observer, check_observers
 from .vault import Encryption
 
 ItemFormat: TypeAlias = Literal["pages", "community"]
@@ -48,6 +49,7 @@ class Options:
     skip_undecodable: bool = False
     strict: bool = False
     encryption: Encryption | None = None
+    observers: tuple[Observer, ...] = ()
     known_sessions: int = 1024  # session items remembered, so that an append needs no look first
     page_cache: int = 16 << 20  # bytes
     codec: Codec = field(default_factory=Codec)
@@ -63,6 +65,7 @@ class Options:
         check_sizes(self.sizes)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)
+        object.__setattr__(self, "observers", check_observers(self.observers))
         given: object = self.encryption
         refused = isinstance(given, type) or inspect.iscoroutinefunction(given)
         if refused or not (given is None or isinstance(given, Keyring) or callable(given)):

@@ -30,6 +30,7 @@ from ..codec import messages as codec
 from ..codec.messages import Codec
 from ..codec.native import from_native
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
+from ..observers import current
 from .cache import LRU
 from .off_loop import MANY_NATIVES, off_loop, off_loop_if_many
 from .table import GET_BATCH, Table
@@ -288,6 +289,8 @@ class Reader:
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
         found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
+        if found and (operation := current.get()):
+            operation.cache_hits += len(found)
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
             read = await self.get_pages(key, item, wanted, consistent=consistent)
             found |= {n: LoadedPage(page) for n, page in read.items()}
