@@ -215,6 +215,20 @@ class SessionRepository(Configured):
         """See `AsyncSessionRepository.reencrypt`."""
         return run(self._repository.reencrypt(session, plain=plain))
 
+    def copy(
+        self,
+        session: Session,
+        to: Session,
+        *,
+        keep: int | None = None,
+        repository: SessionRepository | AsyncSessionRepository | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        """See `AsyncSessionRepository.copy`; `repository` may be of either kind."""
+        other = repository._repository if isinstance(repository, SessionRepository) else repository
+        copying = self._repository.copy(session, to, keep=keep, repository=other, expected_version=expected_version)
+        return run(copying)
+
     def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
         """See `AsyncSessionRepository.repair`."""
         return run(self._repository.repair(session, drop_undecodable=drop_undecodable))

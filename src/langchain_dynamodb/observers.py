@@ -9,19 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import wraps
 from inspect import iscoroutinefunction, signature
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from weakref import WeakSet
 
 from .errors import InvalidInputError
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Session: TypeAlias = "str | Mapping[str, Any]"
 
 _logger = logging.getLogger("langchain_dynamodb")
@@ -203,46 +200,35 @@ current: ContextVar[Operation | None] = ContextVar("langchain_dynamodb_operation
 """The operation that runs here, where somebody observes it."""
 
 
-def observed(
-    name: str | None = None, *, returned: Callable[[Any], int] | None = None
-) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
-    """Let the observers of a repository be told of this method; `returned` counts messages in what it returns."""
+class Observed:
+    """A method of repositories of which observers are told; `returned` counts messages in what it returns."""
 
-    def decorate(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-        begin = _beginning(method, name)
+    def __init__(
+        self, method: Callable[..., Any], name: str | None = None, returned: Callable[[Any], int] | None = None
+    ) -> None:
+        self._method = method
+        self._name = name or method.__name__
+        self._returned = returned
+        self._places = {parameter: place for place, parameter in enumerate(signature(method).parameters)}
+        self._one_message = "message" in self._places or "message_id" in self._places
 
-        @wraps(method)
-        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            operation = begin(args, kwargs)
-            if operation is None:
-                return await method(*args, **kwargs)
-            with _running(operation), _step(operation):
-                result = await method(*args, **kwargs)
-                if returned is not None:
-                    operation.messages = returned(result)
-            return result
+    async def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the method returns."""
+        operation = self._begin(args, kwargs)
+        with _running(operation), _step(operation):
+            result = await self._method(*args, **kwargs)
+            if self._returned is not None:
+                operation.messages = self._returned(result)
+        return result
 
-        return call
-
-    return decorate
-
-
-def observed_iteration(method: Callable[P, AsyncIterator[T]]) -> Callable[P, AsyncGenerator[T, None]]:
-    """The same for an asynchronous generator; its values are counted as messages where it is one of messages."""
-    begin = _beginning(method, None)
-    of_messages = method.__name__ == "iter_messages"
-
-    @wraps(method)
-    async def iterate(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
-        operation = begin(args, kwargs)
-        values: Any = method(*args, **kwargs)
+    async def iterate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[Any, None]:
+        """What the method, an asynchronous generator, yields."""
+        operation = self._begin(args, kwargs)
+        if self._name == "iter_messages":
+            operation.messages = 0
+        values = self._method(*args, **kwargs)
         async with aclosing(values):
-            if operation is None:
-                async for value in values:
-                    yield value
-                return
             with _running(operation):
-                operation.messages = 0 if of_messages else None
                 while True:
                     with _step(operation):
                         try:
@@ -253,31 +239,18 @@ def observed_iteration(method: Callable[P, AsyncIterator[T]]) -> Callable[P, Asy
                         operation.messages += 1
                     yield value
 
-    return iterate
-
-
-def _beginning(
-    method: Callable[..., Any], name: str | None
-) -> Callable[[tuple[Any, ...], dict[str, Any]], Operation | None]:
-    """What makes the operation of a call of this method, None where nobody observes its repository."""
-    name = name or method.__name__
-    places = {parameter: place for place, parameter in enumerate(signature(method).parameters)}
-    one_message = "message" in places or "message_id" in places
-
-    def argument(args: tuple[Any, ...], kwargs: dict[str, Any], parameter: str) -> Any:
-        place = places.get(parameter, len(args))
-        return args[place] if place < len(args) else kwargs.get(parameter)
-
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation | None:
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation:
         options = args[0]._options
-        if not options.observers:
-            return None
-        given = argument(args, kwargs, "messages")
-        messages = len(given) if isinstance(given, (list, tuple)) else 1 if one_message else None
-        session = argument(args, kwargs, "session")
-        return Operation(name, options.table_name, session, messages, time.time_ns(), _observers=options.observers)
+        given = self._argument(args, kwargs, "messages")
+        messages = len(given) if isinstance(given, (list, tuple)) else 1 if self._one_message else None
+        session = self._argument(args, kwargs, "session")
+        return Operation(
+            self._name, options.table_name, session, messages, time.time_ns(), _observers=options.observers
+        )
 
-    return begin
+    def _argument(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameter: str) -> Any:
+        place = self._places.get(parameter, len(args))
+        return args[place] if place < len(args) else kwargs.get(parameter)
 
 
 @contextmanager

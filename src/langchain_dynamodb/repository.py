@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from copy import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from copy import copy as shallow
 from dataclasses import replace
+from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from langchain_core.messages import BaseMessage
 
-from ._checks import check_count, check_flag, check_message_id, check_start_on, check_ttl
+from ._checks import check_count, check_flag, check_message_id, check_start_on, check_ttl, short
 from ._dynamodb.attribute_values import Changes
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
@@ -28,6 +29,7 @@ from ._settings import Configured
 from ._store.addressing import Named, named
 from ._store.cache import LRU
 from ._store.community_writer import CommunityWriter
+from ._store.copying import Copier, Source
 from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop
 from ._store.options import ItemFormat, Options
@@ -47,11 +49,49 @@ from .codec.places import Degraded
 from .codec.telling import tell
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
-from .observers import Observer, check_observers, observed, observed_iteration
+from .observers import Observed, Observer, check_observers
 from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def observed(
+    name: str | None = None, *, returned: Callable[[Any], int] | None = None
+) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """Let observers be told of this method, if there are any; `returned` counts messages in what it returns."""
+
+    def decorate(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        told = Observed(method, name, returned)
+
+        @wraps(method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if not args[0]._options.observers:  # type: ignore[attr-defined]
+                return await method(*args, **kwargs)
+            return await told.call(args, kwargs)  # type: ignore[no-any-return]
+
+        return call
+
+    return decorate
+
+
+def observed_iteration(method: Callable[P, AsyncIterator[T]]) -> Callable[P, AsyncGenerator[T, None]]:
+    """The same for an asynchronous generator."""
+    told = Observed(method)
+
+    @wraps(method)
+    async def iterate(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        is_told = args[0]._options.observers  # type: ignore[attr-defined]
+        values: Any = told.iterate(args, kwargs) if is_told else method(*args, **kwargs)
+        async with contextlib.aclosing(values):
+            async for value in values:
+                yield value
+
+    return iterate
 
 
 class AsyncSessionRepository(Configured):
@@ -143,7 +183,7 @@ class AsyncSessionRepository(Configured):
 
     def _with(self, options: Options) -> AsyncSessionRepository:
         """One with other options on the same connection: closed along with this one."""
-        other = copy(self)
+        other = shallow(self)
         other._assemble(options, self._connection)
         return other
 
@@ -452,6 +492,42 @@ class AsyncSessionRepository(Configured):
             await Leftovers(self._table).remove(key)
 
     @observed()
+    async def copy(
+        self,
+        session: Session,
+        to: Session,
+        *,
+        keep: int | None = None,
+        repository: AsyncSessionRepository | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        """Begin a session `to` with the first `keep` messages of this one (None: all), and return its version.
+
+        It is one consistent copy, all of it or nothing, and shares nothing with its source, which stays as it is.
+        Metadata and attributes of your own come along; those that the name `to` brings win. It expires as a session
+        that begins there does: by `ttl`. `expected_version` lets it happen only while the source is at that version.
+
+        `repository` is where `to` is, if elsewhere: on another table, in another region, with another key, encryption
+        or format. Pages are copied as they are stored, and encrypted anew; from and to the format of
+        langchain_community, which has no place for metadata, messages are encoded anew.
+
+        It costs the write units of what is written, and two requests for each 25 pages (16 KiB each) or fewer.
+
+        Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
+        at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
+        history is changed again and again meanwhile, and what `read` raises.
+        """
+        check_count("keep", keep)
+        check_count("expected_version", expected_version)
+        other = self if repository is None else repository
+        if not isinstance(other, AsyncSessionRepository):
+            raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
+        source, _ = await self._named(session)
+        key, own = await other._named(to)
+        copier = Copier(other._pages.steps, other._writer, other.ttl)
+        return await copier.copy(Source(self._pages.reader, source, keep, expected_version), key, own)
+
+    @observed()
     async def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
         """Make of a damaged session one that works in every way, and say what was done.
 
@@ -538,7 +614,7 @@ class AsyncSessionRepository(Configured):
 
     def _for_http(self) -> AsyncSessionRepository:
         """This repository, with which halves of characters are neither stored nor met."""
-        view = copy(self)
+        view = shallow(self)
         view._utf8_only = True
         return view
 

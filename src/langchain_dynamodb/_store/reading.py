@@ -399,8 +399,18 @@ class Reader:
         self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
+        async with contextlib.aclosing(self.oldest_first(key, item)) as runs:
+            async for run in runs:
+                lines = await self.page_lines(key, item, run[-1], [page.data for page in run])
+                yield await self.decode(key, item, [Chunk(run[-1].number, 0, lines)])
+
+    async def oldest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[Page], None]:
+        """Its pages, each with those before it that hold parts of its message, read strongly, fetched ahead.
+
+        Raises `VersionConflictError` where the session has dropped or edited pages meanwhile, and as `missing` says.
+        """
         previous: Page | None = None
-        parts: list[bytes] = []
+        parts: list[Page] = []
         async with contextlib.aclosing(self._fetched_ahead(key, item)) as batches:
             async for numbers, pages in batches:
                 for number in numbers:
@@ -408,12 +418,11 @@ class Reader:
                     if page is None or not follows(item, previous, page):
                         raise await self.gone(key, item, number)
                     previous = page
-                    parts.append(page.data)
+                    parts.append(page)
                     if page.indexes:
-                        lines = await self.page_lines(key, item, page, parts)
-                        yield await self.decode(key, item, [Chunk(number, 0, lines)])
+                        yield parts
                         parts = []
-                    elif sum(map(len, parts)) > MAX_INFLATED:
+                    elif sum(len(part.data) for part in parts) > MAX_INFLATED:
                         where = str(key.page(item.generation, number))
                         raise corrupt(where, lc.CHAIN, "more parts than a message can have")
 
