@@ -211,6 +211,10 @@ class SessionRepository(Configured):
         """See `AsyncSessionRepository.delete`."""
         run(self._repository.delete(session, expected_version=expected_version, search_pages=search_pages))
 
+    def take_over(self, session: Session) -> int:
+        """See `AsyncSessionRepository.take_over`."""
+        return run(self._repository.take_over(session))
+
     def reencrypt(self, session: Session, *, plain: bool = False) -> int:
         """See `AsyncSessionRepository.reencrypt`."""
         return run(self._repository.reencrypt(session, plain=plain))

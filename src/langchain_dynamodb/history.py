@@ -70,7 +70,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in. `config` is a
     botocore ``Config``. `encryption` is as that of `AsyncSessionRepository`; `kms_key_id` stands for
     ``KmsKeyring(kms_key_id)``, with the same AWS session, region and config.
-    `observers` are as those of `AsyncSessionRepository`: hand in the same objects each time.
+    `observers` and `home_region` are as those of `AsyncSessionRepository`: hand in the same objects each time.
     `strict` refuses what would not come back as it is (docs/values.md).
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
     `must_exist` adding begins no session: where there is none (any more) it raises `SessionNotFoundError`.
@@ -114,6 +114,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         must_exist: bool = False,
         encryption: Encryption | None = None,
         observers: Sequence[Observer] = (),
+        home_region: str | None = None,
     ) -> None:
         super().__init__()
         if kms_key_id is not None:
@@ -135,6 +136,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             strict=strict,
             encryption=encryption,
             observers=check_observers(observers),
+            home_region=home_region,
         )
         make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
         self._open(make(options), make, key or session_id, history_size, must_exist)

@@ -17,6 +17,7 @@ from ._checks import check_count, check_flag, check_message_id, check_start_on, 
 from ._dynamodb.attribute_values import Changes
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
+from ._items.attribute_names import HOME
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
 from ._items.keys import Session, SessionKey, session_key
@@ -126,6 +127,7 @@ class AsyncSessionRepository(Configured):
         strict: bool = False,
         encryption: Encryption | None = None,
         observers: Sequence[Observer] = (),
+        home_region: str | None = None,
     ) -> None:
         """Check the settings; nothing is opened.
 
@@ -139,6 +141,9 @@ class AsyncSessionRepository(Configured):
         `encryption` is a keyring (`langchain_dynamodb.encryption`), or a function that takes a session, as `list` names
         it, and returns one: messages and metadata are encrypted before they leave the process. Sessions that are plain
         can be read, and are encrypted with their next change.
+
+        `home_region` is for global tables: the name of the region that this repository writes in. Sessions that it
+        begins or changes bear it, and one that bears another is not changed: `WrongRegionError`, until `take_over`.
 
         `observers` are told of each operation, with its requests and what they cost (`CapacityMeter`,
         `langchain_dynamodb.telemetry.OpenTelemetry`, or a subclass of `Observer`). What one raises is logged, once, and
@@ -156,6 +161,7 @@ class AsyncSessionRepository(Configured):
             strict=strict,
             encryption=encryption,
             observers=check_observers(observers),
+            home_region=home_region,
         )
         self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
 
@@ -174,8 +180,11 @@ class AsyncSessionRepository(Configured):
         known = LRU[SessionItem](options.known_sessions)
         self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable
-        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault)
-        steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault)
+        home = options.home_region
+        if home is not None:
+            sizes = sizes._replace(session_item=max(1, sizes.session_item - len(HOME) - len(home)))
+        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault, home)
+        steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault, home)
         strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
         self._pages = PagedWriter(steps, strict, Preparer(steps, strict, ttl), ttl)
         self._writer: Writer = CommunityWriter(steps, ttl) if options.item_format == "community" else self._pages
@@ -549,6 +558,22 @@ class AsyncSessionRepository(Configured):
         check_flag("drop_undecodable", drop_undecodable)
         key, _ = await self._named(session)
         return await Repairer(self._pages).repair(key, drop_undecodable=drop_undecodable)
+
+    @observed()
+    async def take_over(self, session: Session) -> int:
+        """Let this repository's `home_region` write the session from now on, and return its version.
+
+        Only once its former home writes it no more (it is down, or its requests go here now) and what it wrote has been
+        replicated: of what arrives later one side is lost (docs/howto/global-tables.md).
+        A session that has this home already stays as it is; one that has none gets it.
+
+        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come,
+        and `SettingsError` where there is no `home_region`.
+        """
+        key, _ = await self._named(session)
+        if self._options.home_region is None:
+            raise SettingsError("take_over needs to know the region: make the repository with home_region=")
+        return await self._pages.take_over(key)
 
     @observed()
     async def reencrypt(self, session: Session, *, plain: bool = False) -> int:

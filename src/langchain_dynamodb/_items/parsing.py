@@ -91,6 +91,7 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
         metadata=fields.metadata(),
         cipher=fields.cipher(),
+        home=fields.home(),
         own=own,
         others=fields.others(names.history),
         listed=len(raw[names.history]["L"]),
@@ -288,6 +289,14 @@ class _Fields:
         if value is not None and not isinstance(value.get("M"), dict) and not (lc.KEY in self.raw and "B" in value):
             raise corrupt(self.where, lc.METADATA, "not a map")
         return value
+
+    def home(self) -> str | None:
+        if lc.HOME not in self.raw:
+            return None
+        home = self.raw[lc.HOME].get("S")
+        if not isinstance(home, str):
+            raise corrupt(self.where, lc.HOME, "not a text")
+        return home
 
     def cipher(self) -> Cipher | None:
         return Cipher(self.binary(lc.KEY)) if lc.KEY in self.raw else None

@@ -29,6 +29,7 @@ from .attribute_names import (
     FIRST_PAGE,
     FLOOR,
     GENERATION,
+    HOME,
     INTENT,
     KEY,
     METADATA,
@@ -138,6 +139,7 @@ class SessionItem:
     pages_expire: int = 0
     metadata: AttributeValue | None = None  # of an encrypted session a sealed block
     cipher: Cipher | None = None  # None: the session is not encrypted
+    home: str | None = None  # the region that writes it; None: nobody has said
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
     listed: int | None = field(default=None, compare=False)  # entries of the list when it was read, guard included
@@ -225,6 +227,8 @@ class SessionItem:
             item[METADATA] = self.metadata
         if self.cipher is not None:
             item[KEY] = {"B": self.cipher.stored}
+        if self.home is not None:
+            item[HOME] = {"S": self.home}
         return item
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .._checks import check_flag, check_table_name, check_ttl
+from .._checks import check_flag, check_home_region, check_table_name, check_ttl
 from .._items.configured_names import Names, check_names
 from .._items.session_items import Sizes, check_sizes
 from ..codec.messages import Codec
@@ -50,6 +50,7 @@ class Options:
     strict: bool = False
     encryption: Encryption | None = None
     observers: tuple[Observer, ...] = ()
+    home_region: str | None = None
     known_sessions: int = 1024  # session items remembered, so that an append needs no look first
     page_cache: int = 16 << 20  # bytes
     codec: Codec = field(default_factory=Codec)
@@ -65,6 +66,9 @@ class Options:
         check_sizes(self.sizes)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)
+        check_home_region(self.home_region)
+        if self.home_region is not None and self.item_format == "community":
+            raise SettingsError("item_format='community' has no place for a home_region: use the default format")
         object.__setattr__(self, "observers", check_observers(self.observers))
         given: object = self.encryption
         refused = isinstance(given, type) or inspect.iscoroutinefunction(given)

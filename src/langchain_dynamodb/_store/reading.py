@@ -20,7 +20,7 @@ from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol import edits
-from .._protocol.chain import first_break, follows, missing_parts
+from .._protocol.chain import first_break, follows, missing_parts, precedes
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED, PageStart
@@ -73,13 +73,17 @@ class Chunk(NamedTuple):
 
 
 class Unproven(Exception):
-    """A page that the session item proves is not there, even when read strongly. `cut` is that of the page wanted."""
+    """A page that the session item proves is not there, even when read strongly.
 
-    def __init__(self, item: SessionItem, number: int, cut: int | None = None) -> None:
+    `cut` is that of the page wanted, `found` what is there in its place.
+    """
+
+    def __init__(self, item: SessionItem, number: int, cut: int | None = None, found: Page | None = None) -> None:
         super().__init__(number)
         self.item = item
         self.number = number
         self.cut = cut
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Reader:
     clock: Callable[[], int]
     skip_undecodable: bool = False
     vault: Vault = field(default_factory=Vault)
+    home: str | None = None  # the region it reads in, if that is known
 
     async def item(self, key: SessionKey) -> SessionItem | CommunityItem | None:
         """The session item as readers see it: None where it is absent, unborn, being deleted or expired."""
@@ -127,7 +132,7 @@ class Reader:
                 messages = await self._messages(key, item, limit)
             except Unproven as error:
                 if await self.is_unchanged(key, error.item):
-                    raise self.missing(key, error.item, error.number, error.cut) from None
+                    raise self.missing(key, error.item, error.number, error.cut, error.found) from None
                 continue
             return Snapshot(item, messages)
         raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
@@ -207,7 +212,7 @@ class Reader:
             yield
         except Unproven as error:
             if await self.is_unchanged(key, error.item):
-                raise self.missing(key, error.item, error.number, error.cut) from None
+                raise self.missing(key, error.item, error.number, error.cut, error.found) from None
             raise
 
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
@@ -299,7 +304,8 @@ class Reader:
                 return [found[n] for n in numbers]
             lost = broken
         above = found[lost + 1].page if lost + 1 < numbers.stop else successor
-        raise Unproven(item, lost, above.previous if above else item.page_version)
+        there = found[lost].page if lost in found else None
+        raise Unproven(item, lost, above.previous if above else item.page_version, there)
 
     async def get_pages(
         self,
@@ -323,6 +329,8 @@ class Reader:
             whole=whole,
             unreadable=unreadable,
         )
+        if self.lags(item):
+            found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}
         return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
     def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
@@ -416,7 +424,7 @@ class Reader:
                 for number in numbers:
                     page = pages.get(number)
                     if page is None or not follows(item, previous, page):
-                        raise await self.gone(key, item, number)
+                        raise await self.gone(key, item, number, page)
                     previous = page
                     parts.append(page)
                     if page.indexes:
@@ -503,11 +511,22 @@ class Reader:
         now = await self.item(key)
         return isinstance(now, SessionItem) and now.keeps_pages_of(item) and now.edited == item.edited
 
-    async def gone(self, key: SessionKey, item: SessionItem, number: int) -> Exception:
+    async def check_newest(self, key: SessionKey, item: SessionItem) -> None:
+        """Raise `IncompleteSessionError` where the session item here is surely older than the pages, or newer."""
+        numbers = [n for n in (item.pages - 1, item.pages, item.pages + 1) if n >= item.first_page]
+        pages = await self.get_pages(key, item, numbers, consistent=True, unreadable=set())
+        newest = pages.pop(item.pages - 1, None)
+        late = item.pages > item.first_page and not (newest and precedes(item, newest, None))
+        if late or any(page.cut > item.version for page in pages.values()):
+            where = str(key.page(item.generation, item.pages - late))
+            told = f"session {key} is not yet as region {item.home!r} left it: wait until all of it was replicated"
+            raise IncompleteSessionError(told, item=where)
+
+    async def gone(self, key: SessionKey, item: SessionItem, number: int, found: Page | None = None) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""
         if await self.is_unchanged(key, item):
             above = (await self.table.get_pages(key, item.generation, [number + 1], consistent=True)).get(number + 1)
-            return self.missing(key, item, number, above.previous if above else item.page_version)
+            return self.missing(key, item, number, above.previous if above else item.page_version, found)
         now = await self.item(key)
         actual = now.version if now else 0
         return VersionConflictError(
@@ -517,11 +536,21 @@ class Reader:
             actual=actual,
         )
 
-    def missing(self, key: SessionKey, item: SessionItem, number: int, cut: int | None = None) -> Exception:
+    def lags(self, item: SessionItem) -> bool:
+        """Whether another region writes this session: its items come here in any order, and some later."""
+        return self.home is not None and item.home not in (None, self.home)
+
+    def missing(
+        self, key: SessionKey, item: SessionItem, number: int, cut: int | None = None, found: Page | None = None
+    ) -> Exception:
         """The error for a page that is not there: too early where it may have been cut a moment ago, else damage."""
         where = str(key.page(item.generation, number))
-        if is_recent(item, number, cut, self.clock()):
+        # On a table of one region the item is never older than its pages, but where an old one was put back by hand.
+        outdated = self.home is not None and found is not None and max(found.cut, found.edited) > item.version
+        if is_recent(item, number, cut, self.clock()) or self.lags(item) or outdated:
             told = f"item {where}: this page of session {key}, which has just changed, is not there yet: try again"
+            if self.lags(item):
+                told += f" (its home is region {item.home!r}, where it can be told whether the page is lost)"
             return IncompleteSessionError(told, item=where)
         return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
 
