@@ -240,7 +240,7 @@ class SessionRepository(Configured):
     def list(
         self,
         *,
-        partition: KeyValue | None = None,
+        partition: KeyValue | Mapping[str, KeyValue] | None = None,
         index: str | None = None,
         descending: bool | None = None,
         limit: int | None = None,

@@ -595,7 +595,7 @@ class AsyncSessionRepository(Configured):
     async def list(
         self,
         *,
-        partition: KeyValue | None = None,
+        partition: KeyValue | Mapping[str, KeyValue] | None = None,
         index: str | None = None,
         descending: bool | None = None,
         limit: int | None = None,
@@ -607,7 +607,8 @@ class AsyncSessionRepository(Configured):
 
         With `partition`, the value of the table's hash key: its sessions, in the order of the sort key. With `index`,
         the name of a global secondary index, and `partition`, the value of the index's hash key: in the order of its
-        range key, newest first (``descending=False`` turns that round). Else all sessions of the table, in no order,
+        range key, newest first (``descending=False`` turns that round); of an index whose hash key has several
+        attributes, `partition` is a mapping with the value of each. Else all sessions of the table, in no order,
         by a scan, of up to 16 `segments` at a time.
 
         `limit` bounds how many come. Each summary has a `cursor` with which the same listing goes on after it; a scan
