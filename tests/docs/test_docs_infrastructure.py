@@ -1,4 +1,4 @@
-"""The templates make the tables that the package wants: read by parsers, made on the engine, compared with each other."""
+"""The templates make the table that the package wants: read by parsers, made on the engine, compared."""
 
 from __future__ import annotations
 
