@@ -10,6 +10,7 @@ from ._protocol.tool_calls import pair_tool_calls
 from .codec.classes import register_message_class
 from .codec.registry import register_class
 from .models import ChatSession, Gap, Removed, RepairReport, SessionSummary
+from .observers import CapacityMeter, Observer
 from .repository import AsyncSessionRepository
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncSessionRepository",
+    "CapacityMeter",
     "ChatSession",
     "DynamoDBChatMessageHistory",
     "Gap",
     "Index",
+    "Observer",
     "Removed",
     "RepairReport",
     "SessionRepository",

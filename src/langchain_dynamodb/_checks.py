@@ -9,6 +9,7 @@ import sys
 from .errors import InvalidInputError
 
 _TABLE_NAME = re.compile(r"[\w.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 LARGEST = 1 << 63  # above every count and version there can be
 
 
@@ -27,6 +28,15 @@ def check_ttl(ttl: object, option: str = "ttl") -> None:
         raise InvalidInputError(
             f"{option}={short(ttl)} must be a positive number of whole seconds below 10,000,000,000 (317 years), or "
             "None for no expiry"
+        )
+
+
+def check_home_region(region: object) -> None:
+    """Raise `InvalidInputError` for what is no region's name, nor None."""
+    if region is not None and not (isinstance(region, str) and _REGION.fullmatch(region)):
+        raise InvalidInputError(
+            f"home_region={short(region)} must be the name of the region that this repository writes in, such as "
+            "'eu-central-1', or None"
         )
 
 

@@ -211,9 +211,27 @@ class SessionRepository(Configured):
         """See `AsyncSessionRepository.delete`."""
         run(self._repository.delete(session, expected_version=expected_version, search_pages=search_pages))
 
+    def take_over(self, session: Session) -> int:
+        """See `AsyncSessionRepository.take_over`."""
+        return run(self._repository.take_over(session))
+
     def reencrypt(self, session: Session, *, plain: bool = False) -> int:
         """See `AsyncSessionRepository.reencrypt`."""
         return run(self._repository.reencrypt(session, plain=plain))
+
+    def copy(
+        self,
+        session: Session,
+        to: Session,
+        *,
+        keep: int | None = None,
+        repository: SessionRepository | AsyncSessionRepository | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        """See `AsyncSessionRepository.copy`; `repository` may be of either kind."""
+        other = repository._repository if isinstance(repository, SessionRepository) else repository
+        copying = self._repository.copy(session, to, keep=keep, repository=other, expected_version=expected_version)
+        return run(copying)
 
     def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
         """See `AsyncSessionRepository.repair`."""
@@ -222,7 +240,7 @@ class SessionRepository(Configured):
     def list(
         self,
         *,
-        partition: KeyValue | None = None,
+        partition: KeyValue | Mapping[str, KeyValue] | None = None,
         index: str | None = None,
         descending: bool | None = None,
         limit: int | None = None,

@@ -10,6 +10,7 @@
     │   └── SettingsError                          the repository's settings, not the data, have to change
     ├── IdempotencyError                           the same idempotency key with other messages
     ├── VersionConflictError                       expected_version is not the session's version
+    ├── WrongRegionError                           another region writes this session
     ├── SessionBusyError                           another writer held the session for too long
     ├── SessionNotFoundError                       there is no such session, and the call was not to begin one
     ├── MessageNotFoundError                       no stored message has this id
@@ -92,6 +93,18 @@ class VersionConflictError(ChatHistoryError):
         super().__init__(message)
         self.expected = expected
         self.actual = actual
+
+
+class WrongRegionError(ChatHistoryError):
+    """The session is written by another region: `home`, not `here`. Nothing was written (docs/howto/global-tables.md).
+
+    Send the request there; or, once that region writes no more and has been replicated, call `take_over`.
+    """
+
+    def __init__(self, message: str, *, home: str, here: str) -> None:
+        super().__init__(message)
+        self.home = home
+        self.here = here
 
 
 class SessionBusyError(ChatHistoryError):

@@ -25,6 +25,7 @@ from .blobs.stores import Blobs
 from .codec.telling import logger, swallowed
 from .encryption.kms import KmsKeyring
 from .errors import ChatHistoryError, InvalidInputError
+from .observers import Observer, check_observers
 from .repository import AsyncSessionRepository
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     another beginning. `coerce_float_to_decimal` has no effect, since numbers come back as they went in. `config` is a
     botocore ``Config``. `encryption` and `blobs` are as those of `AsyncSessionRepository`; `kms_key_id` stands for
     ``KmsKeyring(kms_key_id)``, with the same AWS session, region and config.
+    `observers` and `home_region` are as those of `AsyncSessionRepository`: hand in the same objects each time.
     `strict` refuses what would not come back as it is (docs/values.md).
     ``item_format="community"`` shares sessions with applications that still use `langchain_community`. With
     `must_exist` adding begins no session: where there is none (any more) it raises `SessionNotFoundError`.
@@ -113,6 +115,8 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         must_exist: bool = False,
         encryption: Encryption | None = None,
         blobs: Blobs | None = None,
+        observers: Sequence[Observer] = (),
+        home_region: str | None = None,
     ) -> None:
         super().__init__()
         if kms_key_id is not None:
@@ -134,6 +138,8 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
             strict=strict,
             encryption=encryption,
             blobs=blobs,
+            observers=check_observers(observers),
+            home_region=home_region,
         )
         make = partial(_repository, ConnectionSettings(endpoint_url, region_name, boto3_session, config))
         self._open(make(options), make, key or session_id, history_size, must_exist)

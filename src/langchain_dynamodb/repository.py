@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from copy import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from copy import copy as shallow
 from dataclasses import replace
+from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from langchain_core.messages import BaseMessage
 
-from ._checks import check_count, check_flag, check_message_id, check_start_on, check_ttl
+from ._checks import check_count, check_flag, check_message_id, check_start_on, check_ttl, short
 from ._dynamodb.attribute_values import Changes
 from ._dynamodb.client_settings import ConnectionSettings
 from ._dynamodb.connection import Connection
 from ._dynamodb.metering import MeteredConnection, Pace, Usage
+from ._items.attribute_names import HOME
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
 from ._items.keys import Session, SessionKey, session_key
@@ -29,6 +31,7 @@ from ._settings import Configured
 from ._store.addressing import Named, named
 from ._store.cache import LRU
 from ._store.community_writer import CommunityWriter
+from ._store.copying import Copier, Source
 from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop
 from ._store.options import ItemFormat, Options, default_sizes
@@ -50,10 +53,49 @@ from .codec.places import Degraded
 from .codec.telling import tell
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
+from .observers import Observed, Observer, check_observers
 from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
     from .history import DynamoDBChatMessageHistory
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def observed(
+    name: str | None = None, *, returned: Callable[[Any], int] | None = None
+) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """Let observers be told of this method, if there are any; `returned` counts messages in what it returns."""
+
+    def decorate(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        told = Observed(method, name, returned)
+
+        @wraps(method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if not args[0]._options.observers:  # type: ignore[attr-defined]
+                return await method(*args, **kwargs)
+            return await told.call(args, kwargs)  # type: ignore[no-any-return]
+
+        return call
+
+    return decorate
+
+
+def observed_iteration(method: Callable[P, AsyncIterator[T]]) -> Callable[P, AsyncGenerator[T, None]]:
+    """The same for an asynchronous generator."""
+    told = Observed(method)
+
+    @wraps(method)
+    async def iterate(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        is_told = args[0]._options.observers  # type: ignore[attr-defined]
+        values: Any = told.iterate(args, kwargs) if is_told else method(*args, **kwargs)
+        async with contextlib.aclosing(values):
+            async for value in values:
+                yield value
+
+    return iterate
 
 
 class AsyncSessionRepository(Configured):
@@ -88,6 +130,8 @@ class AsyncSessionRepository(Configured):
         strict: bool = False,
         encryption: Encryption | None = None,
         blobs: Blobs | None = None,
+        observers: Sequence[Observer] = (),
+        home_region: str | None = None,
     ) -> None:
         """Check the settings; nothing is opened.
 
@@ -104,6 +148,13 @@ class AsyncSessionRepository(Configured):
 
         `blobs` is a place for large data (`langchain_dynamodb.blobs.S3Blobs`): what a page holds above its threshold
         becomes an object there. A message may have 256 MiB then, else 16.
+
+        `home_region` is for global tables: the name of the region that this repository writes in. Sessions that it
+        begins or changes bear it, and one that bears another is not changed: `WrongRegionError`, until `take_over`.
+
+        `observers` are told of each operation, with its requests and what they cost (`CapacityMeter`,
+        `langchain_dynamodb.telemetry.OpenTelemetry`, or a subclass of `Observer`). What one raises is logged, once, and
+        changes nothing.
         """
         options = Options(
             table_name=table_name,
@@ -117,6 +168,8 @@ class AsyncSessionRepository(Configured):
             strict=strict,
             encryption=encryption,
             blobs=blobs,
+            observers=check_observers(observers),
+            home_region=home_region,
         )
         self._assemble(options, Connection(ConnectionSettings(endpoint_url, region_name, aws_session, config)))
 
@@ -135,8 +188,11 @@ class AsyncSessionRepository(Configured):
         known = LRU[SessionItem](options.known_sessions)
         self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable
-        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault)
-        steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault)
+        home = options.home_region
+        if home is not None:
+            sizes = sizes._replace(session_item=max(1, sizes.session_item - len(HOME) - len(home)))
+        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault, home)
+        steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault, home)
         strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
         self._pages = PagedWriter(steps, strict, Preparer(steps, strict, ttl), ttl)
         self._writer: Writer = CommunityWriter(steps, ttl) if options.item_format == "community" else self._pages
@@ -144,13 +200,13 @@ class AsyncSessionRepository(Configured):
 
     def _with(self, options: Options) -> AsyncSessionRepository:
         """One with other options on the same connection: closed along with this one."""
-        other = copy(self)
+        other = shallow(self)
         other._assemble(options, self._connection)
         return other
 
     def _metered(self, usage: Usage, pace: Pace) -> AsyncSessionRepository:
         """One that counts what it uses and keeps its writes to a pace, on the connection of this one, which stays."""
-        other = copy(self)
+        other = shallow(self)
         other._assemble(self._options, MeteredConnection(self._table.connection, usage, pace))
         return other
 
@@ -170,6 +226,7 @@ class AsyncSessionRepository(Configured):
         self._vault.forget()
         await self._connection.aclose()
 
+    @observed()
     async def create_table(self, *, sort_key_name: str | None = None, indexes: Sequence[Index] = ()) -> None:
         """Create the table (on-demand capacity, text keys) unless it exists, and wait until it is active.
 
@@ -186,6 +243,7 @@ class AsyncSessionRepository(Configured):
         declared = check_indexes(indexes, self._table.names, keys)
         await create_table(self._table, keys, self._options.timing, ttl=self.ttl is not None, indexes=declared)
 
+    @observed()
     async def append(
         self,
         session: Session,
@@ -271,6 +329,7 @@ class AsyncSessionRepository(Configured):
         window = await self._window(session, limit, unless_version, reader, start_on)
         return None if window is None else window.chat
 
+    @observed("read", returned=lambda window: 0 if window is None else len(window.chat.messages))
     async def _window(
         self,
         session: Session,
@@ -293,6 +352,7 @@ class AsyncSessionRepository(Configured):
             chat = chat.model_copy(update={"messages": mended(chat.messages)})
         return Window(chat, is_cut(snapshot.item, limit))
 
+    @observed_iteration
     async def iter_messages(
         self, session: Session, *, start_on: StartOn | None = None, skip_missing_pages: bool = False
     ) -> AsyncGenerator[BaseMessage, None]:
@@ -316,6 +376,7 @@ class AsyncSessionRepository(Configured):
                 if leading or begun:
                     yield mended(message) if self._utf8_only else message
 
+    @observed()
     async def replace(
         self,
         session: Session,
@@ -339,6 +400,7 @@ class AsyncSessionRepository(Configured):
         key, own = await self._named(session, attributes)
         return await self._writer.replace(key, content, expected_version, own=own, must_exist=must_exist)
 
+    @observed()
     async def truncate(
         self, session: Session, *, keep: int, expected_version: int | None = None, must_exist: bool = True
     ) -> int:
@@ -355,6 +417,7 @@ class AsyncSessionRepository(Configured):
         must_exist = must_exist and expected_version != 0
         return await self._writer.truncate(key, keep, expected_version, must_exist=must_exist)
 
+    @observed()
     async def update_message(
         self, session: Session, message: BaseMessage, *, expected_version: int | None = None
     ) -> int:
@@ -377,6 +440,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
+    @observed()
     async def remove_message(self, session: Session, message_id: str, *, expected_version: int | None = None) -> int:
         """Remove the stored message with this id, and return the session's version; the others stay in order.
 
@@ -389,6 +453,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
+    @observed()
     async def update_metadata(
         self,
         session: Session,
@@ -419,6 +484,7 @@ class AsyncSessionRepository(Configured):
         must_exist = must_exist and expected_version != 0
         return await self._writer.update_metadata(key, changes, expected_version, own=own, must_exist=must_exist)
 
+    @observed()
     async def set_expiry(self, session: Session, seconds: int | None, *, expected_version: int | None = None) -> int:
         """Let the session expire in so many `seconds` from now, or (None) not any more; returns its version.
 
@@ -430,6 +496,7 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await self._writer.set_expiry(key, seconds, expected_version)
 
+    @observed()
     async def delete(
         self, session: Session, *, expected_version: int | None = None, search_pages: bool = False
     ) -> None:
@@ -447,6 +514,43 @@ class AsyncSessionRepository(Configured):
         if search_pages:
             await Leftovers(self._table).remove(key)
 
+    @observed()
+    async def copy(
+        self,
+        session: Session,
+        to: Session,
+        *,
+        keep: int | None = None,
+        repository: AsyncSessionRepository | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        """Begin a session `to` with the first `keep` messages of this one (None: all), and return its version.
+
+        It is one consistent copy, all of it or nothing, and shares nothing with its source, which stays as it is.
+        Metadata and attributes of your own come along; those that the name `to` brings win. It expires as a session
+        that begins there does: by `ttl`. `expected_version` lets it happen only while the source is at that version.
+
+        `repository` is where `to` is, if elsewhere: on another table, in another region, with another key, encryption
+        or format. Pages are copied as they are stored, and encrypted anew; from and to the format of
+        langchain_community, which has no place for metadata, messages are encoded anew.
+
+        It costs the write units of what is written, and two requests for each 25 pages (16 KiB each) or fewer.
+
+        Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
+        at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
+        history is changed again and again meanwhile, and what `read` raises.
+        """
+        check_count("keep", keep)
+        check_count("expected_version", expected_version)
+        other = self if repository is None else repository
+        if not isinstance(other, AsyncSessionRepository):
+            raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
+        source, _ = await self._named(session)
+        key, own = await other._named(to)
+        copier = Copier(other._pages.steps, other._writer, other.ttl)
+        return await copier.copy(Source(self._pages.reader, source, keep, expected_version), key, own)
+
+    @observed()
     async def repair(self, session: Session, *, drop_undecodable: bool = False) -> RepairReport:
         """Make of a damaged session one that works in every way, and say what was done.
 
@@ -469,6 +573,23 @@ class AsyncSessionRepository(Configured):
         key, _ = await self._named(session)
         return await Repairer(self._pages).repair(key, drop_undecodable=drop_undecodable)
 
+    @observed()
+    async def take_over(self, session: Session) -> int:
+        """Let this repository's `home_region` write the session from now on, and return its version.
+
+        Only once its former home writes it no more (it is down, or its requests go here now) and what it wrote has been
+        replicated: of what arrives later one side is lost (docs/howto/global-tables.md).
+        A session that has this home already stays as it is; one that has none gets it.
+
+        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come,
+        and `SettingsError` where there is no `home_region`.
+        """
+        key, _ = await self._named(session)
+        if self._options.home_region is None:
+            raise SettingsError("take_over needs to know the region: make the repository with home_region=")
+        return await self._pages.take_over(key)
+
+    @observed()
     async def reencrypt(self, session: Session, *, plain: bool = False) -> int:
         """Write the session anew under a new data key of this repository's keyring, and return its version.
 
@@ -484,10 +605,11 @@ class AsyncSessionRepository(Configured):
             raise SettingsError("reencrypt needs the keyring: make the repository with encryption=")
         return await self._pages.reencrypt(key, plain=plain)
 
+    @observed_iteration
     async def list(
         self,
         *,
-        partition: KeyValue | None = None,
+        partition: KeyValue | Mapping[str, KeyValue] | None = None,
         index: str | None = None,
         descending: bool | None = None,
         limit: int | None = None,
@@ -499,7 +621,8 @@ class AsyncSessionRepository(Configured):
 
         With `partition`, the value of the table's hash key: its sessions, in the order of the sort key. With `index`,
         the name of a global secondary index, and `partition`, the value of the index's hash key: in the order of its
-        range key, newest first (``descending=False`` turns that round). Else all sessions of the table, in no order,
+        range key, newest first (``descending=False`` turns that round); of an index whose hash key has several
+        attributes, `partition` is a mapping with the value of each. Else all sessions of the table, in no order,
         by a scan, of up to 16 `segments` at a time.
 
         `limit` bounds how many come. Each summary has a `cursor` with which the same listing goes on after it; a scan
@@ -531,7 +654,7 @@ class AsyncSessionRepository(Configured):
 
     def _for_http(self) -> AsyncSessionRepository:
         """This repository, with which halves of characters are neither stored nor met."""
-        view = copy(self)
+        view = shallow(self)
         view._utf8_only = True
         return view
 

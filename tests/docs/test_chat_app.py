@@ -232,6 +232,40 @@ async def test_an_edit_takes_the_place_of_what_came_after(browser: Browser) -> N
     assert await browser.texts() == ["first", "one two three", "better", "one two three"]
 
 
+async def test_a_branch_is_a_chat_of_its_own(chat: Running, browser: Browser) -> None:
+    """It begins with what was said up to there, is listed, and neither changes the other."""
+    await browser.ask("first")
+    await browser.ask("second", await browser.version())
+    version = await browser.version()
+    made = await browser.post("/api/chats/c/branches", json={"id": "fork", "keep": 2}, headers=if_match(version))
+    assert (made.status_code, made.json()["title"]) == (201, "Branch of first")
+    assert await browser.texts("fork") == ["first", "one two three"]
+    assert await browser.version("fork") == made.json()["version"]
+    await browser.ask("another way", made.json()["version"], chat="fork")
+    assert await browser.texts("fork") == ["first", "one two three", "another way", "one two three"]
+    assert await browser.texts() == ["first", "one two three", "second", "one two three"]
+    assert [listed["id"] for listed in (await browser.get("/api/chats")).json()["chats"]] == ["fork", "c"]
+    again = {"json": {"id": "fork-2", "keep": 1}, "headers": if_match(await browser.version("fork"))}
+    assert (await browser.post("/api/chats/fork/branches", **again)).json()["title"] == "Branch of first"
+
+
+async def test_branches_that_are_refused(browser: Browser) -> None:
+    """Of an old state, of no chat, over another chat, of nothing, without saying what is known."""
+    await browser.ask("first")
+    version = await browser.version()
+    await browser.ask("other", chat="other")
+
+    async def status(chat: str = "c", known: int = version, **body: Any) -> int:
+        path, wanted = f"/api/chats/{chat}/branches", {"id": "fork", "keep": 1, **body}
+        return (await browser.post(path, json=wanted, headers=if_match(known))).status_code
+
+    assert await status(known=version - 1) == 412
+    assert [await status("gone", 0), await status("gone", 5)] == [404, 412]
+    assert [await status(id="other"), await status(keep=0), await status(id="a/b")] == [412, 422, 422]
+    assert (await browser.post("/api/chats/c/branches", json={"id": "fork", "keep": 1})).status_code == 428
+    assert (await browser.get("/api/chats/fork")).status_code == 404
+
+
 async def test_two_tabs_conflict(browser: Browser) -> None:
     """Whoever knows an old state is told so by 412, and nothing is changed: no question, no cut, no title."""
     await browser.ask("first")

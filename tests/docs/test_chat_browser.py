@@ -160,6 +160,50 @@ def test_two_tabs_conflict(new_page: NewPage, address: str) -> None:
     expect(first.get_by_role("heading", level=1)).to_have_text("Late")
 
 
+def test_branch_from_here(new_page: NewPage) -> None:
+    """A new chat opens that ends with that message; it goes on by itself, and the first one is as it was."""
+    page = new_page()
+    ask(page, "I am Ann")
+    answered(page, HELLO)
+    ask(page, "What is my name?")
+    answered(page, "Your name is Ann.")
+    before, address = texts(page), page.url
+    expect(page.get_by_role("button", name="Branch from here")).to_have_count(4)
+    page.locator(".message").nth(1).get_by_role("button", name="Branch from here").dblclick()
+    shows(page, before[:2])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Branch of I am Ann")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    assert page.url != address
+    links = page.get_by_role("navigation").get_by_role("link")
+    expect(links).to_have_text(["Branch of I am Ann", "I am Ann"])
+    ask(page, "Tell me something else")
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    expect(page.locator(".message")).to_have_count(4)
+    links.filter(has_text="I am Ann").last.click()
+    shows(page, before)
+    page.reload()
+    shows(page, before)
+
+
+def test_a_branch_of_an_old_state(new_page: NewPage) -> None:
+    """Is refused, and says so; after a reload of the chat it can be made."""
+    first = new_page()
+    ask(first, "I am Ann")
+    answered(first, HELLO)
+    second = first.context.new_page()
+    second.goto(first.url)
+    answered(second, HELLO)
+    ask(second, "What is my name?")
+    answered(second, "Your name is Ann.")
+    first.get_by_role("button", name="Branch from here").last.click()
+    expect(first.get_by_role("alert")).to_contain_text("changed in another tab or on another device. No branch")
+    first.get_by_role("button", name="Reload the chat").click()
+    answered(first, "Your name is Ann.")
+    first.get_by_role("button", name="Branch from here").last.click()
+    expect(first.get_by_role("heading", level=1)).to_have_text("Branch of I am Ann")
+    answered(first, "Your name is Ann.")
+
+
 def test_users_see_their_own_chats_only(new_page: NewPage) -> None:
     """Another browser has an empty list, and the address of a chat leads it nowhere."""
     alice, bob = new_page(), new_page()
@@ -587,11 +631,12 @@ def test_the_order_of_the_focus(new_page: NewPage) -> None:
     page.get_by_role("link", name="Skip to the question").focus()
     order = []
     name = "(e => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent)(document.activeElement)"
-    for _ in range(11):
+    for _ in range(13):
         order.append(page.evaluate(name))
         page.keyboard.press("Tab")
     chats = ["Skip to the question", "New chat", "I am Ann"]
-    conversation = ["Rename", "Delete", "Conversation", "Edit", "Regenerate", "Add images", "Your question", "Send"]
+    conversation = ["Rename", "Delete", "Conversation", "Edit", "Branch from here", "Regenerate", "Branch from here"]
+    conversation += ["Add images", "Your question", "Send"]
     assert order == chats + conversation
     assert page.evaluate("document.activeElement === document.body")
 

@@ -16,7 +16,9 @@ from itertools import pairwise
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.validate import validate_parameters
 from packaging.requirements import Requirement
 
@@ -150,6 +152,19 @@ def check_variable(command: Command, words: list[str]) -> None:
     assert re.fullmatch(r"[A-Z_]+=\.\.\.", words[0])
 
 
+def check_aws(command: Command, words: list[str]) -> None:
+    """AWS has the operation, it takes these parameters and needs no others, and files that are handed in are there."""
+    service, operation, *rest = words
+    model = botocore.session.get_session().get_service_model(service)
+    shape = model.operation_model(operation.title().replace("-", "")).input_shape
+    members = {xform_name(name, "-"): name for name in shape.members}
+    given = [members[word.removeprefix("--")] for word in rest if word.startswith("--")]
+    assert set(shape.required_members) <= set(given)
+    for word in rest:
+        if word.startswith("file://"):
+            assert (ROOT / word.removeprefix("file://")).exists()
+
+
 # By how a command begins; what comes after that is given to the check.
 CHECKS: dict[str, Callable[[Command, list[str]], None]] = {
     "nox -s": check_nox,
@@ -166,6 +181,7 @@ CHECKS: dict[str, Callable[[Command, list[str]], None]] = {
     "echo": check_override,
     "uv pip install": check_override,
     "export": check_variable,
+    "aws": check_aws,
 }
 
 

@@ -800,3 +800,53 @@ async def test_indexes_side_by_side(make_repository: RepositoryFactory, make_tab
     ):
         (summary,) = await listed(sessions, **options)
         assert summary.attributes == {name: own[name] for name in names}
+
+
+async def test_an_index_with_several_hash_attributes(
+    make_repository: RepositoryFactory, make_table: TableFactory
+) -> None:
+    """One made elsewhere: all that have the same value of each are listed, in its order, page by page."""
+    name = make_table()
+    keys = [("tenant", "S", "HASH"), ("year", "N", "HASH"), ("lc_updated", "N", "RANGE"), ("topic", "S", "RANGE")]
+    index = {
+        "IndexName": "by_tenant",
+        "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, _, kind in keys],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    definitions = [("SessionId", "S"), *((key, kind) for key, kind, _ in keys)]
+    request = {
+        "TableName": name,
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind} for key, kind in definitions],
+        "GlobalSecondaryIndexUpdates": [{"Create": index}],
+    }
+    await make_repository()._connection.call("update_table", request, write=True)
+    sessions = make_repository(name)
+    for i in range(6):
+        tenant = {"tenant": "acme" if i < 5 else "other", "year": 2026 + i // 4, "topic": "t"}
+        await sessions.append(f"s{i}", [human()], attributes=tenant)
+    partition = {"year": 2026, "tenant": "acme"}
+    first = [one async for one in sessions.list(index="by_tenant", partition=partition, limit=2)]
+    rest = [one async for one in sessions.list(index="by_tenant", partition=partition, cursor=first[-1].cursor)]
+    assert [one.session for one in (*first, *rest)] == ["s3", "s2", "s1", "s0"]
+    assert first[0].attributes == {"tenant": "acme", "year": 2026, "topic": "t"}
+    other = {**partition, "year": 2027}
+    assert [one.session async for one in sessions.list(index="by_tenant", partition=other)] == ["s4"]
+    with pytest.raises(InvalidCursorError):
+        await anext(sessions.list(index="by_tenant", partition=other, cursor=first[0].cursor))
+    for wrong, said in (
+        ("acme", "has the attributes tenant, year; pass a mapping"),
+        ({"tenant": "acme"}, "a value for each attribute of the hash key, and no other: tenant, year"),
+        ({**partition, "topic": "t"}, "and no other"),
+        ({**partition, "year": "2026"}, "does not fit 'year', which is of type N"),
+        ({**partition, "year": None}, "use a text or bytes"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            await anext(sessions.list(index="by_tenant", partition=wrong))  # type: ignore[arg-type]
+
+
+async def test_a_partition_by_name(make_repository: RepositoryFactory) -> None:
+    """A mapping names the value of one attribute just as well."""
+    sessions = make_repository()
+    await sessions.create_table(indexes=[Index("by_user", "user")])
+    await sessions.append("s", [human()], attributes={"user": "u"})
+    assert [one.session async for one in sessions.list(index="by_user", partition={"user": "u"})] == ["s"]

@@ -707,6 +707,7 @@ ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
     (errors.KeyUnavailableError(SECRET, code="DisabledException"), 500, "session_locked"),
     (errors.SessionNotFoundError(SECRET), 404, "session_not_found"),
     (errors.MessageNotFoundError(SECRET, message_id=SECRET), 404, "message_not_found"),
+    (errors.WrongRegionError(SECRET, home="eu-central-1", here="us-west-2"), 421, "wrong_region"),
     (errors.ItemFormatError(SECRET), 500, "internal_error"),
     (errors.ForeignItemError(SECRET, item=SECRET), 409, "not_a_session"),
     (errors.RepositoryClosedError(SECRET), 500, "internal_error"),
@@ -749,6 +750,7 @@ def test_answers_carry_what_a_client_acts_on() -> None:
     told = {error[2]: problem(error[0]).document for error in ERRORS}
     assert (told["message_too_large"]["size"], told["message_too_large"]["limit"]) == (20, 10)
     assert told["unsupported_message"]["path"] == "messages[0]"
+    assert told["wrong_region"]["home_region"] == "eu-central-1"
 
 
 def test_every_error_is_decided_on_and_documented() -> None:

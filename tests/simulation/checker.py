@@ -204,6 +204,20 @@ class Checker:
         if not any(self._during(call, lambda view: view.version == version)):
             raise Violation(f"{call} returned version {version}, which the session never had meanwhile")
 
+    def _ok_copy(self, call: Call, tags: Tags) -> None:
+        """It was the session, as far as it was to be copied, at one moment."""
+        keep = int(call.op.about) if call.op.about else None
+        if not any(self._during(call, lambda view: (view.tags or ())[:keep] == tags)):
+            raise Violation(f"{call} made {tags}, which the session never was meanwhile")
+
+    def _ok_fork(self, call: Call, tags: Tags) -> None:
+        """Of a copy that came to no end all is left, or nothing that anybody sees; of others nothing."""
+        (copy,) = (other for other in self.calls if other.name == call.op.about)
+        keep = int(copy.op.about) if copy.op.about else None
+        whole = {(state.view.tags or ())[:keep] for state in self.states[copy.begin :]}
+        if tags and (tags not in whole or not copy.faults):
+            raise Violation(f"{copy} told {copy.told}, and left {tags}")
+
     def _ok_delete(self, call: Call, _: None) -> None:
         if not any(self._during(call, lambda view: self._unseen(view, call))):
             raise Violation(f"{call} was acknowledged, but the session was there all the time")

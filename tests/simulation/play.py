@@ -10,7 +10,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -96,7 +96,8 @@ class World:
                 ending = ENDINGS[self.scenario.start]
             elif self.scenario.start in ENDINGS:
                 ending = AGED_ENDING
-            self._start(ending)
+            forks = (Op("fork", call.name) for call in self.checker.calls if call.op.kind == "copy")
+            self._start(replace(ending, ops=(*ending.ops, *forks)))
             self._drive(Replay(()))
             self._check_end()
 
@@ -262,6 +263,10 @@ class World:
             return
         if sent.operation == "put_item":
             self.putters[self.engine.key_of(sent.request["Item"])] = sent.call
+        if sent.operation == "batch_write_item":
+            for write in next(iter(sent.request["RequestItems"].values())):
+                if "PutRequest" in write:
+                    self.putters[self.engine.key_of(write["PutRequest"]["Item"])] = sent.call
         self.checker.observe(sent.call)
 
     def _ended(self, call: Call) -> None:

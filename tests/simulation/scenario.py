@@ -146,7 +146,7 @@ def _kinds(chance: random.Random, community: bool, start: str, ttl: int | None) 
     more = ["batch", "keyed", "guarded", "window", "iter", "replace", "truncate", "meta", "delete", "sized", "read"]
     # A stamp that is moved to before the next append's own is the one case in which pages are extended afterwards.
     expire = "expire" if ttl in (None, 60) else "lasting"
-    more += ["edit", "remove", "existing", "repair", expire] + [expire] * (ttl is not None)
+    more += ["edit", "remove", "existing", "repair", "copy", expire] + [expire] * (ttl is not None)
     if community:
         more = [
             "keyed",
@@ -160,6 +160,7 @@ def _kinds(chance: random.Random, community: bool, start: str, ttl: int | None) 
             "existing",
             "expire",
             "edit",
+            "copy",
         ]
         kinds = ["append"] * 4 + ["read"]
     elif start in ("community", "none"):
@@ -210,6 +211,8 @@ def _op(chance: random.Random, kind: str) -> Op:
     if kind in ("edit", "remove"):
         options = [("from", chance.choice("123459")), *([("at", "seen")] if chance.random() < 0.2 else [])]
         return Op(kind, small if kind == "edit" else "", tuple(options))
+    if kind == "copy":
+        return Op("copy", chance.choice(["", "1", "2", "4"]))
     if kind == "truncate":
         return Op("truncate", chance.choice("0123"))
     return Op(kind, small if kind == "legacy" else "")

@@ -146,6 +146,11 @@ def native(tag: str, letter: str) -> dict[str, Any]:
     return to_attribute(to_native(message(tag, letter)), "message")
 
 
+def fork_of(name: str) -> str:
+    """What the fork is called that the call of this name makes."""
+    return f"fork of {name}"
+
+
 class Client:
     """Carries out a plan; `begin` and `end` of every call are told to whoever checks."""
 
@@ -260,6 +265,20 @@ class Client:
 
     async def _reencrypt(self, call: Call) -> int:
         return self._saw(await self.process.repository.reencrypt(SESSION))
+
+    async def _copy(self, call: Call) -> Tags:
+        """A fork, which is read and deleted again."""
+        repository, keep = self.process.repository, int(call.op.about) if call.op.about else None
+        await repository.copy(SESSION, fork_of(call.name), keep=keep)
+        tags = _tags_of((await repository.read(fork_of(call.name))).messages)
+        await repository.delete(fork_of(call.name))
+        return tags
+
+    async def _fork(self, call: Call) -> Tags:
+        """What is left of the fork of another call, which is deleted."""
+        chat = await self.process.repository.read(fork_of(call.op.about))
+        await self.process.repository.delete(fork_of(call.op.about))
+        return _tags_of(chat.messages)
 
     async def _delete(self, call: Call) -> None:
         search = call.op.option("search") is not None

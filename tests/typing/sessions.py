@@ -58,10 +58,13 @@ async def the_async_repository() -> None:
         gaps: list[Gap] = left.missing
         around: AsyncIterator[BaseMessage] = sessions.iter_messages("s", skip_missing_pages=True)
         report: RepairReport = await sessions.repair("s", drop_undecodable=True)
+        forked: int = await sessions.copy(
+            "s", {"PK": "a", "SK": "b"}, keep=3, repository=sessions, expected_version=version
+        )
         gaps, removed = report.missing, report.removed
         page: dict[str, Any] = gaps[0].pages[0]
         where: str = removed[0].where
-        print(around, page, where, report.version + report.brought_in)
+        print(forked, around, page, where, report.version + report.brought_in)
         version = await sessions.update_message("s", HumanMessage("b", id="a"))
         version = await sessions.remove_message("s", "a")
         await sessions.append("s", messages, attributes={"user": "u", "raw": b"r", "old": None})
@@ -91,6 +94,8 @@ def the_sync_repository() -> None:
         summaries: Iterator[SessionSummary] = sessions.list(partition=b"p", descending=True)
         gaps: list[Gap] = sessions.read("s", skip_missing_pages=True).missing
         report: RepairReport = sessions.repair("s")
+        sessions.copy("s", "fork", repository=sessions)
+        sessions.copy("s", "fork", repository="Table")  # type: ignore[arg-type]
         print(gaps, report, list(sessions.iter_messages("s", skip_missing_pages=True)))
         sessions.delete("s", search_pages=True)
         sessions.update_metadata("s", {}, attributes={"user": "u"})

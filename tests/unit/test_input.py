@@ -36,6 +36,9 @@ ON_A_SESSION: dict[str, Method] = {
     "set_expiry": lambda sessions, session: sessions.set_expiry(session, 60),
     "repair": lambda sessions, session: sessions.repair(session),
     "reencrypt": lambda sessions, session: sessions.reencrypt(session),
+    "take_over": lambda sessions, session: sessions.take_over(session),
+    "copy": lambda sessions, session: sessions.copy(session, "fork"),
+    "copy to": lambda sessions, session: sessions.copy("s", session),
     "delete": lambda sessions, session: sessions.delete(session),
 }
 

@@ -109,7 +109,8 @@ async def create_table(sessions: AsyncSessionRepository) -> None:
 # --- What the endpoints are given: only sessions of the user who is asking ---
 
 SessionId = PathParameter(pattern=r"^[A-Za-z0-9-]{1,64}$")
-own = SessionDependencies(session_id=SessionId, tenant=current_user, key=composite_key("PK", "SK"))
+key_of = composite_key("PK", "SK")
+own = SessionDependencies(session_id=SessionId, tenant=current_user, key=key_of)
 Key = Annotated[Session, Depends(own.key)]
 Known = Annotated[int | None, Depends(own.known_version)]
 User = Annotated[str, Depends(current_user)]
@@ -135,6 +136,13 @@ class Title(BaseModel):
     """A new title."""
 
     title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
+class Branch(BaseModel):
+    """A chat to begin, with the first messages of another."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    keep: int = Field(ge=1)
 
 
 class Turn(BaseModel):
@@ -235,6 +243,17 @@ async def delete(key: Key, sessions: Sessions, expected: Expected) -> None:
     await sessions.delete(key, expected_version=expected)
 
 
+@chats.post("/{session_id}/branches", status_code=201)
+async def branch(new: Branch, user: User, key: Key, sessions: Sessions, expected: Expected) -> dict[str, Any]:
+    """Begin another chat with the first messages of this one, if it is as the browser knows it."""
+    refuse_to_begin(expected)
+    to = key_of(user, new.id)
+    version = await sessions.copy(key, to, keep=new.keep, expected_version=expected)
+    chat = await sessions.read(to, limit=0)
+    title, version = await give_title(sessions, to, f"Branch of {title_of(chat).removeprefix('Branch of ')}", version)
+    return {"title": title, "version": version}
+
+
 @chats.post("/{session_id}/turns")
 async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expected: Expected) -> AnswerResponse:
     """Store the question, then stream the answer and store it too.
@@ -267,7 +286,7 @@ async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expect
 
 
 async def give_title(sessions: AsyncSessionRepository, key: Session, text: str, version: int) -> tuple[str, int]:
-    """Name a new chat after its first question; returns its title and the session's version."""
+    """Name a new chat after a text, such as its first question; returns its title and the session's version."""
     words = " ".join(text.split())
     title = words if len(words) <= 60 else words[:59].rsplit(" ", 1)[0] + "…"
     try:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import inspect
 import os
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import ContextVar
@@ -21,8 +22,21 @@ from typing import Any
 from zlib import crc32
 
 from ..errors import RepositoryClosedError, StorageError
+from ..observers import Request
+from ..observers import current as observed_here
+from .capacity import metered, units
 from .client_settings import ConnectionSettings, aio_session, merged_config
-from .failures import call_error, keeps_failing, key_error, never_arrived, object_error, opening_error
+from .failures import (
+    ConditionFailed,
+    action_of,
+    call_error,
+    keeps_failing,
+    key_error,
+    never_arrived,
+    object_error,
+    opening_error,
+    table_of,
+)
 
 
 class Connection:
@@ -44,13 +58,39 @@ class Connection:
         Raises `ConditionFailed`, `StorageError` and its subclasses, `RepositoryClosedError`, and
         `SettingsError` where no client can be made from the settings.
         """
+        attempts, operation_here = _Attempts(once), observed_here.get()
+        if operation_here is None:
+            return await self._send(operation, request, write, attempts)
+        asked = metered(operation, request)
+        told = Request(action_of(operation), self.settings.service, table_of(request), time.time_ns())
+        began = time.perf_counter()
+        response: dict[str, Any] = {}
+        failure: BaseException | None = None
+        try:
+            response = await self._send(operation, asked, write, attempts)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            told.seconds = time.perf_counter() - began
+            told.attempts, told.endpoint, told.region = attempts.sent, attempts.endpoint, attempts.region
+            told.read_units, told.write_units = units(operation, request, response, failure)
+            told.refused = isinstance(failure, ConditionFailed)
+            told.error = None if told.refused else failure
+            told.request_id = response.get("ResponseMetadata", {}).get("RequestId")
+            operation_here.add(told)
+        return response
+
+    async def _send(
+        self, operation: str, request: Mapping[str, Any], write: bool, attempts: _Attempts
+    ) -> dict[str, Any]:
         if self._closed:
             raise RepositoryClosedError(
                 "This repository was closed by aclose(): make a new one, or enter this one again (async with)."
             )
         shared = self._join()
         client = await shared.ready()
-        attempts = _Attempts(shared, once)
+        attempts.use(shared, client)
         token = _current.set(attempts)
         try:
             response: dict[str, Any] = await getattr(client, operation)(**request)
@@ -227,19 +267,30 @@ if hasattr(os, "register_at_fork"):
 class _Attempts:
     """What became of the attempts that botocore made for one call."""
 
-    __slots__ = ("asking", "client", "corrupt", "ended", "maybe_applied", "once", "sent")
+    __slots__ = ("asking", "client", "corrupt", "ended", "endpoint", "maybe_applied", "once", "region", "sent")
 
-    def __init__(self, client: _SharedClient, once: bool) -> None:
-        # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
-        self.client = weakref.ref(client)
+    def __init__(self, once: bool) -> None:
+        self.client: Callable[[], _SharedClient | None] = _no_client
+        self.endpoint: str | None = None
+        self.region: str | None = None
         self.once = once
         self.sent = self.ended = 0
         self.asking = self.maybe_applied = self.corrupt = False
+
+    def use(self, shared: _SharedClient, client: Any) -> None:
+        """Go by this client."""
+        # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
+        self.client = weakref.ref(shared)
+        self.endpoint, self.region = client.meta.endpoint_url, client.meta.region_name
 
     @property
     def outcome_unknown(self) -> bool:
         """True where an attempt may have reached DynamoDB and was not refused by it."""
         return self.maybe_applied or self.sent > self.ended
+
+
+def _no_client() -> None:
+    """None was chosen yet."""
 
 
 class _NotAgain(Exception):

@@ -171,12 +171,11 @@ def call_error(
     `asking` says that it came while credentials were asked for, `sent` whether anything was sent, `retried` whether an
     earlier attempt may have been applied, `unknown` whether that leaves the outcome of a write open.
     """
-    action = "".join(part.capitalize() for part in operation.split("_"))
-    what = f"{action} on table {_table(request)!r}"
+    what = f"{action_of(operation)} on table {table_of(request)!r}"
     if asking:
         return _no_credentials(error, f"{what} was not sent", unknown)
     if isinstance(error, ClientError):
-        return _refusal(error, retried, unknown, _table(request))
+        return _refusal(error, retried, unknown, table_of(request))
     if isinstance(error, ChatHistoryError) and not unknown:
         return error
     if sent and isinstance(error, TypeError) and _is_mocked():
@@ -195,7 +194,7 @@ def key_error(
     error: Exception, operation: str, request: Mapping[str, Any], *, asking: bool, sent: bool, **_: bool
 ) -> Exception:
     """The same for a call of KMS, which changes nothing."""
-    what = f"{''.join(part.capitalize() for part in operation.split('_'))} with key {request['KeyId']!r} of KMS"
+    what = f"{action_of(operation)} with key {request['KeyId']!r} of KMS"
     if asking:
         return _no_credentials(error, f"{what} was not sent")
     if isinstance(error, ClientError):
@@ -265,7 +264,13 @@ def opening_error(error: Exception, region_name: str | None, endpoint_url: str |
     return StorageError(f"No client could be made: {_unshown(error)}")
 
 
-def _table(request: Mapping[str, Any]) -> str | None:
+def action_of(operation: str) -> str:
+    """AWS's name of a client's method: ``"update_item"`` is ``"UpdateItem"``."""
+    return "".join(part.capitalize() for part in operation.split("_"))
+
+
+def table_of(request: Mapping[str, Any]) -> str | None:
+    """The table that a request is about."""
     return request.get("TableName") or next(iter(request.get("RequestItems", {})), None)
 
 

@@ -107,6 +107,7 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         metadata=fields.metadata(),
         cipher=fields.cipher(),
         bucket=fields.bucket(),
+        home=fields.home(),
         own=own,
         others=fields.others(names.history),
         listed=len(raw[names.history]["L"]),
@@ -315,6 +316,14 @@ class _Fields:
         if not isinstance(value, str):
             raise corrupt(self.where, lc.BUCKET, "not a text")
         return value
+
+    def home(self) -> str | None:
+        if lc.HOME not in self.raw:
+            return None
+        home = self.raw[lc.HOME].get("S")
+        if not isinstance(home, str):
+            raise corrupt(self.where, lc.HOME, "not a text")
+        return home
 
     def cipher(self) -> Cipher | None:
         return Cipher(self.binary(lc.KEY)) if lc.KEY in self.raw else None

@@ -30,6 +30,7 @@ from .attribute_names import (
     FIRST_PAGE,
     FLOOR,
     GENERATION,
+    HOME,
     INTENT,
     KEPT,
     KEY,
@@ -141,6 +142,7 @@ class SessionItem:
     metadata: AttributeValue | None = None  # of an encrypted session a sealed block
     cipher: Cipher | None = None  # None: the session is not encrypted
     bucket: str | None = None  # where data of its pages may be
+    home: str | None = None  # the region that writes it; None: nobody has said
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
     listed: int | None = field(default=None, compare=False)  # entries of the list when it was read, guard included
@@ -230,6 +232,8 @@ class SessionItem:
             item[KEY] = {"B": self.cipher.stored}
         if self.bucket is not None:
             item[BUCKET] = {"S": self.bucket}
+        if self.home is not None:
+            item[HOME] = {"S": self.home}
         return item
 
 

@@ -149,11 +149,15 @@ def create_request(keys: Sequence[str], indexes: Sequence[Index], names: Names) 
 
 @dataclass(frozen=True)
 class IndexSchema:
-    """An index as it is. `carried`: the attributes beside the keys, None for all of them."""
+    """An index as it is: its keys begin with so many `hashes`, which may be four.
+
+    `carried`: the attributes beside the keys, None for all of them.
+    """
 
     keys: Mapping[str, str]
     carried: frozenset[str] | None
     active: bool = True
+    hashes: int = 1
 
 
 @dataclass(frozen=True)
@@ -200,5 +204,6 @@ def parse_schema(description: Mapping[str, Any]) -> Schema:
         everything = projection["ProjectionType"] == "ALL"
         carried = None if everything else frozenset(projection.get("NonKeyAttributes", ()))
         active = index.get("IndexStatus", "ACTIVE") == "ACTIVE"
-        indexes[index["IndexName"]] = IndexSchema(keys(index["KeySchema"]), carried, active)
+        hashes = sum(key["KeyType"] == "HASH" for key in index["KeySchema"])
+        indexes[index["IndexName"]] = IndexSchema(keys(index["KeySchema"]), carried, active, hashes)
     return Schema(keys(description["KeySchema"]), indexes, types)

@@ -127,6 +127,7 @@ class Circumstances:
     now: int
     times: Expiries
     expected: int | None
+    home: str | None = None  # the region that writes
 
 
 def decide(
@@ -203,6 +204,7 @@ class _Shape(NamedTuple):
     expires: bool
     must_exist: bool
     sealed: bool  # the session is encrypted, or begins so
+    home: bool  # it is one of this region
     own: tuple[tuple[str, bool], ...]  # attributes of the user's own, and whether each is set or removed
 
 
@@ -226,6 +228,7 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
         expires=expires is not None,
         must_exist=request.must_exist,
         sealed=cipher is not None,
+        home=at.home is not None,
         own=own,
     )
     text = _insert_text(shape)
@@ -238,6 +241,8 @@ def _insert(request: Append, item: SessionItem | None, at: Circumstances) -> Sta
     values: dict[str, AttributeValue] = {f"own{i}": value for i, value in enumerate(values_set.values())}
     if cipher is not None:
         values["key"] = {"B": cipher.stored}
+    if at.home is not None:
+        values["home"] = {"S": at.home}
     if expires is not None:
         values["expires"] = values_set[at.names.ttl] = {"N": str(expires)}
     if expected != 0:
@@ -283,6 +288,8 @@ def _insert_text(shape: _Shape) -> _Text:
         e.assign(lc.PAGES, f"if_not_exists({e.name(lc.PAGES)}, {e.value({'N': '0'})})")
         if shape.sealed:
             e.assign(lc.KEY, e.parameter("key"))
+    if shape.home:
+        e.assign(lc.HOME, e.parameter("home"))
     e.assign(lc.UPDATED, now)
     if shape.expires:
         e.assign(names.ttl, e.parameter("expires"))
@@ -316,6 +323,9 @@ def _insertable(e: Expression, shape: _Shape) -> str:
     # What is plain never joins what is encrypted, nor the other way round.
     key = e.name(lc.KEY)
     conditions.append(f"{key} = {e.parameter('key')}" if shape.sealed else f"attribute_not_exists({key})")
+    if shape.home:
+        home = e.name(lc.HOME)
+        conditions.append(f"(attribute_not_exists({home}) OR {home} = {e.parameter('home')})")
     if shape.expected:
         conditions.append(f"{e.name(lc.VERSION)} = {e.parameter('expected')}")
     else:

@@ -91,6 +91,12 @@ def is_due(page: Page, item: SessionItem) -> bool:
     return item.edit is not None and item.edited_page == page.number and max(page.cut, page.edited) < item.edited
 
 
+def lacks_last(page: Page, item: SessionItem) -> bool:
+    """Whether the page lacks the last edit though that is carried out, as an old copy on a replica does."""
+    is_last = item.edited > 0 and item.edit is None and page.number == item.edited_page
+    return is_last and max(page.cut, page.edited) < item.edited
+
+
 def counted(page: Page, item: SessionItem) -> Page:
     """The page with the number of messages that it has after the edit under way."""
     if item.edit is None or item.edit.data is not None or not is_due(page, item):

@@ -58,8 +58,13 @@ def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
     if len(lines) > 1 and len(data) > sizes.page:
         middle = len(lines) // 2
         return _pack(lines[:middle], sizes) + _pack(lines[middle:], sizes)
-    parts = [data[i : i + sizes.item] for i in range(0, len(data), sizes.item)]
-    return [Draft(part, 0) for part in parts[:-1]] + [Draft(parts[-1], len(lines), len(parts))]
+    return in_parts(data, len(lines), sizes.item)
+
+
+def in_parts(data: bytes, messages: int, most: int) -> list[Draft]:
+    """One page of these messages, or as many as it takes where each has so many bytes at most."""
+    parts = [data[i : i + most] for i in range(0, len(data), most)]
+    return [Draft(part, 0) for part in parts[:-1]] + [Draft(parts[-1], messages, len(parts))]
 
 
 class Destination(NamedTuple):

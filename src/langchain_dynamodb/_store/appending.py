@@ -56,14 +56,15 @@ class Appender:
         packing = partial(pack, to, content.lines, ids, history_size, own, must_exist, content.is_much)
         request = await off_loop(packing) if content.is_much else packing()
         seen = self.steps.known.get(key)
-        item = seen if seen and request.can_follow(seen, expected, self.steps.clock()) else None
+        elsewhere = self.steps.is_elsewhere(seen)
+        item = seen if seen and not elsewhere and request.can_follow(seen, expected, self.steps.clock()) else None
         vault = self.steps.vault
         if vault.encrypts and vault.must_encrypt(item):
             item = None
         failure: Refused | StorageError | None = None
         new: SessionItem | None = None
         # A large one must know where it goes, an encrypted one its key; and what could never be sent gets its error so.
-        blind = request.fits(None) and not vault.encrypts
+        blind = request.fits(None) and not vault.encrypts and not elsewhere
         if (item or blind) and not (request.must_exist and expected == 0):
             try:
                 new = await self._attempt(key, item, request, expected)
@@ -96,6 +97,7 @@ class Appender:
                 await patience.wait()
                 if not self.steps.is_idle(item):
                     item = await self.steps.await_idle(key, request.call)
+                self.steps.check_home(key, item)
                 if doubt.active and not isinstance(item, SessionItem) and not doubt.is_open_to(item):
                     raise unknown_outcome(key)  # deleted meanwhile
                 try:
@@ -206,7 +208,7 @@ class Appender:
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
-        at = Circumstances(self.steps.table.names, now, times, expected)
+        at = Circumstances(self.steps.table.names, now, times, expected, self.steps.home)
         tail_lines = partial(self.reader.tail_lines, key, item) if item else list
         deciding = partial(decide, request, item, at, tail_lines)
         decision = await off_loop(deciding) if request.is_much else deciding()

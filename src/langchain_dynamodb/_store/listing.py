@@ -103,24 +103,19 @@ class Lister:
             return self._scan(query, schema)
         index = None if query.index is None else self._index(query.index, schema)
         keys = schema.keys if index is None else index.keys
-        (name, kind), *others = keys.items()
-        if index is None and not others:
+        if index is None and len(keys) == 1:
             raise InvalidInputError(
                 f"table {self.table.name!r} has no sort key, so a partition is one session: read it, or list by index="
             )
-        partition = key_value("partition", query.partition)
-        if partition[0] != kind:
-            raise InvalidInputError(
-                f"partition={short(query.partition)} does not fit {name!r}, which is of type {kind}: pass a value of it"
-            )
+        fixed = _partition(query.partition, dict(list(keys.items())[: index.hashes if index else 1]))
         backwards = query.descending if query.descending is not None else index is not None
-        fixed = {name: dict([partition])}
         e = Expression()
-        request = {"KeyConditionExpression": f"{e.name(name)} = {e.value(fixed[name])}"}
+        request = {"KeyConditionExpression": " AND ".join(f"{e.name(n)} = {e.value(v)}" for n, v in fixed.items())}
         request |= self._reads(e, query, schema, index)
         more = {"ScanIndexForward": not backwards, **({"IndexName": query.index} if index else {})}
-        scope = repr(("query", self.table.name, query.index, name, partition, backwards)).encode()
-        rest = {n: k for n, k in {**keys, **schema.keys}.items() if n != name}
+        named = [part for name, value in fixed.items() for part in (name, *value.items())]
+        scope = repr(("query", self.table.name, query.index, *named, backwards)).encode()
+        rest = {n: k for n, k in {**keys, **schema.keys}.items() if n not in fixed}
         return _Source("query", {**request, **more}, fixed, rest, scope, backwards)
 
     def _scan(self, query: Listing, schema: Schema) -> _Source:
@@ -255,6 +250,30 @@ class Lister:
         named = session_key(native_key(key), self.primary_key_name)
         codec = self.codec.of(await self.vault.opened(named, heading.cipher))
         return opened_metadata(heading.metadata, named, codec)
+
+
+def _partition(given: object, hashes: Mapping[str, str]) -> Item:
+    """The hash key's attributes with the values that were named: one, or by name where there are several."""
+    if not isinstance(given, Mapping):
+        if len(hashes) > 1:
+            raise InvalidInputError(
+                f"partition={short(given)}: the hash key of this index has the attributes {', '.join(hashes)}; pass a "
+                "mapping with a value for each"
+            )
+        given = dict.fromkeys(hashes, given)
+    if given.keys() != hashes.keys():
+        raise InvalidInputError(
+            f"partition={short(dict(given))} must have a value for each attribute of the hash key, and no other: "
+            f"{', '.join(hashes)}"
+        )
+    fixed = {name: key_value("partition", given[name]) for name in hashes}
+    for name, (kind, _) in fixed.items():
+        if kind != hashes[name]:
+            raise InvalidInputError(
+                f"partition={short(given[name])} does not fit {name!r}, which is of type {hashes[name]}: pass a value "
+                "of it"
+            )
+    return {name: dict([value]) for name, value in fixed.items()}
 
 
 def session_name(key: Item, primary_key_name: str) -> str | dict[str, Any]:

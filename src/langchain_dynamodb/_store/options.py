@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .._checks import check_flag, check_table_name, check_ttl
+from .._checks import check_flag, check_home_region, check_table_name, check_ttl
 from .._items.attribute_names import BUCKET
 from .._items.configured_names import Names, check_names
 from .._items.session_items import MAX_LARGE, OBJECT, Sizes, check_sizes
@@ -15,6 +15,7 @@ from ..blobs.stores import Blobs
 from ..codec.messages import Codec
 from ..encryption.keyrings import Keyring
 from ..errors import InvalidInputError, SettingsError
+from ..observers import Observer, check_observers
 from .vault import Encryption
 
 ItemFormat: TypeAlias = Literal["pages", "community"]
@@ -51,6 +52,8 @@ class Options:
     strict: bool = False
     encryption: Encryption | None = None
     blobs: Blobs | None = None
+    observers: tuple[Observer, ...] = ()
+    home_region: str | None = None
     known_sessions: int = 1024  # session items remembered, so that an append needs no look first
     page_cache: int = 16 << 20  # bytes
     codec: Codec = field(default_factory=Codec)
@@ -66,6 +69,10 @@ class Options:
         check_sizes(self.sizes, objects=self.blobs is not None)
         check_ttl(self.ttl)
         check_names(self.names, self.primary_key_name)
+        check_home_region(self.home_region)
+        if self.home_region is not None and self.item_format == "community":
+            raise SettingsError("item_format='community' has no place for a home_region: use the default format")
+        object.__setattr__(self, "observers", check_observers(self.observers))
         given: object = self.encryption
         refused = isinstance(given, type) or inspect.iscoroutinefunction(given)
         if refused or not (given is None or isinstance(given, Keyring) or callable(given)):

@@ -21,7 +21,7 @@ from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
 from .._protocol import edits
-from .._protocol.chain import first_break, follows, missing_parts
+from .._protocol.chain import first_break, follows, missing_parts, precedes
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PAGE_INFLATED, PageStart
@@ -31,6 +31,7 @@ from ..codec import messages as codec
 from ..codec.messages import Codec, UndecodableError
 from ..codec.native import from_native
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
+from ..observers import current
 from .cache import LRU
 from .off_loop import MANY_NATIVES, off_loop, off_loop_if_many
 from .table import GET_BATCH, Table
@@ -74,13 +75,17 @@ class Chunk(NamedTuple):
 
 
 class Unproven(Exception):
-    """A page that the session item proves is not there, even when read strongly. `cut` is that of the page wanted."""
+    """A page that the session item proves is not there, even when read strongly.
 
-    def __init__(self, item: SessionItem, number: int, cut: int | None = None) -> None:
+    `cut` is that of the page wanted, `found` what is there in its place.
+    """
+
+    def __init__(self, item: SessionItem, number: int, cut: int | None = None, found: Page | None = None) -> None:
         super().__init__(number)
         self.item = item
         self.number = number
         self.cut = cut
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Reader:
     clock: Callable[[], int]
     skip_undecodable: bool = False
     vault: Vault = field(default_factory=Vault)
+    home: str | None = None  # the region it reads in, if that is known
 
     async def item(self, key: SessionKey) -> SessionItem | CommunityItem | None:
         """The session item as readers see it: None where it is absent, unborn, being deleted or expired."""
@@ -128,7 +134,7 @@ class Reader:
                 messages = await self._messages(key, item, limit)
             except Unproven as error:
                 if await self.is_unchanged(key, error.item):
-                    raise self.missing(key, error.item, error.number, error.cut) from None
+                    raise self.missing(key, error.item, error.number, error.cut, error.found) from None
                 continue
             return Snapshot(item, messages)
         raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
@@ -210,7 +216,7 @@ class Reader:
             yield
         except Unproven as error:
             if await self.is_unchanged(key, error.item):
-                raise self.missing(key, error.item, error.number, error.cut) from None
+                raise self.missing(key, error.item, error.number, error.cut, error.found) from None
             raise
 
     def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
@@ -292,6 +298,8 @@ class Reader:
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
         found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
+        if found and (operation := current.get()):
+            operation.cache_hits += len(found)
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
             read = await self.get_pages(key, item, wanted, consistent=consistent)
             found |= {n: LoadedPage(page) for n, page in read.items()}
@@ -300,7 +308,8 @@ class Reader:
                 return [found[n] for n in numbers]
             lost = broken
         above = found[lost + 1].page if lost + 1 < numbers.stop else successor
-        raise Unproven(item, lost, above.previous if above else item.page_version)
+        there = found[lost].page if lost in found else None
+        raise Unproven(item, lost, above.previous if above else item.page_version, there)
 
     async def get_pages(
         self,
@@ -324,6 +333,8 @@ class Reader:
             whole=whole,
             unreadable=unreadable,
         )
+        if self.lags(item):
+            found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}
         return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
     def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
@@ -426,6 +437,16 @@ class Reader:
         self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
+        async with contextlib.aclosing(self.oldest_first(key, item)) as runs:
+            async for run in runs:
+                lines = await self.page_lines(key, item, run[-1], run)
+                yield await self.decode(key, item, [Chunk(run[-1].number, 0, lines)])
+
+    async def oldest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[Page], None]:
+        """Its pages, each with those before it that hold parts of its message, read strongly, fetched ahead.
+
+        Raises `VersionConflictError` where the session has dropped or edited pages meanwhile, and as `missing` says.
+        """
         previous: Page | None = None
         parts: list[Page] = []
         async with contextlib.aclosing(self._fetched_ahead(key, item)) as batches:
@@ -433,15 +454,14 @@ class Reader:
                 for number in numbers:
                     page = pages.get(number)
                     if page is None or not follows(item, previous, page):
-                        raise await self.gone(key, item, number)
+                        raise await self.gone(key, item, number, page)
                     try:
                         previous = page = await self.load(key, item, page)
                     except Unproven:
-                        raise await self.gone(key, item, number) from None
+                        raise await self.gone(key, item, number, page) from None
                     parts.append(page)
                     if page.indexes:
-                        lines = await self.page_lines(key, item, page, parts)
-                        yield await self.decode(key, item, [Chunk(number, 0, lines)])
+                        yield parts
                         parts = []
                     elif sum(len(part.data) for part in parts) > MAX_INFLATED:
                         where = str(key.page(item.generation, number))
@@ -526,11 +546,22 @@ class Reader:
         now = await self.item(key)
         return isinstance(now, SessionItem) and now.keeps_pages_of(item) and now.edited == item.edited
 
-    async def gone(self, key: SessionKey, item: SessionItem, number: int) -> Exception:
+    async def check_newest(self, key: SessionKey, item: SessionItem) -> None:
+        """Raise `IncompleteSessionError` where the session item here is surely older than the pages, or newer."""
+        numbers = [n for n in (item.pages - 1, item.pages, item.pages + 1) if n >= item.first_page]
+        pages = await self.get_pages(key, item, numbers, consistent=True, unreadable=set())
+        newest = pages.pop(item.pages - 1, None)
+        late = item.pages > item.first_page and not (newest and precedes(item, newest, None))
+        if late or any(page.cut > item.version for page in pages.values()):
+            where = str(key.page(item.generation, item.pages - late))
+            told = f"session {key} is not yet as region {item.home!r} left it: wait until all of it was replicated"
+            raise IncompleteSessionError(told, item=where)
+
+    async def gone(self, key: SessionKey, item: SessionItem, number: int, found: Page | None = None) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""
         if await self.is_unchanged(key, item):
             above = (await self.table.get_pages(key, item.generation, [number + 1], consistent=True)).get(number + 1)
-            return self.missing(key, item, number, above.previous if above else item.page_version)
+            return self.missing(key, item, number, above.previous if above else item.page_version, found)
         now = await self.item(key)
         actual = now.version if now else 0
         return VersionConflictError(
@@ -540,11 +571,21 @@ class Reader:
             actual=actual,
         )
 
-    def missing(self, key: SessionKey, item: SessionItem, number: int, cut: int | None = None) -> Exception:
+    def lags(self, item: SessionItem) -> bool:
+        """Whether another region writes this session: its items come here in any order, and some later."""
+        return self.home is not None and item.home not in (None, self.home)
+
+    def missing(
+        self, key: SessionKey, item: SessionItem, number: int, cut: int | None = None, found: Page | None = None
+    ) -> Exception:
         """The error for a page that is not there: too early where it may have been cut a moment ago, else damage."""
         where = str(key.page(item.generation, number))
-        if is_recent(item, number, cut, self.clock()):
+        # On a table of one region the item is never older than its pages, but where an old one was put back by hand.
+        outdated = self.home is not None and found is not None and max(found.cut, found.edited) > item.version
+        if is_recent(item, number, cut, self.clock()) or self.lags(item) or outdated:
             told = f"item {where}: this page of session {key}, which has just changed, is not there yet: try again"
+            if self.lags(item):
+                told += f" (its home is region {item.home!r}, where it can be told whether the page is lost)"
             return IncompleteSessionError(told, item=where)
         return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
 

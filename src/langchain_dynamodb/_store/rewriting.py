@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -104,6 +104,19 @@ class Rewriter(Deleter):
             return await self._swing(key, old, states.changed(old, op, now, times.session), seconds)
 
         return await self._change(key, expected, step, must_exist=True)
+
+    async def take_over(self, key: SessionKey) -> int:
+        """Let this region write the session from now on."""
+        taking = replace(self, steps=replace(self.steps, takes_over=True))
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            assert item is not None  # it must exist
+            if item.home == self.steps.home:
+                return item
+            await self.reader.check_newest(key, item)
+            return await self.steps.compare_and_set(key, item, states.changed(item, op, self.steps.clock(), None))
+
+        return await taking._change(key, None, step, must_exist=True, encrypt=False)
 
     async def reencrypt(self, key: SessionKey, *, plain: bool) -> int:
         """Write the session anew under a new key of this repository, or (`plain`) under none."""

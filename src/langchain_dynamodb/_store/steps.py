@@ -17,7 +17,14 @@ from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, S
 from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec
-from ..errors import BlobUnavailableError, ChatHistoryError, InvalidInputError, StorageError, ThrottledError
+from ..errors import (
+    BlobUnavailableError,
+    ChatHistoryError,
+    InvalidInputError,
+    StorageError,
+    ThrottledError,
+    WrongRegionError,
+)
 from .cache import LRU
 from .leases import Watched, repeating
 from .options import Timing
@@ -41,6 +48,31 @@ class Steps:
     clock: Callable[[], int]
     timing: Timing
     vault: Vault
+    home: str | None = None  # the region that this repository writes in, if that is looked at
+    takes_over: bool = False  # sessions of other regions
+
+    def is_elsewhere(self, item: State | None) -> bool:
+        """Whether another region writes this session."""
+        if self.home is None or not isinstance(item, SessionItem):
+            return False
+        return item.home not in (None, self.home) and not self.takes_over
+
+    def check_home(self, key: SessionKey, item: State | None) -> None:
+        """Raise `WrongRegionError` where another region writes this session."""
+        if self.is_elsewhere(item):
+            assert isinstance(item, SessionItem)  # as was seen
+            raise WrongRegionError(
+                f"session {key} is written by region {item.home!r}, not by {self.home!r}, and nothing was changed: "
+                "send the request there, or call take_over once that region writes no more and has been replicated",
+                home=str(item.home),
+                here=str(self.home),
+            )
+
+    def stamped(self, new: S) -> S:
+        """The state with this region as its home."""
+        if self.home is None or not isinstance(new, SessionItem) or new.home == self.home:
+            return new
+        return replace(new, home=self.home)
 
     def to(self, key: SessionKey, item: SessionItem) -> Destination:
         """Where messages of this session, which is unlocked, go."""
@@ -60,6 +92,7 @@ class Steps:
         self, key: SessionKey, old: SessionItem | None, new: SessionItem, own: Changes = NO_CHANGES
     ) -> SessionItem:
         """One step of the session item; `Refused` unless `old` is still the current state."""
+        new = self.stamped(new)
         return await self._step(key, new, conditions.compare_and_set(old, new, key, self.table.names, own))
 
     async def _step(self, key: SessionKey, new: SessionItem, request: Statement) -> SessionItem:
@@ -79,6 +112,7 @@ class Steps:
 
     async def from_community(self, key: SessionKey, old: CommunityItem, new: S) -> S:
         """One step of an item in langchain_community's format; `Refused` unless `old` is still there."""
+        new = self.stamped(new)
         try:
             with self.comparing(old):
                 await self.table.update(key, community.from_community(old, new, self.table.names))
@@ -293,6 +327,7 @@ class Steps:
         watched = Watched()
         while True:
             item = await self.table.get(key)
+            self.check_home(key, item)
             if item is None or self.is_idle(item):
                 return item
             try:

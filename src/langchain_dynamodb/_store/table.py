@@ -237,11 +237,25 @@ class Table:
         await in_parallel(self._delete_chunk, chunks)
 
     async def _delete_chunk(self, keys: Sequence[Item]) -> None:
-        pending: list[Any] = [{"DeleteRequest": {"Key": key}} for key in keys]
+        await self._write_batch([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    async def put_new_pages(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> None:
+        """Put pages of a generation that nobody else has, without a condition: 25 to a request, some at a time.
+
+        Each request is sent once. After a `StorageError` of unknown outcome one may still arrive: then the generation
+        must not become a session's.
+        """
+        pages = await in_parallel(lambda page: self.objects.put(key, generation, page), pages)
+        items = [{**key.page(generation, page.number), **page.attributes(self.names)} for page in pages]
+        puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items]
+        chunks = [puts[i : i + WRITE_BATCH] for i in range(0, len(puts), WRITE_BATCH)]
+        await in_parallel(lambda chunk: self._write_batch(chunk, once=True), chunks)
+
+    async def _write_batch(self, pending: list[Any], *, once: bool = False) -> None:
+        """One BatchWriteItem, and more while DynamoDB leaves some of it undone."""
         for pause in pauses():
-            response = await self.connection.call(
-                "batch_write_item", {"RequestItems": {self.name: pending}}, write=True
-            )
+            request = {"RequestItems": {self.name: pending}}
+            response = await self.connection.call("batch_write_item", request, write=True, once=once)
             left = response.get("UnprocessedItems", {}).get(self.name, [])
             if not left:
                 return

@@ -51,6 +51,9 @@ def problem(error: errors.ChatHistoryError, *, conditional: bool = False) -> Pro
     if isinstance(error, errors.OutcomeUnknownError):
         told = "The change may or may not have happened: read the session before you try again."
         return Problem(500, "outcome_unknown", told)  # not 503: clients and proxies repeat that unasked
+    if isinstance(error, errors.WrongRegionError):
+        told = "Another region writes this session: send the request there."
+        return Problem(421, "wrong_region", told, more={"home_region": error.home})
     if isinstance(error, errors.SessionNotFoundError):
         return Problem(404, "session_not_found", "There is no such session (any more).")
     if isinstance(error, errors.MessageNotFoundError):

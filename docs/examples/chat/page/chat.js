@@ -158,6 +158,7 @@ class Chat {
     if (last && !this.turn && ["ai", "human"].includes(message.type)) {
       actions.append(button(message.type === "ai" ? "Regenerate" : "Answer", () => this.again()));
     }
+    if (message.index !== undefined) actions.append(button("Branch from here", () => this.branch(message)));
     if (this.turn) for (const made of actions.querySelectorAll("button")) made.disabled = true;
     item.append(actions);
     return item;
@@ -195,6 +196,27 @@ class Chat {
   again() {
     const question = this.messages.findLast((message) => message.type === "human");
     if (question) this.ask(question.text, question.index, question.images);
+  }
+
+  /** Go on in a chat of its own that begins with what was said up to this message. */
+  async branch(message) {
+    if (this.branching) return;
+    this.branching = true;
+    hideNotice();
+    const id = newId();
+    try {
+      const body = { id, keep: message.index + 1 };
+      const response = await call("POST", `${this.path}/branches`, { version: this.version, body });
+      own.set(id, { id, ...(await content(response)) });
+      speak("This is a new chat, which goes on from there.");
+      if (this === current) go(id), $("title").focus();
+      refresh();
+    } catch (error) {
+      if (error.conflict) this.conflict(error, "No branch was made.");
+      else explain(error, () => this.branch(message));
+    } finally {
+      this.branching = false;
+    }
   }
 
   /** Ask; with `keep`, in place of the message with that index and all after it. */

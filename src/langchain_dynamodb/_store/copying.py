@@ -1,0 +1,218 @@
+"""Copies a session: its pages as they are, without decoding them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+
+from .._dynamodb.attribute_values import AttributeValue, Changes
+from .._items.attribute_names import DATA
+from .._items.community_item import CommunityItem, State
+from .._items.keys import SessionKey
+from .._items.parsing import undecodable
+from .._items.session_items import MAX_ITEM_DATA, Page, SessionItem, new_op
+from .._protocol import copying, edits, states
+from .._protocol.copying import SPARE_PAGES, Written
+from .._protocol.expiry import Expiries, expiries
+from .._protocol.identity import check_exists, check_expected
+from .._protocol.pages import Destination, Draft, PageStart, in_parts, make_pages
+from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
+from ..codec import messages as codec
+from ..errors import VersionConflictError
+from .attempts import change
+from .paged_writer import PagedWriter
+from .reading import Reader
+from .retrying import preparing
+from .steps import Steps
+from .table import WRITE_BATCH, Refused
+from .writer import Content, Writer
+
+# What is in memory at once: so many pages, which are written together, or as many as have so many bytes.
+AT_ONCE = 4 * WRITE_BATCH
+BYTES_AT_ONCE = 4 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A session to be copied: its first `keep` messages (None: all), if it is at the `expected` version."""
+
+    reader: Reader
+    key: SessionKey
+    keep: int | None = None
+    expected: int | None = None
+
+    async def seen(self) -> State:
+        """Its present state, unlocked.
+
+        Raises `SessionNotFoundError`, `VersionConflictError`, and `MissingBlobsError` where its data cannot be had.
+        """
+        item = await self.reader.item(self.key)
+        self._check(item)
+        assert item is not None  # it exists
+        if isinstance(item, SessionItem) and item.bucket is not None:
+            self.reader.table.objects.required(self.key, item.bucket)
+        return await self.reader.vault.unlocked(self.key, item) if isinstance(item, SessionItem) else item
+
+    async def decoded(self) -> Content:
+        """Its messages, to be encoded anew; raises the same."""
+        snapshot = await self.reader.snapshot(self.key, None, None)
+        assert snapshot is not None  # no version was named
+        self._check(snapshot.item)
+        messages = snapshot.messages[: self.keep]
+        return Content(messages, self.reader.codec.encode(messages, sys.maxsize), codec.is_much(messages))
+
+    def _check(self, item: State | None) -> None:
+        check_expected(self.key, item, self.expected)
+        check_exists(self.key, item)
+
+    def metadata(self, item: SessionItem) -> AttributeValue | None:
+        """What it has, in the clear."""
+        return opened_metadata(item.metadata, self.key, self.reader.codec.of(item.cipher))
+
+    async def pages(self, item: SessionItem) -> AsyncGenerator[tuple[list[Draft], bool], None]:
+        """The data of pages that are copied whole, and then (True) of what follows them, entry by entry.
+
+        Raises `VersionConflictError` where others have changed the session so that this is no longer to be had.
+        """
+        left = item.message_count if self.keep is None else self.keep
+        async with contextlib.aclosing(self.reader.oldest_first(self.key, item)) as runs:
+            async for run in runs:
+                if not left:
+                    return
+                messages = run[-1].messages
+                if messages > left:
+                    yield [await self._block(item, run, left)], True
+                    return
+                if messages:
+                    yield await self._whole(item, run), False
+                left -= messages
+        for draft in self.tail(item, left):
+            yield [draft], True
+
+    def tail(self, item: SessionItem, left: int) -> list[Draft]:
+        """The first so many messages of the tail, entry by entry."""
+        opened = self.reader.codec.of(item.cipher).open
+        drafts = []
+        for entry, chunk in zip(item.tail, self.reader.tail(self.key, item), strict=True):
+            lines = chunk.lines[:left]
+            left -= len(lines)
+            if lines:
+                whole = len(lines) == len(chunk.lines)
+                drafts.append(Draft(opened(entry, self.key.place()) if whole else codec.pack(lines), len(lines)))
+        return drafts
+
+    async def _whole(self, item: SessionItem, run: Sequence[Page]) -> list[Draft]:
+        """One page, or all parts of a message, as they are; anew where the edit under way is of this page."""
+        if edits.is_due(run[-1], item):
+            block = await self._block(item, run, run[-1].messages)
+            return in_parts(block.data, block.messages, MAX_ITEM_DATA)
+        drafts = []
+        for page in run:
+            try:
+                data = self.reader.opened_data(self.key, item, page)
+            except codec.UndecodableError as error:
+                raise undecodable(self.key.page(item.generation, page.number), DATA, error) from error
+            drafts.append(Draft(data, page.messages, page.parts))
+        return drafts
+
+    async def _block(self, item: SessionItem, run: Sequence[Page], count: int) -> Draft:
+        """The first so many messages of a page."""
+        lines = (await self.reader.page_lines(self.key, item, run[-1], run))[:count]
+        return Draft(codec.pack(lines), len(lines))
+
+
+@dataclass(frozen=True)
+class Copier:
+    """Rule 12: begins sessions as copies of others, in the format of the `writer`."""
+
+    steps: Steps
+    writer: Writer
+    ttl: int | None
+
+    async def copy(self, source: Source, key: SessionKey, own: Changes) -> int:
+        """Returns the version of the copy; raises `VersionConflictError` where there is a session already."""
+        first = await source.seen()
+        own = {**self._brought(first, key), **own}
+        if isinstance(first, CommunityItem) or not isinstance(self.writer, PagedWriter) or self._is_too_large(first):
+            return await self.writer.replace(key, await source.decoded(), 0, own=own, must_exist=False)
+
+        async def step(item: State | None, op: bytes, attempt: int) -> SessionItem:
+            found = first if attempt == 0 else await source.seen()
+            if isinstance(found, CommunityItem):  # deleted, and begun by somebody else
+                raise Refused(None, retried=False)
+            try:
+                return await self._begin(source, found, key, own, op)
+            except VersionConflictError:  # of the source: its pages were not those of one state
+                raise Refused(None, retried=False) from None
+
+        return await change(self.steps, key, new_op(), 0, step)
+
+    def _is_too_large(self, found: SessionItem) -> bool:
+        """Whether its pages may be larger than the destination takes them, which has no place for large data."""
+        return found.bucket is not None and self.steps.table.objects.blobs is None
+
+    def _brought(self, found: State, key: SessionKey) -> Changes:
+        """The attributes of the user's own on the source that can be such here."""
+        taken = {*self.steps.table.names, *key.item}
+        return {name: value for name, value in found.own.items() if name not in taken}
+
+    async def _begin(self, source: Source, found: SessionItem, key: SessionKey, own: Changes, op: bytes) -> SessionItem:
+        to = await self.steps.destination(key, None)
+        now = self.steps.clock()
+        base, times = copying.begun(now, to), expiries(now, self.ttl, None)
+        metadata = sealed_metadata(source.metadata(found), to)
+
+        def whole(start: SessionItem, written: Written, tail: tuple[bytes, ...], messages: int) -> SessionItem:
+            return copying.copied(start, written, tail, messages, metadata, op, self.steps.clock(), times)
+
+        if found.first_page == found.pages:
+            blocks = source.tail(found, found.message_count if source.keep is None else source.keep)
+            drafts, tail = copying.laid_out(blocks, to)
+            if not drafts:
+                count = sum(block.messages for block in blocks)
+                return await self.steps.compare_and_set(key, None, whole(base, Written(), tail, count), own)
+        most = found.pages - found.first_page + len(found.tail) + SPARE_PAGES
+        intent = self.steps.intent(op, "copy", base.generation, range(most))
+        declaration = self.steps.compare_and_set(key, None, states.declared(base, intent, now))
+        start = await self.steps.declare(key, intent, declaration)
+        async with self.steps.holding(key, start):
+            written, blocks = await self._put_pages(source, found, to, start, times)
+            drafts, tail = copying.laid_out(blocks, to)
+            written = await self._put(to, start, times, written, drafts)
+            if not await source.reader.is_unchanged(source.key, found):
+                raise Refused(None, retried=False)
+            count = sum(block.messages for block in blocks) if tail else 0
+            return await self.steps.compare_and_set(key, start, whole(start, written, tail, count), own)
+
+    async def _put_pages(
+        self, source: Source, found: SessionItem, to: Destination, start: SessionItem, times: Expiries
+    ) -> tuple[Written, list[Draft]]:
+        """Write the pages that are copied whole, some at a time; returns what follows them too."""
+        written = Written()
+        waiting: list[Draft] = []
+        following: list[Draft] = []
+        async with contextlib.aclosing(source.pages(found)) as groups:
+            async for drafts, follows in groups:
+                if follows:
+                    following += drafts
+                    continue
+                waiting += drafts
+                if len(waiting) >= AT_ONCE or sum(len(draft.data) for draft in waiting) >= BYTES_AT_ONCE:
+                    written = await self._put(to, start, times, written, waiting)
+                    waiting = []
+        return await self._put(to, start, times, written, waiting), following
+
+    async def _put(
+        self, to: Destination, start: SessionItem, times: Expiries, written: Written, drafts: Sequence[Draft]
+    ) -> Written:
+        if drafts:
+            previous = start.version if written.pages else 0
+            first = PageStart(written.pages, previous, written.messages, times.pages)
+            with preparing():
+                pages = make_pages(drafts, to, start, first, start.intent.op if start.intent else b"")
+                await self.steps.table.put_new_pages(to.key, start.generation, pages)
+            if (noted := self.steps.noting(start, pages)).bucket is not None:
+                written = replace(written, bucket=noted.bucket)
+        return written.with_pages(drafts)
