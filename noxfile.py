@@ -15,7 +15,7 @@ import nox
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"  # the Python that runs nox
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 

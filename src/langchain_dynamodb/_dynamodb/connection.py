@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
+from .._checks import running_loop
 from ..errors import RepositoryClosedError, StorageError
 from .client_settings import ConnectionSettings, aio_session, merged_config
 from .failures import call_error, keeps_failing, key_error, never_arrived, opening_error
@@ -46,7 +47,8 @@ class Connection:
         """
         if self._closed:
             raise RepositoryClosedError(
-                "This repository was closed by aclose(): make a new one, or enter this one again (async with)."
+                "This repository was closed by aclose() or close(): make a new one, or enter this one again "
+                "(async with, with)."
             )
         shared = self._join()
         client = await shared.ready()
@@ -79,6 +81,9 @@ class Connection:
     def _told(self) -> Callable[..., Exception]:
         return key_error if self.settings.service == "kms" else call_error
 
+    def __reduce__(self) -> tuple[type[Connection], tuple[ConnectionSettings]]:
+        return Connection, (self.settings,)  # wherever it goes, the next call finds or makes a client
+
     def reopen(self) -> None:
         """Take calls (again): after `aclose` too, the next one finds or makes a client."""
         self._closed = False
@@ -89,7 +94,7 @@ class Connection:
         A client of another loop stays open for that loop's next user, and ends with the loop.
         """
         self._closed = True
-        running = asyncio.get_running_loop()
+        running = running_loop()
         for place, shared in list(_clients.items()):
             if self in shared.holders:
                 shared.holders.discard(self)
@@ -97,7 +102,7 @@ class Connection:
                     await shared.close()
 
     def _join(self) -> _SharedClient:
-        place = asyncio.get_running_loop(), self.settings.key
+        place = running_loop(), self.settings.key
         shared = _clients.get(place)
         if shared is None or shared.closed:
             _close_unused(place[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 from .._checks import check_flag, check_table_name, check_ttl
@@ -48,11 +48,15 @@ class Options:
     skip_undecodable: bool = False
     strict: bool = False
     encryption: Encryption | None = None
-    known_sessions: int = 1024  # session items remembered, so that an append needs no look first
-    page_cache: int = 16 << 20  # bytes
-    codec: Codec = field(default_factory=Codec)
-    clock: Callable[[], int] | None = None  # microseconds since the epoch; None: the machine's
-    timing: Timing = Timing()
+    known_sessions: int = field(
+        default=1024, repr=False
+    )  # session items remembered, so that an append needs no look first
+    page_cache: int = field(default=16 << 20, repr=False)  # bytes
+    codec: Codec = field(default_factory=Codec, repr=False)
+    clock: Callable[[], int] | None = field(
+        default=None, repr=False
+    )  # microseconds since the epoch; None: the machine's
+    timing: Timing = field(default=Timing(), repr=False)
 
     def __post_init__(self) -> None:
         check_table_name(self.table_name)
@@ -72,6 +76,21 @@ class Options:
             )
         if self.encryption is not None and self.item_format == "community":
             raise SettingsError("item_format='community' cannot be encrypted: langchain_community reads plain messages")
+
+    def __deepcopy__(self, memo: object) -> Options:
+        return self  # nothing in it changes
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Names and reprs of what is not the default. Of objects only the class: they may hold keys."""
+        defaults = Options(self.table_name)
+        names = [each.name for each in fields(self) if each.repr]
+        given = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(defaults, name)}
+        plain = (str, int, Sizes)
+        return {
+            name: repr(value) if isinstance(value, plain) else f"<{type(value).__name__}>"
+            for name, value in given.items()
+        }
 
     @property
     def names(self) -> Names:

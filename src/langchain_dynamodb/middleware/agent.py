@@ -16,7 +16,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from .._background import run
-from .._checks import check_count, check_flag
+from .._checks import check_count, check_flag, how_to_install
 from .._items.keys import Session
 from .._protocol.tool_calls import pair_tool_calls, with_stand_ins
 from .._protocol.windows import Window
@@ -46,8 +46,7 @@ try:
     from typing_extensions import NotRequired
 except ImportError as error:
     raise ImportError(
-        "langchain_dynamodb.middleware needs langchain 1.2.15 or newer. "
-        'Install it: pip install "langchain-dynamodb[langchain]"'
+        f"langchain_dynamodb.middleware needs langchain 1.2.15 or newer. Install it: {how_to_install('langchain')}"
     ) from error
 
 LOOK_BACK = 100  # messages looked through, besides the run's own, when others wrote meanwhile
