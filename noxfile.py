@@ -46,7 +46,7 @@ PYTHONS = find_pythons()
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 TOOLS = ("docs", "integrations/test_local.py", "unit/test_architecture.py")
-CHAT_TESTS = ["tests/docs/test_chat_browser.py", "tests/docs/test_chat_serve.py"]
+CHAT_TESTS = [f"tests/docs/test_chat_{name}.py" for name in ("browser", "richtext", "serve")]
 WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]

@@ -39,13 +39,14 @@ from langchain_dynamodb.fastapi import (
 )
 from langchain_dynamodb.web.problems import MEDIA_TYPE, Problem
 from models import SCRIPTED, choose_model
+from richtext import render
 from users import current_user, welcome
 
 PAGE = Path(__file__).parent / "page"
 NEWEST = Index("newest", hash_key="PK")  # a user's chats by their last change; it holds no pages and no messages
 LISTED = 30  # chats at a time
 CONTEXT = 40  # messages that the model sees
-SYSTEM = SystemMessage("You are a helpful assistant. You answer in plain text.")
+SYSTEM = SystemMessage("You are a helpful assistant. You may use Markdown: code, lists and tables.")
 NO_TITLE = "Untitled chat"
 GONE = "There is no such chat (any more)."
 MOST = 5000  # messages at a time
@@ -172,7 +173,10 @@ async def show(
         raise HTTPException(404, GONE)
     response.headers["ETag"] = etag(chat.version)
     first = chat.message_count - len(chat.messages)
-    messages = [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
+    # In a thread: to read a long chat's Markdown takes a while.
+    messages = await asyncio.to_thread(
+        lambda: [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
+    )
     return {"title": title_of(chat), "version": chat.version, "messages": messages}
 
 
@@ -184,7 +188,8 @@ def title_of(chat: ChatSession | SessionSummary) -> str:
 def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
     """What the page needs to know of a message."""
     stopped = isinstance(message, AIMessage) and bool(message.response_metadata.get(STOPPED))
-    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped}
+    shown = {"index": index, "type": message.type, "text": message.text, "stopped": stopped}
+    return {**shown, "blocks": render(message.text)} if message.type == "ai" else shown
 
 
 @chats.patch("/{session_id}")
