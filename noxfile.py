@@ -66,6 +66,7 @@ nox.options.sessions = [
     "latest_botocore",
     "providers",
     "docs",
+    "frameworks",
     "package",
 ]
 
@@ -219,6 +220,20 @@ def docs(session: nox.Session) -> None:
     """Execute the code of the README and of docs/, and check all else in their blocks."""
     session.install("-e", with_extras(session), *group("docs"))
     run_pytest(session, *sorted(str(path) for path in Path("tests/docs").glob("test_docs*.py")))
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Run the how-to pages on gunicorn, gevent, Celery and notebooks with the real packages."""
+    session.install("-e", with_extras(session), *group("test"), *group("frameworks"))
+    session.run("pytest", "tests/docs/test_frameworks.py", *session.posargs)
+
+
+@nox.session
+def interfaces(session: nox.Session) -> None:
+    """Run the how-to page on Streamlit and Gradio (large) with the real packages."""
+    session.install("-e", with_extras(session), *group("test"), *group("interfaces"))
+    session.run("pytest", "tests/docs/test_frameworks.py", "-k", "streamlit or gradio", *session.posargs)
 
 
 @nox.session

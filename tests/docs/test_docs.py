@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -145,6 +146,12 @@ def run_server(example: Example, environment: dict[str, str], folder: Path) -> N
         assert ask_all(page, port) == ANSWERS
 
 
+def run_elsewhere(example: Example, environment: dict[str, str], folder: Path) -> None:
+    """It needs large packages: here it is only read, and test_frameworks.py runs the page."""
+    compile(example.code, example.block.kind, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert example.block.page.name in (ROOT / "tests/docs/test_frameworks.py").read_text(encoding="utf-8")
+
+
 def test_server_command(environment: dict[str, str], tmp_path: Path) -> None:
     """The command that serves with an AWS account does the same, where the table exists."""
     [command] = [command for command in find_commands() if command.line.startswith("uvicorn ")]
@@ -163,6 +170,8 @@ RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
     "serve.py": run_server,
     "conftest.py": run_conftest,
 }
+FRAMEWORKS = ("wsgi", "gunicorn_gevent", "tasks", "streamlit_app", "gradio_app", "notebook", "cell")
+RUNNERS |= {f"{name}.py": run_elsewhere for name in FRAMEWORKS}
 # What is checked, and of which kinds: drawings in test_docs_design.py, all else but Python in test_docs_commands.py.
 CHECKED = {"python": RUNNERS.keys(), "bash": {""}, "toml": {""}, "json": {""}, "diff": {""}, "mermaid": {""}}
 CHECKED |= {"text": {"errors", "keys"}}
