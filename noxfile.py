@@ -66,6 +66,7 @@ nox.options.sessions = [
     "latest_botocore",
     "providers",
     "docs",
+    "site",
     "frameworks",
     "package",
 ]
@@ -223,6 +224,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation's site into site/, with search and the API; each warning is an error."""
+    extras = ".[local,fastapi,langchain,encryption]"
+    session.install("-e", extras, *group("site"), *group("test"))
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "-q", "-c", "docs/site", "-d", session.create_tmp(), "docs", "site"
+    )
+    session.run("pytest", "tests/docs/test_site.py", *session.posargs)
+
+
+@nox.session
 def frameworks(session: nox.Session) -> None:
     """Run the how-to pages on gunicorn, gevent, Celery and notebooks with the real packages."""
     session.install("-e", with_extras(session), *group("test"), *group("frameworks"))
@@ -261,9 +273,10 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Take the documentation's pictures of the chat application anew."""
+    """Take the documentation's pictures of the chat application anew, and draw its drawings."""
     session.install("-e", with_extras(session), *group("browser"))
     session.run("python", "tests/docs/chat_screenshots.py", "docs/images")
+    session.run("python", "tests/docs/site_drawings.py")
 
 
 @nox.session
