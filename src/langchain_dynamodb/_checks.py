@@ -1,12 +1,13 @@
-"""Checks of the arguments that several methods take. No I/O."""
+"""Checks of the arguments that several methods take, and what errors say of them. No I/O."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import reprlib
 import sys
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, SettingsError
 
 _TABLE_NAME = re.compile(r"[\w.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
@@ -66,6 +67,23 @@ def check_start_on(start_on: object) -> None:
     """Raise `InvalidInputError` unless `start_on` is "human" or None."""
     if start_on not in ("human", None):
         raise InvalidInputError(f"start_on={short(start_on)} must be 'human', or None to begin with any message")
+
+
+def how_to_install(extra: str) -> str:
+    """The command that brings an extra along, for an error where a package of it is missing."""
+    return f'pip install ".[{extra}]" (in a clone of the repository of langchain-dynamodb)'
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The event loop that runs this; raises `SettingsError` where it is none of asyncio's."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise SettingsError(
+            "AsyncSessionRepository needs asyncio, as the AWS SDK beneath it does, and no event loop of asyncio runs "
+            "here. Under trio use SessionRepository in a thread (anyio.to_thread.run_sync, trio.to_thread.run_sync), "
+            'or run your program by anyio.run(main, backend="asyncio").'
+        ) from error
 
 
 MAX_DIGITS = 4300  # what every Python reads, whatever sys.set_int_max_str_digits says in this process

@@ -1,30 +1,34 @@
-"""What repositories and histories are as Python objects: they share connections, and settings are fixed."""
+"""What repositories and histories are as Python objects: shown, copied and pickled by settings, which are fixed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NoReturn, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, overload
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._dynamodb.client_settings import ConnectionSettings
+    from ._items.session_items import Sizes
     from ._store.options import ItemFormat, Options
+    from ._store.vault import Encryption
 
 T = TypeVar("T")
 
 
 class Shared:
-    """An object over connections: a copy has the same ones, and what would need others of its own is refused."""
+    """An object over connections: a copy has the same ones. What is pickled or copied deeply finds its own."""
 
     def __copy__(self) -> Self:
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         return other
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError(
-            f"a {type(self).__name__} holds connections, so it can be neither pickled nor copied deeply: make one "
-            "where it is used, which takes microseconds and sends nothing"
-        )
+
+def shown(thing: object, options: Options, connection: ConnectionSettings, **more: object) -> str:
+    """A repr: the table, what else names `thing`, and the settings that are not the default."""
+    given = {name: repr(value) for name, value in more.items()} | options.shown | connection.shown
+    arguments = [repr(options.table_name), *(f"{name}={value}" for name, value in given.items())]
+    return f"{type(thing).__name__}({', '.join(arguments)})"
 
 
 class Setting(Generic[T]):
@@ -63,3 +67,7 @@ class Configured(Shared):
     ttl: Setting[int | None] = Setting()
     ttl_key_name: Setting[str] = Setting()
     item_format: Setting[ItemFormat] = Setting()
+    sizes: Setting[Sizes] = Setting()
+    skip_undecodable: Setting[bool] = Setting()
+    strict: Setting[bool] = Setting()
+    encryption: Setting[Encryption | None] = Setting()

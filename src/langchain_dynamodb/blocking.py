@@ -18,7 +18,7 @@ from ._checks import short
 from ._items.keys import Session
 from ._items.table_schema import Index
 from ._protocol.windows import StartOn
-from ._settings import Configured
+from ._settings import Configured, shown
 from .errors import InvalidInputError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .repository import AsyncSessionRepository
@@ -62,6 +62,9 @@ class SessionRepository(Configured):
 
     def _use(self, repository: AsyncSessionRepository) -> None:
         self._repository, self._options = repository, repository._options
+
+    def __repr__(self) -> str:
+        return shown(self, self._options, self._repository._connection.settings)
 
     def __enter__(self) -> Self:
         """Open nothing: the first call does. A repository that was closed may be used again from here on."""

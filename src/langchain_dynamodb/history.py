@@ -17,7 +17,7 @@ from ._checks import check_count, check_flag, short
 from ._dynamodb.client_settings import ConnectionSettings, check_aws_session
 from ._items.keys import Session
 from ._items.session_items import Sizes
-from ._settings import Shared
+from ._settings import Shared, shown
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.vault import Encryption
@@ -86,6 +86,9 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
     Raises `InvalidInputError` for an argument or attribute that cannot be used. Reading and adding raise what
     `AsyncSessionRepository.read` and `append` raise.
     """
+
+    _repository: AsyncSessionRepository
+    _make: Callable[[Options], AsyncSessionRepository]
 
     ttl = _Setting[int | None]()
     ttl_key_name = _Setting[str]()
@@ -167,6 +170,21 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         other = super().__copy__()
         other._key = dict(self._key)
         return other
+
+    def __repr__(self) -> str:
+        named = {"session_id": self._session_id} if isinstance(self._session, str) else {"key": self._session}
+        given = {"history_size": self.history_size, "must_exist": self.must_exist}
+        more = {name: value for name, value in given.items() if value}
+        return shown(self, self._repository._options, self._repository._connection.settings, **named, **more)
+
+    def __getstate__(self) -> dict[str, Any]:
+        shares = isinstance(self._make, partial)  # with all that have these settings, wherever it goes
+        return {**vars(self), **({"_repository": self._repository._options} if shares else {})}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        if isinstance(options := state["_repository"], Options):
+            self._repository = self._make(options)
 
     def _open(
         self,

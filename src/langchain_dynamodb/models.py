@@ -101,7 +101,7 @@ class ChatSession(BaseModel):
     """Through `model_dump_json` and `model_validate_json` they come back as messages of their own classes, with values
     of JSON's types."""
     message_count: int
-    """Messages stored in the session; `messages` may hold fewer: a window, or without stored `RemoveMessage`s."""
+    """Messages stored in the session; `messages` may hold fewer: a window, or without a stored `RemoveMessage`."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     expires_at: datetime | None = None

@@ -27,7 +27,7 @@ from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
 from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
-from ._settings import Configured
+from ._settings import Configured, shown
 from ._store.addressing import Named, named
 from ._store.cache import LRU
 from ._store.community_writer import CommunityWriter
@@ -104,7 +104,8 @@ class AsyncSessionRepository(Configured):
     Wherever a session is named, a text is a session id and a mapping is the whole key of its item. Making a repository
     does no I/O: it opens on first use, and `aclose()` (or ``async with``) ends it; a later ``async with`` may use it
     again. Clients are shared per process, event loop and settings, so repositories are cheap. Settings are fixed (to
-    assign one raises `AttributeError`); a repository can be copied, and then shares its client, but not pickled.
+    assign one raises `AttributeError`). A copy shares the client; what is pickled carries the settings alone, and no
+    AWS session.
 
     Any method that names a session raises `ForeignItemError` where another program's item has its key, and
     `ItemFormatError` where the session was written with another `history_messages_key`; both are left as they are.
@@ -209,6 +210,21 @@ class AsyncSessionRepository(Configured):
         other = shallow(self)
         other._assemble(self._options, MeteredConnection(self._table.connection, usage, pace))
         return other
+
+    def __repr__(self) -> str:
+        return shown(self, self._options, self._connection.settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings, and what a subclass or user has added."""
+        assembled = vars(self._of(self._options, self._connection.settings))
+        added = {name: value for name, value in vars(self).items() if name not in assembled}
+        return {**added, "_settings": (self._options, self._connection.settings), "_utf8_only": self._utf8_only}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        added = dict(state)
+        options, settings = added.pop("_settings")
+        self._assemble(options, Connection(settings))
+        vars(self).update(added)
 
     async def __aenter__(self) -> AsyncSessionRepository:
         """Open nothing: the first call does. A repository that was closed may be used again from here on."""

@@ -10,7 +10,7 @@ from browsers import run_chat, run_chromium
 
 
 def main(folder: Path) -> None:
-    """Talk to the application as a user would, and take three pictures."""
+    """Talk to the application as a user would, and take four pictures."""
     with run_chat(workers=1) as address, run_chromium() as chromium:
         context = chromium.new_context(viewport={"width": 900, "height": 560})
         page = context.new_page()
@@ -23,6 +23,11 @@ def main(folder: Path) -> None:
         page.screenshot(path=folder / "chat-streaming.png")
         complete(page)
         state = context.storage_state()
+
+        markdown = context.new_page()
+        markdown.goto(address)
+        ask(markdown, "Show me a table")
+        markdown.screenshot(path=folder / "chat-markdown.png")
 
         other = context.new_page()
         other.goto(page.url)

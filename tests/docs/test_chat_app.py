@@ -101,7 +101,12 @@ def if_match(version: int) -> dict[str, str]:
 
 
 def events(response: httpx.Response) -> list[tuple[str, Any]]:
-    """The server-sent events of an answer."""
+    """The server-sent events of an answer; how its Markdown looks is tested by itself."""
+    return [(name, data) for name, data in all_events(response) if name != "blocks"]
+
+
+def all_events(response: httpx.Response) -> list[tuple[str, Any]]:
+    """The same with the blocks of Markdown."""
     assert (response.status_code, response.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
     parts = [part.split("\n") for part in response.text.split("\n\n") if part]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in parts]
@@ -772,3 +777,28 @@ def test_images_go_into_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (blobs.bucket, blobs.prefix) == ("my-chats", "ChatTable/")
     monkeypatch.delenv("CHAT_BUCKET")
     assert Settings.read().open_sessions()._options.blobs is None
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("I am a cook", "You said “I am a cook”."),
+        ("I'm tired", "You said “I'm tired”."),
+        ("my name is Zoë", "Hello Zoë!"),
+        ("I'm Ann-Marie, hi", "Hello Ann-Marie!"),
+    ],
+)
+def test_the_scripted_model_says_nothing_silly(said: str, answer: str) -> None:
+    """It takes for a name only what looks like one, and quotes what it repeats."""
+    assert choose_model("scripted").invoke([HumanMessage(said)]).text.startswith(answer)
+
+
+async def test_answers_come_as_blocks_too(chat: Running, browser: Browser) -> None:
+    """While they stream, when they have ended, and when the chat is loaded; what people typed is text."""
+    chat.model.words = ("# Ti", "tle\n\nsome `co", "de`")
+    sent = [data for name, data in all_events(await browser.ask("**hi**")) if name == "blocks"]
+    whole = [["h3", {}, ["Title"]], ["p", {}, ["some ", ["code", {}, ["code"]]]]]
+    assert sent[0] == {"keep": 0, "blocks": [["h3", {}, ["Ti"]]]}
+    assert sent[-1] == {"keep": 0, "blocks": whole}
+    question, answer = (await browser.show())["messages"]
+    assert (answer["blocks"], question.get("blocks")) == (whole, None)

@@ -153,7 +153,7 @@ def test_two_tabs_conflict(new_page: NewPage, address: str) -> None:
     shows(first, ["I am Ann", HELLO, "What is my name?", "Your name is Ann."])
     expect(first.get_by_label("Your question")).to_have_value("my late question")
     first.get_by_label("Your question").press("Enter")
-    answered(first, "You said: my late question That was thing number 3 you told me; the first was: I am Ann")
+    answered(first, "You said “my late question”. That was thing number 3 you told me; the first was “I am Ann”.")
     first.get_by_role("button", name="Rename").click()
     expect(first.get_by_label("New title")).to_have_value("Late")
     first.keyboard.press("Enter")
@@ -525,7 +525,7 @@ def test_text_stays_text(new_page: NewPage) -> None:
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     ask(page, evil)
-    answered(page, f"You said: {evil} Ask me for a story, or tell me your name and ask for it later.")
+    answered(page, f"You said “{evil}”. Ask me for a story, for a table, or tell me your name and ask for it later.")
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text(evil)
     expect(page.get_by_role("navigation").get_by_role("link", name=evil)).to_be_visible()
@@ -631,11 +631,12 @@ def test_the_order_of_the_focus(new_page: NewPage) -> None:
     page.get_by_role("link", name="Skip to the question").focus()
     order = []
     name = "(e => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent)(document.activeElement)"
-    for _ in range(13):
+    for _ in range(14):
         order.append(page.evaluate(name))
         page.keyboard.press("Tab")
     chats = ["Skip to the question", "New chat", "I am Ann"]
-    conversation = ["Rename", "Delete", "Conversation", "Edit", "Branch from here", "Regenerate", "Branch from here"]
+    conversation = ["Rename", "Delete", "Conversation", "Edit", "Branch from here", "Copy", "Regenerate"]
+    conversation += ["Branch from here"]
     conversation += ["Add images", "Your question", "Send"]
     assert order == chats + conversation
     assert page.evaluate("document.activeElement === document.body")

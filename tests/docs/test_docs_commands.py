@@ -139,7 +139,9 @@ def check_local(command: Command, words: list[str]) -> None:
 
 def check_override(command: Command, words: list[str]) -> None:
     """A file with the same requirement as in the settings of uv is written, and used."""
-    assert words in ([OVERRIDE, ">", "overrides.txt"], ["--override", "overrides.txt", ".", "langchain-aws"])
+    packages = ("langchain-aws", "langchain-litellm")
+    installs = [["--override", "overrides.txt", ".", package] for package in packages]
+    assert words in ([OVERRIDE, ">", "overrides.txt"], *installs)
 
 
 def check_served(command: Command, words: list[str]) -> None:
@@ -165,6 +167,16 @@ def check_aws(command: Command, words: list[str]) -> None:
             assert (ROOT / word.removeprefix("file://")).exists()
 
 
+def check_framework(command: Command, words: list[str]) -> None:
+    """The page has the program, and test_frameworks.py runs the commands of the page."""
+    program = next(
+        word for word in command.line.split() if word.partition(":")[0].removesuffix(".py") in PROGRAMS_SHOWN
+    )
+    assert command.page.name in (ROOT / "tests/docs/test_frameworks.py").read_text(encoding="utf-8"), program
+
+
+PROGRAMS_SHOWN = {block.kind.removesuffix(".py") for block in BLOCKS if block.kind.endswith(".py")}
+
 # By how a command begins; what comes after that is given to the check.
 CHECKS: dict[str, Callable[[Command, list[str]], None]] = {
     "nox -s": check_nox,
@@ -182,6 +194,10 @@ CHECKS: dict[str, Callable[[Command, list[str]], None]] = {
     "uv pip install": check_override,
     "export": check_variable,
     "aws": check_aws,
+    "gunicorn": check_framework,
+    "celery": check_framework,
+    "streamlit run": check_framework,
+    "python gradio_app.py": check_framework,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import MagicMock, create_autospec  # what users pass, never what stands in for anything here
@@ -338,15 +337,6 @@ async def test_copies(make_repository: RepositoryFactory) -> None:
     await other.aadd_messages([HumanMessage("in c")])
     assert [texts(await each.aget_messages()) for each in (history, other)] == [["in a"], ["in c"]]
     assert isinstance(copy.copy(SessionRepository.over(sessions)), SessionRepository)
-
-
-@pytest.mark.parametrize("way", [copy.deepcopy, pickle.dumps])
-def test_what_cannot_be_copied(way: Callable[[object], object]) -> None:
-    """Connections cannot be doubled or sent to another process: the error says so, and what to do."""
-    sessions = AsyncSessionRepository("chats")
-    for thing in (sessions, SessionRepository.over(sessions), sessions.history("a")):
-        with pytest.raises(TypeError, match=f"a {type(thing).__name__} holds connections.*make one where it is used"):
-            way(thing)
 
 
 class StandIn:

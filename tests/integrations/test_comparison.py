@@ -1,4 +1,4 @@
-"""The README's comparison with langchain_community, line by line: each test does the same with both classes.
+"""The comparison with langchain_community, line by line: each test does the same with both classes.
 
 What the demo shows of it (concurrent writers, sizes, costs) is checked in test_demo.py.
 """

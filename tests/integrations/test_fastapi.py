@@ -1110,5 +1110,5 @@ def test_without_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
     for name in [name for name in sys.modules if name.startswith("langchain_dynamodb.fastapi")]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(ModuleNotFoundError, match=r'needs fastapi: pip install "langchain-dynamodb\[fastapi\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'needs fastapi: pip install ".\[fastapi\]"'):
         importlib.import_module("langchain_dynamodb.fastapi")

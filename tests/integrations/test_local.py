@@ -203,8 +203,8 @@ def test_unknown_engines_and_options_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("moto", 'needs moto, flask, flask_cors, werkzeug.*pip install "langchain-dynamodb\\[local\\]"'),
-        ("dynamodb-local", 'needs platformdirs, rich.*pip install "langchain-dynamodb\\[dynamodb-local\\]"'),
+        ("moto", 'needs moto, flask, flask_cors, werkzeug.*pip install ".\\[local\\]"'),
+        ("dynamodb-local", 'needs platformdirs, rich.*pip install ".\\[dynamodb-local\\]"'),
     ],
 )
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch, name: EngineName, advice: str) -> None:

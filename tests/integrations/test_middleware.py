@@ -1241,4 +1241,4 @@ def test_without_langchain() -> None:
     """The error names the extra to install."""
     program = "import sys; sys.modules['langchain'] = None; import langchain_dynamodb.middleware"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert 'pip install "langchain-dynamodb[langchain]"' in run.stderr.splitlines()[-1]
+    assert 'pip install ".[langchain]" (in a clone' in run.stderr.splitlines()[-1]

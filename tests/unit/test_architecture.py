@@ -162,6 +162,14 @@ def test_a_library_that_may_change_is_imported_in_one_place(library: str) -> Non
 
 
 @pytest.mark.once
+def test_hints_name_an_install_that_works() -> None:
+    """Wherever an extra is missing the command comes from one place, which knows where the package is to be had."""
+    assert [name for name, file in modules().items() if "pip install" in file.read_text(encoding="utf-8")] == [
+        "_checks"
+    ]
+
+
+@pytest.mark.once
 def test_the_core_needs_neither_the_deprecated_interface_nor_an_extra() -> None:
     """Importing the package loads neither the adapter, whose base class langchain-core 2.0 removes, nor an engine."""
     program = "import sys, langchain_dynamodb; print(*sorted(sys.modules))"

@@ -21,6 +21,7 @@ from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.errors import ChatHistoryError, VersionConflictError
 from langchain_dynamodb.surrogates import mended
 from langchain_dynamodb.web.problems import problem
+from richtext import Growing
 
 STOPPED = "stopped"  # in an answer's response_metadata: it ends where somebody or something stopped it
 PAUSES = (0.5, 1.0, 2.0)  # seconds between attempts to store an answer that is already there
@@ -49,19 +50,21 @@ class Answer:
     storing: asyncio.Task[int] | None = field(default=None, init=False)
 
     async def events(self) -> AsyncGenerator[str, None]:
-        """Stream the server-sent events: ``question``, many ``token``, then ``done`` or ``problem``."""
+        """Stream the server-sent events: ``question``, many ``token`` and ``blocks``, then ``done`` or ``problem``."""
         images = [block.get("id", "") for block in images_in(self.question)]
         yield event("question", {"version": self.version, "index": self.index, "title": self.title, "images": images})
-        failure = None
+        failure, shown = None, Growing()
         try:
             async for chunk in self.model.astream(list(self.context)):
                 self.said = chunk if self.said is None else self.said + chunk
                 if chunk.text:
-                    yield event("token", chunk.text)
+                    changed = shown.add(chunk.text)
+                    yield event("token", chunk.text) + (event("blocks", changed) if changed else "")
             self.complete = True
         except Exception:  # whatever a model raises; its text may tell what is none of the browser's business
             _log.exception("the model failed")
             failure = {"code": "model_failed", "detail": "The model failed before the answer was complete."}
+        yield event("blocks", shown.end())
         try:
             version = await self.keep()
         except ChatHistoryError as error:

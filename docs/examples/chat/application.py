@@ -42,13 +42,14 @@ from langchain_dynamodb.fastapi import (
 )
 from langchain_dynamodb.web.problems import MEDIA_TYPE, Problem
 from models import SCRIPTED, choose_model
+from richtext import render
 from users import current_user, welcome
 
 PAGE = Path(__file__).parent / "page"
 NEWEST = Index("newest", hash_key="PK")  # a user's chats by their last change; it holds no pages and no messages
 LISTED = 30  # chats at a time
 CONTEXT = 40  # messages that the model sees
-SYSTEM = SystemMessage("You are a helpful assistant. You answer in plain text.")
+SYSTEM = SystemMessage("You are a helpful assistant. You may use Markdown: code, lists and tables.")
 NO_TITLE = "Untitled chat"
 PICTURE = "A picture"  # the title of a chat that begins with one, and no words
 GONE = "There is no such chat (any more)."
@@ -197,7 +198,10 @@ async def show(
         raise HTTPException(404, GONE)
     response.headers["ETag"] = etag(chat.version)
     first = chat.message_count - len(chat.messages)
-    messages = [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
+    # In a thread: to read a long chat's Markdown takes a while.
+    messages = await asyncio.to_thread(
+        lambda: [shown_message(first + i, chat.messages[i]) for i in range(len(chat.messages))]
+    )
     return {"title": title_of(chat), "version": chat.version, "messages": messages}
 
 
@@ -210,7 +214,8 @@ def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
     """What the page needs to know of a message."""
     stopped = isinstance(message, AIMessage) and bool(message.response_metadata.get(STOPPED))
     images = [block.get("id", "") for block in images_in(message)]
-    return {"index": index, "type": message.type, "text": message.text, "stopped": stopped, "images": images}
+    shown = {"index": index, "type": message.type, "text": message.text, "stopped": stopped, "images": images}
+    return {**shown, "blocks": render(message.text)} if message.type == "ai" else shown
 
 
 @chats.get("/{session_id}/images/{index}/{image_id}")

@@ -22,7 +22,26 @@ STORY = (
     "So the table did not let her in, but told her kindly which version was the present one. She read it, smiled, and "
     "wrote a better line than the one she had brought. And if they have not been deleted, they are stored there still."
 )
-_NAMED = re.compile(r"\b(?:I'm|I am|my name is)\s+(\w+)", re.IGNORECASE)
+EXAMPLE = """\
+## Three ways to write
+
+| method | requests | what it does |
+| --- | ---: | --- |
+| `append` | 1 | adds messages at the end |
+| `truncate` | 1 | cuts the end off |
+| `replace` | 2 or more | puts *other* messages there |
+
+Most programs need the first:
+
+```python
+async with AsyncSessionRepository("SessionTable") as sessions:
+    await sessions.append("alice", [HumanMessage("hi!")])
+```
+
+1. It is **all or nothing**.
+2. It costs the same at any length.
+"""
+_NAMED = re.compile(r"\b(?:I'm|I am|[Mm]y name is)\s+([^\W\d_a-z]\w+(?:['-]\w+)*)")  # "I am a cook" names nobody
 _ASKED = re.compile(r"\bmy name\s*\?", re.IGNORECASE)
 
 
@@ -70,9 +89,11 @@ def answer(messages: Sequence[BaseMessage]) -> str:
         return f"Hello {names[-1]}! I will remember that, as long as this chat is kept."
     if "story" in said[-1].lower():
         return STORY
+    if "table" in said[-1].lower() or "code" in said[-1].lower():
+        return EXAMPLE
     if len(said) == 1:
-        return f"You said: {said[0]} Ask me for a story, or tell me your name and ask for it later."
-    return f"You said: {said[-1]} That was thing number {len(said)} you told me; the first was: {said[0]}"
+        return f"You said “{said[0]}”. Ask me for a story, for a table, or tell me your name and ask for it later."
+    return f"You said “{said[-1]}”. That was thing number {len(said)} you told me; the first was “{said[0]}”."
 
 
 def choose_model(name: str) -> BaseChatModel:

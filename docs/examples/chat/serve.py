@@ -28,7 +28,7 @@ try:
     from langchain_dynamodb.local import ENGINES, EngineError, run_engine
     from models import SCRIPTED, choose_model
 except ModuleNotFoundError as error:
-    print(f'{error.name} is not installed: pip install ".[local]" fastapi uvicorn', file=sys.stderr)
+    print(f'{error.name} is not installed: pip install ".[local]" fastapi uvicorn markdown-it-py', file=sys.stderr)
     sys.exit(2)
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # hosts to listen on, and where they are to be found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -74,6 +75,24 @@ class ConnectionSettings:
         options = vars(self.config).items() if self.config is not None else ()
         shown = tuple(sorted((name, repr(value)) for name, value in options if not name.startswith("_")))
         object.__setattr__(self, "key", (self.endpoint_url, self.region_name, self.aws_session, shown, self.service))
+
+    def __deepcopy__(self, memo: object) -> ConnectionSettings:
+        return self  # nothing in it changes
+
+    def __reduce__(self) -> tuple[type[ConnectionSettings], tuple[object, ...]]:
+        if self.aws_session is not None:
+            raise TypeError(
+                "an AWS session, which may hold credentials, does not travel to other processes: pickle a repository "
+                "that was made without it (there the credentials are looked for anew), or make one where it is used"
+            )
+        return ConnectionSettings, (self.endpoint_url, self.region_name, None, self.config, self.service)
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Names and reprs of what was given: neither a session nor a config, nor a password in the URL."""
+        url = self.endpoint_url and re.sub("//.*@", "//***@", self.endpoint_url)
+        given = {"endpoint_url": url, "region_name": self.region_name}
+        return {name: repr(value) for name, value in given.items() if value is not None}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ConnectionSettings) and self.key == other.key

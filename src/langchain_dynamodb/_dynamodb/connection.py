@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
+from .._checks import running_loop
 from ..errors import RepositoryClosedError, StorageError
 from ..observers import Request
 from ..observers import current as observed_here
@@ -86,7 +87,8 @@ class Connection:
     ) -> dict[str, Any]:
         if self._closed:
             raise RepositoryClosedError(
-                "This repository was closed by aclose(): make a new one, or enter this one again (async with)."
+                "This repository was closed by aclose() or close(): make a new one, or enter this one again "
+                "(async with, with)."
             )
         shared = self._join()
         client = await shared.ready()
@@ -119,6 +121,9 @@ class Connection:
     def _told(self) -> Callable[..., Exception]:
         return _TELLING.get(self.settings.service, call_error)
 
+    def __reduce__(self) -> tuple[type[Connection], tuple[ConnectionSettings]]:
+        return Connection, (self.settings,)  # wherever it goes, the next call finds or makes a client
+
     def reopen(self) -> None:
         """Take calls (again): after `aclose` too, the next one finds or makes a client."""
         self._closed = False
@@ -129,7 +134,7 @@ class Connection:
         A client of another loop stays open for that loop's next user, and ends with the loop.
         """
         self._closed = True
-        running = asyncio.get_running_loop()
+        running = running_loop()
         for place, shared in list(_clients.items()):
             if self in shared.holders:
                 shared.holders.discard(self)
@@ -137,7 +142,7 @@ class Connection:
                     await shared.close()
 
     def _join(self) -> _SharedClient:
-        place = asyncio.get_running_loop(), self.settings.key
+        place = running_loop(), self.settings.key
         shared = _clients.get(place)
         if shared is None or shared.closed:
             _close_unused(place[0])

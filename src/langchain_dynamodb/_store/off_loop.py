@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from .._checks import running_loop
+
 T = TypeVar("T")
 
 # What takes about a millisecond: more is not done at once, less is not worth a thread.
@@ -15,6 +17,7 @@ MANY_BYTES = 128 << 10
 
 async def off_loop(work: Callable[[], T]) -> T:
     """What `work`, which shares nothing that changes, returns or raises."""
+    running_loop()
     return await asyncio.to_thread(work)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 from .._checks import check_flag, check_home_region, check_table_name, check_ttl
@@ -54,11 +54,12 @@ class Options:
     blobs: Blobs | None = None
     observers: tuple[Observer, ...] = ()
     home_region: str | None = None
-    known_sessions: int = 1024  # session items remembered, so that an append needs no look first
-    page_cache: int = 16 << 20  # bytes
-    codec: Codec = field(default_factory=Codec)
-    clock: Callable[[], int] | None = None  # microseconds since the epoch; None: the machine's
-    timing: Timing = Timing()
+    # What no user is shown:
+    known_sessions: int = field(default=1024, repr=False)  # session items remembered: an append needs no look first
+    page_cache: int = field(default=16 << 20, repr=False)  # bytes
+    codec: Codec = field(default_factory=Codec, repr=False)
+    clock: Callable[[], int] | None = field(default=None, repr=False)  # microseconds; None: the machine's
+    timing: Timing = field(default=Timing(), repr=False)
 
     def __post_init__(self) -> None:
         check_table_name(self.table_name)
@@ -87,6 +88,21 @@ class Options:
             raise InvalidInputError(f"blobs is a {type(self.blobs).__name__}: give S3Blobs(bucket), or None")
         if self.blobs is not None and self.item_format == "community":
             raise SettingsError("item_format='community' has no pages, and so no objects: leave out blobs=")
+
+    def __deepcopy__(self, memo: object) -> Options:
+        return self  # nothing in it changes
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Names and reprs of what is not the default. Of objects only the class: they may hold keys."""
+        defaults = Options(self.table_name)
+        names = [each.name for each in fields(self) if each.repr]
+        given = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(defaults, name)}
+        plain = (str, int, Sizes)
+        return {
+            name: repr(value) if isinstance(value, plain) else f"<{type(value).__name__}>"
+            for name, value in given.items()
+        }
 
     @property
     def names(self) -> Names:

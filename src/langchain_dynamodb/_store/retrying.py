@@ -8,6 +8,7 @@ import random
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
+from .._checks import running_loop
 from .._items.keys import SessionKey
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import (
@@ -31,7 +32,7 @@ class Patience:
         self.what = what
         self.attempt = attempts - 1
         self._seconds = seconds
-        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._deadline = running_loop().time() + seconds
         self._last: Refused | None = None
 
     async def wait(self, at_least: float = 0.0) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from .._checks import running_loop
 from .._items.attribute_names import KEY
 from .._items.keys import Session, SessionKey
 from .._items.parsing import undecodable
@@ -123,7 +124,7 @@ class Vault:
 
     async def _once(self, keyring: Keyring, wrapped: bytes | None) -> bytes | None:
         """Ask the keyring, however many wait for the same: for what is wrapped, or (None) for a new data key."""
-        what = (asyncio.get_running_loop(), keyring, wrapped)
+        what = (running_loop(), keyring, wrapped)
         asking = self._asking.get(what)
         if asking is None:
             asking = self._asking[what] = asyncio.create_task(self._ask(keyring, wrapped))

@@ -1,6 +1,6 @@
 """Client-side encryption: keyrings, which make and unwrap the keys that sessions are encrypted with.
 
-Needs ``pip install "langchain-dynamodb[encryption]"``. docs/howto/encryption.md says what it protects, and what not.
+Needs the extra ``encryption``. docs/howto/encryption.md says what it protects, and what not.
 """
 
 from __future__ import annotations

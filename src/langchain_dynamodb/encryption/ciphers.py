@@ -10,6 +10,7 @@ import os
 from functools import cache
 from typing import Any
 
+from .._checks import how_to_install
 from ..codec.sealing import Cipher, TamperedError
 from ..errors import SettingsError
 
@@ -26,8 +27,7 @@ def cryptography() -> tuple[Any, type[Exception]]:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError as error:
-        told = 'encryption needs the package cryptography: pip install "langchain-dynamodb[encryption]"'
-        raise SettingsError(told) from error
+        raise SettingsError(f"encryption needs the package cryptography: {how_to_install('encryption')}") from error
     return AESGCM, InvalidTag
 
 

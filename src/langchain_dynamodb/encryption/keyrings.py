@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
 from ..codec.sealing import NONCE_BYTES, TamperedError
 from ..errors import InvalidInputError
@@ -87,6 +87,15 @@ class LocalKeyring:
     def present(self) -> LocalKeyring:
         """The same without the old keys: it unwraps what needs no new key."""
         return LocalKeyring(self.keys[0], limits=self.limits)
+
+    def __deepcopy__(self, memo: object) -> LocalKeyring:
+        return self  # nothing in it changes
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a LocalKeyring is not pickled, as its keys would lie where the pickle does: give encryption= a function "
+            "of a module (def keyring(session): ...) that gets the keys where it runs; a function travels by its name"
+        )
 
     async def generate(self) -> DataKey:
         """See `Keyring`."""

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from .._checks import check_text, is_utf8, short
+from .._checks import check_count, check_flag, check_text, how_to_install, is_utf8, short
 
 try:
     from fastapi import Depends, Header, Path, Response
@@ -16,10 +16,9 @@ try:
     from fastapi.requests import HTTPConnection
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f'langchain_dynamodb.fastapi needs {error.name}: pip install "langchain-dynamodb[fastapi]"', name=error.name
+        f"langchain_dynamodb.fastapi needs {error.name}: {how_to_install('fastapi')}", name=error.name
     ) from error
 
-from .._checks import check_count, check_flag
 from .._items.keys import Session
 from ..blocking import SessionRepository
 from ..errors import InvalidInputError, SettingsError

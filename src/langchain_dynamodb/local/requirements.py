@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from .._checks import how_to_install
 from ..errors import ChatHistoryError
 
 
@@ -17,5 +18,5 @@ def require(engine: str, extra: str, *modules: str) -> None:
     if missing:
         raise EngineError(
             f"engine {engine!r} needs {', '.join(missing)}, which this Python lacks. "
-            f'Install it: pip install "langchain-dynamodb[{extra}]"'
+            f"Install it: {how_to_install(extra)}"
         )

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Annotated, Any, Optional, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
 from .._background import run
-from .._checks import check_count, check_flag
+from .._checks import check_count, check_flag, how_to_install
 from .._items.keys import Session
 from .._protocol.tool_calls import pair_tool_calls, with_stand_ins
 from .._protocol.windows import Window
 from .._store.retrying import Patience
 from ..blocking import SessionRepository
-from ..errors import IdempotencyError, InvalidInputError, SessionNotFoundError, VersionConflictError
+from ..errors import IdempotencyError, InvalidInputError, SessionNotFoundError, SettingsError, VersionConflictError
 from ..models import ChatSession
 from ..repository import AsyncSessionRepository
 from .record import (
@@ -39,18 +41,20 @@ from .record import (
 )
 
 try:
-    from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+    from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse, ToolCallRequest
     from langchain.agents.middleware.types import OmitFromSchema
     from langgraph.runtime import Runtime
-    from langgraph.types import Overwrite
+    from langgraph.types import Command, Overwrite
     from typing_extensions import NotRequired
 except ImportError as error:
     raise ImportError(
-        "langchain_dynamodb.middleware needs langchain 1.2.15 or newer. "
-        'Install it: pip install "langchain-dynamodb[langchain]"'
+        f"langchain_dynamodb.middleware needs langchain 1.2.15 or newer. Install it: {how_to_install('langchain')}"
     ) from error
 
 LOOK_BACK = 100  # messages looked through, besides the run's own, when others wrote meanwhile
+
+# The sessions of the agents whose tools are running around this code.
+_outer: ContextVar[tuple[tuple[object, ...], ...]] = ContextVar("langchain_dynamodb_outer", default=())
 
 FindSession = Callable[[Runtime[Any], RunnableConfig], Session]
 
@@ -84,7 +88,8 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
     is asked, and where it is deleted meanwhile, with the same error and without storing anything.
 
     Errors of the repository reach the caller of the agent. Raises `InvalidInputError` for a run without a session, and
-    `SettingsError` where middleware that stands before this one took messages away that have to be stored.
+    `SettingsError` where middleware that stands before this one took messages away that have to be stored, and where a
+    tool runs another agent that has the same session.
     """
 
     state_schema = HistoryState
@@ -176,6 +181,33 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         """Give an answer an id of its own, before LangGraph lets it take the place of one with the same id."""
         return _renamed(cast(HistoryState, request.state), handler(request))
 
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
+    ) -> ToolMessage | Command[Any]:
+        """Let agents that the tool runs know which session this run will append to."""
+        with self._within(request):
+            return await handler(request)
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
+    ) -> ToolMessage | Command[Any]:
+        """Let agents that the tool runs know which session this run will append to."""
+        with self._within(request):
+            return handler(request)
+
+    @contextmanager
+    def _within(self, request: ToolCallRequest) -> Iterator[None]:
+        record = request.state.get("dynamodb_history")
+        token = _outer.set(_outer.get() if record is None else (*_outer.get(), self._place(record["session"])))
+        try:
+            yield
+        finally:
+            _outer.reset(token)
+
+    def _place(self, session: str | dict[str, Any]) -> tuple[object, ...]:
+        """What no two sessions have in common."""
+        return self._sessions._connection.settings, self._sessions.table_name, self._sessions._key(session)
+
     async def aafter_agent(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Append what the run added."""
         record = state.get("dynamodb_history")
@@ -203,7 +235,15 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
                 else "the function given as `session` returned None instead of a session id or a key"
             )
         # What is neither is refused by the repository.
-        return dict(found) if isinstance(found, Mapping) else cast("str", found)
+        session = dict(found) if isinstance(found, Mapping) else cast("str", found)
+        if _outer.get() and self._place(session) in _outer.get():
+            raise SettingsError(
+                f"this agent is run by a tool of another one whose history is the same session {session!r:.80}, and "
+                "would write into it before that one's question: give it a session of its own, such as session=lambda "
+                "runtime, config: config['configurable']['session_id'] + '/research', or run it without "
+                "DynamoDBHistoryMiddleware"
+            )
+        return session
 
     async def _look(self, session: str | dict[str, Any], unless_version: int | None = None) -> Window | None:
         # A thread may know of version 0 from a run that did not have to find its session.

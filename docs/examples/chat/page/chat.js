@@ -1,4 +1,6 @@
-// The page of the chat application. Text of people and models enters it as textContent only.
+// The page of the chat application. Text of people and models enters it as textContent only, Markdown by richtext.js.
+
+import { copyButton, plain, richText } from "./richtext.js";
 
 const $ = (id) => document.getElementById(id);
 const narrow = matchMedia("(max-width: 45rem)");
@@ -149,11 +151,14 @@ class Chat {
     });
     const item = make("li", { class: `message ${message.type}` }, name);
     if (images.length) item.append(make("div", { class: "images" }, ...images));
-    item.append(make("div", { class: "text" }, message.text));
+    const text = make("div", { class: "text" }, message.text);
+    if (message.blocks) richText(text, message.blocks);
+    item.append(text);
     const actions = make("div", { class: "actions" });
     const last = message === this.messages.at(-1);
     if (message.stopped) actions.append(make("span", {}, "Stopped before its end."));
     if (message.type === "human" && last && !this.turn) actions.append(make("span", {}, "Not answered."));
+    if (message.type === "ai" && message.text) actions.append(copyButton("Copy", () => message.text));
     if (message.type === "human") actions.append(button("Edit", () => this.edit(item, message)));
     if (last && !this.turn && ["ai", "human"].includes(message.type)) {
       actions.append(button(message.type === "ai" ? "Regenerate" : "Answer", () => this.again()));
@@ -227,7 +232,7 @@ class Chat {
     hideNotice();
     const before = this.messages;
     const kept = keep === null ? before : before.filter((message) => message.index < keep);
-    const answer = { type: "ai", text: "" };
+    const answer = { type: "ai", text: "", blocks: [] };
     this.messages = [...kept, { type: "human", text, images }, answer];
     this.draw();
     const item = this.list.lastElementChild;
@@ -266,8 +271,12 @@ class Chat {
       } else if (name === "token") {
         const follow = atBottom();
         answer.text += data;
-        place.textContent = answer.text;
         voice.say(data);
+        if (this === current && follow) scrollDown();
+      } else if (name === "blocks") {
+        const follow = atBottom();
+        answer.blocks.splice(data.keep, Infinity, ...data.blocks);
+        richText(place, data.blocks, data.keep);
         if (this === current && follow) scrollDown();
       } else if (name === "done") {
         this.version = data.version;
@@ -610,7 +619,7 @@ function closeDrawer(focus) {
 function speak(text) {
   const live = $("live");
   while (live.childElementCount > 20) live.firstChild.remove();
-  live.append(make("p", {}, text));
+  live.append(make("p", {}, plain(text)));
 }
 
 /** Says an answer in whole sentences: word by word, screen readers stumble. */
