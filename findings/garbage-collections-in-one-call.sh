@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# One call into C builds 300,000 objects (`json.loads` of a long list): how often does the garbage collector run meanwhile?
+# One call into C builds 300,000 objects (`json.loads` of a long list): how often does the garbage collector run
+# meanwhile?
 #
-# CPython 3.11 (npm pyodide 0.25.1): 427 times, in the middle of the call, 3 of them over everything. CPython 3.12 (pyodide
-# 0.26.4) and 3.13 (0.28.3): once, of the youngest generation. Since 3.12 an allocation only asks for a collection, and it runs
-# between two instructions of bytecode, of which such a call has none. The same objects made by a loop in Python cause
-# hundreds of collections in all three. So turning the collector off around a decoder saves one collection now, no longer
-# hundreds, and a benchmark of a decoder in C against one in Python changes with the interpreter. (Pyodide is CPython compiled to
-# WebAssembly; 3.11.7, 3.12.1 and 3.13.0 on Linux gave the same counts.)
+# CPython 3.11 (npm pyodide 0.25.1): 427 times, in the middle of the call, 3 of them over everything. CPython 3.12
+# (pyodide 0.26.4) and 3.13 (0.28.3): once, of the youngest generation. Since 3.12 an allocation only asks for a
+# collection, and it runs between two instructions of bytecode, of which such a call has none. The same objects made by a
+# loop in Python cause hundreds of collections in all three. So turning the collector off around a decoder saves one
+# collection now, no longer hundreds, and a benchmark of a decoder in C against one in Python changes with the
+# interpreter. (Pyodide is CPython compiled to WebAssembly; 3.11.7, 3.12.1 and 3.13.0 on Linux gave the same counts.)
 #
 # Seen 2026-11-30. Needs node, npm. Fails if the counts change.
 set -euo pipefail

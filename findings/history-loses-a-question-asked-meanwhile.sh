@@ -4,8 +4,8 @@
 # langchain-core 1.8.3: no. What it stores at the end of a run is its input without the first N messages, N being how
 # many the history holds *then*; it should be how many it held when the run began. A run beside which another one has
 # stored its two messages cuts its own question away and keeps only its answer, without an error or a log line; of three
-# messages in one input the first two are lost. A history that appends atomically does not help, the messages never
-# reach it. With `history_messages_key` (the input is a dict) nothing is cut and all is kept.
+# messages in one input the first two are lost. A history that appends atomically does not help, the messages never reach
+# it. With `history_messages_key` (the input is a dict) nothing is cut and all is kept.
 #
 # Seen 2026-11-30. Needs python3. Fails if the answers change.
 set -euo pipefail

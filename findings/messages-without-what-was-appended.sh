@@ -2,10 +2,11 @@
 # Two LangChain messages are equal, and dumped with `exclude_unset=True` (what FastAPI's `response_model_exclude_unset`
 # does too) they are not: is that the defaults only?
 #
-# langchain-core 1.8.3, pydantic 2.14.4: no, content goes missing. Pydantic leaves out what was not passed or assigned, and
-# an appended element is neither: tool calls, blocks or metadata that were added to a list or dict of the message after it
-# was made are not in the dump, and a message made of that dump has none. The validator of AIMessage that makes tool calls
-# of `additional_kwargs` does assign, so those are kept; and a copy inherits what counts as set, so `model_copy` does not help.
+# langchain-core 1.8.3, pydantic 2.14.4: no, content goes missing. Pydantic leaves out what was not passed or assigned,
+# and an appended element is neither: tool calls, blocks or metadata that were added to a list or dict of the message
+# after it was made are not in the dump, and a message made of that dump has none. The validator of AIMessage that makes
+# tool calls of `additional_kwargs` does assign, so those are kept; and a copy inherits what counts as set, so
+# `model_copy` does not help.
 #
 # Seen 2026-11-30. Needs python3. Fails if the answers change.
 set -euo pipefail

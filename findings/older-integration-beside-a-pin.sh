@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A project with aioboto3 adds the newest langchain-litellm: does uv say that the two do not go together?
 #
-# uv 0.13.9, with what PyPI had on 2026-11-28: no. It takes langchain-litellm 0.10.0 with litellm 1.97.0 instead of 0.11.2 with
-# 1.110.2, without a warning. aioboto3 15.5.0 pins aiobotocore 2.25.1, that boto3 below 1.40.62, and litellm from 1.106.2 on wants boto3
-# 1.43.1 at least. The requirement that does not fit stands two levels below what was asked for, and an older release without it
-# counts as a solution. Only who asks for 0.11.2 by its number is told. A lower bound for each package that is meant to be
-# new is what helps.
+# uv 0.13.9, with what PyPI had on 2026-11-28: no. It takes langchain-litellm 0.10.0 with litellm 1.97.0 instead of
+# 0.11.2 with 1.110.2, without a warning. aioboto3 15.5.0 pins aiobotocore 2.25.1, that boto3 below 1.40.62, and litellm
+# from 1.106.2 on wants boto3 1.43.1 at least. The requirement that does not fit stands two levels below what was asked
+# for, and an older release without it counts as a solution. Only who asks for 0.11.2 by its number is told. A lower
+# bound for each package that is meant to be new is what helps.
 #
 # Seen 2026-11-30. Needs python3 and an index that gives upload times, as PyPI does. Fails if the answers change.
 set -euo pipefail

