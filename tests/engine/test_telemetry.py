@@ -29,6 +29,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository, telemetry
+from langchain_dynamodb._checks import how_to_install
 from langchain_dynamodb.errors import InvalidInputError, StorageError, VersionConflictError
 from langchain_dynamodb.telemetry import OpenTelemetry
 from scripted_server import Server, refuse
@@ -257,4 +258,4 @@ def test_without_the_extra() -> None:
         "try:\n    OpenTelemetry()\nexcept SettingsError as error:\n    print(error)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout.strip().endswith('pip install "langchain-dynamodb[otel]"')
+    assert run.stdout.strip().endswith(how_to_install("otel"))
