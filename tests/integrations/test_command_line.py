@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from aws_server import run_service
 from community_support import Theirs
 from conftest import TableFactory, TestEngine
-from langchain_dynamodb import SessionRepository
+from langchain_dynamodb import CapacityMeter, SessionRepository
 from langchain_dynamodb.admin import Outcome, Progress, Summary
 from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.cli.commands import cli
@@ -263,6 +263,37 @@ def test_migrate_from_javascript(
     assert CliRunner().invoke(cli, words).exit_code == 2
     done = CliRunner().invoke(cli, [*words, "--to-table", sessions.table_name])
     assert (done.exit_code, [message.text for message in sessions.read("js").messages]) == (0, ["hi"])
+
+
+def test_copy(command: Command, sessions: SessionRepository) -> None:
+    """All messages, or the first ones; one line and exit code 1 where there is none, or one already."""
+    sessions.append("a", [HumanMessage("hi"), AIMessage("whats up?")])
+    sessions.update_metadata("a", {"title": "Greeting"})
+    dry = command("copy", "a", "b", "--dry-run")
+    assert (dry.exit_code, dry.stdout) == (0, "b  copied  2 messages, 1 write units\n")
+    assert [summary.session for summary in sessions.list()] == ["a"]
+    assert command("copy", "a", "b", "--keep", "1").stdout == "b  copied  1 messages\n"
+    chat = sessions.read("b")
+    assert ([message.text for message in chat.messages], chat.metadata) == (["hi"], {"title": "Greeting"})
+    assert objects(command("copy", "a", "c", "--json")) == [{"session": "c", "action": "copied", "messages": 2}]
+    for words in (["a", "b"], ["nobody", "d"]):
+        for dry_run in ([], ["--dry-run"]):
+            refused = command("copy", *words, *dry_run)
+            assert (refused.exit_code, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+    assert command("copy", "a").exit_code == 2
+
+
+@pytest.mark.dynamodb_local_only
+def test_what_a_copy_takes(command: Command, sessions: SessionRepository, table_name: str, engine: TestEngine) -> None:
+    """A dry run foretells the write units, about."""
+    for _ in range(20):
+        sessions.append("a", [HumanMessage(os.urandom(1000).hex())])
+    [foretold] = objects(command("copy", "a", "b", "--dry-run", "--json"))
+    meter = CapacityMeter()
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url, observers=[meter]) as metered:
+        metered.copy("a", "b")
+    [total] = meter.totals().values()
+    assert total.write_units == pytest.approx(foretold["write_units"], rel=0.1)
 
 
 @pytest.fixture(scope="module")

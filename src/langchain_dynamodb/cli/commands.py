@@ -16,8 +16,10 @@ from .. import cost as cost_model
 from .._items.keys import Session
 from .._store.listing import Listing
 from ..admin import (
+    Outcome,
     Run,
     Summary,
+    copy_session,
     delete_sessions,
     doctor,
     export_sessions,
@@ -31,9 +33,9 @@ from ..admin import (
 from ..admin.foreign import SourceFormat
 from ..admin.removing import GRACE_SECONDS
 from ..admin.running import label
-from ..errors import ChatHistoryError, InvalidInputError
+from ..errors import ChatHistoryError, InvalidInputError, SessionNotFoundError, VersionConflictError
 from ..models import ChatSession, SessionSummary
-from .screen import Screen, error_line
+from .screen import Screen, error_line, outcome_line
 from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, WRITING, Settings, make_run, options, parse_session, read_names
 
 GOOD, BAD, MISUSED, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
@@ -334,6 +336,34 @@ def import_command(settings: Settings, chosen: dict[str, Any], file: BinaryIO) -
             return await import_sessions(to, file, made)
 
     return _over(settings, chosen, work)
+
+
+@cli.command("copy")
+@click.argument("session")
+@click.argument("new")
+@click.option("--keep", type=click.IntRange(min=0), help="Only so many messages from the beginning.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; tell what would be done, and its cost.")
+@options(CONNECTION)
+def copy_command(settings: Settings, chosen: dict[str, Any], session: str, new: str, keep: int | None) -> int:
+    """Begin the session NEW as a copy of SESSION: all of its messages, or the first --keep of them.
+
+    Exit code 1 where there is no SESSION, or a session NEW already.
+    """
+
+    async def work() -> Outcome:
+        async with settings.open() as sessions:
+            return await copy_session(
+                sessions, parse_session(session), parse_session(new), keep=keep, dry_run=chosen["dry_run"]
+            )
+
+    try:
+        outcome: Outcome = _await(work)
+    except (SessionNotFoundError, VersionConflictError) as error:
+        click.echo(f"Error: {error_line(error)}", err=True)
+        return BAD
+    screen = Screen(as_json=settings.json, verbose=False)
+    screen.line(outcome) if settings.json else screen.say(outcome_line(outcome))
+    return GOOD
 
 
 # --- Removing ---

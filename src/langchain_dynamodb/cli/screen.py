@@ -54,7 +54,7 @@ class Screen:
         if self._json:
             self.line(outcome)
         elif self._verbose or outcome.action in BAD or outcome.repair:
-            self.say(_told(outcome))
+            self.say(outcome_line(outcome))
 
     def progress(self, progress: Progress) -> None:
         """How far the run is."""
@@ -86,7 +86,8 @@ class Screen:
         self._live = None
 
 
-def _told(outcome: Outcome) -> str:
+def outcome_line(outcome: Outcome) -> str:
+    """One line: what became of a session."""
     there = {"messages": outcome.messages, "pages": outcome.pages, "objects": outcome.objects}
     counts = [f"{number} {name}" for name, number in there.items() if number]
     if outcome.write_units is not None:

@@ -1,0 +1,47 @@
+"""A copy of one session, and what it would take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .._checks import check_count, check_flag
+from .._items.keys import Session
+from .._items.session_items import SessionItem, new_op
+from .._protocol.identity import check_exists, check_expected
+from .._store.listing import session_name
+from .._store.whole_sessions import first_state, read_whole
+from ..errors import InvalidInputError
+from ..repository import AsyncSessionRepository
+from .estimates import begin_units
+from .reports import Outcome
+
+
+async def copy_session(
+    repository: AsyncSessionRepository, session: Session, to: Session, *, keep: int | None = None, dry_run: bool = False
+) -> Outcome:
+    """`copy` of the repository, or with `dry_run` what it would take; the outcome is that of the new session.
+
+    Raises what `copy` raises: `SessionNotFoundError` where there is nothing to copy, `VersionConflictError` where there
+    is a session `to` already. In a dry run `InvalidInputError` for ``item_format="community"``, which has no estimate.
+    """
+    check_count("keep", keep)
+    check_flag("dry_run", dry_run)
+    key, new = repository._key(session), repository._key(to)
+    name = session_name(new.item, repository.primary_key_name)
+    if not dry_run:
+        await repository.copy(session, to, keep=keep)
+        copied = await repository._reader.item(new)
+        count = copied.message_count if isinstance(copied, SessionItem) else None
+        return Outcome(session=name, action="copied", messages=count)
+    if repository.item_format != "pages":
+        raise InvalidInputError('a dry run of a copy needs item_format="pages"')
+    found = await read_whole(repository._pages.reader, key)
+    if found is None:
+        check_exists(key, None)
+    check_expected(new, await repository._reader.item(new), 0)
+    assert found is not None  # it exists
+    whole = replace(found, lines=found.lines[:keep])
+    steps = repository._pages.steps
+    state = first_state(whole, await steps.destination(new, None), new_op(), steps.clock())
+    cost = begin_units(new, state, repository._table, whole)
+    return Outcome(session=name, action="copied", messages=len(whole.lines), write_units=cost)
