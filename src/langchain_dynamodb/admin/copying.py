@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .._checks import check_count, check_flag
+from .._dynamodb.attribute_values import item_bytes
 from .._items.keys import Session
 from .._items.session_items import SessionItem, new_op
 from .._protocol.identity import check_exists, check_expected
@@ -12,7 +13,7 @@ from .._store.listing import session_name
 from .._store.whole_sessions import first_state, read_whole
 from ..errors import InvalidInputError
 from ..repository import AsyncSessionRepository
-from .estimates import begin_units
+from .estimates import INTENT_BYTES, begin_units, page_units, units
 from .reports import Outcome
 
 
@@ -44,4 +45,12 @@ async def copy_session(
     steps = repository._pages.steps
     state = first_state(whole, await steps.destination(new, None), new_op(), steps.clock())
     cost = begin_units(new, state, repository._table, whole)
+    item = await repository._reader.item(key)
+    if isinstance(item, SessionItem) and item.first_page < item.pages:  # its pages are copied as they are
+        numbers = range(item.first_page, item.pages)
+        there = await repository._table.get_pages(key, item.generation, numbers, consistent=False, whole=True)
+        first = min((page.first for page in there.values()), default=0)
+        pages = [page for page in there.values() if keep is None or page.first - first < keep]
+        size = new.size + item_bytes({**item.own, **item.attributes(repository._table.names)})
+        cost = 2 * units(size + INTENT_BYTES) + page_units(new, pages, repository._table)
     return Outcome(session=name, action="copied", messages=len(whole.lines), write_units=cost)
