@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         told = f"langchain-dynamodb needs {' and '.join(missing)}, which this Python lacks"
-        print(f"{told}. Install it: {how_to_install('cli')}", file=sys.stderr)
+        print(f"{told}: {how_to_install('cli')}", file=sys.stderr)
         return 2
     from .commands import cli  # only here: without the extra there is nothing to import
 
