@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ._items.session_items import Sizes
     from ._store.options import ItemFormat, Options
     from ._store.vault import Encryption
+    from .blobs.stores import Blobs
+    from .observers import Observer
 
 T = TypeVar("T")
 
@@ -71,3 +73,6 @@ class Configured(Shared):
     skip_undecodable: Setting[bool] = Setting()
     strict: Setting[bool] = Setting()
     encryption: Setting[Encryption | None] = Setting()
+    blobs: Setting[Blobs | None] = Setting()
+    observers: Setting[tuple[Observer, ...]] = Setting()
+    home_region: Setting[str | None] = Setting()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from ._checks import check_flag
+from ._checks import check_flag, how_to_install
 from .errors import SettingsError, StorageError
 from .observers import Observer, Operation, Request
 
@@ -48,7 +48,7 @@ class OpenTelemetry(Observer):
             from opentelemetry import metrics as metrics_api
             from opentelemetry import trace
         except ImportError as error:
-            told = 'OpenTelemetry needs the package opentelemetry-api: pip install "langchain-dynamodb[otel]"'
+            told = f"OpenTelemetry needs the package opentelemetry-api: {how_to_install('otel')}"
             raise SettingsError(told) from error
         self._trace = trace
         self._spans: WeakKeyDictionary[Operation, Span] = WeakKeyDictionary()

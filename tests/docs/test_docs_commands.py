@@ -26,6 +26,7 @@ from conftest import RepositoryFactory, TableFactory
 from documentation import BLOCKS, ROOT, Block, Command, find_commands, prose
 from langchain_dynamodb import errors
 from langchain_dynamodb._items.keys import session_key
+from langchain_dynamodb.cli.commands import cli
 from langchain_dynamodb.local.__main__ import parse
 from memory_blobs import MemoryBlobs
 from support import SMALL, Recorder, many, watch, with_options
@@ -129,6 +130,12 @@ def check_environment(command: Command, words: list[str]) -> None:
     assert ".venv/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
+def check_cli(command: Command, words: list[str]) -> None:
+    """The command exists, and takes these options."""
+    if words:
+        cli.commands[words[0]].make_context(words[0], words[1:])
+
+
 def check_local(command: Command, words: list[str]) -> None:
     """The command line means to run a program; test_local.py runs some."""
     options = parse(words)
@@ -187,6 +194,8 @@ CHECKS: dict[str, Callable[[Command, list[str]], None]] = {
     "python docs/examples/chat/serve.py": check_chat,
     "python -m langchain_dynamodb.cost": check_output,
     "python -m langchain_dynamodb.local": check_local,
+    "python -m langchain_dynamodb": check_cli,
+    "langchain-dynamodb": check_cli,
     "python serve.py": check_served,
     "uvicorn": check_served,
     "curl": check_served,

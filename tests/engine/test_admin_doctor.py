@@ -10,6 +10,7 @@ from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, Index
 from langchain_dynamodb.admin import Check, doctor
 from langchain_dynamodb.errors import AccessDeniedError, TableNotFoundError
+from memory_blobs import MemoryBlobs
 from support import Call, WatchedConnection, many, scan, watch
 
 
@@ -69,6 +70,18 @@ async def test_rights_that_are_missing(sessions: AsyncSessionRepository) -> None
     told = {check.name: check for check in await doctor(sessions)}
     assert (told["rights"].state, told["ttl"].state) == ("bad", "warning")
     assert "dynamodb:PutItem, dynamodb:BatchWriteItem (" in told["rights"].told
+
+
+async def test_a_bucket(make_repository: RepositoryFactory) -> None:
+    """It is listed and read from, and stays as it is; where that is refused the check is bad, and says why."""
+    bucket = MemoryBlobs()
+    sessions = make_repository(blobs=bucket)
+    assert (states(await doctor(sessions))["bucket memory"], bucket.objects) == ("good", {})
+    assert not any(name.startswith("bucket") for name in states(await doctor(make_repository())))
+    for operation in ("list_objects_v2", "get_object"):
+        refusing = make_repository(blobs=MemoryBlobs(watcher=Denying(sessions._connection, operation)))
+        [check] = [check for check in await doctor(refusing) if check.name == "bucket memory"]
+        assert (check.state, check.told) == ("bad", "refused")
 
 
 class Late(WatchedConnection):

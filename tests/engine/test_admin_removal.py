@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +14,26 @@ import pytest
 from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.admin import Outcome, Run, delete_sessions, vacuum
-from langchain_dynamodb.errors import InvalidInputError
-from scenarios import CASES, Case, record, start, survives
-from support import SMALL, Call, Crash, Crashing, Stopping, WatchedConnection, fill_tail, human, many, scan, watch
+from langchain_dynamodb.errors import BlobUnavailableError, InvalidInputError, MissingBlobsError
+from memory_blobs import MemoryBlobs
+from scenarios import CASES, Case, objects_of, record, start, survives
+from support import (
+    SMALL,
+    Call,
+    Clock,
+    Crash,
+    Crashing,
+    Recorder,
+    Stopping,
+    WatchedConnection,
+    fill_tail,
+    human,
+    many,
+    referred,
+    scan,
+    tokens,
+    watch,
+)
 
 
 async def names_left(repository: AsyncSessionRepository) -> list[str]:
@@ -98,6 +118,164 @@ async def test_what_a_deletion_takes(make_repository: RepositoryFactory) -> None
     assert real.write_units - absent == dry.estimated_write_units
 
 
+# --- Objects ---
+
+
+@pytest.fixture(name="bucket")
+def make_bucket() -> MemoryBlobs:
+    """A bucket that takes what has more than 1,000 bytes."""
+    return MemoryBlobs(threshold=1000)
+
+
+async def lose_pages(repository: AsyncSessionRepository, session: str) -> None:
+    """As DynamoDB's TTL does."""
+    for name in await names_left(repository):
+        if name.startswith(f"{session}~"):
+            await lose_item(repository, name)
+
+
+async def four_users(sessions: AsyncSessionRepository, clock: Clock) -> None:
+    """Sessions with objects: whole, expired, without its item, without any item, and with objects of before."""
+    for name in ("ann/1", "ann/expired", "ann/lost", "ann/gone", "ann/again", "bob/1", "bob/lost"):
+        await sessions.append(name, [human(20_000), human(20_000)])
+    await sessions.set_expiry("ann/expired", 10)
+    for name in ("ann/lost", "ann/gone", "ann/again", "bob/lost"):
+        await lose_item(sessions, name)
+    for name in ("ann/gone", "ann/again"):
+        await lose_pages(sessions, name)
+    clock.advance(20)
+    await sessions.append("ann/again", [human(20_000)])
+
+
+async def test_a_user_leaves_no_object(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """However a session was lost, its objects go too, and each is counted once, by a dry run too; others stay."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(blobs=bucket)
+    await four_users(sessions, clock)
+    counts = {"ann/1": 2, "ann/expired": 2, "ann/lost": 2, "ann/gone": 2, "ann/again": 3}
+    for dry_run in (True, False):
+        before = dict(bucket.objects)
+        told: list[Outcome] = []
+        summary = await delete_sessions(sessions, Run(match="ann/*", tell=told.append, dry_run=dry_run))
+        assert {outcome.session: outcome.objects for outcome in told} == counts
+        assert (summary.objects, len(told)) == (11, 5)
+        assert len(before) - len(bucket.objects) == (0 if dry_run else 11)
+    assert {name[:3] for name in bucket.objects} == {"bob"}
+    assert (await delete_sessions(sessions, Run(match="ann/*"))).actions == {}
+
+
+@pytest.mark.parametrize("search_pages", [False, True])
+async def test_objects_of_named_sessions(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, search_pages: bool
+) -> None:
+    """The same for those that are named; of one whose name was cut too."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(blobs=bucket)
+    await four_users(sessions, clock)
+    cut = "ann/" + "é" * 400
+    await sessions.append(cut, [human(20_000)])
+    await lose_item(sessions, cut)
+    names = ["ann/1", "ann/expired", "ann/lost", "ann/gone", "ann/again", cut]
+    summary = await delete_sessions(sessions, Run(sessions=names), search_pages=search_pages)
+    assert ({name[:3] for name in bucket.objects}, summary.objects) == ({"bob"}, 12)
+    assert {name[:3] for name in await names_left(sessions)} == ({"bob"} if search_pages else {"ann", "bob"})
+
+
+async def test_a_bucket_in_parts(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """Each object is removed by one of the machines that share the work."""
+    sessions = make_repository(blobs=bucket)
+    for name in map(str, range(8)):
+        await sessions.append(name, [human(20_000)])
+        await lose_item(sessions, name)
+        await lose_pages(sessions, name)
+    parts = [(await delete_sessions(sessions, Run(match="*", segments=3, segment=part))).objects for part in range(3)]
+    assert (sum(parts), max(parts) < 8, bucket.objects) == (8, True, {})
+
+
+async def test_without_the_bucket(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """Nothing is removed whose object would stay; it is an error that names the bucket, in a dry run too."""
+    sessions = make_repository(blobs=bucket)
+    for name in ("whole", "lost"):
+        await sessions.append(name, [human(20_000)])
+    await lose_item(sessions, "lost")
+    there = await scan(sessions)
+    for dry_run in (True, False):
+        for work, options in ((delete_sessions, {}), (vacuum, {"older_than": 0})):
+            told: list[Outcome] = []
+            run = Run(match="*", tell=told.append, dry_run=dry_run)
+            assert not (await work(make_repository(), run, **options)).is_good
+            assert all("bucket 'memory'" in str(outcome.detail) for outcome in told)
+        with pytest.raises(MissingBlobsError, match="bucket 'memory'"):
+            await make_repository().delete("lost", search_pages=True)
+    assert (await scan(sessions), len(bucket.objects)) == (there, 2)
+
+
+async def test_a_bucket_that_is_down(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """A deletion that leaves objects ends with an error; the next one removes them."""
+    sessions = make_repository(blobs=bucket)
+    for name in ("whole", "lost"):
+        await sessions.append(name, [human(20_000)])
+    await lose_item(sessions, "lost")
+    down = make_repository(blobs=DownBucket(objects=bucket.objects, times=bucket.times, threshold=1000))
+    with pytest.raises(BlobUnavailableError):
+        await delete_sessions(down, Run(match="*"))
+    assert len(bucket.objects) == 2
+    await delete_sessions(sessions, Run(match="*"))
+    assert (await scan(sessions), bucket.objects) == ([], {})
+
+
+class DownBucket(MemoryBlobs):
+    """Can be listed, and deletes nothing."""
+
+    async def delete(self, names: Sequence[str]) -> None:
+        raise BlobUnavailableError("S3 is down", bucket=self.bucket, object=None, code=None)
+
+
+async def test_vacuum_of_a_bucket(make_repository: RepositoryFactory, bucket: MemoryBlobs) -> None:
+    """Objects that are a day old and that no page refers to go, by match and in a dry run as elsewhere."""
+    clock = make_repository.set_clock()
+    sessions = make_repository(blobs=bucket)
+    bucket.now = clock.now / 1e6
+    await four_users(sessions, clock)
+    clock.advance(24 * 3600 - 30)
+    assert (await vacuum(sessions, Run(match="ann/*"))).objects == 2  # with the pages of ann/lost
+    clock.advance(60)
+    told: list[Outcome] = []
+    assert (await vacuum(sessions, Run(match="ann/*", dry_run=True))).objects == 4
+    summary = await vacuum(sessions, Run(match="ann/*", tell=told.append))
+    assert ({outcome.session: outcome.objects for outcome in told}, summary.objects) == (
+        {"ann/gone": 2, "ann/again": 2},
+        4,
+    )
+    await vacuum(sessions)
+    assert tokens(bucket.objects) == await referred(sessions)
+    assert (await vacuum(sessions)).actions == {}
+
+
+async def test_going_on_with_the_bucket(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, tmp_path: Path
+) -> None:
+    """A run that was stopped in the bucket goes on there, and counts all."""
+    sessions = make_repository(blobs=bucket)
+    for name in ("a", "b", "c"):
+        await sessions.append(name, [human(20_000)])
+        await lose_item(sessions, name)
+        await lose_pages(sessions, name)
+    told: list[Outcome] = []
+
+    def stop(outcome: Outcome) -> None:
+        told.append(outcome)
+        raise KeyboardInterrupt
+
+    run = Run(match="*", resume=tmp_path / "resume", at_once=1, tell=stop)
+    with pytest.raises(KeyboardInterrupt):
+        await delete_sessions(sessions, run)
+    assert 0 < len(bucket.objects) < 3
+    watched: Recorder = watch(sessions, Recorder)
+    summary = await delete_sessions(sessions, replace(run, tell=told.append))
+    assert (bucket.objects, summary.objects, "scan" in {name for name, _ in watched.log}) == ({}, 3, False)
+
+
 # --- vacuum ---
 
 
@@ -150,13 +328,15 @@ async def test_it_never_disturbs_a_running_writer(make_repository: RepositoryFac
     clock = make_repository.set_clock()
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
+    if blobs := make.keywords["blobs"]:
+        blobs.now = course.moment / 1e6
     for at in range(1, course.steps + 1):
-        client, _ = await start(make, clock, course.items, course.moment)
+        client, _ = await start(make, clock, course.items, course.objects, course.moment)
         stopping: Stopping = watch(client, Stopping, at, True)
         task = asyncio.ensure_future(case.operation(client))
         await stopping.stopped.wait()
         clock.advance(seconds)
-        await vacuum(make_repository(), older_than=0)
+        await vacuum(make(), older_than=0)
         stopping.resume()
         await task
         assert await survives(make(), course, goes_on=True)
@@ -172,13 +352,14 @@ async def test_it_removes_what_a_crash_left(make_repository: RepositoryFactory, 
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     for at in range(1, course.steps + 1):
-        dying, _ = await start(make, clock, course.items, course.moment)
+        dying, _ = await start(make, clock, course.items, course.objects, course.moment)
         watch(dying, Crashing, at, False)
         with pytest.raises(Crash):
             await case.operation(dying)
         clock.advance(60)  # past any lease
-        await vacuum(make_repository(), older_than=30)
-        assert (await vacuum(make_repository(), older_than=30)).actions == {}
+        await vacuum(make(), older_than=30)
+        assert (await vacuum(make(), older_than=30)).actions == {}
+        assert tokens(objects_of(dying)) == await referred(dying)
         assert await survives(make(), course, goes_on=True) in (True, False)
 
 

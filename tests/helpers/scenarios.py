@@ -22,6 +22,7 @@ from support import (
     Hooked,
     Recorder,
     fill_tail,
+    found_by,
     human,
     named,
     remembered,
@@ -428,7 +429,7 @@ async def survives(other: AsyncSessionRepository, course: Course, goes_on: bool)
     left = set(objects_of(other))
     if isinstance(blobs := other._options.blobs, MemoryBlobs):  # nothing refers to what is left, and that can be told
         unreferenced = UnreferencedObjects(other._table, blobs, lambda: 10**16)
-        assert {one.name async for one in unreferenced.find()} == left
+        assert await found_by(unreferenced) == left
     return found == course.after
 
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._items.session_items import Reference, SessionItem
+from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.errors import StorageError
 from memory_blobs import watch_blobs
 
@@ -100,6 +101,22 @@ async def scan(repository: AsyncSessionRepository) -> list[dict[str, Any]]:
         if "LastEvaluatedKey" not in response:
             return items
         request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+
+async def referred(repository: AsyncSessionRepository) -> set[str]:
+    """The tokens of the objects that pages of its table refer to."""
+    found = [Reference.parse(item.get("lc_data", {}).get("S")) for item in await scan(repository)]
+    return {reference.token for reference in found if reference}
+
+
+def tokens(objects: Iterable[str]) -> set[str]:
+    """Those in the names of objects."""
+    return {name.rpartition("-")[2] for name in objects}
+
+
+async def found_by(look: UnreferencedObjects, **options: Any) -> set[str]:
+    """The names of the objects that it finds."""
+    return {str(name) async for _, names in look.find(**options) for name in names}
 
 
 class Crash(BaseException):

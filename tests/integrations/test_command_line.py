@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from click.testing import CliRunner, Result
 from langchain_core.messages import AIMessage, HumanMessage
 
+from aws_server import run_service
 from community_support import Theirs
 from conftest import TableFactory, TestEngine
-from langchain_dynamodb import SessionRepository
+from langchain_dynamodb import CapacityMeter, SessionRepository
 from langchain_dynamodb.admin import Outcome, Progress, Summary
+from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.cli.commands import cli
 from langchain_dynamodb.cli.screen import progress_line, summary_line
 from langchain_dynamodb.cli.settings import parse_session, read_names
@@ -260,6 +263,87 @@ def test_migrate_from_javascript(
     assert CliRunner().invoke(cli, words).exit_code == 2
     done = CliRunner().invoke(cli, [*words, "--to-table", sessions.table_name])
     assert (done.exit_code, [message.text for message in sessions.read("js").messages]) == (0, ["hi"])
+
+
+def test_copy(command: Command, sessions: SessionRepository) -> None:
+    """All messages, or the first ones; one line and exit code 1 where there is none, or one already."""
+    sessions.append("a", [HumanMessage("hi"), AIMessage("whats up?")])
+    sessions.update_metadata("a", {"title": "Greeting"})
+    dry = command("copy", "a", "b", "--dry-run")
+    assert (dry.exit_code, dry.stdout) == (0, "b  copied  2 messages, 1 write units\n")
+    assert [summary.session for summary in sessions.list()] == ["a"]
+    assert command("copy", "a", "b", "--keep", "1").stdout == "b  copied  1 messages\n"
+    chat = sessions.read("b")
+    assert ([message.text for message in chat.messages], chat.metadata) == (["hi"], {"title": "Greeting"})
+    assert objects(command("copy", "a", "c", "--json")) == [{"session": "c", "action": "copied", "messages": 2}]
+    for words in (["a", "b"], ["nobody", "d"]):
+        for dry_run in ([], ["--dry-run"]):
+            refused = command("copy", *words, *dry_run)
+            assert (refused.exit_code, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+    assert command("copy", "a").exit_code == 2
+
+
+@pytest.mark.dynamodb_local_only
+def test_what_a_copy_takes(command: Command, sessions: SessionRepository, table_name: str, engine: TestEngine) -> None:
+    """A dry run foretells the write units, about."""
+    for _ in range(20):
+        sessions.append("a", [HumanMessage(os.urandom(1000).hex())])
+    [foretold] = objects(command("copy", "a", "b", "--dry-run", "--json"))
+    meter = CapacityMeter()
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url, observers=[meter]) as metered:
+        metered.copy("a", "b")
+    [total] = meter.totals().values()
+    assert total.write_units == pytest.approx(foretold["write_units"], rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def s3(aws_environment: None) -> Iterator[Any]:
+    """A client of S3."""
+    with run_service("s3") as url:
+        client = boto3.client("s3", endpoint_url=url)
+        yield client
+        client.close()
+
+
+@pytest.mark.once
+def test_a_bucket(
+    command: Command,
+    sessions: SessionRepository,
+    engine: TestEngine,
+    s3: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    make_table: TableFactory,
+) -> None:
+    """Large data is looked at, moved and removed with its session; a deletion says how much was removed."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.meta.endpoint_url)
+    s3.create_bucket(Bucket="chats")
+    where, message = ("--bucket", "chats", "--bucket-prefix", "one/"), HumanMessage(os.urandom(200_000).hex())
+    table, url = sessions.table_name, engine.endpoint_url
+    with SessionRepository(table, endpoint_url=url, blobs=S3Blobs("chats", "one/")) as large:
+        for name in ("ann/1", "bob/1"):
+            large.append(name, [message])
+
+    def names() -> list[list[str]]:
+        return [found["Key"].split("/")[:2] for found in s3.list_objects_v2(Bucket="chats").get("Contents", [])]
+
+    assert "good     bucket chats" in command("doctor", *where).stdout
+    assert command("doctor", "--bucket", "nothing").exit_code == 1
+    assert command("verify", *where).exit_code == 0
+    assert command("verify").exit_code == 1
+    other = make_table()
+    shared = command("migrate", *where, "--to-table", other, "--to-bucket", "chats", "--to-bucket-prefix", "one/")
+    assert (shared.exit_code, "give --to-bucket-prefix" in shared.stderr) == (2, True)
+    there = ("--to-table", other, "--to-bucket", "chats", "--to-bucket-prefix", "two/")
+    assert command("migrate", *where, *there).exit_code == 0
+    assert command("verify", *where, *there).exit_code == 0
+    assert sorted(names()) == [["one", "ann!2F1"], ["one", "bob!2F1"], ["two", "ann!2F1"], ["two", "bob!2F1"]]
+    left = command("delete", "ann/1", "--yes")
+    assert (left.exit_code, "bucket 'chats'" in left.stdout) == (1, True)
+    foretold = command("delete", *where, "--match", "ann/*", "--dry-run")
+    done = command("delete", *where, "--match", "ann/*", "--yes", "--json")
+    assert ("1 messages, 1 objects;" in foretold.stdout, [told["objects"] for told in objects(done)]) == (True, [1, 1])
+    assert sorted(names()) == [["one", "bob!2F1"], ["two", "ann!2F1"], ["two", "bob!2F1"]]
+    assert command("show", "--bucket-prefix", "one/", "bob/1").exit_code == 2
 
 
 def test_repair_and_vacuum(command: Command, sessions: SessionRepository, dynamodb: Any, table_name: str) -> None:

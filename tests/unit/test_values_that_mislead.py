@@ -231,7 +231,7 @@ def test_any_value_of_a_class_registered_late_is_what_it_was(value: Any) -> None
                 register_class(cls)
         read: Any = decode_line(line)
         assert looks(read.artifact) == as_texts(looks(value))
-        assert encode_message(read) == line
+        assert looks(decode_line(encode_message(read)).artifact) == looks(read.artifact)  # type: ignore[attr-defined]
 
 
 class Shout(HumanMessage):

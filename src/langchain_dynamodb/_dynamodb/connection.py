@@ -142,7 +142,11 @@ class Connection:
                     await shared.close()
 
     def _join(self) -> _SharedClient:
-        place = running_loop(), self.settings.key
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = running_loop()  # which says why
+        place = loop, self.settings.key
         shared = _clients.get(place)
         if shared is None or shared.closed:
             _close_unused(place[0])

@@ -68,13 +68,13 @@ class SessionKey:
         _, kind, value = self.attributes[self.suffixed]
         return {kind: value + b"~lc~" if isinstance(value, bytes) else value + "~lc~"}
 
-    def generation_of(self, page: Item) -> int | None:
-        """The generation in a page's key; None where it is no key of a page of this session."""
+    def page_of(self, page: Item) -> tuple[int, int] | None:
+        """Generation and number in a page's key; None where it is no key of a page of this session."""
         value, prefix = self.page_id(page), next(iter(self.page_prefix.values()))
         text = value.decode("latin-1") if isinstance(value, bytes) else value
         if value[: len(prefix)] != prefix or len(value) != len(prefix) - len("~lc~") + SUFFIX_BYTES:
             return None
-        return int(text[-23:-9], 16) if _RESERVED.search(text) else None
+        return (int(text[-23:-9], 16), int(text[-8:], 16)) if _RESERVED.search(text) else None
 
     def page_id(self, page: Item) -> str | bytes:
         """What tells a page of this session from the others: numbers need not come back in the same notation."""

@@ -179,9 +179,14 @@ def edit_page(seen: Page, new: Page) -> Expression:
     return e
 
 
-def delete_page(up_to: int) -> Expression:
-    """DeleteItem of a page that no commit can reach any more: a later cut of that number must survive it."""
+def delete_page(up_to: int, *, inline: bool = False) -> Expression:
+    """DeleteItem of a page that no commit can reach any more: a later cut of that number must survive it.
+
+    With `inline` so must one whose data is in an object.
+    """
     e = Expression()
+    if inline:
+        e.require(f"NOT attribute_type({e.name(lc.DATA)}, {e.value({'S': 'S'})})")
     e.require(f"{e.name(lc.CUT)} <= {e.value(number(up_to))}")
     return e
 

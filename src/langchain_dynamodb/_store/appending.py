@@ -56,7 +56,7 @@ class Appender:
         packing = partial(pack, to, content.lines, ids, history_size, own, must_exist, content.is_much)
         request = await off_loop(packing) if content.is_much else packing()
         seen = self.steps.known.get(key)
-        elsewhere = self.steps.is_elsewhere(seen)
+        elsewhere = self.steps.home is not None and self.steps.is_elsewhere(seen)
         item = seen if seen and not elsewhere and request.can_follow(seen, expected, self.steps.clock()) else None
         vault = self.steps.vault
         if vault.encrypts and vault.must_encrypt(item):

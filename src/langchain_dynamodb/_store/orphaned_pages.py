@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from .._dynamodb.attribute_values import Item
 from .._dynamodb.batches import in_parallel
 from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
+from .._protocol.unreachable import SeenPage
 from .table import Table
 
 
@@ -24,25 +24,25 @@ class Leftovers:
     async def remove(self, key: SessionKey) -> None:
         """Remove the pages of earlier sessions of this name, and their objects, whatever became of their items.
 
+        Raises `BlobUnavailableError`, and `MissingBlobsError` where a page has an object and there are no `blobs`.
         The session item is looked at after the search: pages of one that has begun since were not found.
         """
-        found = [(page, generation, cut) async for page, generation, cut in self._search(key)]
+        found = [page async for page in self._search(key)]
         objects = await self.table.objects.find(key)
         item = await self.table.get(key) if found or objects else None
         if item is not None and not isinstance(item, SessionItem):
             return  # it may be about to be converted, by a writer that had no room to say so
-        dead = [(page, cut) for page, generation, cut in found if item is None or generation != item.generation]
-        await in_parallel(lambda one: self.table.discard(key, *one), dead)
+        dead = [page for page in found if item is None or page.generation != item.generation]
+        await in_parallel(lambda page: self.table.discard(key, page.generation, page.number, page.cut), dead)
         names = [str(of) for of in objects if item is None or of.generation != item.generation]
         await self.table.objects.remove(names)
 
-    async def _search(self, key: SessionKey) -> AsyncIterator[tuple[Item, int, int]]:
-        """Keys, generations and cuts of pages."""
+    async def _search(self, key: SessionKey) -> AsyncIterator[SeenPage]:
         operation, request = await self._request(key)
         async for raw in self.table.every(operation, request, key):
-            generation, cut = key.generation_of(raw), raw[lc.CUT].get("N", "")
-            if generation is not None and cut.isdecimal():
-                yield {name: raw[name] for name in key.item}, generation, int(cut)
+            place, cut = key.page_of(raw), raw[lc.CUT].get("N", "")
+            if place is not None and cut.isdecimal():
+                yield SeenPage(*place, int(cut))
 
     async def _request(self, key: SessionKey) -> tuple[str, dict[str, Any]]:
         """A Query of the partition where pages differ from their session by the sort key, else a Scan."""

@@ -40,6 +40,13 @@ class PageObjects:
         """Whether the data of this page goes into an object."""
         return self.blobs is not None and len(page.data) > self.blobs.threshold
 
+    def planned(self, page: Page) -> Page:
+        """The page as `put` would have it stored, about: for estimates."""
+        if self.blobs is None or not self.takes(page):
+            return page
+        reference = Reference("0" * 2 * TOKEN_BYTES, len(page.data), "0" * 64, self.blobs.bucket)
+        return replace(page, data=b"", reference=reference)
+
     async def put(self, key: SessionKey, generation: int, page: Page) -> Page:
         """The page as it is to be stored: with a reference to its data, which is in an object now, where it is large.
 
@@ -109,8 +116,8 @@ class PageObjects:
 
     async def discard(
         self, key: SessionKey, generation: int, number: int, old: Item | None, new: Page | None = None
-    ) -> None:
-        """Remove the object of a page that was removed, or whose place `new` has taken.
+    ) -> bool:
+        """Remove the object of a page that was removed, or whose place `new` has taken; returns whether one is gone.
 
         Tidying up only: it raises nothing, and what is left nothing refers to.
         """
@@ -118,6 +125,13 @@ class PageObjects:
         if self.blobs is not None and reference and (new is None or reference != new.reference):
             with contextlib.suppress(ChatHistoryError):
                 await self.blobs.delete([name_of(key, generation, number, reference)])
+                return True
+        return False
+
+    def check(self, key: SessionKey, stored: Item | None) -> None:
+        """Raise `MissingBlobsError` where the data of a page is in an object, and there are no `blobs`."""
+        if reference := _reference(stored):
+            self.required(key, reference.bucket)
 
     async def withdraw(self, key: SessionKey, generation: int, page: Page, there: Item | None) -> None:
         """Remove the object of a page that was refused, unless an earlier copy of that request came through.

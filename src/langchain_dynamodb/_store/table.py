@@ -274,9 +274,19 @@ class Table:
 
         await in_parallel(discard, list(numbers))
 
-    async def discard(self, key: SessionKey, page_key: Item, up_to: int) -> bool:
-        """Delete one page, unless a later cut has taken its place; returns whether it was there, and is gone."""
-        return await self._conditional("delete_item", {"Key": page_key, **delete_page(up_to).request()}, key)
+    async def discard(self, key: SessionKey, generation: int, number: int, up_to: int) -> tuple[bool, bool]:
+        """Delete one page, unless a later cut has taken its place; returns whether it is gone, and an object with it.
+
+        Raises `MissingBlobsError` where it has an object and there are no `blobs`; it stays then.
+        """
+        condition = delete_page(up_to, inline=self.objects.blobs is None)
+        request = {"Key": key.page(generation, number), **_EXPLAIN, **self._telling, **condition.request()}
+        try:
+            response = await self._call("delete_item", request, key, write=True)
+        except ConditionFailed as failure:
+            self.objects.check(key, failure.item)
+            return False, False
+        return True, await self.objects.discard(key, generation, number, response.get("Attributes"))
 
     async def every(self, operation: str, request: dict[str, Any], key: SessionKey) -> AsyncIterator[Item]:
         """All items of a Query or Scan."""
@@ -309,16 +319,12 @@ class Table:
         self, key: SessionKey, generation: int, numbers: Iterable[int], expression: Expression
     ) -> None:
         change = expression.request()
-        await in_parallel(
-            lambda n: self._conditional("update_item", {"Key": key.page(generation, n), **change}, key), list(numbers)
-        )
 
-    async def _conditional(self, operation: str, request: dict[str, Any], key: SessionKey) -> bool:
-        try:
-            await self._call(operation, request, key, write=True)
-        except ConditionFailed:
-            return False
-        return True
+        async def update(number: int) -> None:
+            with contextlib.suppress(ConditionFailed):
+                await self._call("update_item", {"Key": key.page(generation, number), **change}, key, write=True)
+
+        await in_parallel(update, list(numbers))
 
     @property
     def _telling(self) -> dict[str, Any]:

@@ -6,19 +6,16 @@ takes, and that no page refers to now, none will ever refer to: it can be remove
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
 
 from .._items.keys import SessionKey, session_key
 from ..blobs.names import ObjectName, key_values
-from ..blobs.stores import Blobs, StoredObject
-from ..errors import InvalidInputError
+from ..blobs.stores import Blobs
 from .table import GET_BATCH, Table
 
-LEAST_AGE = 3600  # seconds: far longer than a page takes to follow its object
-USUAL_AGE = 24 * 3600
+USUAL_AGE = 24 * 3600  # seconds: far longer than a page takes to follow its object
 
 
 @dataclass(frozen=True)
@@ -29,41 +26,46 @@ class UnreferencedObjects:
     blobs: Blobs
     clock: Callable[[], int]
 
-    async def find(self, prefix: str = "", age: float = USUAL_AGE) -> AsyncIterator[StoredObject]:
-        """Those that are at least `age` seconds old and whose names begin with `prefix`.
+    async def find(
+        self, age: float = USUAL_AGE, wanted: Callable[[SessionKey], bool] = lambda key: True
+    ) -> AsyncGenerator[tuple[SessionKey, list[ObjectName]], None]:
+        """Those of `wanted` sessions that are at least `age` seconds old: some of one session at a time.
 
-        A listing request for 1,000 objects, and a strong BatchGetItem for 100 of them. Of sessions whose names are so
-        long that they were cut it says nothing, nor of pages that cannot be read: their objects are kept.
+        With an `age` below an hour there are some among them whose writer is about to put the page: it is for the
+        caller to see that no session can have them.
 
-        Raises `InvalidInputError` for an `age` below an hour, `BlobUnavailableError` and `StorageError`.
+        A listing request for 1,000 objects, and a strong read of the pages of each session. Of sessions whose names are
+        so long that they were cut it says nothing, nor of pages that cannot be read: their objects are kept.
+
+        Raises `BlobUnavailableError` and `StorageError`.
         """
-        if not (isinstance(age, (int, float)) and age >= LEAST_AGE):
-            raise InvalidInputError(f"age={age!r} must be at least {LEAST_AGE} seconds: a writer may be at work")
         until = self.clock() / 1e6 - age
-        seen: list[tuple[StoredObject, ObjectName]] = []
-        async for one in self.blobs.list(prefix):
+        seen: list[ObjectName] = []
+        async for one in self.blobs.list(""):
             of = ObjectName.parse(one.name)
-            if of is not None and one.modified <= until:
-                seen.append((one, of))
-            if len(seen) == GET_BATCH:
-                for dead in await self._dead(seen):
-                    yield dead
-                seen = []
-        for dead in await self._dead(seen):
-            yield dead
-
-    async def _dead(self, seen: Sequence[tuple[StoredObject, ObjectName]]) -> list[StoredObject]:
-        dead: list[StoredObject] = []
-        for (session, generation), group in groupby(seen, lambda pair: (pair[1].session, pair[1].generation)):
-            key = await self._key(session)
-            if key is None:
+            if of is None or one.modified > until:
                 continue
-            some, unreadable = list(group), set[int]()
-            numbers = sorted({of.page for _, of in some})
-            pages = await self.table.get_pages(key, generation, numbers, consistent=True, unreadable=unreadable)
-            tokens = {number: page.reference.token for number, page in pages.items() if page.reference}
-            dead += [one for one, of in some if of.page not in unreadable and tokens.get(of.page) != of.token]
-        return dead
+            if seen and (of[:2] != seen[0][:2] or len(seen) == GET_BATCH):
+                if found := await self._dead(seen, wanted):
+                    yield found
+                seen = []
+            seen.append(of)
+        if seen and (found := await self._dead(seen, wanted)):
+            yield found
+
+    async def _dead(
+        self, seen: Sequence[ObjectName], wanted: Callable[[SessionKey], bool]
+    ) -> tuple[SessionKey, list[ObjectName]] | None:
+        """Of objects of one generation of a session."""
+        key = await self._key(seen[0].session)
+        if key is None or not wanted(key):
+            return None
+        unreadable = set[int]()
+        numbers = sorted({of.page for of in seen})
+        pages = await self.table.get_pages(key, seen[0].generation, numbers, consistent=True, unreadable=unreadable)
+        tokens = {number: page.reference.token for number, page in pages.items() if page.reference}
+        dead = [of for of in seen if of.page not in unreadable and tokens.get(of.page) != of.token]
+        return (key, dead) if dead else None
 
     async def _key(self, session: str) -> SessionKey | None:
         """The key of a session, of what names of objects say of it; None where it cannot be told."""

@@ -7,6 +7,7 @@ Functions over an `AsyncSessionRepository`, whose settings (key names, format, e
 from __future__ import annotations
 
 from .checking import verify
+from .copying import copy_session
 from .diagnosis import doctor
 from .exchanging import export_sessions, import_sessions
 from .mending import reencrypt_sessions, repair_sessions
@@ -21,6 +22,7 @@ __all__ = [
     "Progress",
     "Run",
     "Summary",
+    "copy_session",
     "delete_sessions",
     "doctor",
     "export_sessions",

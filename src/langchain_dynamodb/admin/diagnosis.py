@@ -13,7 +13,8 @@ from uuid import uuid4
 from .._dynamodb.attribute_values import Item
 from .._dynamodb.failures import ConditionFailed
 from .._items.table_schema import Schema, parse_schema
-from ..errors import AccessDeniedError, SettingsError, StorageError
+from ..blobs.stores import Blobs
+from ..errors import AccessDeniedError, ChatHistoryError, SettingsError, StorageError
 from ..repository import AsyncSessionRepository
 from .reports import Check
 
@@ -23,10 +24,10 @@ _ABSENT = "lc_doctor"  # an attribute that no item has
 
 
 async def doctor(repository: AsyncSessionRepository) -> list[Check]:
-    """Look at the table, its keys, TTL, indexes, protection, the rights, the clock and the versions.
+    """Look at the table, its keys, TTL, indexes, protection, the rights, the bucket, the clock and the versions.
 
     Nothing is changed: the right to write is tried out by writes whose condition cannot hold, on a key that no session
-    has. That takes about ten write and read units.
+    has. That takes about ten write and read units. A bucket is only listed and read: a write would leave something.
 
     Raises `TableNotFoundError`, `AccessDeniedError` for DescribeTable, and `StorageError` where nothing answers.
     """
@@ -36,6 +37,8 @@ async def doctor(repository: AsyncSessionRepository) -> list[Check]:
     checks = [_table(table), _keys(repository, schema), await _ttl(repository)]
     checks += [_index(repository, schema, name) for name in sorted(schema.indexes)]
     checks += [await _protection(repository, table), await _rights(repository, schema)]
+    if repository._options.blobs is not None:
+        checks.append(await _bucket(repository._options.blobs))
     return [*checks, _clock(described), _versions()]
 
 
@@ -136,6 +139,17 @@ async def _rights(repository: AsyncSessionRepository, schema: Schema) -> Check:
         told = f"these calls are refused: {', '.join(denied)} (docs/permissions.md has the policy)"
         return Check(name="rights", state="bad", told=told)
     return Check(name="rights", state="good", told=f"all {len(tried)} calls are allowed")
+
+
+async def _bucket(blobs: Blobs) -> Check:
+    """Whether it answers to a listing and a read of a name that no object has."""
+    name, absent = f"bucket {blobs.bucket}", f"doctor-{uuid4()}"
+    try:
+        _ = [one async for one in blobs.list(absent)]
+        await blobs.get(absent, 0)
+    except ChatHistoryError as error:
+        return Check(name=name, state="bad", told=str(error))
+    return Check(name=name, state="good", told="can be listed and read; the right to write there was not tried out")
 
 
 def _unused(kind: str) -> dict[str, Any]:

@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Sequence
 
 from .._dynamodb.attribute_values import Item, item_bytes
-from .._items.configured_names import Names
 from .._items.keys import SessionKey
 from .._items.session_items import Page, SessionItem, Sizes
 from .._protocol import rewrite
 from .._protocol.community import Conversion
 from .._protocol.pages import Batch
+from .._store.table import Table
 from .._store.whole_sessions import Whole
 from ..codec import messages as codec
 
@@ -29,42 +29,43 @@ def units(size: int) -> int:
     return max(1, math.ceil(size / 1024))
 
 
-def page_units(key: SessionKey, pages: Iterable[Page], names: Names) -> int:
-    """Of putting these pages, or deleting them."""
-    return sum(units(key.size + PAGE_KEY_BYTES + item_bytes(page.attributes(names))) for page in pages)
+def page_units(key: SessionKey, pages: Iterable[Page], table: Table) -> int:
+    """Of putting these pages; what is in objects costs none."""
+    stored = (table.objects.planned(page).attributes(table.names) for page in pages)
+    return sum(units(key.size + PAGE_KEY_BYTES + item_bytes(attributes)) for attributes in stored)
 
 
-def begin_units(key: SessionKey, state: rewrite.Exchange | Batch, names: Names, whole: Whole) -> int:
+def begin_units(key: SessionKey, state: rewrite.Exchange | Batch, table: Table, whole: Whole) -> int:
     """Of a session that is begun whole."""
     own = key.size + item_bytes(whole.own or {})
     if isinstance(state, rewrite.Exchange):
-        return units(own + item_bytes(state.new.attributes(names)))
+        return units(own + item_bytes(state.new.attributes(table.names)))
     new = state.commit(state.base)
-    declared = key.size + item_bytes(state.base.attributes(names)) + INTENT_BYTES
-    committed = own + item_bytes(new.attributes(names))
-    return units(declared) + page_units(key, state.pages(state.base), names) + units(max(declared, committed))
+    declared = key.size + item_bytes(state.base.attributes(table.names)) + INTENT_BYTES
+    committed = own + item_bytes(new.attributes(table.names))
+    return units(declared) + page_units(key, state.pages(state.base), table) + units(max(declared, committed))
 
 
-def rewrite_units(key: SessionKey, item: SessionItem, state: rewrite.Exchange | Batch, names: Names, old: int) -> int:
+def rewrite_units(key: SessionKey, item: SessionItem, state: rewrite.Exchange | Batch, table: Table, old: int) -> int:
     """Of a session that is written anew, about; its pages take `old` units to delete."""
-    before = key.size + item_bytes(item.own) + item_bytes(item.attributes(names))
+    before = key.size + item_bytes(item.own) + item_bytes(item.attributes(table.names))
     new = state.new if isinstance(state, rewrite.Exchange) else state.commit(item)
-    after = key.size + item_bytes(item.own) + item_bytes(new.attributes(names))
+    after = key.size + item_bytes(item.own) + item_bytes(new.attributes(table.names))
     tidied = old + rewrite.rewrite_start(item) - item.pages + units(after)  # numbers without a page are deleted as well
     if isinstance(state, rewrite.Exchange):
         return units(max(before, after)) + tidied
     declared = before + INTENT_BYTES
-    return units(declared) + page_units(key, state.pages(item), names) + units(max(declared, after)) + tidied
+    return units(declared) + page_units(key, state.pages(item), table) + units(max(declared, after)) + tidied
 
 
-def conversion_units(key: SessionKey, size: int, decided: Conversion, names: Names) -> int:
+def conversion_units(key: SessionKey, size: int, decided: Conversion, table: Table) -> int:
     """Of converting an item of langchain_community of so many bytes."""
-    after = key.size + item_bytes(decided.new.attributes(names))
+    after = key.size + item_bytes(decided.new.attributes(table.names))
     if not decided.pages:
         return units(max(size, after))
     declared = size + INTENT_BYTES
     announced = units(declared) if declared <= MAX_ITEM else 0
-    return announced + page_units(key, decided.pages, names) + units(max(declared, after))
+    return announced + page_units(key, decided.pages, table) + units(max(declared, after))
 
 
 def append_units(lines: Sequence[bytes], sizes: Sizes | None = None) -> int:

@@ -113,7 +113,7 @@ async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: Session
     lines = await sessions._pages.reader.lines(key, opened)
     to = steps.to(key, opened) if plain else await steps.destination(key, None)
     state = rewrite.decide(lines, opened, to, new_op(), steps.clock(), NO_EXPIRY)
-    return rewrite_units(key, item, state, table.names, await _pages_units(sessions, key, item))
+    return rewrite_units(key, item, state, table, await _pages_units(sessions, key, item))
 
 
 async def _pages_units(sessions: AsyncSessionRepository, key: SessionKey, item: SessionItem) -> int:

@@ -177,7 +177,7 @@ class _InPlace:
         if isinstance(item, CommunityItem) and not self._back:
             destination = await steps.destination(key, None)
             decided = community.decide(lines, item, destination, new_op(), steps.clock(), None)
-            cost = conversion_units(key, size, decided, steps.table.names)
+            cost = conversion_units(key, size, decided, steps.table)
             return Outcome(session=name, action="converted", messages=len(lines), write_units=cost)
         if isinstance(item, SessionItem) and self._back:
             return Outcome(

@@ -74,7 +74,7 @@ async def _begin(to: AsyncSessionRepository, key: SessionKey, whole: Whole, dry_
         if dry_run:
             steps = to._pages.steps
             destination = await steps.destination(key, None)
-            return begin_units(key, first_state(whole, destination, new_op(), steps.clock()), to._table.names, whole)
+            return begin_units(key, first_state(whole, destination, new_op(), steps.clock()), to._table, whole)
         await Placer(to._pages).begin(key, whole)
         return None
     if whole.metadata is not None and whole.metadata["M"]:

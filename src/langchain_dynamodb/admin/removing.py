@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import zlib
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
 from .._checks import check_count, check_flag
@@ -13,10 +14,14 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.community_item import CommunityItem, State
 from .._items.keys import PageName, SessionKey, native_key, page_name, session_key
+from .._items.session_items import Reference, SessionItem
 from .._protocol import conditions
 from .._protocol.unreachable import SeenPage, is_unreachable
 from .._store.listing import session_name
 from .._store.scanning import scan
+from .._store.steps import LATEST
+from .._store.unreferenced_objects import USUAL_AGE, UnreferencedObjects
+from ..blobs.names import ObjectName, session_part
 from ..errors import InvalidInputError, SessionBusyError
 from ..repository import AsyncSessionRepository
 from .estimates import delete_units, units
@@ -24,7 +29,15 @@ from .reports import Action, Outcome, Summary
 from .running import Done, Run, Thing, Work, working
 
 GRACE_SECONDS = 3600
-_NAMED, _SCANNED = "named ", "scanned "  # what a position is of
+_NAMED, _SCANNED, _LISTED = "named ", "scanned ", "listed"  # what a position is of
+
+
+class FoundPage(NamedTuple):
+    """A page, the write units of deleting it, and (looked at in dry runs only) what it has in place of its data."""
+
+    place: SeenPage
+    cost: int
+    reference: Reference | None
 
 
 class Found(NamedTuple):
@@ -32,7 +45,14 @@ class Found(NamedTuple):
 
     key: SessionKey
     item: Item | None
-    pages: list[tuple[Item, SeenPage, int]]  # key, place, write units of deleting it
+    pages: list[FoundPage]
+
+
+class Objects(NamedTuple):
+    """Objects that no page of their session refers to."""
+
+    key: SessionKey
+    names: list[ObjectName]
 
 
 async def delete_sessions(
@@ -41,7 +61,9 @@ async def delete_sessions(
     """Delete the sessions that are named or that match, and whatever is left of them.
 
     With a pattern, or `search_pages`, the whole table is scanned, so that what has expired and pages whose session
-    item was lost are found too. Each outcome says how many messages and pages there were.
+    item was lost are found too. Objects in S3 go with their session; those that only a name says whose they were are
+    found by the session that is named, or with a pattern by a listing of the bucket. Each outcome says how many
+    messages, pages and objects there were.
 
     Raises `InvalidInputError` where no sessions are chosen; ``match="*"`` is all of them.
     """
@@ -63,20 +85,34 @@ async def delete_sessions(
             async def remove(found: Found) -> Done:
                 if found.item is not None:
                     return await _delete(work, sessions, found.key)
-                return await _sweep(work, sessions, found, "deleted", began_before=sessions._reader.clock())
+                return await _sweep(work, sessions, found, "deleted", sessions._reader.clock(), counted=not names)
 
-            await work.each(_scanned(work, sessions, wanted, sessions_too=not names), remove)
+            async def remove_objects(found: Objects) -> Done:
+                if run.dry_run and await sessions._table.get(found.key):
+                    return Done(None)  # which was counted with its objects
+                name = session_name(found.key.item, key_name)
+                told = Outcome(session=name, action="deleted", detail="objects of no session")
+                gone = await _remove_objects(work, sessions, *found)
+                return Done(told.model_copy(update={"objects": gone}) if gone else None)
+
+            if work.position != _LISTED:
+                await work.each(_scanned(work, sessions, wanted, sessions_too=not names), remove)
+            if not names:
+                await work.each(_unreferenced(work, sessions, wanted, 0), remove_objects)
         return work.summary
 
 
 async def vacuum(
     repository: AsyncSessionRepository, run: Run | None = None, *, older_than: int = GRACE_SECONDS
 ) -> Summary:
-    """Remove the pages that no session can have (any more), and what writes left that never ended.
+    """Remove the pages that no session can have (any more), their objects, and what writes left that never ended.
 
     Such pages are left where a session item was lost, or where a write came late. A page that a running writer may
     still commit stays: "Pages that may be removed" in docs/design.md says how that is known. So do those of sessions
     that began within `older_than` seconds, for tables with replicas. The whole table is scanned.
+
+    With `blobs` the bucket is listed too: objects that are a day old (or `older_than`, if that is more), and that no
+    page refers to, are removed.
     """
     run = run or Run()
     check_count("older_than", older_than, optional=False)
@@ -92,10 +128,37 @@ async def vacuum(
         async def tidy(found: Found) -> Done:
             if found.item is not None:
                 return await _settle(work, sessions, found)
-            return await _sweep(work, sessions, found, "removed", began_before)
+            return await _sweep(work, sessions, found, "removed", began_before, counted=True)
 
-        await work.each(_scanned(work, sessions, wanted, unsettled=True), tidy)
+        async def remove_objects(found: Objects) -> Done:
+            if not run.dry_run:
+                await sessions._table.objects.remove([str(name) for name in found.names])
+            name = session_name(found.key.item, sessions.primary_key_name)
+            told = "objects that no page refers to"
+            return Done(Outcome(session=name, action="removed", objects=len(found.names), detail=told))
+
+        if work.position != _LISTED:
+            await work.each(_scanned(work, sessions, wanted, unsettled=True), tidy)
+        await work.each(_unreferenced(work, sessions, wanted, max(older_than, USUAL_AGE)), remove_objects)
         return work.summary
+
+
+async def _unreferenced(
+    work: Work, sessions: AsyncSessionRepository, wanted: Callable[[SessionKey], bool], age: float
+) -> AsyncGenerator[Thing[Objects], None]:
+    """Objects that no page refers to, of this run's part of the sessions; after the pages have been seen to."""
+    table, run = sessions._table, work.run
+    if table.objects.blobs is None:
+        return
+
+    def ours(key: SessionKey) -> bool:
+        part = zlib.crc32(session_part(key.attributes).encode()) % run.segments
+        return part == run.segment and wanted(key)
+
+    found = UnreferencedObjects(table, table.objects.blobs, sessions._reader.clock).find(age, ours)
+    async with contextlib.aclosing(found):
+        async for key, names in found:
+            yield Thing(_LISTED, native_key(key.item), Objects(key, names))
 
 
 async def _named(work: Work, sessions: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionKey], None]:
@@ -152,7 +215,8 @@ def _by_session(
             continue
         if owner not in pages:
             pages[owner] = Found(owner, None, [])
-        pages[owner].pages.append((key, _seen(page, item), units(item_bytes(item))))
+        reference = Reference.parse(item.get(lc.DATA, {}).get("S"))
+        pages[owner].pages.append(FoundPage(_seen(page, item), units(item_bytes(item)), reference))
     return [*pages.values(), *found]  # so that those of a session that is about to be deleted are its own
 
 
@@ -173,8 +237,12 @@ def _seen(page: PageName, item: Item) -> SeenPage:
 async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey) -> Done:
     """Delete a session, expired or not, and say what there was."""
     table, name = sessions._table, session_name(key.item, sessions.primary_key_name)
+    objects = await table.objects.find(key)
     item = await table.get(key)
     if item is None or not item.version:
+        if gone := await _remove_objects(work, sessions, key, objects):
+            told = Outcome(session=name, action="deleted", objects=gone, detail="objects of no session")
+            return Done(told)
         return Done(Outcome(session=name, action="skipped", detail="there is no such session"))
     if isinstance(item, CommunityItem):
         told = Outcome(session=name, action="deleted", messages=len(item.natives), pages=0)
@@ -182,9 +250,36 @@ async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey)
         count = item.pages - item.first_page
         told = Outcome(session=name, action="deleted", messages=item.message_count, pages=count)
     if work.run.dry_run:
-        return Done(told.model_copy(update={"write_units": await _cost(sessions, key, item)}))
+        if isinstance(item, SessionItem) and item.bucket is not None:
+            table.objects.required(key, item.bucket)
+        cost = await _cost(sessions, key, item)
+        return Done(told.model_copy(update={"write_units": cost, "objects": len(objects) or None}))
     await sessions._writer.delete(key, None)
-    return Done(told)
+    gone = await _remove_objects(work, sessions, key, objects)
+    return Done(told.model_copy(update={"objects": gone or None}))
+
+
+async def _remove_objects(
+    work: Work, sessions: AsyncSessionRepository, key: SessionKey, names: Sequence[ObjectName]
+) -> int:
+    """Remove those that no session can have, and count them; the session item is looked at after they were found.
+
+    What was deleted just now may be among them.
+    """
+    if not names:
+        return 0
+    table, now = sessions._table, sessions._reader.clock()
+    item = await table.get(key)
+    size = _size_of(sessions, item)
+    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, now, size)]
+    if not work.run.dry_run:
+        await table.objects.remove([str(of) for of in dead])
+    return len(dead)
+
+
+def _size_of(sessions: AsyncSessionRepository, item: State | None) -> int:
+    """Of an item of langchain_community, which may have no room to say that it is about to be converted."""
+    return item_bytes(item.attributes(sessions._table.names)) if isinstance(item, CommunityItem) else 0
 
 
 async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: State) -> int:
@@ -198,20 +293,37 @@ async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: State) 
     return delete_units(size, pages, len(numbers))
 
 
-async def _sweep(work: Work, sessions: AsyncSessionRepository, found: Found, action: Action, began_before: int) -> Done:
-    """Remove those of the pages that nobody can have; the session item is looked at after they were found."""
-    table = sessions._table
-    item = await table.get(found.key)
-    size = item_bytes(item.attributes(table.names)) if isinstance(item, CommunityItem) else 0
-    dead = [one for one in found.pages if is_unreachable(one[1], item, began_before, size)]
+async def _sweep(
+    work: Work, sessions: AsyncSessionRepository, found: Found, action: Action, began_before: int, *, counted: bool
+) -> Done:
+    """Remove those of the pages that nobody can have; the session item is looked at after they were found.
+
+    Their objects go with them; whether they are `counted` here, or were by their names.
+    """
+    table, key = sessions._table, found.key
+    item = await table.get(key)
+    size = _size_of(sessions, item)
+    dead = [one for one in found.pages if is_unreachable(one.place, item, began_before, size)]
     if not dead:
         return Done(None)
-    name = session_name(found.key.item, sessions.primary_key_name)
-    told = Outcome(session=name, action=action, pages=len(dead), detail="pages of no session")
     if work.run.dry_run:
-        return Done(told.model_copy(update={"write_units": sum(cost for _, _, cost in dead)}))
-    removed = await in_parallel(lambda one: table.discard(found.key, one[0], one[1].cut), dead)
-    return Done(told.model_copy(update={"pages": sum(removed)}) if any(removed) else None)
+        for one in dead:
+            if one.reference:
+                table.objects.required(key, one.reference.bucket)
+        removed = [(True, one.reference is not None) for one in dead]
+    else:
+        places = [one.place for one in dead]
+        removed = await in_parallel(lambda at: table.discard(key, at.generation, at.number, at.cut), places)
+    pages, objects = (sum(gone) for gone in zip(*removed, strict=True))
+    told = Outcome(
+        session=session_name(key.item, sessions.primary_key_name),
+        action=action,
+        pages=pages,
+        objects=objects if counted and objects else None,
+        write_units=sum(one.cost for one in dead) if work.run.dry_run else None,
+        detail="pages of no session",
+    )
+    return Done(told if pages else None)
 
 
 async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) -> Done:

@@ -28,6 +28,8 @@ class Outcome(BaseModel):
     """``removed``: pages that no session can have. ``different``: what is in the other place begins otherwise."""
     messages: int | None = None
     pages: int | None = None
+    objects: int | None = None
+    """Removed from the bucket."""
     write_units: int | None = None
     detail: str | None = None
     """Why it was skipped, or what is wrong."""
@@ -71,6 +73,8 @@ class Summary(BaseModel):
     dry_run: bool = False
     sessions: int = 0
     messages: int = 0
+    objects: int = 0
+    """Removed from the bucket."""
     actions: dict[Action, int] = {}
     """How many sessions each was done to."""
     read_units: float = 0.0
@@ -91,12 +95,13 @@ class Tally:
 
     def __init__(self) -> None:
         self.actions: Counter[Action] = Counter()
-        self.messages = self.estimated = 0
+        self.messages = self.objects = self.estimated = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count one."""
         self.actions[outcome.action] += 1
         self.messages += outcome.messages or 0
+        self.objects += outcome.objects or 0
         self.estimated += outcome.write_units or 0
 
     @property

@@ -146,7 +146,8 @@ class Work:
             about, self.position, self.output = saved["about"], saved["position"], saved["output"]
             self._before = saved["seconds"]
             self.tally.actions.update(saved["actions"])
-            self.tally.messages, self.tally.estimated = saved["messages"], saved["estimated"]
+            self.tally.messages, self.tally.objects = saved["messages"], saved["objects"]
+            self.tally.estimated = saved["estimated"]
             self.usage.read_units, self.usage.write_units, self.usage.scanned = saved["used"]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(f"{path} does not say where a run has stopped: give another file") from error
@@ -169,6 +170,7 @@ class Work:
             "seconds": self.seconds,
             "actions": self.tally.actions,
             "messages": self.tally.messages,
+            "objects": self.tally.objects,
             "estimated": self.tally.estimated,
             "used": [self.usage.read_units, self.usage.write_units, self.usage.scanned],
         }
@@ -266,6 +268,7 @@ class Work:
             dry_run=self.run.dry_run,
             sessions=self.tally.sessions,
             messages=self.tally.messages,
+            objects=self.tally.objects,
             actions=dict(self.tally.actions),
             read_units=self.usage.read_units,
             write_units=self.usage.write_units,

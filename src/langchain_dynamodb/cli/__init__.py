@@ -6,13 +6,15 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from .._checks import how_to_install
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; ends the process with the exit code that ``--help`` explains."""
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         told = f"langchain-dynamodb needs {' and '.join(missing)}, which this Python lacks"
-        print(f'{told}. Install it: pip install "langchain-dynamodb[cli]"', file=sys.stderr)
+        print(f"{told}: {how_to_install('cli')}", file=sys.stderr)
         return 2
     from .commands import cli  # only here: without the extra there is nothing to import
 

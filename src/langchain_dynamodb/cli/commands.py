@@ -16,8 +16,10 @@ from .. import cost as cost_model
 from .._items.keys import Session
 from .._store.listing import Listing
 from ..admin import (
+    Outcome,
     Run,
     Summary,
+    copy_session,
     delete_sessions,
     doctor,
     export_sessions,
@@ -31,10 +33,10 @@ from ..admin import (
 from ..admin.foreign import SourceFormat
 from ..admin.removing import GRACE_SECONDS
 from ..admin.running import label
-from ..errors import ChatHistoryError, InvalidInputError
+from ..errors import ChatHistoryError, InvalidInputError, SessionNotFoundError, VersionConflictError
 from ..models import ChatSession, SessionSummary
-from .screen import Screen, error_line
-from .settings import CONNECTION, OVER_ALL, WRITING, Settings, make_run, options, parse_session, read_names
+from .screen import Screen, error_line, outcome_line
+from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, WRITING, Settings, make_run, options, parse_session, read_names
 
 GOOD, BAD, MISUSED, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
 EPILOG = """\b
@@ -160,6 +162,11 @@ def _named(sessions: Sequence[str], file: Path | None) -> list[Session]:
     return [*map(parse_session, sessions), *(read_names(file) if file else ())]
 
 
+def _other_table(settings: Settings, told: dict[str, Any]) -> Settings:
+    """That of the options `OTHER_TABLE`."""
+    return settings.elsewhere(**{name.removeprefix("to_"): value for name, value in told.items()})
+
+
 SESSIONS = [click.argument("sessions", nargs=-1, metavar="[SESSION]...")]
 FROM_FILE = click.option(
     "--from-file",
@@ -175,7 +182,7 @@ FROM_FILE = click.option(
 @cli.command("doctor")
 @options(CONNECTION)
 def doctor_command(settings: Settings, chosen: dict[str, Any]) -> int:
-    """Check table, keys, TTL, indexes, rights, clock and versions; changes nothing.
+    """Check table, keys, TTL, indexes, rights, bucket, clock and versions; changes nothing.
 
     Exit code 1 where something is bad.
     """
@@ -269,25 +276,22 @@ def show_command(
 
 @cli.command("verify")
 @click.option("--to-table", help="Each session must be in this table too, with the same messages.")
-@click.option("--to-endpoint-url", metavar="URL", help="Where that table is; default: where this one is.")
-@click.option("--to-region", help="Its region; default: this one's.")
 @click.option("--against", type=click.File("rb"), help="File of export: what was in it must be there still.")
-@options(SESSIONS, OVER_ALL, CONNECTION)
+@options(SESSIONS, OVER_ALL, OTHER_TABLE, CONNECTION)
 def verify_command(
     settings: Settings,
     chosen: dict[str, Any],
     sessions: tuple[str, ...],
     to_table: str | None,
-    to_endpoint_url: str | None,
-    to_region: str | None,
     against: BinaryIO | None,
+    **elsewhere: Any,
 ) -> int:
     """Read every session wholly; exit code 1 where one is damaged or differs, naming it."""
+    there = _other_table(settings, elsewhere)
 
     async def work(made: Run) -> Summary:
         async with contextlib.AsyncExitStack() as stack:
             source = await stack.enter_async_context(settings.open())
-            there = settings.elsewhere(to_endpoint_url, to_region)
             to = await stack.enter_async_context(there.open(to_table)) if to_table else None
             return await verify(source, made, to=to, against=against)
 
@@ -334,6 +338,34 @@ def import_command(settings: Settings, chosen: dict[str, Any], file: BinaryIO) -
     return _over(settings, chosen, work)
 
 
+@cli.command("copy")
+@click.argument("session")
+@click.argument("new")
+@click.option("--keep", type=click.IntRange(min=0), help="Only so many messages from the beginning.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; tell what would be done, and its cost.")
+@options(CONNECTION)
+def copy_command(settings: Settings, chosen: dict[str, Any], session: str, new: str, keep: int | None) -> int:
+    """Begin the session NEW as a copy of SESSION: all of its messages, or the first --keep of them.
+
+    Exit code 1 where there is no SESSION, or a session NEW already.
+    """
+
+    async def work() -> Outcome:
+        async with settings.open() as sessions:
+            return await copy_session(
+                sessions, parse_session(session), parse_session(new), keep=keep, dry_run=chosen["dry_run"]
+            )
+
+    try:
+        outcome: Outcome = _await(work)
+    except (SessionNotFoundError, VersionConflictError) as error:
+        click.echo(f"Error: {error_line(error)}", err=True)
+        return BAD
+    screen = Screen(as_json=settings.json, verbose=False)
+    screen.line(outcome) if settings.json else screen.say(outcome_line(outcome))
+    return GOOD
+
+
 # --- Removing ---
 
 
@@ -357,6 +389,7 @@ def delete_command(
     """Delete sessions: those named, those of a file, or those that --match.
 
     With --match or --search-pages the whole table is scanned, so that pages whose session item was lost go too.
+    Large data in a --bucket goes with its session.
     """
     named = _named(sessions, file)
     if not named and chosen["match"] is None:
@@ -381,7 +414,10 @@ def delete_command(
 )
 @options(WRITING, OVER_ALL, CONNECTION)
 def vacuum_command(settings: Settings, chosen: dict[str, Any], older_than: int) -> int:
-    """Remove pages that no session can have any more, and end writes that stopped half-way. Scans the table."""
+    """Remove pages that no session can have any more, and end writes that stopped half-way. Scans the table.
+
+    Objects of the --bucket that no page refers to go once they are a day old.
+    """
 
     async def work(made: Run) -> Summary:
         async with settings.open() as source:
@@ -396,31 +432,28 @@ def vacuum_command(settings: Settings, chosen: dict[str, Any], older_than: int) 
 @cli.command("migrate")
 @click.option("--to-table", help="Copy all sessions into this table, instead of converting them in place.")
 @click.option("--to-format", type=click.Choice(["pages", "community"]), default="pages", help="What they become.")
-@click.option("--to-endpoint-url", metavar="URL", help="Where that table is; default: where this one is.")
-@click.option("--to-region", help="Its region; default: this one's.")
 @click.option(
     "--from-format",
     type=click.Choice(["javascript", "llama-index"]),
     help="The table is one of @langchain/community (JavaScript) or of llama-index; needs --to-table.",
 )
 @click.option("--delete-source", is_flag=True, help="Delete each session here once all of it is there.")
-@options(SESSIONS, WRITING, OVER_ALL, CONNECTION)
+@options(SESSIONS, WRITING, OVER_ALL, OTHER_TABLE, CONNECTION)
 def migrate_command(
     settings: Settings,
     chosen: dict[str, Any],
     sessions: tuple[str, ...],
     to_table: str | None,
     to_format: str,
-    to_endpoint_url: str | None,
-    to_region: str | None,
     from_format: SourceFormat | None,
     delete_source: bool,
+    **elsewhere: Any,
 ) -> int:
     """Convert the sessions of langchain_community, in place or into another table; back with --to-format community.
 
     Users may go on meanwhile, and a second run changes nothing (docs/howto/migrate-a-table.md).
     """
-    here, there = settings.of_format(from_format), settings.elsewhere(to_endpoint_url, to_region)
+    here, there = settings.of_format(from_format), _other_table(settings, elsewhere)
     if from_format is not None:
         there = there.with_default_names()
 

@@ -54,7 +54,7 @@ class Screen:
         if self._json:
             self.line(outcome)
         elif self._verbose or outcome.action in BAD or outcome.repair:
-            self.say(_told(outcome))
+            self.say(outcome_line(outcome))
 
     def progress(self, progress: Progress) -> None:
         """How far the run is."""
@@ -86,10 +86,10 @@ class Screen:
         self._live = None
 
 
-def _told(outcome: Outcome) -> str:
-    counts = [
-        f"{number} {name}" for name, number in (("messages", outcome.messages), ("pages", outcome.pages)) if number
-    ]
+def outcome_line(outcome: Outcome) -> str:
+    """One line: what became of a session."""
+    there = {"messages": outcome.messages, "pages": outcome.pages, "objects": outcome.objects}
+    counts = [f"{number} {name}" for name, number in there.items() if number]
     if outcome.write_units is not None:
         counts.append(f"{outcome.write_units} write units")
     if outcome.repair:
@@ -117,13 +117,14 @@ def progress_line(progress: Progress) -> str:
 def summary_line(summary: Summary) -> str:
     """One line: what was done to how many, and what it cost."""
     done = ", ".join(f"{count:,} {action}" for action, count in sorted(summary.actions.items())) or "nothing to do"
+    counts = f"{summary.messages:,} messages" + (f", {summary.objects:,} objects" if summary.objects else "")
     used = f"{summary.write_units:,.0f} write units, {summary.read_units:,.1f} read units"
     used += f" (${dollars(summary.write_units, summary.read_units):.4f} on demand)"
     if summary.estimated_write_units is None:
-        return f"{summary.command}: {done}; {summary.messages:,} messages; {used}; {summary.seconds:.1f} s"
+        return f"{summary.command}: {done}; {counts}; {used}; {summary.seconds:.1f} s"
     cost = dollars(summary.estimated_write_units, 0)
     told = f"would take {summary.estimated_write_units:,} write units (${cost:.4f} on demand)"
-    return f"{summary.command}, dry run: {done}; {summary.messages:,} messages; {told}; looking took {used}"
+    return f"{summary.command}, dry run: {done}; {counts}; {told}; looking took {used}"
 
 
 def dollars(write_units: float, read_units: float) -> float:

@@ -18,6 +18,8 @@ from .._dynamodb.client_settings import profile_session
 from .._items.keys import Session
 from .._store.vault import Encryption
 from ..admin import Run
+from ..blobs import S3Blobs
+from ..blobs.stores import Blobs
 from ..encryption import KmsKeyring, LocalKeyring
 from ..errors import InvalidInputError
 from ..repository import AsyncSessionRepository
@@ -48,6 +50,8 @@ class Settings:
     kms_key_id: str | None = None
     kms_context: tuple[str, ...] = ()
     local_key_file: tuple[Path, ...] = ()
+    bucket: str | None = None
+    bucket_prefix: str = ""
     repository: str | None = None
     json: bool = False
     verbose: bool = False
@@ -64,12 +68,23 @@ class Settings:
             primary_key_name=self.primary_key_name,
             history_messages_key=self.history_messages_key,
             ttl_key_name=self.ttl_key_name,
-            **{"encryption": None if options.get("item_format") == "community" else self._encryption, **options},
+            **{**({} if options.get("item_format") == "community" else self._for_pages), **options},
         )
 
-    def elsewhere(self, endpoint_url: str | None, region: str | None) -> Settings:
-        """The same for another endpoint or region, where these are given."""
-        return replace(self, endpoint_url=endpoint_url or self.endpoint_url, region=region or self.region)
+    def elsewhere(
+        self, endpoint_url: str | None, region: str | None, bucket: str | None, bucket_prefix: str
+    ) -> Settings:
+        """The same for another table, which may be at another endpoint or region, and has a bucket of its own.
+
+        Raises `InvalidInputError` for the bucket and prefix of this one: a table's deletions would reach the other's.
+        """
+        if bucket is not None and (bucket, bucket_prefix) == (self.bucket, self.bucket_prefix):
+            raise InvalidInputError(
+                f"--to-bucket {bucket!r} with prefix {bucket_prefix!r} is the other table's: give --to-bucket-prefix"
+            )
+        region = region or self.region
+        endpoint_url = endpoint_url or self.endpoint_url
+        return replace(self, endpoint_url=endpoint_url, region=region, bucket=bucket, bucket_prefix=bucket_prefix)
 
     def of_format(self, source_format: str | None) -> Settings:
         """With the names that the other library has by default, where none are given."""
@@ -84,6 +99,19 @@ class Settings:
     @property
     def _aws_session(self) -> Any:
         return None if self.profile is None else profile_session(self.profile)
+
+    @property
+    def _for_pages(self) -> dict[str, Any]:
+        """Options for which the format of langchain_community has no place."""
+        return {"encryption": self._encryption, "blobs": self._blobs}
+
+    @property
+    def _blobs(self) -> Blobs | None:
+        if self.bucket is None:
+            if self.bucket_prefix:
+                raise InvalidInputError(f"--bucket-prefix {self.bucket_prefix!r} needs --bucket")
+            return None
+        return S3Blobs(self.bucket, self.bucket_prefix, aws_session=self._aws_session, region_name=self.region)
 
     @property
     def _encryption(self) -> Encryption | None:
@@ -134,12 +162,20 @@ CONNECTION = [
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="File with the 32 bytes of a LocalKeyring; further ones are old keys.",
     ),
+    click.option("--bucket", help="Bucket of S3 with the table's large data."),
+    click.option("--bucket-prefix", default="", metavar="TEXT", help="What its objects' names begin with."),
     click.option(
         "--repository",
         metavar="MODULE:FUNCTION",
         help="Your function that makes the AsyncSessionRepository, with all of its settings, in place of the above.",
     ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs."),
+]
+OTHER_TABLE = [
+    click.option("--to-endpoint-url", metavar="URL", help="Where that table is; default: where this one is."),
+    click.option("--to-region", help="Its region; default: this one's."),
+    click.option("--to-bucket", help="Bucket of S3 with its large data; default: it has none."),
+    click.option("--to-bucket-prefix", default="", metavar="TEXT", help="What its objects' names begin with there."),
 ]
 OVER_ALL = [
     click.option(
@@ -189,7 +225,7 @@ def options(*groups: list[Callable[[F], F]]) -> Callable[[F], F]:
 
 _SETTINGS = (
     "table", "endpoint_url", "region", "profile", "primary_key_name", "history_messages_key", "ttl_key_name",
-    "kms_key_id", "kms_context", "local_key_file", "repository",
+    "kms_key_id", "kms_context", "local_key_file", "bucket", "bucket_prefix", "repository",
 )  # fmt: skip
 _RUN = ("match", "segments", "segment", "at_once", "resume", "dry_run", "max_write_units")
 

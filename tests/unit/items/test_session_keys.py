@@ -255,10 +255,10 @@ def test_the_keys_of_pages_begin_alike() -> None:
 
 @pytest.mark.parametrize("key", [session_key("s~lc~", "K"), session_key("é", "K"), COMPOSITE])
 @pytest.mark.parametrize("generation", [0, GENERATION, GENERATIONS - 1])
-def test_the_generation_in_the_key_of_a_page(key: SessionKey, generation: int) -> None:
+def test_the_place_in_the_key_of_a_page(key: SessionKey, generation: int) -> None:
     """So that pages are told whose session item is gone."""
     page = key.page(generation, PAGE)
-    assert (key.generation_of(page), key.page_id(page) in list(page.values())[-1].values()) == (generation, True)
+    assert (key.page_of(page), key.page_id(page) in list(page.values())[-1].values()) == ((generation, PAGE), True)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_the_generation_in_the_key_of_a_page(key: SessionKey, generation: int) -
 )  # fmt: skip
 def test_what_is_no_key_of_a_page_of_this_session(value: str) -> None:
     """Of another session, another form, or of one whose name only begins like it."""
-    assert session_key("s", "K").generation_of({"K": {"S": value}}) is None
+    assert session_key("s", "K").page_of({"K": {"S": value}}) is None
 
 
 def test_the_place_of_a_block() -> None:

@@ -113,6 +113,14 @@ def test_a_page_that_no_commit_can_reach_is_deleted(cut: int) -> None:
     assert deletes(delete_page(PAGE.cut), stored_page(replace(PAGE, cut=cut)))
 
 
+def test_a_page_with_an_object_is_deleted_by_who_can_remove_that() -> None:
+    """A repository without a bucket leaves it."""
+    stored = [stored_page(page) for page in (PAGE, REFERRING)]
+    assert [deletes(delete_page(PAGE.cut, inline=inline), page) for inline in (True, False) for page in stored] == [
+        True, False, True, True
+    ]  # fmt: skip
+
+
 def test_a_later_cut_of_that_number_is_not_deleted() -> None:
     """The delete comes late: somebody has put and committed another page there."""
     assert not deletes(delete_page(PAGE.cut), stored_page(replace(PAGE, cut=PAGE.cut + 1)))
