@@ -535,3 +535,53 @@ def test_a_reference_leads_to_no_other_session(sessions: AsyncSessionRepository)
     """A name is made of what the page is, not of what the reference says: it leads to no other session's object."""
     reference = Reference("0" * 24, 1, "", "memory")
     assert name_of(sessions._key("a/b"), 7, 3, reference) == f"a!2Fb/00000000000007/00000003-{'0' * 24}"
+
+
+# --- Forks ---
+
+
+@pytest.mark.parametrize("keep", [None, 2, 1])
+@pytest.mark.parametrize("encryption", [None, KEYRING], ids=["plain", "encrypted"])
+async def test_a_fork_has_objects_of_its_own(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, keep: int | None, encryption: LocalKeyring | None
+) -> None:
+    """Neither needs the other's, and each takes its own along when it goes."""
+    sessions = make_repository(blobs=bucket, encryption=encryption)
+    messages = await three(sessions)
+    await sessions.copy("s", "fork", keep=keep)
+    assert len(bucket.objects) == (1 if keep == 1 else 2)
+    noted = {item["SessionId"]["S"]: item.get("lc_bucket") for item in await scan(sessions) if "History" in item}
+    assert noted == {"s": {"S": "memory"}, "fork": None if keep == 1 else {"S": "memory"}}
+    await sessions.delete("s")
+    assert (await make_repository(blobs=bucket, encryption=encryption).read("fork")).messages == messages[:keep]
+    await sessions.delete("fork")
+    assert (bucket.objects, await scan(sessions)) == ({}, [])
+
+
+async def test_a_fork_elsewhere(
+    make_repository: RepositoryFactory, sessions: AsyncSessionRepository, bucket: MemoryBlobs
+) -> None:
+    """In another bucket, or in none; who cannot have the data of the source begins nothing."""
+    messages = await three(sessions)
+    other = MemoryBlobs(threshold=1000, bucket="other")
+    await sessions.copy("s", "there", repository=with_options(sessions, blobs=other))
+    assert (len(bucket.objects), len(other.objects)) == (1, 1)
+    assert (await with_options(sessions, blobs=other).read("there")).messages == messages
+    bare = make_repository()
+    await sessions.copy("s", "bare", repository=bare)
+    assert (await bare.read("bare")).messages == messages
+    before = await scan(sessions)
+    with pytest.raises(MissingBlobsError):
+        await bare.copy("s", "new", repository=sessions)
+    assert await scan(sessions) == before
+
+
+async def test_a_fork_of_a_session_whose_object_is_lost(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """It is damage that is named, and nothing is left; the beginning can be copied."""
+    await three(sessions)
+    bucket.objects.clear()
+    with pytest.raises(BlobDamagedError):
+        await sessions.copy("s", "fork")
+    assert (await sessions.read("fork")).version == 0
+    await sessions.copy("s", "fork", keep=1)
+    assert (await sessions.read("fork")).messages == [SMALL_ONE]
