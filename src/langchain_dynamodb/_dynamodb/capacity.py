@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .attribute_values import Item, attribute_bytes
+from .attribute_values import item_bytes
 from .failures import ConditionFailed
 
 _READS = {"get_item", "batch_get_item", "query", "scan"}
@@ -33,12 +33,8 @@ def units(
     there and the one that was to be put (Developer Guide, "Condition expressions"), one unit at least.
     """
     if isinstance(error, ConditionFailed):
-        size = max(_size(error.item or {}), _size(request.get("Item", {})))
+        size = max(item_bytes(error.item or {}), item_bytes(request.get("Item", {})))
         return 0.0, float(max(1, -(-size // _WRITE_UNIT)))
     consumed = response.get("ConsumedCapacity") or []
     total = sum(float(one.get("CapacityUnits", 0)) for one in (consumed if isinstance(consumed, list) else [consumed]))
     return (total, 0.0) if operation in _READS else (0.0, total)
-
-
-def _size(item: Item) -> int:
-    return sum(len(name.encode()) + attribute_bytes(value) for name, value in item.items())

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .attribute_values import item_bytes
+from .capacity import metered, units
 from .connection import Connection
 from .failures import ConditionFailed
-
-_READS = frozenset({"get_item", "batch_get_item", "query", "scan"})
-_UNITLESS = frozenset({"describe_table", "describe_time_to_live"})
 
 
 @dataclass
 class Usage:
-    """What was used so far: capacity units as DynamoDB tells them, requests, and items that scans looked at.
-
-    The units of refused conditional writes, which are billed and not told, are those of the item that was there.
-    """
+    """What was used so far: capacity units (`capacity.units`), requests, and items that scans looked at."""
 
     read_units: float = 0.0
     write_units: float = 0.0
@@ -64,24 +57,22 @@ class MeteredConnection(Connection):
         """See `Connection.call`."""
         if write:
             await self._pace.turn()
-        asked = request if operation in _UNITLESS else {**request, "ReturnConsumedCapacity": "TOTAL"}
-        self._usage.requests += 1
+        usage = self._usage
+        usage.requests += 1
+        response: dict[str, Any] = {}
+        refused: ConditionFailed | None = None
         try:
-            response = await self._inner.call(operation, asked, write=write, once=once)
+            response = await self._inner.call(operation, metered(operation, request), write=write, once=once)
         except ConditionFailed as failure:
-            self._count(operation, max(1, math.ceil(item_bytes(failure.item or {}) / 1024)))
+            refused = failure
             raise
-        self._usage.scanned += response.get("ScannedCount", 0) if operation == "scan" else 0
-        told = response.get("ConsumedCapacity") or []
-        self._count(operation, sum(one["CapacityUnits"] for one in (told if isinstance(told, list) else [told])))
+        finally:
+            reads, writes = units(operation, request, response, refused)
+            usage.read_units += reads
+            usage.write_units += writes
+            self._pace.spend(writes)
+        usage.scanned += response.get("ScannedCount", 0) if operation == "scan" else 0
         return response
-
-    def _count(self, operation: str, units: float) -> None:
-        if operation in _READS:
-            self._usage.read_units += units
-        else:
-            self._usage.write_units += units
-            self._pace.spend(units)
 
     async def aclose(self) -> None:
         """Leave the other one open."""
