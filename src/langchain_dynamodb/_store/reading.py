@@ -386,6 +386,10 @@ class Reader:
             raise Unproven(item, page.number, page.cut)
         return loaded if loaded.chain == page.chain else edits.counted(loaded, item)
 
+    async def load_run(self, key: SessionKey, item: SessionItem, run: Iterable[Page]) -> list[Page]:
+        """The same of the pages that hold the parts of a message."""
+        return [await self.load(key, item, page) for page in run]
+
     async def page_lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[Page]) -> Lines:
         """Inflate one page (with the parts before it) and remember it."""
 

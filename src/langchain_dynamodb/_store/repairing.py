@@ -100,8 +100,7 @@ class Repairer:
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
-        load = self.rewriter.reader.load
-        runs = [[await load(key, item, page) for page in run] for run in survey.whole()]
+        runs = [await self.rewriter.reader.load_run(key, item, run) for run in survey.whole()]
         removed: list[TakenOut] = []
         changed = False
         locked: Exception | None = None

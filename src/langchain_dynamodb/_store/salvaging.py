@@ -205,7 +205,7 @@ class Salvager:
             if now is None or replace(now, data=b"", expires=page.expires) != page:
                 raise await self.reader.gone(key, item, page.number)
         try:
-            loaded = [[await self.reader.load(key, item, found[page.number]) for page in run] for run in runs]
+            loaded = [await self.reader.load_run(key, item, (found[page.number] for page in run)) for run in runs]
         except Unproven as error:
             raise await self.reader.gone(key, item, error.number) from None
         return [LoadedPage(page) for run in loaded if not any(page.lost for page in run) for page in run]
