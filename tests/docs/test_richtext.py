@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from documentation import PAGES
@@ -83,6 +83,7 @@ MARKUP = st.text(st.sampled_from("ab1 \n\r`*_#->|[]():!~\\\t\u2028<"), max_size=
 
 
 @given(MARKUP, st.integers(1, 9))
+@example("1\n#1", 1)
 def test_piece_by_piece(written: str, size: int) -> None:
     """In the end it is what the whole text is; on the way the blocks that are kept are those of what was said."""
     growing, shown = Growing(), list[Any]()

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kms_server import run_kms
 from langchain_core.messages import AIMessage, HumanMessage
 
+from aws_server import run_service
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import (
     AsyncSessionRepository,
@@ -122,8 +122,8 @@ async def test_what_a_request_tells(make_repository: RepositoryFactory, engine: 
     await repository.append("s", [HI])
     other = make_repository(sizes=SMALL)
     await other.append("s", [HI])
-    await fill_tail(other)
     await other.append("s", many(2, 300))
+    await fill_tail(other)
     notes.__init__()  # type: ignore[misc]
     await repository.append("s", [human()])
     first = notes.requests[0]
@@ -214,7 +214,7 @@ async def test_what_the_sdk_sends_again_is_an_attempt(server: Server) -> None:
 async def test_requests_for_keys(make_repository: RepositoryFactory) -> None:
     """What KMS is asked belongs to the operation that needs it, and costs no units."""
     notes = Notes()
-    with run_kms() as url:
+    with run_service("kms") as url:
         keyring = KmsKeyring(await asyncio.to_thread(_make_key, url), endpoint_url=url)
         repository = make_repository(encryption=keyring, observers=[notes])
         await repository.append("s", [HI])

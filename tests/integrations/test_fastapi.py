@@ -240,7 +240,7 @@ def test_a_lifespan_of_ones_own_with_the_sync_facade() -> None:
     app.include_router(chats)
     with (
         TestClient(app) as client,
-        pytest.raises(errors.SettingsError, match=r"but <langchain.*no AsyncSessionRepository: .*session_lifespan"),
+        pytest.raises(errors.SettingsError, match=r"but SessionRepository.*no Async.*: .*session_lifespan"),
     ):
         client.get("/chats/s")
 

@@ -51,7 +51,10 @@ def render(text: str) -> tuple[Element, ...]:
 
 
 class Growing:
-    """A text that comes piece by piece: only its last block is read anew, since those before it cannot change."""
+    """A text that comes piece by piece: only its last block is read anew, since those before it cannot change.
+
+    That holds once a block has a whole line: "#" begins a heading, and "#1" goes on with a paragraph.
+    """
 
     def __init__(self) -> None:
         self._text = self._tail = ""
@@ -71,8 +74,10 @@ class Growing:
         nodes = SyntaxTreeNode(tokens).children
         changed = {"keep": self._kept, "blocks": [_element(node) for node in nodes]}
         if len(nodes) > 1 and (place := nodes[-1].map) is not None:
-            self._tail = "\n".join(self._tail.replace("\r", "\n").split("\n")[place[0] :])
-            self._kept += len(nodes) - 1
+            lines = self._tail.replace("\r", "\n").split("\n")
+            if place[0] < len(lines) - 1:  # else what begins there may still become a part of what is before it
+                self._tail = "\n".join(lines[place[0] :])
+                self._kept += len(nodes) - 1
         return changed
 
     def end(self) -> dict[str, object]:
