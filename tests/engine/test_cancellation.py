@@ -185,7 +185,7 @@ async def test_at_random_points(make_repository: RepositoryFactory, seed: int) -
     assert await scan(other) == []
     await asyncio.gather(repository.aclose(), other.aclose())
     assert tasks() == set()
-    assert sockets() == before
+    assert sockets() <= before  # those of earlier tests may close meanwhile
 
 
 # --- The first call ---
@@ -228,7 +228,7 @@ async def test_all_first_calls(make_repository: RepositoryFactory) -> None:
     assert await asyncio.gather(task, return_exceptions=True) != [None]
     await repository.aclose()
     assert tasks() == set()
-    assert sockets() == before
+    assert sockets() <= before  # those of earlier tests may close meanwhile
     assert await state(make_repository()) == []
 
 
