@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, Overwrite
@@ -109,8 +110,8 @@ async def test_a_node_that_says_what_becomes_of_the_state(sessions: AsyncSession
     await sessions.append("s", OLD)
     agent = Agent(sessions, ["new answer"])
 
-    async def answer(state: MessagesState) -> Any:
-        return {"messages": Overwrite((await agent.graph.ainvoke(state))["messages"])}
+    async def answer(state: MessagesState, config: RunnableConfig) -> Any:
+        return {"messages": Overwrite((await agent.graph.ainvoke(state, config))["messages"])}
 
     config: Any = {"configurable": {"session_id": "s"}}
     result = await as_node(answer).ainvoke({"messages": [("human", "new question")]}, config)

@@ -100,9 +100,9 @@ async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerat
         async for thing in listed(work, source):
             yield thing
         return
-    async for position, session, _ in named(work):
-        key = session_name(source._key(session).item, source.primary_key_name)
-        yield Thing(position, session, SessionSummary(session=key, version=None, message_count=None))
+    async for one in named(work):
+        key = session_name(source._key(one.session).item, source.primary_key_name)
+        yield Thing(one.position, one.session, SessionSummary(session=key, version=None, message_count=None))
 
 
 _Foreign = tuple[Item, Names, "list[str]", SourceFormat]

@@ -94,7 +94,8 @@ def label(session: Session) -> str:
     return "/".join(values)
 
 
-class Thing(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Thing(Generic[T]):
     """Something to work on, and where a run goes on once it is done (None: where it did before)."""
 
     position: str | None
@@ -325,8 +326,8 @@ async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerat
             yield thing
         return
     async with contextlib.aclosing(listed(work, repository)) as things:
-        async for position, session, _ in things:
-            yield Thing(position, session, session)
+        async for found in things:
+            yield Thing(found.position, found.session, found.session)
 
 
 async def named(work: Work) -> AsyncGenerator[Thing[Session], None]:
