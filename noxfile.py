@@ -188,6 +188,14 @@ def sources(session: nox.Session) -> None:
 
 
 @nox.session
+def deaths(session: nox.Session) -> None:
+    """Vacuum beside every kind of write that is held up, or dies, at each of its requests; CI has every sixth kind."""
+    session.install("-e", with_extras(session), *group("test"))
+    session.env["ALL_DEATHS"] = "1"
+    run_pytest(session, "tests/engine/test_admin_removal.py", "--engine", "dynamodb-local")
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Run mixed traffic for three minutes and see that nothing grows; ``-- --seconds 3600`` takes longer."""
     session.install("-e", with_extras(session), *group("test"))
