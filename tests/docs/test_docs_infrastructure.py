@@ -236,7 +236,8 @@ def test_a_shared_table() -> None:
     role = "arn:aws:iam::123456789012:role/Chat"
     policy = Stack(SharedWith=role).resources["Table"]["Properties"]["ResourcePolicy"]["PolicyDocument"]
     [statement] = policy["Statement"]
-    [own, *_] = [json.loads(block.code) for block in BLOCKS if block.language == "json"]
+    page = ROOT / "docs/permissions.md"
+    [own, *_] = [json.loads(block.code) for block in BLOCKS if block.language == "json" and block.page == page]
     assert {*statement["Action"]} == {*own["Statement"][0]["Action"], "dynamodb:DescribeTable"}
     assert (statement["Principal"], statement["Resource"].rpartition(":")[2]) == ({"AWS": role}, "table/<TableName>")
 

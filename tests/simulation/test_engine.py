@@ -101,8 +101,8 @@ def test_recorded_runs(dynamodb: Any, make_table: Callable[..., str]) -> None:
         for item in before:
             dynamodb.put_item(TableName=table, Item=item)
         for operation, request, kind, content in requests:
-            if operation == "describe_table":
-                continue  # ours tells of keys alone
+            if operation == "describe_table" or "object" in operation:
+                continue  # ours tells of keys alone; objects are a bucket's
             shapes.add((operation, kind, request.get("UpdateExpression"), request.get("ConditionExpression")))
             assert asked(dynamodb, table, operation, request) == answered(kind, content), (seed, operation, request)
         assert stored(dynamodb, table) == plain(after)
