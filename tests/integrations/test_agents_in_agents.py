@@ -7,6 +7,9 @@ import sys
 from typing import Any
 
 import pytest
+
+pytest.importorskip("langchain.agents.middleware", reason="the extra langchain is not installed")
+
 from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
