@@ -32,6 +32,7 @@ from ._store.addressing import Named, named
 from ._store.cache import LRU
 from ._store.community_writer import CommunityWriter
 from ._store.copying import Copier, Source
+from ._store.decoding import Decoder
 from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop
 from ._store.options import ItemFormat, Options, default_sizes
@@ -43,6 +44,7 @@ from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
 from ._store.steps import Steps
+from ._store.stored_pages import StoredPages
 from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
@@ -192,10 +194,11 @@ class AsyncSessionRepository(Configured):
         home = options.home_region
         if home is not None:
             sizes = sizes._replace(session_item=max(1, sizes.session_item - len(HOME) - len(home)))
-        self._reader = Reader(self._table, codec, LRU(options.page_cache), known, clock, skip, vault, home)
+        pages = StoredPages(self._table, Decoder(codec, options.names.history, skip), LRU(options.page_cache), home)
+        self._reader = Reader(pages, known, clock, vault)
         steps = Steps(self._table, known, codec, sizes, clock, options.timing, vault, home)
-        strict = replace(self._reader, skip_undecodable=False)  # a write must not lose what cannot be read
-        self._pages = PagedWriter(steps, strict, Preparer(steps, strict, ttl), ttl)
+        reader = self._reader.strict
+        self._pages = PagedWriter(steps, reader, Preparer(steps, reader, ttl), ttl)
         self._writer: Writer = CommunityWriter(steps, ttl) if options.item_format == "community" else self._pages
         self._lister = Lister(self._table, options.primary_key_name, clock, codec, vault, skip)
 

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository, Sizes
 from langchain_dynamodb._store import copying
-from langchain_dynamodb._store.reading import Reader
+from langchain_dynamodb._store.stored_pages import StoredPages
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
     CorruptSessionError,
@@ -106,14 +106,14 @@ async def test_pages_are_copied_as_they_are(make_repository: RepositoryFactory) 
     repository = make_repository(sizes=SMALL)
     await fill(repository)
     inflated: list[int] = []
-    page_lines = Reader.page_lines
+    lines = StoredPages.lines
 
-    async def noting(self: Reader, *arguments: Any) -> Any:
+    async def noting(self: StoredPages, *arguments: Any) -> Any:
         inflated.append(arguments[2].number)
-        return await page_lines(self, *arguments)
+        return await lines(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Reader, "page_lines", noting)
+        patch.setattr(StoredPages, "lines", noting)
         await repository.copy("s", "fork")
         assert inflated == []
         await repository.copy("s", "cut", keep=2)
@@ -372,8 +372,8 @@ async def test_a_source_that_changes_meanwhile(
 ) -> None:
     """At each request: the copy is the session as it was at one moment."""
     monkeypatch.setattr(copying, "AT_ONCE", 3)
-    monkeypatch.setattr("langchain_dynamodb._store.reading.ITER_PAGES", 2)
-    monkeypatch.setattr("langchain_dynamodb._store.reading.GET_BATCH", 2)
+    monkeypatch.setattr("langchain_dynamodb._store.stored_pages.ITER_PAGES", 2)
+    monkeypatch.setattr("langchain_dynamodb._store.stored_pages.GET_BATCH", 2)
     first = [named("first", 300), *many(19, 300)]
     at, done = 0, False
     while not done:

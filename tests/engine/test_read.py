@@ -22,7 +22,7 @@ from langchain_core.messages import (
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, ChatSession
-from langchain_dynamodb._store import reading, table
+from langchain_dynamodb._store import stored_pages, table
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb.codec.messages import encode_messages, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
@@ -130,7 +130,7 @@ async def test_iterating_over_a_session_that_is_rewritten(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was given out cannot be taken back: a typed error with both versions."""
-    monkeypatch.setattr(reading, "ITER_BYTES", 1)  # or all would have been fetched by then
+    monkeypatch.setattr(stored_pages, "ITER_BYTES", 1)  # or all would have been fetched by then
     writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     await paged(writer, 150)
     chat = await writer.read("s", limit=0)
@@ -148,8 +148,8 @@ async def test_iterating_fetches_ahead(make_repository: RepositoryFactory, monke
     writer, reader = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
     sent = await paged(writer, 150)
     pages = remembered(writer).pages
-    monkeypatch.setattr(reading, "ITER_PAGES", 4)
-    monkeypatch.setattr(reading, "ITER_BYTES", 1)  # then one at a time
+    monkeypatch.setattr(stored_pages, "ITER_PAGES", 4)
+    monkeypatch.setattr(stored_pages, "ITER_BYTES", 1)  # then one at a time
     script: Scripted = watch(reader, Scripted)
 
     def pages_asked() -> int:
@@ -177,7 +177,7 @@ async def test_iterating_asks_for_as_many_pages_as_are_small(make_repository: Re
     recorder: Recorder = watch(reader, Recorder)
     assert [message async for message in reader.iter_messages("s")] == sent
     wanted = [len(request["RequestItems"][reader.table_name]["Keys"]) for name, request in recorder.log[1:]]
-    assert wanted == [reading.ITER_PAGES, remembered(writer).pages - reading.ITER_PAGES]
+    assert wanted == [stored_pages.ITER_PAGES, remembered(writer).pages - stored_pages.ITER_PAGES]
 
 
 async def test_a_missing_page_is_named(make_repository: RepositoryFactory) -> None:
@@ -399,8 +399,8 @@ async def test_pages_are_inflated_in_slices(
         seen.append(passes)
         return unpack(data, max_bytes)
 
-    monkeypatch.setattr(reading, "SLICE_BYTES", 1)
-    monkeypatch.setattr(reading.codec, "unpack", watched_unpack)
+    monkeypatch.setattr(stored_pages, "SLICE_BYTES", 1)
+    monkeypatch.setattr(stored_pages.codec, "unpack", watched_unpack)
     task = asyncio.create_task(count_passes())
     await make_repository().read("s")
     task.cancel()

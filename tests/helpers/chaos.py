@@ -21,6 +21,7 @@ from langchain_dynamodb._store.appending import Appender
 from langchain_dynamodb._store.reading import Reader
 from langchain_dynamodb._store.retrying import Patience
 from langchain_dynamodb._store.steps import Steps
+from langchain_dynamodb._store.stored_pages import StoredPages
 from langchain_dynamodb._store.table import Table
 from langchain_dynamodb.errors import (
     ChatHistoryError,
@@ -374,10 +375,10 @@ def count_paths(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         await wait(self, at_least)
 
     monkeypatch.setattr(Patience, "wait", waiting)
-    chain, get_pages = Reader._chain, Table.get_pages
+    chain, get_pages = StoredPages._chain, Table.get_pages
     verifying: ContextVar[bool] = ContextVar("verifying", default=False)
 
-    async def chaining(self: Reader, *arguments: Any) -> Any:
+    async def chaining(self: StoredPages, *arguments: Any) -> Any:
         token = verifying.set(True)
         try:
             return await chain(self, *arguments)
@@ -388,6 +389,6 @@ def count_paths(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         taken["pages read again strongly"] += consistent and verifying.get()
         return await get_pages(self, *arguments, consistent=consistent, **options)
 
-    monkeypatch.setattr(Reader, "_chain", chaining)
+    monkeypatch.setattr(StoredPages, "_chain", chaining)
     monkeypatch.setattr(Table, "get_pages", getting)
     return taken

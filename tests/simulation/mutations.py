@@ -123,10 +123,10 @@ MUTATIONS = [
         " == first",
         small="an edit and a reader",
     ),
-    Mutation("edited pages are read from the cache", "_store/reading.py", "number, item.edited\n", "number\n"),
+    Mutation("edited pages are read from the cache", "_store/stored_pages.py", "number, item.edited\n", "number\n"),
     Mutation(
         "edited pages are read eventually consistent",
-        "_store/reading.py",
+        "_store/stored_pages.py",
         "consistent=consistent or item.edited > 0",
         "consistent=consistent",
     ),

@@ -10,8 +10,10 @@ import pytest
 from evaluation import KEY, NAMES, NOW, SESSION, line
 from langchain_dynamodb._items.session_items import Page, SessionItem
 from langchain_dynamodb._store.cache import LRU
+from langchain_dynamodb._store.decoding import Decoder
 from langchain_dynamodb._store.page_objects import PageObjects
 from langchain_dynamodb._store.reading import Reader
+from langchain_dynamodb._store.stored_pages import StoredPages
 from langchain_dynamodb.codec.messages import Codec, pack
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
 
@@ -59,7 +61,8 @@ class Shelf:
 
 def reader(shelf: Shelf, now: int = NOW) -> Reader:
     """One with empty caches."""
-    return Reader(shelf, Codec(), LRU(1 << 20), LRU(10), lambda: now)  # type: ignore[arg-type]
+    pages = StoredPages(shelf, Decoder(Codec(), NAMES.history), LRU(1 << 20))  # type: ignore[arg-type]
+    return Reader(pages, LRU(10), lambda: now)
 
 
 async def texts(reading: Reader, limit: int | None = None) -> str:

@@ -209,7 +209,7 @@ class Appender:
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)
         at = Circumstances(self.steps.table.names, now, times, expected, self.steps.home)
-        tail_lines = partial(self.reader.tail_lines, key, item) if item else list
+        tail_lines = partial(self.reader.decoder.tail_lines, key, item) if item else list
         deciding = partial(decide, request, item, at, tail_lines)
         decision = await off_loop(deciding) if request.is_much else deciding()
         if isinstance(decision, Insert):
@@ -238,7 +238,7 @@ class Appender:
             elif not item.intent:
                 await self._bump(key, item, refused.beyond)
             raise
-        self.reader.remember(key, committed, cut.page)
+        self.reader.pages.remember(key, committed, cut.page)
         return committed
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, request: Append, batch: Batch) -> SessionItem:

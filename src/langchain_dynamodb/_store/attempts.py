@@ -10,9 +10,9 @@ from .._items.keys import SessionKey
 from .._protocol.identity import check_exists, check_expected, only_appends
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
 from ..errors import StorageError
-from .reading import Unproven
 from .retrying import truthful
 from .steps import Steps
+from .stored_pages import Unproven
 from .table import Refused
 
 Step: TypeAlias = Callable[[State | None, bytes, int], Awaitable[State | None]]

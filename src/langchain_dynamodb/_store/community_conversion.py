@@ -54,7 +54,7 @@ class Converter:
 
     def _lines(self, key: SessionKey, item: CommunityItem) -> list[bytes]:
         """The messages in our form."""
-        return codec.encode_messages(self.reader.natives(key, item, exact=True))
+        return codec.encode_messages(self.reader.decoder.natives(key, item, exact=True))
 
     async def _announced(self, key: SessionKey, item: CommunityItem, intent: Intent) -> CommunityItem:
         """Declare the conversion on the item, unless its 400 KB have no room for that: safety does not depend on it."""

@@ -52,7 +52,7 @@ class Source:
         self._check(item)
         assert item is not None  # it exists
         if isinstance(item, SessionItem) and item.bucket is not None:
-            self.reader.table.objects.required(self.key, item.bucket)
+            self.reader.pages.table.objects.required(self.key, item.bucket)
         return await self.reader.vault.unlocked(self.key, item) if isinstance(item, SessionItem) else item
 
     async def decoded(self) -> Content:
@@ -61,7 +61,7 @@ class Source:
         assert snapshot is not None  # no version was named
         self._check(snapshot.item)
         messages = snapshot.messages[: self.keep]
-        return Content(messages, self.reader.codec.encode(messages, sys.maxsize), codec.is_much(messages))
+        return Content(messages, self.reader.decoder.codec.encode(messages, sys.maxsize), codec.is_much(messages))
 
     def _check(self, item: State | None) -> None:
         check_expected(self.key, item, self.expected)
@@ -69,7 +69,7 @@ class Source:
 
     def metadata(self, item: SessionItem) -> AttributeValue | None:
         """What it has, in the clear."""
-        return opened_metadata(item.metadata, self.key, self.reader.codec.of(item.cipher))
+        return opened_metadata(item.metadata, self.key, self.reader.decoder.codec.of(item.cipher))
 
     async def pages(self, item: SessionItem) -> AsyncGenerator[tuple[list[Draft], bool], None]:
         """The data of pages that are copied whole, and then (True) of what follows them, entry by entry.
@@ -93,9 +93,9 @@ class Source:
 
     def tail(self, item: SessionItem, left: int) -> list[Draft]:
         """The first so many messages of the tail, entry by entry."""
-        opened = self.reader.codec.of(item.cipher).open
+        opened = self.reader.decoder.codec.of(item.cipher).open
         drafts = []
-        for entry, chunk in zip(item.tail, self.reader.tail(self.key, item), strict=True):
+        for entry, chunk in zip(item.tail, self.reader.decoder.tail(self.key, item), strict=True):
             lines = chunk.lines[:left]
             left -= len(lines)
             if lines:
@@ -111,7 +111,7 @@ class Source:
         drafts = []
         for page in run:
             try:
-                data = self.reader.opened_data(self.key, item, page)
+                data = self.reader.pages.opened_data(self.key, item, page)
             except codec.UndecodableError as error:
                 raise undecodable(self.key.page(item.generation, page.number), DATA, error) from error
             drafts.append(Draft(data, page.messages, page.parts))
@@ -119,7 +119,7 @@ class Source:
 
     async def _block(self, item: SessionItem, run: Sequence[Page], count: int) -> Draft:
         """The first so many messages of a page."""
-        lines = (await self.reader.page_lines(self.key, item, run[-1], run))[:count]
+        lines = (await self.reader.pages.lines(self.key, item, run[-1], run))[:count]
         return Draft(codec.pack(lines), len(lines))
 
 

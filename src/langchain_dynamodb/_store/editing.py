@@ -46,7 +46,7 @@ class Editor(Rewriter):
     ) -> SessionItem | None:
         """The state with the newest message of that id changed; None where it has no room in its place."""
         to = self.steps.to(key, item)
-        for chunk in reversed(self.reader.tail(key, item)):
+        for chunk in reversed(self.reader.decoder.tail(key, item)):
             if (position := await _last(chunk.lines, edit.id)) is not None:
                 change = edits.Change(chunk.lines, position, edit.line)
                 deciding = partial(edits.edited_tail, item, chunk.entry, change, to, op, now, expires)

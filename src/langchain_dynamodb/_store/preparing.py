@@ -15,8 +15,8 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from .community_conversion import Converter
 from .off_loop import off_loop_if_many
 from .pending_edits import carry_out
-from .reading import Unproven
 from .retrying import preparing
+from .stored_pages import Unproven
 from .table import Refused
 
 

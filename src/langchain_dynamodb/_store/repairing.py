@@ -100,7 +100,7 @@ class Repairer:
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
         """What is there of the pages, and the tail as it is to be."""
         survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
-        runs = [await self.rewriter.reader.load_run(key, item, run) for run in survey.whole()]
+        runs = [await self.rewriter.reader.pages.load_run(key, item, run) for run in survey.whole()]
         removed: list[TakenOut] = []
         changed = False
         locked: Exception | None = None
@@ -152,7 +152,7 @@ class Repairer:
         drafts = []
         for page in run if run[-1].messages else ():
             try:
-                data = self.rewriter.reader.opened_data(key, item, page)
+                data = self.rewriter.reader.pages.opened_data(key, item, page)
             except codec.UndecodableError as error:
                 raise undecodable(key.page(item.generation, page.number), DATA, error) from error
             drafts.append(Draft(data, page.messages, page.parts))
@@ -161,7 +161,7 @@ class Repairer:
     def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
         reader = self.rewriter.reader
-        return decodable(lambda: reader.unpack_page(key, item, run, reader.table.objects.longest))
+        return decodable(lambda: reader.pages.unpack_page(key, item, run, reader.pages.table.objects.longest))
 
     async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
         steps = self.rewriter.steps

@@ -64,7 +64,7 @@ class Rewriter(Deleter):
                 kept = await Salvager(self.reader).first_lines(key, item, keep)
                 return await self._rewrite(key, item, kept, op)
             now = self.steps.clock()
-            kept = self.reader.tail_lines(key, item)[:in_tail]
+            kept = self.reader.decoder.tail_lines(key, item)[:in_tail]
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
             to = self.steps.to(key, old)
             tail = (to.codec.pack(kept, key.place()),) if kept else ()

@@ -17,7 +17,9 @@ from .._items.session_items import Page, SessionItem
 from .._protocol.missing_pages import Hole, Survey
 from .._protocol.windows import Missing, Snapshot, readable
 from ..errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
-from .reading import ATTEMPTS, ITER_PAGES, WINDOW_PAGES, Chunk, LoadedPage, Reader, Unproven
+from .chunks import Chunk, LoadedPage
+from .reading import ATTEMPTS, Reader
+from .stored_pages import ITER_PAGES, WINDOW_PAGES, Unproven
 from .table import MANY_PAGES
 
 LOOK_PAGES = 16  # looked at together, at least
@@ -56,7 +58,7 @@ class Salvager:
         """
         item = await self.reader.item(key)
         if not isinstance(item, SessionItem):
-            for message in await self.reader.read_natives(key, item) if item else []:
+            for message in await self.reader.decoder.read_natives(key, item) if item else []:
                 yield message
             return
         item = await self.reader.opened(key, item)
@@ -65,9 +67,10 @@ class Salvager:
             raise await self.reader.gone(key, item, item.first_page)
         for runs in _batches(survey.whole()):
             pages = await self._again(key, item, runs)
-            for message in await self.reader.decode(key, item, await self.reader.inflate(key, item, pages)):
+            chunks = await self.reader.pages.inflate(key, item, pages)
+            for message in await self.reader.decoder.decode(key, item, chunks):
                 yield message
-        for message in await self.reader.decode(key, item, self.reader.tail(key, item)):
+        for message in await self.reader.decoder.decode(key, item, self.reader.decoder.tail(key, item)):
             yield message
 
     async def first_lines(self, key: SessionKey, item: SessionItem, keep: int) -> list[bytes]:
@@ -131,13 +134,13 @@ class Salvager:
         while survey.bottom > item.first_page and (lacking := wanted - survey.found) > 0:
             bottom = max(item.first_page, survey.bottom - min(WINDOW_PAGES, max(LOOK_PAGES, -(-lacking // per_page))))
             unreadable: set[int] = set()
-            found = await self.reader.get_pages(
+            found = await self.reader.pages.get(
                 key, item, range(bottom, survey.bottom), consistent=True, unreadable=unreadable
             )
             kept = found if with_data else {number: replace(page, data=b"") for number, page in found.items()}
             survey.go_down(kept, unreadable, bottom)
             for page in [page for page in survey.pages.values() if around_lost and page.reference]:
-                survey.pages[page.number] = loaded = await self.reader.load(key, item, page)
+                survey.pages[page.number] = loaded = await self.reader.pages.load(key, item, page)
                 if loaded.lost:
                     survey.lose(page.number)
         return survey
@@ -147,7 +150,7 @@ class Salvager:
         parts: Run = []
         for start in range(item.first_page, item.pages, LOOK_PAGES):
             numbers = range(start, min(start + LOOK_PAGES, item.pages))
-            pages = await self.reader.table.get_pages(key, item.generation, numbers, consistent=True)
+            pages = await self.reader.pages.table.get_pages(key, item.generation, numbers, consistent=True)
             for page in map(pages.get, numbers):
                 parts = [*parts, page] if page else []
                 if page and page.first > bound:
@@ -169,11 +172,11 @@ class Salvager:
 
     async def inflate(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[Chunk]:
         """The messages of each run."""
-        return await self.reader.inflate(key, item, [LoadedPage(page) for run in runs for page in run])
+        return await self.reader.pages.inflate(key, item, [LoadedPage(page) for run in runs for page in run])
 
     async def _read(self, key: SessionKey, item: SessionItem, wanted: int) -> Snapshot | None:
         """The newest `wanted` messages that are there; None where it is no longer the current state."""
-        tail = self.reader.tail(key, item)
+        tail = self.reader.decoder.tail(key, item)
         try:
             wanted_of_pages = wanted - sum(len(chunk.lines) for chunk in tail)
             survey = await self.survey(key, item, wanted_of_pages, around_lost=True)
@@ -193,19 +196,19 @@ class Salvager:
             if is_hole:
                 missing += [missing_at(len(messages), hole, key, item) for hole in segments if isinstance(hole, Hole)]
             else:
-                messages += await self.reader.decode(key, item, [c for c in segments if isinstance(c, Chunk)])
+                messages += await self.reader.decoder.decode(key, item, [c for c in segments if isinstance(c, Chunk)])
         return Snapshot(item, messages, tuple(missing))
 
     async def _again(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[LoadedPage]:
         """The very pages that were seen, now with their data, but for the runs of which that was lost."""
         numbers = [page.number for run in runs for page in run]
-        found = await self.reader.get_pages(key, item, numbers, consistent=True, whole=True)
+        found = await self.reader.pages.get(key, item, numbers, consistent=True, whole=True)
         for page in (page for run in runs for page in run):
             now = found.get(page.number)
             if now is None or replace(now, data=b"", expires=page.expires) != page:
                 raise await self.reader.gone(key, item, page.number)
         try:
-            loaded = [await self.reader.load_run(key, item, (found[page.number] for page in run)) for run in runs]
+            loaded = [await self.reader.pages.load_run(key, item, (found[page.number] for page in run)) for run in runs]
         except Unproven as error:
             raise await self.reader.gone(key, item, error.number) from None
         return [LoadedPage(page) for run in loaded if not any(page.lost for page in run) for page in run]

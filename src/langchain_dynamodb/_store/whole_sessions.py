@@ -22,10 +22,12 @@ from .._protocol.states import next_state, tail_bytes, unborn
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, ItemFormatError, SessionBusyError
 from .attempts import change
+from .chunks import SLICE
 from .community_writer import as_natives, check_size
 from .off_loop import off_loop, off_loop_if_many
-from .reading import ATTEMPTS, SLICE, Reader, Unproven
+from .reading import ATTEMPTS, Reader
 from .rewriting import Rewriter
+from .stored_pages import Unproven
 from .table import Refused
 
 
@@ -65,7 +67,7 @@ async def read_whole(reader: Reader, key: SessionKey) -> Whole | None:
 
 
 def _native_lines(reader: Reader, key: SessionKey, item: CommunityItem) -> list[bytes]:
-    return codec.encode_messages(reader.natives(key, item, exact=True))
+    return codec.encode_messages(reader.decoder.natives(key, item, exact=True))
 
 
 async def check_decodable(key: SessionKey, lines: Sequence[bytes]) -> None:

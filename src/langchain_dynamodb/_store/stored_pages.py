@@ -1,0 +1,241 @@
+"""The pages of a session, proved by its session item, from the table or from the cache."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from .._dynamodb.batches import in_parallel
+from .._items import attribute_names as lc
+from .._items.keys import SessionKey
+from .._items.parsing import corrupt, undecodable
+from .._items.session_items import Page, SessionItem
+from .._protocol import edits
+from .._protocol.chain import first_break, missing_parts
+from .._protocol.pages import PAGE_INFLATED
+from ..codec import messages as codec
+from ..codec.messages import UndecodableError
+from ..observers import current
+from .cache import LRU
+from .chunks import UNREADABLE, Chunk, Lines, LoadedPage
+from .decoding import SLICE_BYTES, Decoder
+from .off_loop import off_loop_if_many
+from .table import GET_BATCH, Table
+
+# A session is read forward beginning with so many pages, and on with as many as have so many bytes, at most twice in
+# memory.
+ITER_PAGES = 16
+ITER_BYTES = 1 << 20
+GET_OBJECTS = 8  # fetched at a time
+PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
+WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
+
+
+class Unproven(Exception):
+    """A page that the session item proves is not there, even when read strongly.
+
+    `cut` is that of the page wanted, `found` what is there in its place.
+    """
+
+    def __init__(self, item: SessionItem, number: int, cut: int | None = None, found: Page | None = None) -> None:
+        super().__init__(number)
+        self.item = item
+        self.number = number
+        self.cut = cut
+        self.found = found
+
+
+@dataclass(frozen=True)
+class StoredPages:
+    """Reads pages of sessions, each named by its key and the item; committed ones are immutable and cached."""
+
+    table: Table
+    decoder: Decoder
+    cache: LRU[LoadedPage]
+    home: str | None = None  # the region it reads in, if that is known
+
+    async def newest(self, key: SessionKey, item: SessionItem, wanted: int) -> list[LoadedPage]:
+        """Those that hold at least `wanted` messages (or all there are), verified, oldest first."""
+        pages: list[LoadedPage] = []
+        per_page = max(1, (item.message_count - item.tail_count) // max(1, item.pages - item.first_page))
+        while True:
+            above = [loaded.page for loaded in pages]
+            top = above[0].number if above else item.pages
+            missing = wanted - sum(page.messages for page in above)
+            if top == item.first_page or (missing <= 0 and not missing_parts(above)):
+                return pages
+            step = min(WINDOW_PAGES, max(1, -(-missing // per_page), missing_parts(above)))
+            bottom = max(item.first_page, top - step)
+            pages = await self._chain(key, item, range(bottom, top), above[0] if above else None) + pages
+
+    async def _chain(
+        self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
+    ) -> list[LoadedPage]:
+        """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
+        found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
+        if found and (operation := current.get()):
+            operation.cache_hits += len(found)
+        for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
+            read = await self.get(key, item, wanted, consistent=consistent)
+            found |= {n: LoadedPage(page) for n, page in read.items()}
+            broken = first_break({n: loaded.page for n, loaded in found.items()}, item, numbers, successor)
+            if broken is None:
+                return [found[n] for n in numbers]
+            lost = broken
+        above = found[lost + 1].page if lost + 1 < numbers.stop else successor
+        there = found[lost].page if lost in found else None
+        raise Unproven(item, lost, above.previous if above else item.page_version, there)
+
+    async def get(
+        self,
+        key: SessionKey,
+        item: SessionItem,
+        numbers: Iterable[int],
+        *,
+        consistent: bool,
+        whole: bool = False,
+        unreadable: set[int] | None = None,
+    ) -> dict[int, Page]:
+        """As of the table, with numbers as after the edit under way.
+
+        Nothing tells an old copy of a page that was edited, so once one was they are read strongly.
+        """
+        found = await self.table.get_pages(
+            key,
+            item.generation,
+            numbers,
+            consistent=consistent or item.edited > 0,
+            whole=whole,
+            unreadable=unreadable,
+        )
+        if self.lags(item):
+            found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}
+        return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
+
+    def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
+        """A page in the cache: it may be from before the last edit, where that was of another page."""
+        now = _cached(key, item, number)
+        if item.edited and number != item.edited_page:
+            self.cache.rename((*now[:-1], item.edited_before), now)
+        return self.cache.get(now)
+
+    async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
+        """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
+        chunks: list[Chunk] = []
+        parts: list[Page] = []
+        inflated = 0
+        for page, lines in await self._loaded(key, item, pages):
+            if lines is None:
+                parts.append(page)
+            if not page.indexes:
+                continue
+            if lines is None:
+                lines = await self.lines(key, item, page, parts)
+                inflated += sum(map(len, lines))
+            chunks.append(Chunk(page.number, 0, lines))
+            parts = []
+            if inflated >= SLICE_BYTES:
+                inflated = 0
+                await asyncio.sleep(0)
+        return chunks
+
+    async def _loaded(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> Sequence[LoadedPage]:
+        """The same, those with their data whose messages are not known yet."""
+        if not any(loaded.page.reference and loaded.lines is None for loaded in pages):
+            return pages
+
+        async def load(loaded: LoadedPage) -> LoadedPage:
+            return loaded if loaded.lines is not None else LoadedPage(await self.load(key, item, loaded.page))
+
+        return await in_parallel(load, pages, GET_OBJECTS)
+
+    async def load(self, key: SessionKey, item: SessionItem, page: Page) -> Page:
+        """A page with its data, or `lost`; the edit under way may have come into it since it was read.
+
+        `Unproven` where it is not the one of this state any more.
+        """
+        if page.reference is None or page.data:
+            return page
+        loaded = await self.table.load(key, item.generation, page)
+        if loaded is None or loaded.edited not in (page.edited, item.edited):
+            raise Unproven(item, page.number, page.cut)
+        return loaded if loaded.chain == page.chain else edits.counted(loaded, item)
+
+    async def load_run(self, key: SessionKey, item: SessionItem, run: Iterable[Page]) -> list[Page]:
+        """The same of the pages that hold the parts of a message."""
+        return [await self.load(key, item, page) for page in run]
+
+    async def lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[Page]) -> Lines:
+        """Inflate one page (with the parts before it) and remember it."""
+
+        def wrong(attribute: str, reason: str) -> Exception:
+            return corrupt(key.page(item.generation, page.number), attribute, reason)
+
+        if len(parts) != page.parts:
+            raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
+        # A page of several messages is never cut larger, so it need not be believed to be.
+        most = self.table.objects.longest if page.messages <= 1 else 2 * PAGE_INFLATED
+        try:
+            unpacking = partial(self.unpack_page, key, item, parts, most)
+            unpacked = await off_loop_if_many([part.data for part in parts], unpacking)
+            lines = Lines(self.decoder.edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
+        except UndecodableError as error:
+            if not self.decoder.skip_undecodable:
+                raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
+            lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
+        if len(lines) != page.messages:
+            raise wrong(lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
+        if page.parts == 1 and UNREADABLE not in lines:
+            cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
+            self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
+        return lines
+
+    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page], most: int) -> list[bytes]:
+        """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
+        opened = [self.opened_data(key, item, part) for part in parts]
+        return codec.unpack(b"".join(opened), most)
+
+    def opened_data(self, key: SessionKey, item: SessionItem, page: Page) -> bytes:
+        """The block of a page, or its part of one; raises `UndecodableError`."""
+        if page.lost:
+            raise self.table.objects.error(key, item.generation, page)
+        return self.decoder.codec.of(item.cipher).open(page.data, key.place(item.generation, page.number))
+
+    def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
+        """Keep a page that has just been committed: the next turn need not fetch it."""
+        kept = LoadedPage(replace(page, ops=frozenset()))
+        self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
+
+    async def fetched_ahead(
+        self, key: SessionKey, item: SessionItem
+    ) -> AsyncGenerator[tuple[range, dict[int, Page]], None]:
+        """The pages from the oldest up, some at a time; the next ones come while the caller works on these."""
+
+        def fetch(numbers: range) -> asyncio.Future[dict[int, Page]]:
+            return asyncio.ensure_future(self.get(key, item, numbers, consistent=True))
+
+        numbers = range(item.first_page, min(item.first_page + ITER_PAGES, item.pages))
+        coming = fetch(numbers)
+        try:
+            while numbers:
+                pages = await coming
+                size = sum(len(page.data) for page in pages.values()) // max(1, len(pages))
+                count = max(1, min(GET_BATCH, ITER_BYTES // max(1, size)))
+                following = range(numbers.stop, min(numbers.stop + count, item.pages))
+                coming = fetch(following)
+                yield numbers, pages
+                numbers = following
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+    def lags(self, item: SessionItem) -> bool:
+        """Whether another region writes this session: its items come here in any order, and some later."""
+        return self.home is not None and item.home not in (None, self.home)
+
+
+def _cached(key: SessionKey, item: SessionItem, number: int) -> tuple[object, ...]:
+    """The name of a page in the cache: one of an earlier edit is another."""
+    return key, item.generation, number, item.edited
