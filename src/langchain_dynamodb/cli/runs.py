@@ -1,0 +1,100 @@
+"""How commands are run: on an event loop that Ctrl+C stops cleanly, over many sessions, and after a question."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .._items.keys import Session
+from ..admin import Run, Summary
+from .exits import BAD, GOOD, Stopped
+from .screen import Screen
+from .settings import Settings, make_run, parse_session, read_names
+
+
+def run(main: Callable[[], Awaitable[Any]], resumed_by: Path | None = None) -> Any:
+    """Run it on an event loop of its own; the first Ctrl+C or SIGTERM cancels it, so that it stops cleanly."""
+
+    async def stoppable() -> Any:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+
+        def stop() -> None:
+            click.echo("Stopping: what was begun is finished first (once more: at once).", err=True)
+            task.cancel()
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+            for number in numbers:
+                loop.add_signal_handler(number, stop)
+        try:
+            return await main()
+        except asyncio.CancelledError:
+            raise Stopped(_how_to_go_on(resumed_by)) from None
+        finally:
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                for number in numbers:
+                    loop.remove_signal_handler(number)
+
+    return asyncio.run(stoppable())
+
+
+def _how_to_go_on(resumed_by: Path | None) -> str:
+    if resumed_by is None:
+        return "Stopped. To be able to go on where it stopped, use --resume FILE."
+    return f"Stopped. The same command goes on from here (--resume {resumed_by})."
+
+
+def run_over(
+    settings: Settings,
+    chosen: dict[str, Any],
+    work: Callable[[Run], Awaitable[Summary]],
+    sessions: Sequence[Session] = (),
+    **screen: Any,
+) -> int:
+    """Run a command over sessions, and tell what it does."""
+    resume: Path | None = chosen["resume"]
+    goes_on = resume is not None and resume.exists()
+    with contextlib.closing(
+        Screen(as_json=settings.json, verbose=settings.verbose, goes_on=goes_on, **screen)
+    ) as shown:
+        made = make_run(chosen, tuple(sessions), tell=shown.outcome, show=shown.progress)
+        with shown.watched():
+            summary: Summary = run(lambda: work(made), resume)
+        shown.summary(summary)
+    return GOOD if summary.is_good else BAD
+
+
+def make_sure(question: str, yes: bool, dry_run: bool = False) -> None:
+    """Ask before what cannot be undone; where nobody can answer, that is an error."""
+    if yes or dry_run:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody can be asked here: give --yes.")
+    click.confirm(question, abort=True, err=True)
+
+
+def all_named(sessions: Sequence[str], file: Path | None = None) -> list[Session]:
+    """The sessions of the command line, and those of a file."""
+    return [*map(parse_session, sessions), *(read_names(file) if file else ())]
+
+
+def other_table(settings: Settings, told: dict[str, Any]) -> Settings:
+    """That of the options `OTHER_TABLE`."""
+    return settings.elsewhere(**{name.removeprefix("to_"): value for name, value in told.items()})
+
+
+SESSIONS = [click.argument("sessions", nargs=-1, metavar="[SESSION]...")]
+FROM_FILE = click.option(
+    "--from-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of sessions, one a line: ids, keys as JSON, or what list --json wrote.",
+)
