@@ -42,7 +42,7 @@ async def listed(repository: AsyncSessionRepository) -> list[BaseMessage]:
 async def whole(repository: AsyncSessionRepository) -> list[BaseMessage]:
     """All messages by a read, which counts them too."""
     chat = await repository.read("s")
-    assert repository._reader.skip_undecodable or chat.message_count == len(chat.messages)
+    assert repository._reader.decoder.skip_undecodable or chat.message_count == len(chat.messages)
     return chat.messages
 
 

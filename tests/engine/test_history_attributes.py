@@ -193,7 +193,7 @@ async def test_other_settings_stay(make_repository: RepositoryFactory) -> None:
     history = sessions.history("a")
     history.ttl = 60
     repository = history._repository
-    assert (repository.item_format, repository._reader.skip_undecodable) == ("community", True)
+    assert (repository.item_format, repository._reader.decoder.skip_undecodable) == ("community", True)
     assert (repository.ttl_key_name, repository._connection) == ("ttl", sessions._connection)
 
 

@@ -209,7 +209,7 @@ def test_the_sync_facade_reads_around_missing_pages(make_repository: RepositoryF
         return stored.pages[0][2]
 
     gone = run(lose_first())
-    repository._reader.cache.discard((repository._key("s"), remembered(repository).generation, 0, 0))
+    repository._reader.pages.cache.discard((repository._key("s"), remembered(repository).generation, 0, 0))
     chat = sessions.read("s", skip_missing_pages=True)
     assert (chat.messages, chat.missing[0].messages) == (before[gone:], gone)
     assert list(sessions.iter_messages("s", skip_missing_pages=True)) == before[gone:]

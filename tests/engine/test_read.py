@@ -360,7 +360,7 @@ async def test_the_page_cache_is_bounded(make_repository: RepositoryFactory) -> 
         snapshot = await reader.snapshot(repository._key("s"), None, None)
         assert snapshot is not None
         assert snapshot.messages == sent
-        assert (0 < reader.cache.cost <= bound) == kept
+        assert (0 < reader.pages.cache.cost <= bound) == kept
 
 
 async def test_text_and_native_entries_in_the_tail_are_read(make_repository: RepositoryFactory) -> None:

@@ -83,7 +83,7 @@ def take_sample(calls: int, shared: AsyncSessionRepository) -> Sample:
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks()),
         clients=len(connection._clients),
-        pages=shared._reader.cache.cost,
+        pages=shared._reader.pages.cache.cost,
         known=shared._reader.known.cost,
     )
 
