@@ -356,7 +356,8 @@ async def test_the_page_cache_is_bounded(make_repository: RepositoryFactory) -> 
     repository = make_repository(sizes=SMALL)
     sent = await paged(repository)
     for bound, kept in ((100_000, True), (3000, True), (100, False)):
-        reader = dataclasses.replace(repository._reader, cache=LRU(bound))
+        pages = dataclasses.replace(repository._reader.pages, cache=LRU(bound))
+        reader = dataclasses.replace(repository._reader, pages=pages)
         snapshot = await reader.snapshot(repository._key("s"), None, None)
         assert snapshot is not None
         assert snapshot.messages == sent
