@@ -211,7 +211,7 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def mutations(session: nox.Session) -> None:
-    """Break the protocol in ten ways, and see that the simulation finds each (ten minutes)."""
+    """Break the protocol on purpose, one rule at a time: the simulation must find each (up to a minute for one)."""
     session.install("-e", ".")
     session.run("python", "tests/simulation/mutations.py", *session.posargs)
 

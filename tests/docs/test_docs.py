@@ -24,7 +24,7 @@ from langchain_dynamodb.local import Engine, run_engine
 if TYPE_CHECKING:
     from conftest import TestEngine
 
-# The README says so too. LangChain prints the first whatever the filters are; every other warning is an error.
+# LangChain prints the first whatever the filters are; every other warning is an error.
 DEPRECATED = re.compile(r".*LangChainDeprecationWarning: RunnableWithMessageHistory is deprecated.*\n")
 WARNINGS = ("-W", "error", "-W", "ignore:`langchain-community` is being sunset")
 # Mangum asks for the main thread's event loop; Python 3.12 and 3.13 make one, and warn of it.

@@ -68,7 +68,7 @@ class Intent:
     """
 
     op: bytes
-    kind: str  # "append", "rewrite", "convert", "revert", "lease", "delete"
+    kind: str  # "append", "rewrite", "copy", "convert", "revert", "lease", "delete"
     generation: int
     first: int
     last: int
