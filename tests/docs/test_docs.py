@@ -212,7 +212,7 @@ RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
     "turns.py": run_program,
     "conftest.py": run_conftest,
 }
-FRAMEWORKS = ("wsgi", "gunicorn_gevent", "tasks", "streamlit_app", "gradio_app", "notebook", "cell")
+FRAMEWORKS = ("wsgi", "gunicorn_gevent", "tasks", "streamlit_app", "gradio_app", "notebook", "cell", "without_aws")
 RUNNERS |= {f"{name}.py": run_elsewhere for name in FRAMEWORKS}
 # What is checked, and of which kinds: drawings in test_docs_design.py, all else but Python in test_docs_commands.py.
 CHECKED = {"python": RUNNERS.keys(), "bash": {"", "run"}, "toml": {""}, "json": {""}, "diff": {""}, "mermaid": {""}}
