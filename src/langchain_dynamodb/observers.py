@@ -19,6 +19,8 @@ from weakref import WeakSet
 
 from .errors import InvalidInputError
 
+__all__ = ["OTHERS", "CapacityMeter", "Observer", "Operation", "Request", "Totals"]
+
 Session: TypeAlias = "str | Mapping[str, Any]"
 
 _logger = logging.getLogger("langchain_dynamodb")

@@ -18,6 +18,8 @@ from .codec.places import Nth, path_of
 from .codec.registry import OBJECTS
 from .errors import UnsupportedMessageError
 
+__all__ = ["mended"]
+
 T = TypeVar("T")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
+__all__ = ["OpenTelemetry"]
+
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"  # of the attributes' names, of the newest release of the conventions
 SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]  # boundaries of the histograms, as the conventions have them
 _SERVICES = {"dynamodb": "DynamoDB", "kms": "KMS", "s3": "S3"}
