@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")), *ROOT.glob("docs/**/*.md")])
+BESIDE = [ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY", "findings/README")]
+MADE = ROOT / "docs/project"  # copies that the site makes of some of these
+PAGES = sorted([*BESIDE, *(page for page in ROOT.glob("docs/**/*.md") if page.parent != MADE)])
 FENCE = re.compile(r"^```(\S*) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What might begin a block, or end one, in any way that Markdown knows.
 MARKER = re.compile(r"^[ >*-]*(?:```|~~~)", re.MULTILINE)

@@ -261,3 +261,16 @@ def test_pages_named_in_the_source() -> None:
     assert (len(pages) > 2, len(sections) > 0) == (True, True)
     assert [page for page in pages if not (ROOT / page).exists()] == []
     assert [title for title, page in sections if f"## {title}\n" not in (ROOT / page).read_text(encoding="utf-8")] == []
+
+
+def test_the_list_of_findings() -> None:
+    """A row for each script, linked by its name, and no other."""
+    page = (ROOT / "findings/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[([\w-]+)\]\(([\w-]+)\.sh\)", page, re.MULTILINE)
+    assert [name for name, file in rows if name != file] == []
+    assert sorted(file for _, file in rows) == sorted(path.stem for path in ROOT.glob("findings/*.sh"))
+
+
+def test_the_readme_is_short() -> None:
+    """A screen and a half: who wants to know more follows its links."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 115
