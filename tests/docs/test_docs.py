@@ -274,3 +274,10 @@ def test_the_list_of_findings() -> None:
 def test_the_readme_is_short() -> None:
     """A screen and a half: who wants to know more follows its links."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 115
+
+
+def test_every_picture_is_shown() -> None:
+    """By a page; those of drawings take the place of their text on the site."""
+    pages = [*PAGES, *ROOT.glob("docs/**/*.rst")]
+    shown = {name for page in pages for name in re.findall(r"images/([\w.-]+)", page.read_text(encoding="utf-8"))}
+    assert sorted(path.name for path in ROOT.glob("docs/images/*.*")) == sorted(shown)
