@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from conftest import TableFactory, TestEngine
 from langchain_dynamodb import CapacityMeter, SessionRepository
 from langchain_dynamodb.admin import Outcome, Progress, Summary
 from langchain_dynamodb.blobs import S3Blobs
+from langchain_dynamodb.cli import main
 from langchain_dynamodb.cli.commands import cli
 from langchain_dynamodb.cli.screen import progress_line, summary_line
 from langchain_dynamodb.cli.settings import parse_session, read_names
 from langchain_dynamodb.encryption import LocalKeyring
 
 Command = Callable[..., Result]
+PROGRAMS = ["python -m langchain_dynamodb.local", "python -m langchain_dynamodb.cost"]  # beside the command
 pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
 
 
@@ -197,11 +200,21 @@ def test_errors(engine: TestEngine, words: list[str], code: int, told: str) -> N
 
 
 def test_help() -> None:
-    """It says the exit codes; every command has a help of its own."""
-    assert "130  stopped by Ctrl+C" in CliRunner().invoke(cli, ["--help"]).stdout
+    """It says the exit codes, and what else can be run; every command has a help of its own."""
+    told = CliRunner().invoke(cli, ["--help"]).stdout
+    assert [word in told for word in ("130  stopped by Ctrl+C", *PROGRAMS)] == [True] * 3
     for name in cli.commands:
         result = CliRunner().invoke(cli, [name, "--help"])
         assert (result.exit_code, "usage" in result.stdout.lower()) == (0, True)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing and how to get it, and what can be run without it: modules that are there."""
+    monkeypatch.setattr("langchain_dynamodb.cli.find_spec", lambda name: None)
+    assert main(["doctor"]) == 2
+    told = capsys.readouterr().err
+    assert [word in told for word in ("click and rich", "[cli]", *PROGRAMS)] == [True] * 4
+    assert [find_spec(program.rpartition(" ")[2]) is None for program in PROGRAMS] == [False] * 2
 
 
 def test_cost() -> None:

@@ -8,13 +8,19 @@ from importlib.util import find_spec
 
 from .._checks import how_to_install
 
+OTHERS = """\
+Programs beside it:
+  python -m langchain_dynamodb.local  an embedded DynamoDB for tests and demos (extra: local)
+  python -m langchain_dynamodb.cost   what a number of users and turns will cost
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; ends the process with the exit code that ``--help`` explains."""
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         told = f"langchain-dynamodb needs {' and '.join(missing)}, which this Python lacks"
-        print(f"{told}: {how_to_install('cli')}", file=sys.stderr)
+        print(f"{told}: {how_to_install('cli')}\n{OTHERS}", end="", file=sys.stderr)
         return 2
     from .commands import cli  # only here: without the extra there is nothing to import
 

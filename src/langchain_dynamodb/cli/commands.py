@@ -5,13 +5,16 @@ from __future__ import annotations
 import click
 
 from ..errors import ChatHistoryError, InvalidInputError
+from . import OTHERS
 from .exits import GOOD, Misused, Unusable
 from .looking import cost_command, doctor_command, list_command, show_command, verify_command
 from .mending import delete_command, reencrypt_command, repair_command, vacuum_command
 from .moving import copy_command, export_command, import_command, migrate_command
 from .screen import error_line
 
-EPILOG = """\b
+EPILOG = f"""\b
+{OTHERS}
+\b
 Exit codes:
   0    all is well
   1    no such session, or one failed, is damaged or differs (each is named)
