@@ -295,9 +295,10 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Take the documentation's pictures of the chat application anew, and draw its drawings."""
+    """Take the documentation's pictures of the chat application and the command line anew, and draw its drawings."""
     session.install("-e", with_extras(session), *group("browser"))
     session.run("python", "tests/docs/chat_screenshots.py", "docs/images")
+    session.run("python", "tests/tools/record_command_line.py")
     session.run("python", "tests/docs/site_drawings.py")
 
 

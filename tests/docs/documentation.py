@@ -57,6 +57,11 @@ def _shows(program: re.Match[str] | None, output: re.Match[str]) -> bool:
     return output[1] == "output" and not between.strip() and program is not None and program[1] != "output"
 
 
+def scripts(page: Path) -> list[Block]:
+    """The ```` ```bash run ```` blocks of a page: scripts that are run one after the other, in one folder."""
+    return [block for block in BLOCKS if block.page == page and (block.language, block.kind) == ("bash", "run")]
+
+
 BLOCKS = [block for page in PAGES for block in find_blocks(page)]
 
 
