@@ -25,7 +25,7 @@ IMPORTED = """\
    :inherited-members: BaseModel, BaseChatMessageHistory, AgentMiddleware, tuple
 """
 MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
+LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,7 @@ def write_project(app: Any) -> None:
     """Write the project's own pages, with links that lead to the same places from where they are here."""
 
     def moved(page: Path, link: re.Match[str]) -> str:
-        target = (page.parent / link[1]).resolve()
-        return link[0] if ":" in link[1] else f"]({os.path.relpath(target, folder)}{link[2]})"
+        return f"]({os.path.relpath(page.parent / link[1], folder)}"
 
     folder = DOCS / "project"
     texts = {name: page.read_text(encoding="utf-8") for name, page in PROJECT.items()}

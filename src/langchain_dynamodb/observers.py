@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from .errors import InvalidInputError
 
-__all__ = ["OTHERS", "CapacityMeter", "Observer", "Operation", "Request", "Totals"]
+__all__ = ["CapacityMeter", "Observer", "Operation", "Request", "Totals"]
 
 Session: TypeAlias = "str | Mapping[str, Any]"
 
