@@ -247,13 +247,13 @@ def engines(session: nox.Session) -> None:
 
 @nox.session
 def site(session: nox.Session) -> None:
-    """Build the documentation's site into site/, with search and the API; each warning is an error."""
+    """Build the documentation's site into site/, with search and the API; each warning is an error. Look at it."""
     extras = ".[local,fastapi,langchain,encryption]"
-    session.install("-e", extras, *group("site"), *group("test"))
+    session.install("-e", extras, *group("site"), *group("browser"))
     session.run(
         "sphinx-build", "-W", "--keep-going", "-q", "-c", "docs/site", "-d", session.create_tmp(), "docs", "site"
     )
-    session.run("pytest", "tests/docs/test_site.py", *session.posargs)
+    session.run("pytest", "tests/docs/test_site.py", "tests/docs/test_site_browser.py", *session.posargs)
 
 
 @nox.session

@@ -60,6 +60,7 @@ html_title = project
 html_favicon = "../examples/chat/page/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_show_sphinx = html_show_sourcelink = html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 
