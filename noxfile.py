@@ -68,6 +68,8 @@ nox.options.sessions = [
     "docs",
     "site",
     "frameworks",
+    "interfaces",
+    "sources",
     "package",
 ]
 
