@@ -97,9 +97,11 @@ def write_project(app: Any) -> None:
     """Write the project's own pages, with links that lead to the same places from where they are here."""
 
     def moved(page: Path, link: re.Match[str]) -> str:
-        return f"]({os.path.relpath(page.parent / link[1], folder)}"
+        target = (page.parent / link[1]).resolve()
+        return f"]({places.get(target) or os.path.relpath(target, folder)}"
 
     folder = DOCS / "project"
+    places = {page: f"{name}.md" for name, page in PROJECT.items()}
     texts = {name: page.read_text(encoding="utf-8") for name, page in PROJECT.items()}
     write_pages(folder, {f"{name}.md": LINK.sub(partial(moved, PROJECT[name]), text) for name, text in texts.items()})
 
