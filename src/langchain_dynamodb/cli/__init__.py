@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from .._checks import how_to_install
-
-OTHERS = """\
-Programs beside it:
-  python -m langchain_dynamodb.local  an embedded DynamoDB for tests and demos (extra: local)
-  python -m langchain_dynamodb.cost   what a number of users and turns will cost
-"""
+from .others import OTHERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from ..errors import ChatHistoryError, InvalidInputError
-from . import OTHERS
 from .exits import GOOD, Misused, Unusable
 from .looking import cost_command, doctor_command, list_command, show_command, verify_command
 from .mending import delete_command, reencrypt_command, repair_command, vacuum_command
 from .moving import copy_command, export_command, import_command, migrate_command
+from .others import OTHERS
 from .screen import error_line
 
 EPILOG = f"""\b
