@@ -26,6 +26,7 @@ from ._items.session_items import SessionItem, Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
+from ._protocol.unreachable import GRACE_SECONDS, generations_before
 from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
 from ._settings import Configured, shown
 from ._store.addressing import Named, named
@@ -43,7 +44,7 @@ from ._store.preparing import Preparer
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
-from ._store.steps import Steps
+from ._store.steps import LATEST, Steps
 from ._store.stored_pages import StoredPages
 from ._store.table import Table
 from ._store.table_setup import create_table
@@ -524,14 +525,15 @@ class AsyncSessionRepository(Configured):
         Which pages there are, the session item says. Where it was lost (DynamoDB removed it by its TTL, or somebody by
         hand) they stay until they expire themselves, and no session can read them. `search_pages` finds and removes
         those too: by a Query of the session's pages where the table's sort key takes their suffix (docs/storage.md),
-        else by a Scan, which reads the **whole table**.
+        else by a Scan, which reads the **whole table**. With `home_region`, pages of sessions that began within the
+        last two hours stay: their session item may be on its way here.
         """
         check_count("expected_version", expected_version)
         check_flag("search_pages", search_pages)
         key, _ = await self._named(session)
         await self._writer.delete(key, expected_version)
         if search_pages:
-            await Leftovers(self._table).remove(key)
+            await Leftovers(self._table, self._begun_before()).remove(key)
 
     @observed()
     async def copy(
@@ -708,6 +710,12 @@ class AsyncSessionRepository(Configured):
         own = {**brought, **given}
         check_own_size(own, self._options.sizes)
         return Named(key, own)
+
+    def _begun_before(self) -> int:
+        """Generations below this are no session's whose item is not here: that of others may be on its way."""
+        if self._options.home_region is None:
+            return LATEST
+        return generations_before(self._reader.clock(), GRACE_SECONDS)
 
     async def _version(self, key: SessionKey, expected: int | None, *, must_exist: bool) -> int:
         item = await self._reader.item(key)
