@@ -357,12 +357,19 @@ class AsyncSessionRepository(Configured):
         unless_version: int | None = None,
         reader: Reader | Salvager | None = None,
         start_on: StartOn | None = None,
+        *,
+        to_write: bool = False,
     ) -> Window | None:
-        """What `read` gives, for those who hand it to a model."""
+        """What `read` gives, for those who hand it to a model.
+
+        Who is going to append the answer (`to_write`) learns beforehand where another region writes the session.
+        """
         check_count("limit", limit)
         check_count("unless_version", unless_version)
         key, _ = await self._named(session)
         snapshot = await (reader or self._reader).snapshot(key, limit, unless_version)
+        if to_write:
+            self._pages.steps.check_home(key, self._reader.known.get(key))
         if snapshot is None:
             return None
         if start_on is not None:

@@ -14,7 +14,9 @@ from conftest import RepositoryFactory, TableFactory, TestEngine
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb._store.whole_sessions import Placer
 from langchain_dynamodb.admin import Run, delete_sessions, vacuum
+from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
     CorruptSessionError,
     IncompleteSessionError,
@@ -24,7 +26,7 @@ from langchain_dynamodb.errors import (
     WrongRegionError,
 )
 from memory_blobs import MemoryBlobs
-from scenarios import half_a_batch, half_edited, restore
+from scenarios import half_a_batch, half_deleted, half_edited, restore
 from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, many, named, scan, watch, with_options
 
 HERE, THERE = "eu-central-1", "us-west-2"
@@ -51,7 +53,10 @@ CHANGES: dict[str, Step] = {
     "expiry": lambda r: r.set_expiry("s", 60),
     "permanent": lambda r: r.set_expiry("s", None),
     "delete": lambda r: r.delete("s"),
+    "delete all": lambda r: r.delete("s", search_pages=True),
     "repair": lambda r: r.repair("s"),
+    "reencrypt": lambda r: with_options(r, encryption=LocalKeyring(b"k" * 32)).reencrypt("s"),
+    "revert": lambda r: Placer(r._pages).revert(r._key("s")),
     "copy onto it": lambda r: _copy_onto(r),
 }
 
@@ -108,7 +113,7 @@ async def test_another_region_changes_nothing(make_repository: RepositoryFactory
         await CHANGES[change](there)
     assert (refused.value.home, refused.value.here) == (HERE, THERE)
     assert in_order(await scan(here)) == before
-    if warm and change != "copy onto it":
+    if warm and change not in ("copy onto it", "reencrypt"):
         assert [operation for operation, _ in recorder.log] == ["get_item"]
     await CHANGES[change](here) if change not in ("guarded", "copy onto it") else None
 
@@ -162,6 +167,39 @@ async def test_what_cannot_be_taken_over(make_repository: RepositoryFactory) -> 
         await make_repository().take_over("s")
 
 
+async def test_a_session_of_another_region_that_has_expired(make_repository: RepositoryFactory) -> None:
+    """It reads as absent, but its item is its home's: whoever takes it over removes it, and then it can begin anew."""
+    clock = make_repository.set_clock()
+    here, there = (make_repository(home_region=region, sizes=SMALL) for region in (HERE, THERE))
+    await here.append("s", many(24))
+    await here.set_expiry("s", 60)
+    clock.advance(3600)
+    before = in_order(await scan(here))
+    assert (await there.read("s")).version == 0
+    for append in (there.append("s", [human()]), there.append("s", [human()], expected_version=0)):
+        with pytest.raises(WrongRegionError):
+            await append
+    assert in_order(await scan(here)) == before
+    with pytest.raises(SessionNotFoundError):
+        await there.take_over("s")
+    assert await scan(here) == []
+    await there.append("s", [human()])
+    assert await home_of(there) == THERE
+
+
+async def test_a_deletion_that_stopped_half_way(make_repository: RepositoryFactory) -> None:
+    """Who takes the session over ends it, though pages are missing already."""
+    here, there = (make_repository(home_region=region, sizes=SMALL) for region in (HERE, THERE))
+    await half_deleted(here)
+    (last,) = {max(item["SessionId"]["S"] for item in await scan(here) if is_page(item))}
+    await here._connection.call(
+        "delete_item", {"TableName": here.table_name, "Key": {"SessionId": {"S": last}}}, write=True
+    )
+    with pytest.raises(SessionNotFoundError):
+        await there.take_over("s")
+    assert await scan(here) == []
+
+
 async def test_who_has_no_region_is_not_asked(make_repository: RepositoryFactory) -> None:
     """A repository that is not told where it is writes as ever, and the stamp stays, through any change."""
     here, plain = make_repository(home_region=HERE, sizes=SMALL), make_repository(sizes=SMALL)
@@ -183,6 +221,8 @@ async def test_the_unfinished_write_of_another_region(make_repository: Repositor
     there = make_repository(home_region=THERE, sizes=SMALL)
     with pytest.raises(WrongRegionError):
         await there.append("s", [human()])
+    for run in (Run(dry_run=True), Run()):
+        assert (await vacuum(there, run)).actions == {"skipped": 1}
     assert in_order(await scan(here)) == before
     await there.take_over("s")
     await there.append("s", [AIMessage("later")])
@@ -254,10 +294,13 @@ async def test_an_item_that_is_older_than_its_pages(
     await there.update_message("s", HumanMessage("changed", id="first"))
     clock.advance(24 * 3600)
     await restore(there, [old])
-    with pytest.raises(IncompleteSessionError):
-        await make_repository(home_region=HERE, sizes=SMALL).read("s")
+    back = make_repository(home_region=HERE, sizes=SMALL)
+    with pytest.raises(IncompleteSessionError, match=r"newer than its item.*if it stays so.*repair"):
+        await back.read("s")
     with pytest.raises(CorruptSessionError):
         await make_repository(sizes=SMALL).read("s")
+    await back.repair("s")
+    assert (await back.read("s")).messages[0].content == "changed"
 
 
 async def _go_on(home: AsyncSessionRepository) -> None:

@@ -274,10 +274,16 @@ class Reader:
         where = str(key.page(item.generation, number))
         # On a table of one region the item is never older than its pages, but where an old one was put back by hand.
         outdated = self.pages.home is not None and found is not None and max(found.cut, found.edited) > item.version
-        if is_recent(item, number, cut, self.clock()) or self.pages.lags(item) or outdated:
-            told = f"item {where}: this page of session {key}, which has just changed, is not there yet: try again"
-            if self.pages.lags(item):
-                told += f" (its home is region {item.home!r}, where it can be told whether the page is lost)"
+        page = f"item {where}: this page of session {key}"
+        if self.pages.lags(item):
+            told = f"its home is region {item.home!r}, where it can be told whether the page is lost"
+            return IncompleteSessionError(f"{page} is not there yet: try again ({told})", item=where)
+        if outdated:
+            told = "an older item was put back, or the newer one never came: repair goes on from here"
+            told = f"{page} is newer than its item: try again (if it stays so, {told})"
+            return IncompleteSessionError(told, item=where)
+        if is_recent(item, number, cut, self.clock()):
+            told = f"{page}, which has just changed, is not there yet: try again"
             return IncompleteSessionError(told, item=where)
         return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
 

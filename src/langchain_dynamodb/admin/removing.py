@@ -334,6 +334,8 @@ async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) ->
         return Done(None)
     if before.intent.kind != "delete" and before.intent.lease > steps.clock():
         return Done(Outcome(session=name, action="skipped", detail="it is being written"))
+    if isinstance(before, SessionItem) and steps.is_elsewhere(before):
+        return Done(Outcome(session=name, action="skipped", detail=f"region {before.home!r} writes it"))
     if not work.run.dry_run:
         try:
             await steps.await_idle(found.key, b"")
