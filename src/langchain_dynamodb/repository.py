@@ -560,13 +560,16 @@ class AsyncSessionRepository(Configured):
 
         `repository` is where `to` is, if elsewhere: on another table, in another region, with another key, encryption
         or format. Pages are copied as they are stored, and encrypted anew; from and to the format of
-        langchain_community, which has no place for metadata, messages are encoded anew.
+        langchain_community, which has no place for metadata, messages are encoded anew. Without messages (``keep=0``) an
+        empty session begins; in that format, which has none, nothing does but where there are attributes, and 0 is
+        returned. The observers of this repository are told of the requests to either table, those of the other are not.
 
         It costs the write units of what is written, and two requests for each 25 pages (16 KiB each) or fewer.
 
         Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
         at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
-        history is changed again and again meanwhile, and what `read` raises.
+        history is changed again and again meanwhile, `MessageTooLargeError` where a message is too large for the format
+        or without a bucket there, and what `read` raises.
         """
         check_count("keep", keep)
         check_count("expected_version", expected_version)

@@ -225,9 +225,11 @@ class Steps:
     def intent(self, op: bytes, kind: str, generation: int, pages: range) -> Intent:
         """An intent to write pages of these numbers."""
         if len(pages) > MAX_WRITE_PAGES:
+            advice = "append them in several calls, or use larger Sizes(page=..., item=...)"
+            if kind == "copy":
+                advice = "copy fewer (keep=...), or export the session and import it with larger Sizes(page=...)"
             raise InvalidInputError(
-                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
-                "append them in several calls, or use larger Sizes(page=..., item=...)"
+                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: {advice}"
             )
         return Intent(op, kind, generation, pages.start, pages.stop - 1, self._lease_end())
 
