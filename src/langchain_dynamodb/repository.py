@@ -560,8 +560,8 @@ class AsyncSessionRepository(Configured):
 
         `repository` is where `to` is, if elsewhere: on another table, in another region, with another key, encryption
         or format. Pages are copied as they are stored, and encrypted anew; from and to the format of
-        langchain_community, which has no place for metadata, messages are encoded anew. Without messages (``keep=0``) an
-        empty session begins; in that format, which has none, nothing does but where there are attributes, and 0 is
+        langchain_community, which has no place for metadata, messages are encoded anew. Without messages (``keep=0``)
+        an empty session begins; in that format, which has none, nothing does but where there are attributes, and 0 is
         returned. The observers of this repository are told of the requests to either table, those of the other are not.
 
         It costs the write units of what is written, and two requests for each 25 pages (16 KiB each) or fewer.
