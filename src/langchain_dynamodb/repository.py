@@ -21,7 +21,7 @@ from ._dynamodb.metering import MeteredConnection, Pace, Usage
 from ._items.attribute_names import HOME
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
-from ._items.keys import Session, SessionKey, session_key
+from ._items.keys import Session, SessionKey, native_key, session_key
 from ._items.session_items import SessionItem, Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
@@ -56,7 +56,7 @@ from .codec.places import Degraded
 from .codec.telling import tell
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
-from .observers import Observed, Observer, check_observers
+from .observers import Observed, Observer, check_observers, current
 from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
@@ -715,6 +715,8 @@ class AsyncSessionRepository(Configured):
         if isinstance(session, str):
             return Named(self._key(session), given)
         key, brought = await named(self._table, session, self._options.primary_key_name)
+        if (operation := current.get()) and operation.key is None:
+            operation.key = native_key(key.item)
         for name in given:
             check_own_name(name, key.item)
         own = {**brought, **given}
