@@ -47,7 +47,7 @@ HOME, OTHER = "eu-central-1", "us-west-2"
 EDITS = ["edit", "remove"]  # after which a replica may show an old text beside a new one
 WHOLE = ["replace", "truncate", "reencrypt", "delete"]
 CHANGES = {
-    "appends": ["append"],
+    "appends": ["append"] * 5,
     "edits": ["append"] * 5 + ["batch", *EDITS],
     "whole": ["append"] * 4 + ["batch", *WHOLE],
     "all": ["append"] * 6 + ["batch", *EDITS, *WHOLE],

@@ -111,9 +111,9 @@ class Rewriter(Deleter):
 
         async def step(item: State | None, op: bytes, attempt: int) -> SessionItem:
             assert item is not None  # it must exist
-            if isinstance(item, SessionItem) and item.home == steps.home:
-                return item
             ready = await self.converter.prepared(key, item, op, encrypt=False)
+            if ready.home == steps.home:
+                return ready
             return await steps.compare_and_set(key, ready, states.changed(ready, op, steps.clock(), None))
 
         return await change(steps, key, new_op(), None, step, must_exist=True)
