@@ -612,8 +612,8 @@ class AsyncSessionRepository(Configured):
         replicated: of what arrives later one side is lost (docs/howto/global-tables.md). All pages are read, strongly.
         A session that has this home already stays as it is; one that has none gets it. One that has expired is removed.
 
-        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come (then
-        nothing was written), `CorruptSessionError`, and `SettingsError` where there is no `home_region`.
+        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come
+        (nothing was written then), `CorruptSessionError`, and `SettingsError` where there is no `home_region`.
         """
         key, _ = await self._named(session)
         if self._options.home_region is None:
