@@ -60,8 +60,6 @@ class Operation:
     table: str
     session: Session | None = None
     """As the caller named it; None where it was about no single session, or named by what cannot name one."""
-    key: Mapping[str, Any] | None = None
-    """Of the session's item, once the table's keys are known."""
     messages: int | None = None
     """How many were handed in, or came back; None where it was not about messages."""
     started: int = 0
@@ -79,6 +77,8 @@ class Operation:
     """Conditions that did not hold: another writer was faster, or the tail was full."""
     error: BaseException | None = None
     """What it raised; its text may name the session."""
+    key: Mapping[str, Any] | None = None
+    """That of the item, where the session was named by a mapping; None before the table's keys are known."""
     _observers: tuple[Observer, ...] = field(default=(), repr=False)
 
     def add(self, request: Request) -> None:
@@ -274,7 +274,7 @@ class Observed:
         if not isinstance(session, (str, Mapping)):  # messages, where arguments were swapped
             session = None
         return Operation(
-            self._name, options.table_name, session, None, messages, time.time_ns(), _observers=options.observers
+            self._name, options.table_name, session, messages, time.time_ns(), _observers=options.observers
         )
 
     def _argument(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameter: str) -> Any:

@@ -45,7 +45,7 @@ def measured() -> dict[str, tuple[Any, set[str]]]:
     """Every metric of ours, with all labels that its points can have."""
     reader = InMemoryMetricReader()
     observer = OpenTelemetry(meter_provider=MeterProvider([reader]), spans=False)
-    operation = Operation("append", "T", "s", messages=1, cache_hits=1, error=ThrottledError("slow", code="Throttling"))
+    operation = Operation("append", "T", "s", 1, cache_hits=1, error=ThrottledError("slow", code="Throttling"))
     observer.requested(operation, Request("UpdateItem", attempts=2, read_units=1, write_units=1, refused=True))
     failed = Request("UpdateItem", table="T", endpoint="http://localhost:8000", error=operation.error)
     observer.requested(operation, failed)
