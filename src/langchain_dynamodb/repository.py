@@ -21,11 +21,12 @@ from ._dynamodb.metering import MeteredConnection, Pace, Usage
 from ._items.attribute_names import HOME
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
-from ._items.keys import Session, SessionKey, session_key
+from ._items.keys import Session, SessionKey, native_key, session_key
 from ._items.session_items import SessionItem, Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
+from ._protocol.unreachable import GRACE_SECONDS, generations_before
 from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
 from ._settings import Configured, shown
 from ._store.addressing import Named, named
@@ -43,7 +44,7 @@ from ._store.preparing import Preparer
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
-from ._store.steps import Steps
+from ._store.steps import LATEST, Steps
 from ._store.stored_pages import StoredPages
 from ._store.table import Table
 from ._store.table_setup import create_table
@@ -55,7 +56,7 @@ from .codec.places import Degraded
 from .codec.telling import tell
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
-from .observers import Observed, Observer, check_observers
+from .observers import Observed, Observer, check_observers, current
 from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
@@ -356,12 +357,19 @@ class AsyncSessionRepository(Configured):
         unless_version: int | None = None,
         reader: Reader | Salvager | None = None,
         start_on: StartOn | None = None,
+        *,
+        to_write: bool = False,
     ) -> Window | None:
-        """What `read` gives, for those who hand it to a model."""
+        """What `read` gives, for those who hand it to a model.
+
+        Who is going to append the answer (`to_write`) learns beforehand where another region writes the session.
+        """
         check_count("limit", limit)
         check_count("unless_version", unless_version)
         key, _ = await self._named(session)
         snapshot = await (reader or self._reader).snapshot(key, limit, unless_version)
+        if to_write:
+            self._pages.steps.check_home(key, self._reader.known.get(key))
         if snapshot is None:
             return None
         if start_on is not None:
@@ -524,14 +532,15 @@ class AsyncSessionRepository(Configured):
         Which pages there are, the session item says. Where it was lost (DynamoDB removed it by its TTL, or somebody by
         hand) they stay until they expire themselves, and no session can read them. `search_pages` finds and removes
         those too: by a Query of the session's pages where the table's sort key takes their suffix (docs/storage.md),
-        else by a Scan, which reads the **whole table**.
+        else by a Scan, which reads the **whole table**. With `home_region`, pages of sessions that began within the
+        last two hours stay: their session item may be on its way here.
         """
         check_count("expected_version", expected_version)
         check_flag("search_pages", search_pages)
         key, _ = await self._named(session)
         await self._writer.delete(key, expected_version)
         if search_pages:
-            await Leftovers(self._table).remove(key)
+            await Leftovers(self._table, self._begun_before()).remove(key)
 
     @observed()
     async def copy(
@@ -551,13 +560,16 @@ class AsyncSessionRepository(Configured):
 
         `repository` is where `to` is, if elsewhere: on another table, in another region, with another key, encryption
         or format. Pages are copied as they are stored, and encrypted anew; from and to the format of
-        langchain_community, which has no place for metadata, messages are encoded anew.
+        langchain_community, which has no place for metadata, messages are encoded anew. Without messages (``keep=0``)
+        an empty session begins; in that format, which has none, nothing does but where there are attributes, and 0 is
+        returned. The observers of this repository are told of the requests to either table, those of the other are not.
 
         It costs the write units of what is written, and two requests for each 25 pages (16 KiB each) or fewer.
 
         Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
         at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
-        history is changed again and again meanwhile, and what `read` raises.
+        history is changed again and again meanwhile, `MessageTooLargeError` where a message is too large for the format
+        or without a bucket there, and what `read` raises.
         """
         check_count("keep", keep)
         check_count("expected_version", expected_version)
@@ -597,11 +609,11 @@ class AsyncSessionRepository(Configured):
         """Let this repository's `home_region` write the session from now on, and return its version.
 
         Only once its former home writes it no more (it is down, or its requests go here now) and what it wrote has been
-        replicated: of what arrives later one side is lost (docs/howto/global-tables.md).
-        A session that has this home already stays as it is; one that has none gets it.
+        replicated: of what arrives later one side is lost (docs/howto/global-tables.md). All pages are read, strongly.
+        A session that has this home already stays as it is; one that has none gets it. One that has expired is removed.
 
-        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come,
-        and `SettingsError` where there is no `home_region`.
+        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come
+        (nothing was written then), `CorruptSessionError`, and `SettingsError` where there is no `home_region`.
         """
         key, _ = await self._named(session)
         if self._options.home_region is None:
@@ -703,11 +715,19 @@ class AsyncSessionRepository(Configured):
         if isinstance(session, str):
             return Named(self._key(session), given)
         key, brought = await named(self._table, session, self._options.primary_key_name)
+        if (operation := current.get()) and operation.key is None:
+            operation.key = native_key(key.item)
         for name in given:
             check_own_name(name, key.item)
         own = {**brought, **given}
         check_own_size(own, self._options.sizes)
         return Named(key, own)
+
+    def _begun_before(self) -> int:
+        """Generations below this are no session's whose item is not here: that of others may be on its way."""
+        if self._options.home_region is None:
+            return LATEST
+        return generations_before(self._reader.clock(), GRACE_SECONDS)
 
     async def _version(self, key: SessionKey, expected: int | None, *, must_exist: bool) -> int:
         item = await self._reader.item(key)

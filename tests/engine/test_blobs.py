@@ -563,14 +563,19 @@ async def test_a_fork_elsewhere(
 ) -> None:
     """In another bucket, or in none; who cannot have the data of the source begins nothing."""
     messages = await three(sessions)
+    await sessions.update_metadata("s", {"title": "t"}, attributes={"user": "u"})
     other = MemoryBlobs(threshold=1000, bucket="other")
     await sessions.copy("s", "there", repository=with_options(sessions, blobs=other))
     assert (len(bucket.objects), len(other.objects)) == (1, 1)
     assert (await with_options(sessions, blobs=other).read("there")).messages == messages
     bare = make_repository()
     await sessions.copy("s", "bare", repository=bare)
-    assert (await bare.read("bare")).messages == messages
+    copied = await make_repository().read("bare")
+    assert (copied.messages, copied.metadata, copied.attributes) == (messages, {"title": "t"}, {"user": "u"})
     before = await scan(sessions)
+    with pytest.raises(MessageTooLargeError, match=r"messages\[\d\] has \d+ bytes"):
+        await sessions.copy("s", "new", repository=make_repository(sizes=Sizes(message=1000)))
+    assert await scan(sessions) == before
     with pytest.raises(MissingBlobsError):
         await bare.copy("s", "new", repository=sessions)
     assert await scan(sessions) == before

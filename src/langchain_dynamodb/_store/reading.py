@@ -17,7 +17,7 @@ from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
-from .._protocol.chain import follows, precedes
+from .._protocol.chain import first_break, follows
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PageStart
 from .._protocol.sealed_metadata import opened_metadata
@@ -27,6 +27,7 @@ from .cache import LRU
 from .chunks import Chunk, LoadedPage, count, newest_of
 from .decoding import Decoder
 from .stored_pages import StoredPages, Unproven
+from .table import GET_BATCH
 from .vault import Vault
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
@@ -228,16 +229,28 @@ class Reader:
         now = await self.item(key)
         return isinstance(now, SessionItem) and now.keeps_pages_of(item) and now.edited == item.edited
 
-    async def check_newest(self, key: SessionKey, item: SessionItem) -> None:
-        """Raise `IncompleteSessionError` where the session item here is surely older than the pages, or newer."""
-        numbers = [n for n in (item.pages - 1, item.pages, item.pages + 1) if n >= item.first_page]
-        pages = await self.pages.get(key, item, numbers, consistent=True, unreadable=set())
-        newest = pages.pop(item.pages - 1, None)
-        late = item.pages > item.first_page and not (newest and precedes(item, newest, None))
-        if late or any(page.cut > item.version for page in pages.values()):
-            where = str(key.page(item.generation, item.pages - late))
-            told = f"session {key} is not yet as region {item.home!r} left it: wait until all of it was replicated"
-            raise IncompleteSessionError(told, item=where)
+    async def check_arrived(self, key: SessionKey, item: SessionItem) -> None:
+        """Raise `IncompleteSessionError` where the session item here is surely older than some page, or newer.
+
+        All pages are read, strongly.
+        """
+        if item.intent and item.intent.kind == "delete":
+            return  # some of them are gone, and nothing follows
+        late, above, top = None, None, item.pages
+        while late is None and top > item.first_page:
+            numbers = range(max(item.first_page, top - GET_BATCH), top)
+            found = await self.pages.get(key, item, numbers, consistent=True)
+            late = first_break(found, item, numbers, above)
+            top, above = numbers.start, found.get(numbers.start)
+        if late is None and (await self.pages.beyond(key, item))[0] > item.version:
+            late = item.pages
+        if late is not None:
+            home = "its home" if item.home is None else f"region {item.home!r}"
+            raise IncompleteSessionError(
+                f"session {key} is not yet as {home} left it: wait until all of it was replicated (what never will "
+                "be, a repair by a repository without home_region gives up)",
+                item=str(key.page(item.generation, late)),
+            )
 
     async def gone(self, key: SessionKey, item: SessionItem, number: int, found: Page | None = None) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""
@@ -261,10 +274,16 @@ class Reader:
         where = str(key.page(item.generation, number))
         # On a table of one region the item is never older than its pages, but where an old one was put back by hand.
         outdated = self.pages.home is not None and found is not None and max(found.cut, found.edited) > item.version
-        if is_recent(item, number, cut, self.clock()) or self.pages.lags(item) or outdated:
-            told = f"item {where}: this page of session {key}, which has just changed, is not there yet: try again"
-            if self.pages.lags(item):
-                told += f" (its home is region {item.home!r}, where it can be told whether the page is lost)"
+        page = f"item {where}: this page of session {key}"
+        if self.pages.lags(item):
+            told = f"its home is region {item.home!r}, where it can be told whether the page is lost"
+            return IncompleteSessionError(f"{page} is not there yet: try again ({told})", item=where)
+        if outdated:
+            told = "an older item was put back, or the newer one never came: repair goes on from here"
+            told = f"{page} is newer than its item: try again (if it stays so, {told})"
+            return IncompleteSessionError(told, item=where)
+        if is_recent(item, number, cut, self.clock()):
+            told = f"{page}, which has just changed, is not there yet: try again"
             return IncompleteSessionError(told, item=where)
         return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
 

@@ -15,7 +15,7 @@ from .._items.attribute_names import DATA, EDIT
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
-from .._items.session_items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
+from .._items.session_items import MAX_INFLATED, Page, SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.foreign_entries import Tail, TakenOut, decodable, mend, strangers
@@ -27,8 +27,6 @@ from ..errors import CorruptSessionError, SessionNotFoundError
 from ..models import Removed, RepairReport
 from .rewriting import Rewriter
 from .salvaging import Run, Salvager, missing_at
-
-BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 
 
 class _Stay(NamedTuple):
@@ -232,15 +230,10 @@ class Repairer:
         So no cut is refused for their versions any more, and `delete` finds them. Pages that it knows may have been
         `edited` later.
         """
-        steps, last = self.rewriter.steps, max(item.pages, item.reach)
-        numbers: Sequence[int] = [item.pages, *range(last + 1, last + 1 + BEYOND_PAGES)]
-        version, top = max(item.version, edited), last
-        while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
-            found = await steps.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
-            version = max([version, *(page.cut for page in found.values())])
-            top = max([top, *found])
-            numbers = range(top + 1, top + 1 + BEYOND_PAGES) if top in found and top > last else ()
-        if (version, top) == (item.version, last):
+        steps = self.rewriter.steps
+        version, top = await self.rewriter.reader.pages.beyond(key, item)
+        version = max(version, edited)
+        if version == item.version and top <= max(item.pages, item.reach):
             return item
         new = states.changed(item, new_op(), steps.clock(), None)
         return await steps.compare_and_set(key, item, replace(new, version=version + 1, reach=top))

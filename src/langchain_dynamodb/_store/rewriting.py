@@ -106,17 +106,17 @@ class Rewriter(Deleter):
         return await self._change(key, expected, step, must_exist=True)
 
     async def take_over(self, key: SessionKey) -> int:
-        """Let this region write the session from now on."""
-        taking = replace(self, steps=replace(self.steps, takes_over=True))
+        """Let this region write the session from now on, once all of it has arrived, as far as that can be seen."""
+        steps = replace(self.steps, arrived=self.reader.check_arrived)
 
-        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+        async def step(item: State | None, op: bytes, attempt: int) -> SessionItem:
             assert item is not None  # it must exist
-            if item.home == self.steps.home:
-                return item
-            await self.reader.check_newest(key, item)
-            return await self.steps.compare_and_set(key, item, states.changed(item, op, self.steps.clock(), None))
+            ready = await self.converter.prepared(key, item, op, encrypt=False)
+            if ready.home == steps.home:
+                return ready
+            return await steps.compare_and_set(key, ready, states.changed(ready, op, steps.clock(), None))
 
-        return await taking._change(key, None, step, must_exist=True, encrypt=False)
+        return await change(steps, key, new_op(), None, step, must_exist=True)
 
     async def reencrypt(self, key: SessionKey, *, plain: bool) -> int:
         """Write the session anew under a new key of this repository, or (`plain`) under none."""

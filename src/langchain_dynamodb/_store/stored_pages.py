@@ -11,7 +11,7 @@ from .._dynamodb.batches import in_parallel
 from .._items import attribute_names as lc
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
-from .._items.session_items import Page, SessionItem
+from .._items.session_items import MAX_LEFT_PAGES, Page, SessionItem
 from .._protocol import edits
 from .._protocol.chain import first_break, missing_parts
 from .._protocol.pages import PAGE_INFLATED
@@ -29,6 +29,7 @@ from .table import GET_BATCH, Table
 ITER_PAGES = 16
 ITER_BYTES = 1 << 20
 GET_OBJECTS = 8  # fetched at a time
+BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
@@ -120,6 +121,21 @@ class StoredPages:
         if item.edited and number != item.edited_page:
             self.cache.rename((*now[:-1], item.edited_before), now)
         return self.cache.get(now)
+
+    async def beyond(self, key: SessionKey, item: SessionItem) -> tuple[int, int]:
+        """Of pages that the session does not know of, as where `item` is older than they: version and highest number.
+
+        Those of `item` itself where there are none.
+        """
+        last = max(item.pages, item.reach)
+        version, top = item.version, last
+        numbers: Sequence[int] = sorted({item.pages, item.pages + 1, *range(last + 1, last + 1 + BEYOND_PAGES)})
+        while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
+            found = await self.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
+            version = max([version, *(max(page.cut, page.edited) for page in found.values())])
+            top = max([top, *found])
+            numbers = range(top + 1, top + 1 + BEYOND_PAGES) if top in found and top > last else ()
+        return version, top
 
     async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
         """The messages of pages, in order and in slices; raises `CorruptSessionError`."""

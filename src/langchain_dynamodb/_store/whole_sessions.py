@@ -89,18 +89,23 @@ class Placer:
 
     async def begin(self, key: SessionKey, whole: Whole) -> int:
         """Write the session where there is none, in one commit; raises `VersionConflictError` where there is one."""
-        steps = self.rewriter.steps
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
-            now, to = steps.clock(), await steps.destination(key, None)
-            decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
-            own = whole.own or {}
-            if isinstance(decision, Exchange):
-                return await steps.compare_and_set(key, None, decision.new, own)
-            intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
-            return await steps.under_intent(key, None, intent, decision, own)
+            return await self.first(key, whole, op)
 
         return await self.rewriter._change(key, 0, step, must_exist=False)
+
+    async def first(self, key: SessionKey, whole: Whole, op: bytes) -> SessionItem:
+        """The same as a step of a change; raises `MessageTooLargeError` too."""
+        steps = self.rewriter.steps
+        codec.check_lengths(whole.lines, steps.sizes.message)
+        now, to = steps.clock(), await steps.destination(key, None)
+        decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
+        own = whole.own or {}
+        if isinstance(decision, Exchange):
+            return await steps.compare_and_set(key, None, decision.new, own)
+        intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
+        return await steps.under_intent(key, None, intent, decision, own)
 
     async def convert(self, key: SessionKey) -> int:
         """Bring a session into the format and under the encryption of this repository; others stay as they are."""

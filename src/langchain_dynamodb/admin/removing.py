@@ -16,7 +16,7 @@ from .._items.community_item import CommunityItem, State
 from .._items.keys import PageName, SessionKey, native_key, page_name, session_key
 from .._items.session_items import Reference, SessionItem
 from .._protocol import conditions
-from .._protocol.unreachable import SeenPage, is_unreachable
+from .._protocol.unreachable import GRACE_SECONDS, SeenPage, generations_before, is_unreachable
 from .._store.listing import session_name
 from .._store.scanning import scan
 from .._store.steps import LATEST
@@ -28,7 +28,6 @@ from .estimates import delete_units, units
 from .reports import Action, Outcome, Summary
 from .running import Done, Run, Thing, Work, working
 
-GRACE_SECONDS = 3600
 _NAMED, _SCANNED, _LISTED = "named ", "scanned ", "listed"  # what a position is of
 
 
@@ -85,7 +84,7 @@ async def delete_sessions(
             async def remove(found: Found) -> Done:
                 if found.item is not None:
                     return await _delete(work, sessions, found.key)
-                return await _sweep(work, sessions, found, "deleted", sessions._reader.clock(), counted=not names)
+                return await _sweep(work, sessions, found, "deleted", sessions._begun_before(), counted=not names)
 
             async def remove_objects(found: Objects) -> Done:
                 if run.dry_run and await sessions._table.get(found.key):
@@ -109,7 +108,8 @@ async def vacuum(
 
     Such pages are left where a session item was lost, or where a write came late. A page that a running writer may
     still commit stays: "Pages that may be removed" in docs/design.md says how that is known. So do those of sessions
-    that began within `older_than` seconds, for tables with replicas. The whole table is scanned.
+    that began within `older_than` seconds, and 72 minutes (forks do not tell when exactly), for tables with replicas.
+    The whole table is scanned.
 
     With `blobs` the bucket is listed too: objects that are a day old (or `older_than`, if that is more), and that no
     page refers to, are removed.
@@ -120,7 +120,7 @@ async def vacuum(
         raise InvalidInputError("vacuum scans the table: give a pattern (match), or delete sessions with search_pages")
     async with working("vacuum", repository, run, older_than=older_than) as work:
         sessions = work.metered(repository)
-        began_before = sessions._reader.clock() - older_than * 1_000_000
+        began_before = generations_before(sessions._reader.clock(), older_than)
 
         def wanted(key: SessionKey) -> bool:
             return run.wants(session_name(key.item, sessions.primary_key_name))
@@ -268,10 +268,10 @@ async def _remove_objects(
     """
     if not names:
         return 0
-    table, now = sessions._table, sessions._reader.clock()
+    table, before = sessions._table, sessions._begun_before()
     item = await table.get(key)
     size = _size_of(sessions, item)
-    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, now, size)]
+    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, before, size)]
     if not work.run.dry_run:
         await table.objects.remove([str(of) for of in dead])
     return len(dead)
@@ -334,6 +334,8 @@ async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) ->
         return Done(None)
     if before.intent.kind != "delete" and before.intent.lease > steps.clock():
         return Done(Outcome(session=name, action="skipped", detail="it is being written"))
+    if isinstance(before, SessionItem) and steps.is_elsewhere(before):
+        return Done(Outcome(session=name, action="skipped", detail=f"region {before.home!r} writes it"))
     if not work.run.dry_run:
         try:
             await steps.await_idle(found.key, b"")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from .._protocol.unreachable import GRACE_SECONDS
 from ..admin import Run, Summary, delete_sessions, reencrypt_sessions, repair_sessions, vacuum
-from ..admin.removing import GRACE_SECONDS
 from .runs import FROM_FILE, SESSIONS, all_named, make_sure, run_over
 from .settings import CONNECTION, OVER_ALL, WRITING, Settings, options
 

@@ -146,13 +146,22 @@ def encode(
     """
     given, degraded = degraded, [] if degraded is None else degraded
     lines = encode_messages(messages, strict=strict, degraded=degraded)
-    for i, line in enumerate(lines):
-        if isinstance(messages[i], RemoveMessage):
+    for i, message in enumerate(messages):
+        if isinstance(message, RemoveMessage):
             raise UnsupportedMessageError(
-                f"messages[{i}] is a RemoveMessage (id {short(messages[i].id)}): it tells a graph what to do and says "
+                f"messages[{i}] is a RemoveMessage (id {short(message.id)}): it tells a graph what to do and says "
                 "nothing. Leave it out; to remove stored messages, use remove_message, truncate or replace",
                 path=f"messages[{i}]",
             )
+    check_lengths(lines, most)
+    if given is None and degraded:
+        tell(degraded)
+    return lines
+
+
+def check_lengths(lines: Sequence[bytes], most: int) -> None:
+    """Raise `MessageTooLargeError` where one has more bytes."""
+    for i, line in enumerate(lines):
         if len(line) > most:
             raise MessageTooLargeError(
                 f"messages[{i}] has {len(line)} bytes when encoded, more than the {most} allowed: store large "
@@ -160,9 +169,6 @@ def encode(
                 size=len(line),
                 limit=most,
             )
-    if given is None and degraded:
-        tell(degraded)
-    return lines
 
 
 def is_much(messages: Sequence[BaseMessage]) -> bool:

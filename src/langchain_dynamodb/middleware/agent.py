@@ -248,7 +248,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
     async def _look(self, session: str | dict[str, Any], unless_version: int | None = None) -> Window | None:
         # A thread may know of version 0 from a run that did not have to find its session.
         known = unless_version or None if self._must_exist else unless_version
-        window = await self._sessions._window(session, self._limit, known)
+        window = await self._sessions._window(session, self._limit, known, to_write=True)
         if window is not None:
             self._check_exists(session, window.chat)
         return window
