@@ -330,10 +330,7 @@ def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None =
 
 
 def _rebuilt(lines: Sequence[bytes]) -> list[BaseMessage] | None:
-    """The messages of lines that were decoded before; None where some are not plain JSON of a built-in class.
-
-    Classes that may be others by now check it all the same.
-    """
+    """The messages of lines that were decoded before; None where some are not plain JSON of a class that can do it."""
     if set(map(itemgetter(0), lines)) != _OBJECT:
         return None
     stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
@@ -343,7 +340,7 @@ def _rebuilt(lines: Sequence[bytes]) -> list[BaseMessage] | None:
     kinds = {tag: MESSAGES.by_tag.get(tag) for tag in set(tags)}
     made: dict[str, Iterator[BaseMessage]] = {}
     for tag, kind in kinds.items():
-        if kind is None or not kind.is_built_in:
+        if kind is None or not kind.can_build:
             return None
         made[tag] = iter(kind.build(list(compress(stored, map(tag.__eq__, tags)))))
     return list(map(next, map(made.__getitem__, tags)))
