@@ -7,6 +7,7 @@ is looked at by the codec: it must not do it on that thread.
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
+from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
@@ -26,6 +28,8 @@ pytestmark = pytest.mark.once
 
 MOST_CALLS = 12_000  # of Python functions and built-in ones between two turns: about two milliseconds
 MANY = [HumanMessage(f"question {i}") if i % 2 else AIMessage(f"answer {i}", id=f"a{i}") for i in range(5_000)]
+_rng = random.Random(5)
+TURNS = [message for _ in range(1_000) for message in turn(_rng, 1_200)]
 
 
 class Turns:
@@ -104,6 +108,11 @@ async def stored(repository: AsyncSessionRepository) -> None:
     await repository.append("s", MANY)
 
 
+async def stored_turns(repository: AsyncSessionRepository) -> None:
+    """Of usual size: their pages have some hundred messages each."""
+    await repository.append("s", TURNS)
+
+
 async def one_by_one(repository: AsyncSessionRepository) -> None:
     """A page at a time."""
     async for _ in repository.iter_messages("s"):
@@ -119,6 +128,8 @@ OPERATIONS: dict[str, tuple[Step, Step]] = {
     "edit": (stored, lambda repository: repository.update_message("s", AIMessage("another", id="a2"))),
     "read": (stored, lambda repository: repository.read("s")),
     "iterate": (stored, one_by_one),
+    "read turns": (stored_turns, lambda repository: repository.read("s")),
+    "iterate turns": (stored_turns, one_by_one),
 }
 
 

@@ -197,6 +197,7 @@ class Reader:
             async for run in runs:
                 lines = await self.pages.lines(key, item, run[-1], run)
                 yield await self.decoder.decode(key, item, [Chunk(run[-1].number, 0, lines)])
+                await asyncio.sleep(0)  # many pages come at once
 
     async def oldest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[Page], None]:
         """Its pages, each with those before it that hold parts of its message, read strongly, fetched ahead.
@@ -267,6 +268,3 @@ class Reader:
                 told += f" (its home is region {item.home!r}, where it can be told whether the page is lost)"
             return IncompleteSessionError(told, item=where)
         return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
-
-
-UNREADABLE = b""
