@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from copy import copy as shallow
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -30,11 +31,13 @@ from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, 
 from ._settings import Configured, shown
 from ._store.addressing import Named, named
 from ._store.cache import LRU
+from ._store.chunks import SLICE
 from ._store.community_writer import CommunityWriter
 from ._store.copying import Copier, Source
 from ._store.decoding import Decoder
+from ._store.encoding import encoded
 from ._store.listing import Lister, Listing, session_name
-from ._store.off_loop import off_loop
+from ._store.off_loop import off_loop, off_loop_if_much
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
 from ._store.page_objects import PageObjects
@@ -50,9 +53,7 @@ from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
 from .blobs.stores import Blobs
-from .codec.messages import is_instruction, is_much
-from .codec.places import Degraded
-from .codec.telling import tell
+from .codec.messages import is_instruction
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .observers import Observed, Observer, check_observers
@@ -290,7 +291,8 @@ class AsyncSessionRepository(Configured):
         check_count("history_size", history_size)
         check_flag("must_exist", must_exist)
         content = await self._content(messages)
-        ids = ids_of(idempotency_key, content.lines)
+        making = partial(ids_of, idempotency_key, content.lines)
+        ids = await off_loop(making) if content.is_much and idempotency_key is not None else making()
         if attributes and not content.lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
@@ -368,7 +370,8 @@ class AsyncSessionRepository(Configured):
             snapshot = snapshot.keeping(begin_with_human(snapshot.messages))
         chat = chat_session(key, snapshot, self._reader.clock())
         if self._utf8_only:
-            chat = chat.model_copy(update={"messages": mended(chat.messages)})
+            messages = await off_loop_if_much(chat.messages, partial(mended, chat.messages))
+            chat = chat.model_copy(update={"messages": messages})
         return Window(chat, is_cut(snapshot.item, limit))
 
     @observed_iteration
@@ -386,14 +389,19 @@ class AsyncSessionRepository(Configured):
         check_flag("skip_missing_pages", skip_missing_pages)
         key, _ = await self._named(session)
         reader = Salvager(self._reader) if skip_missing_pages else self._reader
-        leading, begun = True, start_on is None
+        leading, begun, since = True, start_on is None, 0
         async with contextlib.aclosing(reader.iterate(key)) as messages:
             async for message in messages:
                 if is_instruction(message):
                     continue
                 leading, begun = leading and is_system(message), begun or is_human(message)
                 if leading or begun:
-                    yield mended(message) if self._utf8_only else message
+                    if self._utf8_only:
+                        message = await off_loop_if_much([message], partial(mended, message))
+                        since += 1
+                        if not since % SLICE:
+                            await asyncio.sleep(0)
+                    yield message
 
     @observed()
     async def replace(
@@ -454,8 +462,10 @@ class AsyncSessionRepository(Configured):
         message that cannot be stored.
         """
         check_count("expected_version", expected_version)
-        content = await self._content([message])
-        edit = MessageEdit(check_message_id("message.id", message.id), message, content.lines[0])
+        if isinstance(message, BaseMessage):  # else the next line says what it is
+            check_message_id("message.id", getattr(message, "id", None))
+        content = await self._content([message], "message")
+        edit = MessageEdit(str(message.id), content)
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
@@ -677,19 +687,12 @@ class AsyncSessionRepository(Configured):
         view._utf8_only = True
         return view
 
-    async def _content(self, messages: Sequence[BaseMessage]) -> Content:
-        degraded: list[Degraded] = []
+    async def _content(self, messages: Sequence[BaseMessage], path: str | None = None) -> Content:
         most = self._options.sizes.message
-        if much := is_much(messages):
-            messages = list(messages)  # others may change it meanwhile
-            lines = await off_loop(lambda: self._codec.encode(messages, most, degraded))
-        else:
-            lines = self._codec.encode(messages, most, degraded)
-        if degraded and self._options.item_format == "pages":  # the other one says itself what it can keep
-            tell(degraded)
-        if self._utf8_only:
-            refuse_halves(self._codec.decode(lines))  # as they are stored: what has no end does not come here
-        return Content(messages, lines, much)
+        tells = self._options.item_format == "pages"  # the other one says itself what it can keep
+        # Halves are looked for in what is stored: what has no end does not come there.
+        check = partial(refuse_halves, path=path) if self._utf8_only else None
+        return await encoded(self._codec, messages, most, path, tells=tells, check=check)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

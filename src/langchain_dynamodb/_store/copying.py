@@ -22,6 +22,7 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from ..codec import messages as codec
 from ..errors import VersionConflictError
 from .attempts import change
+from .encoding import encoded
 from .paged_writer import PagedWriter
 from .reading import Reader
 from .retrying import preparing
@@ -61,7 +62,7 @@ class Source:
         assert snapshot is not None  # no version was named
         self._check(snapshot.item)
         messages = snapshot.messages[: self.keep]
-        return Content(messages, self.reader.decoder.codec.encode(messages, sys.maxsize), codec.is_much(messages))
+        return await encoded(self.reader.decoder.codec, messages, sys.maxsize)
 
     def _check(self, item: State | None) -> None:
         check_expected(self.key, item, self.expected)

@@ -67,7 +67,8 @@ class Rewriter(Deleter):
             kept = self.reader.decoder.tail_lines(key, item)[:in_tail]
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
             to = self.steps.to(key, old)
-            tail = (to.codec.pack(kept, key.place()),) if kept else ()
+            packing = partial(to.codec.pack, kept, key.place())
+            tail = (await off_loop_if_many(kept, packing),) if kept else ()
             new = rewrite.tail_truncated(old, tail, len(kept), op, now, times.session)
             return await self._swing(key, old, new, self.ttl)
 

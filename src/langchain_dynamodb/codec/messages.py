@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress, repeat
 from operator import itemgetter
@@ -39,7 +39,7 @@ from .lines import (
 )
 from .marks import Reader
 from .objects import Writer
-from .places import Degraded
+from .places import Degraded, nth_message
 from .sealing import Cipher, Place
 from .stack import with_room
 from .telling import tell
@@ -48,10 +48,12 @@ from .verifying import MakeReader, check_comes_back, reason, written
 _set = object.__setattr__
 _OBJECT = {ord("{")}  # how lines of plain JSON begin
 _ID = re.compile(r"[\w.:-]+", re.ASCII)
+# What takes about a millisecond to encode: more is not done on the event loop, less is not worth a thread.
 MANY_MESSAGES = 128
 MANY_BYTES = 128 << 10
-_LONG = ("content", "additional_kwargs", "artifact", "tool_calls")  # fields that may hold long texts or data
-_DEEP = 3  # levels below them at which these stand: block, image, data
+MANY_VALUES = 4096  # in lists and dicts
+OTHER_VALUE = 32  # plain ones take as long as one that is not of JSON's types
+_NUMBERS = frozenset([int, float, bool])
 
 __all__ = [
     "Codec",
@@ -123,40 +125,51 @@ def _encode_values(
 
 
 def encode_messages(
-    messages: Sequence[BaseMessage], *, strict: bool = False, degraded: list[Degraded] | None = None
+    messages: Sequence[BaseMessage],
+    path: str | None = None,
+    *,
+    strict: bool = False,
+    degraded: list[Degraded] | None = None,
 ) -> list[bytes]:
-    """Return one line per message; error paths begin with ``messages[i]``."""
+    """Return one line per message; error paths begin with ``messages[i]``, or the `path` of a single one."""
     given: object = messages
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes, bytearray)):
         raise InvalidInputError(f"messages is a {type(given).__name__}; give a list of messages.")
     return [
-        encode_message(message, f"messages[{index}]", strict=strict, degraded=degraded)
+        encode_message(message, nth_message(index, path), strict=strict, degraded=degraded)
         for index, message in enumerate(messages)
     ]
 
 
 def encode(
-    messages: Sequence[BaseMessage], most: int, *, strict: bool = False, degraded: list[Degraded] | None = None
+    messages: Sequence[BaseMessage],
+    most: int,
+    path: str | None = None,
+    *,
+    strict: bool = False,
+    degraded: list[Degraded] | None = None,
 ) -> list[bytes]:
     """Return one line per message of what is to be stored, each of at most so many bytes.
 
+    Errors name them as `encode_messages` does.
     What will come back as something else is added to `degraded`, or warned of, after everything else was checked.
 
     Raises InvalidInputError and its subclasses UnsupportedMessageError and MessageTooLargeError.
     """
     given, degraded = degraded, [] if degraded is None else degraded
-    lines = encode_messages(messages, strict=strict, degraded=degraded)
+    lines = encode_messages(messages, path, strict=strict, degraded=degraded)
     for i, line in enumerate(lines):
         if isinstance(messages[i], RemoveMessage):
+            where = nth_message(i, path)
             raise UnsupportedMessageError(
-                f"messages[{i}] is a RemoveMessage (id {short(messages[i].id)}): it tells a graph what to do and says "
+                f"{where} is a RemoveMessage (id {short(messages[i].id)}): it tells a graph what to do and says "
                 "nothing. Leave it out; to remove stored messages, use remove_message, truncate or replace",
-                path=f"messages[{i}]",
+                path=where,
             )
         if len(line) > most:
             raise MessageTooLargeError(
-                f"messages[{i}] has {len(line)} bytes when encoded, more than the {most} allowed: store large "
-                "content elsewhere and keep a reference, or raise Sizes(message=...)",
+                f"{nth_message(i, path)} has {len(line)} bytes when encoded, more than the {most} allowed: store "
+                "large content elsewhere and keep a reference, or raise Sizes(message=...)",
                 size=len(line),
                 limit=most,
             )
@@ -168,22 +181,43 @@ def encode(
 def is_much(messages: Sequence[BaseMessage]) -> bool:
     """Whether it takes more than a millisecond to encode them, by a glance: they may be no messages."""
     try:
-        return len(messages) > MANY_MESSAGES or any(
-            _is_long(message.__dict__.get(name), _DEEP) for message in messages for name in _LONG
-        )
+        return len(messages) > MANY_MESSAGES or _is_much(messages)
     except Exception:
         return False
 
 
-def _is_long(value: object, levels: int) -> bool:
-    kind = type(value)
-    if kind in (str, bytes, bytearray):
-        return len(value) > MANY_BYTES  # type: ignore[arg-type]
-    if kind is dict and levels:
-        return any(_is_long(one, levels - 1) for one in value.values())  # type: ignore[attr-defined]
-    if kind in (list, tuple) and levels:
-        return any(_is_long(one, levels - 1) for one in value)  # type: ignore[attr-defined]
-    return False
+def _is_much(messages: Iterable[BaseMessage]) -> bool:
+    seen: list[Any] = []
+    for message in messages:
+        seen += message.__dict__.values()
+        if message.__pydantic_extra__:
+            seen.append(message.__pydantic_extra__)
+    size, left = 0, MANY_VALUES
+    for value in seen:  # to which their parts are added
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+            continue
+        if value is None or kind in _NUMBERS:
+            continue
+        if kind is dict:
+            parts = value.values()
+        elif kind is list:
+            parts = value
+        else:
+            left -= OTHER_VALUE
+            parts = ()
+            if kind in (bytes, bytearray):
+                size += len(value)
+            elif kind in (tuple, set, frozenset):
+                parts = value
+            elif type(fields := getattr(value, "__dict__", None)) is dict:
+                parts = fields.values()
+        left -= len(parts)
+        if left < 0:
+            return True
+        seen += parts
+    return size > MANY_BYTES
 
 
 def is_instruction(message: BaseMessage) -> bool:
@@ -361,13 +395,19 @@ class Codec:
         """The same for the session that has this cipher (None: it is not encrypted)."""
         return self if cipher is self.cipher else replace(self, cipher=cipher)
 
-    def encode(self, messages: Sequence[BaseMessage], most: int, degraded: list[Degraded] | None = None) -> list[bytes]:
-        """Each message as a line, of so many bytes at most.
+    def encode(
+        self,
+        messages: Sequence[BaseMessage],
+        most: int,
+        degraded: list[Degraded] | None = None,
+        path: str | None = None,
+    ) -> list[bytes]:
+        """Each message as a line, of so many bytes at most; `path` names a single one in errors.
 
         What comes back as something else goes into `degraded`, or is warned of. Raises `UnsupportedMessageError` and
         `MessageTooLargeError`.
         """
-        return encode(messages, most, strict=self.strict, degraded=degraded)
+        return encode(messages, most, path, strict=self.strict, degraded=degraded)
 
     def decode(self, lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
         """The messages of lines, maybe decoded `again`; the `UndecodableError` of a bad one carries its index."""

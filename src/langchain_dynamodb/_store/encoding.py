@@ -1,0 +1,45 @@
+"""Messages that are to be stored, as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from langchain_core.messages import BaseMessage
+
+from ..codec.messages import MANY_BYTES, Codec, is_much
+from ..codec.places import Degraded
+from ..codec.telling import tell
+from .off_loop import off_loop
+from .writer import Content
+
+
+async def encoded(
+    codec: Codec,
+    messages: Sequence[BaseMessage],
+    most: int,
+    path: str | None = None,
+    *,
+    tells: bool = True,
+    check: Callable[[list[BaseMessage]], None] | None = None,
+) -> Content:
+    """Each message as a line of at most so many bytes; in a thread where they are many or long.
+
+    `path` names a single one in errors. `check` gets them as they will come back. Raises what `Codec.encode` raises,
+    and, where it `tells`, warns of what will come back as something else.
+    """
+    degraded: list[Degraded] = []
+
+    def encode() -> list[bytes]:
+        lines = codec.encode(messages, most, degraded, path)
+        if check is not None:
+            check(codec.decode(lines))
+        return lines
+
+    if much := is_much(messages):
+        messages = list(messages)  # others may change it meanwhile
+        lines = await off_loop(encode)
+    else:
+        lines = encode()
+    if degraded and tells:
+        tell(degraded)
+    return Content(messages, lines, much or sum(map(len, lines)) > MANY_BYTES)
