@@ -12,7 +12,8 @@ from test_message_edits import check, filled, stored_pages
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._items.session_items import GUARD
-from langchain_dynamodb.errors import CorruptSessionError, StorageError
+from langchain_dynamodb.codec.classes import MESSAGES, register_message_class
+from langchain_dynamodb.errors import CorruptSessionError, MessageNotFoundError, StorageError
 from support import SMALL, Call, Chain, Hooked, human, is_of_pages, named, no_answer, scan, watch
 
 
@@ -360,3 +361,46 @@ async def test_an_entry_of_text_by_another_program(make_repository: RepositoryFa
     fresh = make_repository()
     await fresh.update_message("s", HumanMessage("y", id="b"))
     assert [message.content for message in (await fresh.read("s")).messages][1:] == ["y"]
+
+
+class Shout(HumanMessage):
+    """A class that is registered in some processes only."""
+
+
+@pytest.mark.parametrize("place", ["tail", "page"])
+async def test_one_that_cannot_be_decoded(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It is named: neither is an older one with its id taken for it, nor is it said not to be there."""
+    monkeypatch.setattr(MESSAGES, "by_tag", MESSAGES.by_tag)  # as they are again, in the end
+    monkeypatch.setattr(MESSAGES, "by_class", MESSAGES.by_class)
+    repository = make_repository(sizes=SMALL)
+    await repository.append("s", [HumanMessage("old", id="m1"), HumanMessage("other", id="m2")])
+    known = MESSAGES.by_tag, MESSAGES.by_class
+    register_message_class(Shout, "shout")
+    await repository.append("s", [Shout("m2 is wrong", id="m1"), Shout("x", id="m3")])
+    expected = (await repository.read("s")).messages
+    MESSAGES.by_tag, MESSAGES.by_class = known
+    if place == "page":
+        for i in range(4):
+            expected.append(named(f"later {i}", 200))
+            await repository.append("s", expected[-1:])
+    before = await scan(repository)
+    part = "lc_data" if place == "page" else "History"
+    for id in ("m1", "m3"):
+        for change in (
+            lambda id: repository.remove_message("s", id),
+            lambda id: repository.update_message("s", HumanMessage("new", id=id)),
+        ):
+            with pytest.raises(
+                CorruptSessionError, match=r"unknown message class shout; .*register_message_class"
+            ) as told:
+                await change(id)
+            assert part in str(told.value.attribute)
+    assert await scan(repository) == before
+    expected[1] = HumanMessage("another", id="m2")
+    await repository.update_message("s", expected[1])
+    with pytest.raises(MessageNotFoundError):
+        await repository.remove_message("s", "m4")
+    register_message_class(Shout, "shout")
+    await check(expected, make_repository(sizes=SMALL))

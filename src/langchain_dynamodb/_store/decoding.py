@@ -97,7 +97,7 @@ class Decoder:
                 messages += await off_loop(decoding) if sum(map(len, lines)) > SLICE_BYTES else decoding()
             except UndecodableError as error:
                 if not self.skip_undecodable:
-                    raise self._undecodable(key, item, parts, error) from error
+                    raise self.undecodable(key, item, parts, error) from error
                 messages += _decodable(lines)
                 chunks = ()  # they stay to be checked
         for chunk in chunks:
@@ -105,9 +105,10 @@ class Decoder:
                 chunk.lines.decoded = True
         return messages
 
-    def _undecodable(
+    def undecodable(
         self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk], error: UndecodableError
     ) -> Exception:
+        """The error for one of the messages in these chunks."""
         index = error.index or 0
         for chunk in chunks:
             if index < len(chunk.lines):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,8 +11,9 @@ from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
 from .._protocol import edits
 from .._protocol.identity import message_not_found
-from ..codec.messages import last_with_id
+from ..codec.messages import UndecodableError, last_with_id
 from ..errors import ChatHistoryError
+from .chunks import Chunk
 from .expiring import extend_before
 from .off_loop import off_loop_if_many
 from .pending_edits import carry_out
@@ -47,13 +47,13 @@ class Editor(Rewriter):
         """The state with the newest message of that id changed; None where it has no room in its place."""
         to = self.steps.to(key, item)
         for chunk in reversed(self.reader.decoder.tail(key, item)):
-            if (position := await _last(chunk.lines, edit.id)) is not None:
+            if (position := await self._last(key, item, chunk, edit.id)) is not None:
                 change = edits.Change(chunk.lines, position, edit.line)
                 deciding = partial(edits.edited_tail, item, chunk.entry, change, to, op, now, expires)
                 return await off_loop_if_many([*chunk.lines, edit.line or b""], deciding)
         async with contextlib.aclosing(self.reader.newest_first(key, item)) as pages:
             async for page, lines in pages:
-                if (position := await _last(lines, edit.id)) is None:
+                if (position := await self._last(key, item, Chunk(page.number, 0, lines), edit.id)) is None:
                     continue
                 if item.edit:  # whose page is not there, or it would have been carried out
                     raise self.reader.missing(key, item, item.edited_page)
@@ -62,10 +62,17 @@ class Editor(Rewriter):
                 return await off_loop_if_many([*lines, edit.line or b""], deciding)
         raise message_not_found(key, edit.id)
 
+    async def _last(self, key: SessionKey, item: SessionItem, chunk: Chunk, message_id: str) -> int | None:
+        """Which of these messages is the newest with that id; `CorruptSessionError` where that cannot be told."""
+        try:
+            return await off_loop_if_many(chunk.lines, partial(last_with_id, chunk.lines, message_id))
+        except UndecodableError as error:
+            raise self.reader.decoder.undecodable(key, item, [chunk], error) from error
+
     async def _anew(self, key: SessionKey, item: SessionItem, edit: MessageEdit, op: bytes) -> SessionItem:
         """The history from that message on written anew, or all of it."""
         lines = await self.reader.lines(key, item)
-        position = await _last(lines, edit.id)
+        position = await off_loop_if_many(lines, partial(last_with_id, lines, edit.id))
         assert position is not None  # it was found in this very state
         return await self._from(key, item, position, edits.exchanged(lines, position, edit.line), op)
 
@@ -80,8 +87,3 @@ class Editor(Rewriter):
             logger.warning(
                 "A message was changed, and the page that holds it could not be rewritten yet: %s", type(error).__name__
             )
-
-
-async def _last(lines: Sequence[bytes], message_id: str) -> int | None:
-    """Which of these messages is the newest with that id."""
-    return await off_loop_if_many(lines, partial(last_with_id, lines, message_id))

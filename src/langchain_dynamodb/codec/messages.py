@@ -12,7 +12,6 @@ Nothing here does I/O, and reading runs no code that the bytes could choose.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -236,14 +235,30 @@ def decode_line(line: bytes) -> BaseMessage:
 
 
 def last_with_id(lines: Sequence[bytes], message_id: str) -> int | None:
-    """Which of the messages is the last one with this id; those that cannot be decoded have none."""
+    """Which of the messages is the last one with this id.
+
+    The UndecodableError of one after it that may be it, but cannot be decoded, carries its index.
+    """
     text = message_id.encode() if _ID.fullmatch(message_id) else b""  # these look the same in all JSON
     for index in reversed(range(len(lines))):
         if text in lines[index]:
-            with contextlib.suppress(UndecodableError):
+            try:
                 if decode_line(lines[index]).id == message_id:
                     return index
+            except UndecodableError as error:
+                if _has_other_id(lines[index], message_id):
+                    continue
+                raise UndecodableError(error.reason, index) from None
     return None
+
+
+def _has_other_id(line: bytes, message_id: str) -> bool:
+    """Whether it is certain that a message that cannot be decoded (its class is not known here) has another id."""
+    try:
+        fields = from_json(line[len(VALUES_MARK) :].partition(b"\n")[0] if line.startswith(VALUES_MARK) else line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and fields.get("id") != message_id
 
 
 def decode_lines(lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
