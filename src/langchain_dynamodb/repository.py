@@ -452,14 +452,15 @@ class AsyncSessionRepository(Configured):
 
         For a correction, a redaction, or an annotation: of a message that was read, ``model_copy`` changes one field.
         Of several with that id it is the newest. The old text is gone from the session's items once this returns (or,
-        where a write failed, a warning was logged, with the next change other than an append); not from backups.
+        where a request failed, a warning was logged, with the next change other than a small append); not from backups.
 
         The write units do not depend on the length of the history: the message is searched from the newest down, and
         its page written once. Only a message that takes more than 32 KB deflated, or one in several parts, takes the
         history to be written anew from there on.
 
-        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, and what `append` raises for a
-        message that cannot be stored.
+        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, `CorruptSessionError` where a
+        newer message that may have the id cannot be decoded here, and what `append` raises for one that cannot be
+        stored.
         """
         check_count("expected_version", expected_version)
         if isinstance(message, BaseMessage):  # else the next line says what it is

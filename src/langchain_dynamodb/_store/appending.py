@@ -202,7 +202,8 @@ class Appender:
         elif vault.encrypts and vault.must_encrypt(item):  # since it was leased
             raise Refused(item, retried=False)
         if item is not None and item.edit:
-            item = await carry_out(self.steps, key, item)
+            with preparing():
+                item = await carry_out(self.steps, key, item)
         if vault.encrypts:
             request = request.at(await self.steps.destination(key, item))
         now, times = self.steps.clock(), NO_EXPIRY

@@ -29,16 +29,19 @@ class Editor(Rewriter):
 
     async def edit(self, key: SessionKey, edit: MessageEdit, expected: int | None) -> int:
         """See `Writer`. One write of the session item; where the message is in a page, one of that and another."""
+        last = 0
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            nonlocal last
             assert item is not None  # it must exist
+            last = item.pages
             now = self.steps.clock()
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
             new = await self._edited(key, old, edit, op, now, times.session)
             return await (self._swing(key, old, new, self.ttl) if new else self._anew(key, item, edit, op))
 
         version = await self._change(key, expected, step, must_exist=True)
-        await self._finish(key, version)
+        await self._finish(key, version, last)
         return version
 
     async def _edited(
@@ -76,14 +79,23 @@ class Editor(Rewriter):
         assert position is not None  # it was found in this very state
         return await self._from(key, item, position, edits.exchanged(lines, position, edit.line), op)
 
-    async def _finish(self, key: SessionKey, version: int) -> None:
-        """Bring it into its page. Where that fails, the next change but an append does, and readers see it anyway."""
+    async def _finish(self, key: SessionKey, version: int, last: int) -> None:
+        """Remove the old text from the table: what the next change but a small append would do.
+
+        `last` is the number that the next page had: a cut that died may have left one with the tail's messages.
+        """
         try:
             known = self.steps.known.get(key)
             item = known if known and known.version >= version else await self.steps.table.get(key)
-            if isinstance(item, SessionItem):
-                await carry_out(self.steps, key, item)
+            if not isinstance(item, SessionItem):
+                return
+            item = await self.steps.sweep(key, await carry_out(self.steps, key, item))
+            if item.edited < version:  # else it was in a page
+                left = range(item.pages, last + 1)
+                await self.steps.table.discard_pages(key, item.generation, left, item.version - 1)
+            problem = "its page is missing or damaged" if item.edit else "pages that were dropped are still there"
+            if not (item.edit or item.has_dropped_pages):
+                return
         except ChatHistoryError as error:
-            logger.warning(
-                "A message was changed, and the page that holds it could not be rewritten yet: %s", type(error).__name__
-            )
+            problem = type(error).__name__
+        logger.warning("A message was changed, and its old text could not be removed from the table yet: %s", problem)
