@@ -416,7 +416,7 @@ class AsyncSessionRepository(Configured):
         """Exchange the whole history, and return the session's version. An empty one keeps session and metadata.
 
         Where it begins as the present one does, and little follows (up to a page, 16 KiB), what is the same is left as
-        it is stored: that costs what the end does, whatever the length.
+        it is stored: that costs the write units of the end, whatever the length, and a read of what is not in memory.
 
         `attributes` are set on the session item along with it, see `update_metadata`. With `must_exist` it raises
         `SessionNotFoundError` where there is no session, instead of beginning one.

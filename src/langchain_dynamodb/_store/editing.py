@@ -77,7 +77,9 @@ class Editor(Rewriter):
         lines = await self.reader.lines(key, item)
         position = await off_loop_if_many(lines, partial(last_with_id, lines, edit.id))
         assert position is not None  # it was found in this very state
-        return await self._from(key, item, position, edits.exchanged(lines, position, edit.line), op)
+        new = edits.exchanged(lines, position, edit.line)
+        begun = await self.reader.branch(key, item, position) if position else None
+        return await self._from(key, item, begun, position, new, op)
 
     async def _finish(self, key: SessionKey, version: int, last: int) -> None:
         """Remove the old text from the table: what the next change but a small append would do.

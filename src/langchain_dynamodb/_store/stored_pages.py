@@ -74,7 +74,7 @@ class StoredPages:
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
-        found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
+        found = {n: page for n in numbers if (page := self.remembered(key, item, n))}
         if found and (operation := current.get()):
             operation.cache_hits += len(found)
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
@@ -114,7 +114,7 @@ class StoredPages:
             found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}
         return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
-    def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
+    def remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
         """A page in the cache: it may be from before the last edit, where that was of another page."""
         now = _cached(key, item, number)
         if item.edited and number != item.edited_page:
