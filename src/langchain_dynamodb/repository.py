@@ -37,7 +37,7 @@ from ._store.copying import Copier, Source
 from ._store.decoding import Decoder
 from ._store.encoding import encoded
 from ._store.listing import Lister, Listing, session_name
-from ._store.off_loop import off_loop, off_loop_if_much
+from ._store.off_loop import off_loop_if_much
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
 from ._store.page_objects import PageObjects
@@ -52,6 +52,7 @@ from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
+from ._threads import off_loop
 from .blobs.stores import Blobs
 from .codec.messages import is_instruction
 from .errors import InvalidInputError, SettingsError

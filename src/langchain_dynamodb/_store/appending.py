@@ -16,9 +16,9 @@ from .._protocol.expiry import NO_EXPIRY
 from .._protocol.identity import check_content, check_exists, check_expected
 from .._protocol.pages import Batch, Destination
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
+from .._threads import off_loop
 from ..errors import ChatHistoryError, StorageError
 from .expiring import extend_after, extend_before
-from .off_loop import off_loop
 from .pending_edits import carry_out
 from .preparing import Preparer
 from .reading import Reader

@@ -23,6 +23,7 @@ from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries
 from .._protocol.identity import message_not_found
+from .._threads import off_loop
 from ..codec.native import to_native
 from ..codec.places import Degraded, nth_message
 from ..codec.telling import tell
@@ -30,7 +31,7 @@ from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .attempts import change
 from .deleting import Deleter
 from .expiring import unstamped
-from .off_loop import MANY_NATIVES, off_loop
+from .off_loop import MANY_NATIVES
 from .writer import Content, MessageEdit
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item

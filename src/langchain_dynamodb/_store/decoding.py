@@ -18,11 +18,12 @@ from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, SessionItem
 from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
+from .._threads import off_loop
 from ..codec import messages as codec
 from ..codec.messages import Codec, UndecodableError
 from ..codec.native import from_native
 from .chunks import UNREADABLE, Chunk, Lines, count, in_slices
-from .off_loop import MANY_NATIVES, off_loop
+from .off_loop import MANY_NATIVES
 
 SLICE_BYTES = 1 << 20  # of text that is decoded or inflated before other tasks of the event loop get their turn
 

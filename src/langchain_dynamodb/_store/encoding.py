@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from langchain_core.messages import BaseMessage
 
+from .._threads import off_loop
 from ..codec.messages import MANY_BYTES, Codec, is_much
 from ..codec.places import Degraded
 from ..codec.telling import tell
-from .off_loop import off_loop
 from .writer import Content
 
 

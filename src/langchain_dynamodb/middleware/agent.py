@@ -23,8 +23,9 @@ from .._checks import check_count, check_flag, how_to_install
 from .._items.keys import Session
 from .._protocol.tool_calls import pair_tool_calls, with_stand_ins
 from .._protocol.windows import Window
-from .._store.off_loop import off_loop, off_loop_if_much
+from .._store.off_loop import off_loop_if_much
 from .._store.retrying import Patience
+from .._threads import off_loop
 from ..blocking import SessionRepository
 from ..errors import IdempotencyError, InvalidInputError, SessionNotFoundError, SettingsError, VersionConflictError
 from ..models import ChatSession
