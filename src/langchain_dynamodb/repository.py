@@ -381,6 +381,9 @@ class AsyncSessionRepository(Configured):
     ) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, with a few pages in memory at a time; `start_on` as in `read`.
 
+        Pages are read strongly, at twice the price of `read`, and fetched ahead: 16 at first, then at most twice as
+        many as before, up to 100. A loop that ends early has paid for those too.
+
         With `skip_missing_pages`, those that are there (`read` tells what is missing); all pages are then read twice.
 
         Raises `VersionConflictError` when the history is rewritten or deleted meanwhile, `CorruptSessionError`, and

@@ -97,6 +97,33 @@ async def test_a_writer_that_dies_before_the_page(make_repository: RepositoryFac
         assert not any(item["lc_data"] == old for item in stored_pages(items))
 
 
+@pytest.mark.parametrize("last", [False, True])
+async def test_the_newest_of_an_id_after_a_writer_that_died(make_repository: RepositoryFactory, last: bool) -> None:
+    """What it had removed or changed is so before others look for an id."""
+    repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    expected = await filled(repository)
+    expected.append(named("0"))
+    await repository.append("s", expected[-1:])
+    await go_on(repository, expected, 6)
+    newest = len(expected) - 7
+    if last:  # the only one left
+        await repository.remove_message("s", "0")
+        del expected[newest]
+        newest = 0
+    await half_removed(repository, "0")
+    del expected[newest]
+    assert any("lc_edit" in item for item in await scan(repository))
+    await check(expected, make_repository(sizes=SMALL))
+    if last:
+        with pytest.raises(MessageNotFoundError):
+            await other.remove_message("s", "0")
+    else:
+        expected[0] = named("0")
+        await other.update_message("s", expected[0])
+    assert not any("lc_edit" in item for item in await scan(repository))
+    await check(expected, make_repository(sizes=SMALL))
+
+
 async def test_a_lost_answer(make_repository: RepositoryFactory) -> None:
     """Of whichever request: it is found done, and done once."""
     for at in range(3):

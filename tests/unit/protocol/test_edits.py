@@ -191,6 +191,16 @@ def test_damage(name: str, value: AttributeValue) -> None:
         read_back({**stored(in_page()), name: value})
 
 
+def test_a_page_that_inflates_to_too_much() -> None:
+    """One of several messages is never cut so large; a large message has a page of its own."""
+    with pytest.raises(UndecodableError, match="block of more than"):
+        edits.carried_out(replace(PAGE, data=pack([b"x" * (1 << 20)] * 3)), in_page(), TO)
+    one = replace(PAGE, messages=1, data=pack([b"x" * (3 << 20)]))
+    assert unpack(edits.carried_out(one, in_page(position=0), TO).data, MOST) == [NEW]
+    with pytest.raises(UndecodableError, match="block of more than"):
+        edits.carried_out(one, in_page(position=0), TO, longest=1 << 20)
+
+
 # --- By its id ---
 
 
