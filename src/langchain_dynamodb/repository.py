@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import copy as shallow
 from dataclasses import replace
 from functools import partial, wraps
@@ -692,12 +692,12 @@ class AsyncSessionRepository(Configured):
         view._utf8_only = True
         return view
 
-    async def _content(self, messages: Sequence[BaseMessage], path: str | None = None) -> Content:
+    def _content(self, messages: Sequence[BaseMessage], path: str | None = None) -> Awaitable[Content]:
         most = self._options.sizes.message
         tells = self._options.item_format == "pages"  # the other one says itself what it can keep
         # Halves are looked for in what is stored: what has no end does not come there.
         check = partial(refuse_halves, path=path) if self._utf8_only else None
-        return await encoded(self._codec, messages, most, path, tells=tells, check=check)
+        return encoded(self._codec, messages, most, path, tells=tells, check=check)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

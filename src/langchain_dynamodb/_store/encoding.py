@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from langchain_core.messages import BaseMessage
 
@@ -28,18 +29,26 @@ async def encoded(
     and, where it `tells`, warns of what will come back as something else.
     """
     degraded: list[Degraded] = []
-
-    def encode() -> list[bytes]:
-        lines = codec.encode(messages, most, degraded, path)
-        if check is not None:
-            check(codec.decode(lines))
-        return lines
-
     if much := is_much(messages):
         messages = list(messages)  # others may change it meanwhile
-        lines = await off_loop(encode)
+        lines = await off_loop(partial(_lines, codec, messages, most, degraded, path, check))
     else:
-        lines = encode()
+        lines = _lines(codec, messages, most, degraded, path, check)
+        much = sum(map(len, lines)) > MANY_BYTES
     if degraded and tells:
         tell(degraded)
-    return Content(messages, lines, much or sum(map(len, lines)) > MANY_BYTES)
+    return Content(messages, lines, much)
+
+
+def _lines(
+    codec: Codec,
+    messages: Sequence[BaseMessage],
+    most: int,
+    degraded: list[Degraded],
+    path: str | None,
+    check: Callable[[list[BaseMessage]], None] | None,
+) -> list[bytes]:
+    lines = codec.encode(messages, most, degraded, path)
+    if check is not None:
+        check(codec.decode(lines))
+    return lines

@@ -25,8 +25,8 @@ from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import Snapshot, readable
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
-from .chunks import Chunk, LoadedPage, count, newest_of
-from .decoding import Decoder
+from .chunks import SLICE, Chunk, LoadedPage, count, newest_of
+from .decoding import SLICE_BYTES, Decoder
 from .stored_pages import StoredPages, Unproven
 from .vault import Vault
 
@@ -240,11 +240,15 @@ class Reader:
         return await self.pages.inflate(key, item, await self.pages.newest(key, item, wanted))
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
+        messages = size = 0
         async with contextlib.aclosing(self.oldest_first(key, item)) as runs:
             async for run in runs:
                 lines = await self.pages.lines(key, item, run[-1], run)
                 yield await self.decoder.decode(key, item, [Chunk(run[-1].number, 0, lines)])
-                await asyncio.sleep(0)  # many pages come at once
+                messages, size = messages + len(lines), size + sum(map(len, lines))
+                if messages >= SLICE or size >= SLICE_BYTES:  # of many pages that came at once
+                    messages = size = 0
+                    await asyncio.sleep(0)
 
     async def oldest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[Page], None]:
         """Its pages, each with those before it that hold parts of its message, read strongly, fetched ahead.
