@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import copy as shallow
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -31,11 +32,13 @@ from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, 
 from ._settings import Configured, shown
 from ._store.addressing import Named, named
 from ._store.cache import LRU
+from ._store.chunks import SLICE
 from ._store.community_writer import CommunityWriter
 from ._store.copying import Copier, Source
 from ._store.decoding import Decoder
+from ._store.encoding import encoded
 from ._store.listing import Lister, Listing, session_name
-from ._store.off_loop import off_loop
+from ._store.off_loop import off_loop_if_much
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
 from ._store.page_objects import PageObjects
@@ -50,10 +53,9 @@ from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
+from ._threads import off_loop
 from .blobs.stores import Blobs
-from .codec.messages import is_instruction, is_much
-from .codec.places import Degraded
-from .codec.telling import tell
+from .codec.messages import is_instruction
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
 from .observers import Observed, Observer, check_observers, current
@@ -291,7 +293,8 @@ class AsyncSessionRepository(Configured):
         check_count("history_size", history_size)
         check_flag("must_exist", must_exist)
         content = await self._content(messages)
-        ids = ids_of(idempotency_key, content.lines)
+        making = partial(ids_of, idempotency_key, content.lines)
+        ids = await off_loop(making) if content.is_much and idempotency_key is not None else making()
         if attributes and not content.lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
@@ -376,7 +379,8 @@ class AsyncSessionRepository(Configured):
             snapshot = snapshot.keeping(begin_with_human(snapshot.messages))
         chat = chat_session(key, snapshot, self._reader.clock())
         if self._utf8_only:
-            chat = chat.model_copy(update={"messages": mended(chat.messages)})
+            messages = await off_loop_if_much(chat.messages, partial(mended, chat.messages))
+            chat = chat.model_copy(update={"messages": messages})
         return Window(chat, is_cut(snapshot.item, limit))
 
     @observed_iteration
@@ -384,6 +388,9 @@ class AsyncSessionRepository(Configured):
         self, session: Session, *, start_on: StartOn | None = None, skip_missing_pages: bool = False
     ) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, with a few pages in memory at a time; `start_on` as in `read`.
+
+        Pages are read strongly, at twice the price of `read`, and fetched ahead: 16 at first, then at most twice as
+        many as before, up to 100. A loop that ends early has paid for those too.
 
         With `skip_missing_pages`, those that are there (`read` tells what is missing); all pages are then read twice.
 
@@ -394,14 +401,19 @@ class AsyncSessionRepository(Configured):
         check_flag("skip_missing_pages", skip_missing_pages)
         key, _ = await self._named(session)
         reader = Salvager(self._reader) if skip_missing_pages else self._reader
-        leading, begun = True, start_on is None
+        leading, begun, since = True, start_on is None, 0
         async with contextlib.aclosing(reader.iterate(key)) as messages:
             async for message in messages:
                 if is_instruction(message):
                     continue
                 leading, begun = leading and is_system(message), begun or is_human(message)
                 if leading or begun:
-                    yield mended(message) if self._utf8_only else message
+                    if self._utf8_only:
+                        message = await off_loop_if_much([message], partial(mended, message))
+                        since += 1
+                        if not since % SLICE:
+                            await asyncio.sleep(0)
+                    yield message
 
     @observed()
     async def replace(
@@ -416,7 +428,7 @@ class AsyncSessionRepository(Configured):
         """Exchange the whole history, and return the session's version. An empty one keeps session and metadata.
 
         Where it begins as the present one does, and little follows (up to a page, 16 KiB), what is the same is left as
-        it is stored: that costs what the end does, whatever the length.
+        it is stored: that costs the write units of the end, whatever the length, and a read of what is not in memory.
 
         `attributes` are set on the session item along with it, see `update_metadata`. With `must_exist` it raises
         `SessionNotFoundError` where there is no session, instead of beginning one.
@@ -452,18 +464,21 @@ class AsyncSessionRepository(Configured):
 
         For a correction, a redaction, or an annotation: of a message that was read, ``model_copy`` changes one field.
         Of several with that id it is the newest. The old text is gone from the session's items once this returns (or,
-        where a write failed, a warning was logged, with the next change other than an append); not from backups.
+        where a request failed, a warning was logged, with the next change other than a small append); not from backups.
 
         The write units do not depend on the length of the history: the message is searched from the newest down, and
         its page written once. Only a message that takes more than 32 KB deflated, or one in several parts, takes the
         history to be written anew from there on.
 
-        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, and what `append` raises for a
-        message that cannot be stored.
+        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, `CorruptSessionError` where a
+        newer message that may have the id cannot be decoded here, and what `append` raises for one that cannot be
+        stored.
         """
         check_count("expected_version", expected_version)
-        content = await self._content([message])
-        edit = MessageEdit(check_message_id("message.id", message.id), message, content.lines[0])
+        if isinstance(message, BaseMessage):  # else the next line says what it is
+            check_message_id("message.id", getattr(message, "id", None))
+        content = await self._content([message], "message")
+        edit = MessageEdit(str(message.id), content)
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
@@ -689,19 +704,12 @@ class AsyncSessionRepository(Configured):
         view._utf8_only = True
         return view
 
-    async def _content(self, messages: Sequence[BaseMessage]) -> Content:
-        degraded: list[Degraded] = []
+    def _content(self, messages: Sequence[BaseMessage], path: str | None = None) -> Awaitable[Content]:
         most = self._options.sizes.message
-        if much := is_much(messages):
-            messages = list(messages)  # others may change it meanwhile
-            lines = await off_loop(lambda: self._codec.encode(messages, most, degraded))
-        else:
-            lines = self._codec.encode(messages, most, degraded)
-        if degraded and self._options.item_format == "pages":  # the other one says itself what it can keep
-            tell(degraded)
-        if self._utf8_only:
-            refuse_halves(self._codec.decode(lines))  # as they are stored: what has no end does not come here
-        return Content(messages, lines, much)
+        tells = self._options.item_format == "pages"  # the other one says itself what it can keep
+        # Halves are looked for in what is stored: what has no end does not come there.
+        check = partial(refuse_halves, path=path) if self._utf8_only else None
+        return encoded(self._codec, messages, most, path, tells=tells, check=check)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

@@ -30,6 +30,7 @@ from support import (
     At,
     Call,
     Hooked,
+    Recorder,
     Scripted,
     found_by,
     human,
@@ -240,7 +241,6 @@ async def test_a_repository_without_blobs(sessions: AsyncSessionRepository, buck
     without = with_options(sessions, blobs=None, sizes=Sizes())
     needs: list[Awaitable[object]] = [
         without.read("s"),
-        without.replace("s", [human()]),
         without.update_message("s", HumanMessage("new", id="small")),
         without.repair("s"),
         without.delete("s"),
@@ -353,6 +353,38 @@ async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, b
     assert (await sessions.read("s")).version == 0
     await sessions.delete("s")
     assert (await scan(sessions), bucket.objects) == ([], {})
+
+
+@pytest.mark.parametrize("first", ["the same", "another"])
+@pytest.mark.parametrize("bucket_is", ["missing", "down"])
+async def test_a_history_that_is_replaced_needs_no_objects(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, bucket_is: str, first: str
+) -> None:
+    """Where what is there cannot be read all is written anew; pages that cannot be removed stay."""
+    messages = await three(sessions)
+    without = with_options(sessions, **({"blobs": None, "sizes": Sizes()} if bucket_is == "missing" else {}))
+    if bucket_is == "down":
+        watch(without, Hooked, Down("get_object"))
+    new = [messages[0] if first == "the same" else human(30), human(30)]
+    await without.replace("s", new)
+    assert (await sessions.read("s")).messages == new
+    await sessions.update_metadata("s", {"a": 1})
+    assert (len(await scan(sessions)), bucket.objects) == (1, {})
+
+
+async def test_how_many_objects_a_replace_reads(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Those that both histories begin with, and one more."""
+    messages = [large(str(i)) for i in range(6)]
+    for message in messages:
+        await sessions.append("s", [message])
+    for same, read in ((0, 1), (3, 4), (6, 6)):
+        await sessions.copy("s", f"copy {same}")
+        other = with_options(sessions)
+        recorder: Recorder = watch(other, Recorder)
+        new = [*messages[:same], human(20)]
+        await other.replace(f"copy {same}", new)
+        assert [name for name, _ in recorder.log].count("get_object") == read
+        assert (await sessions.read(f"copy {same}")).messages == new
 
 
 async def test_sessions_without_objects_need_no_bucket(make_repository: RepositoryFactory) -> None:

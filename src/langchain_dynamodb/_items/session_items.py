@@ -185,6 +185,11 @@ class SessionItem:
         """Number of entries that the stored list has."""
         return max(1, len(self.tail)) if self.listed is None else self.listed
 
+    @property
+    def has_dropped_pages(self) -> bool:
+        """Whether pages may still be stored that were dropped."""
+        return self.floor < self.first_page or self.pages < self.ceiling
+
     def without_pages(self, first_page: int, trimmed: int, removed: int) -> SessionItem:
         """The state without its oldest pages, from which so many messages had been removed."""
         kept = {} if first_page <= self.edited_page else {"edit": None}

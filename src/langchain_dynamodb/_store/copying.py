@@ -21,6 +21,7 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from ..codec import messages as codec
 from ..errors import VersionConflictError
 from .attempts import change
+from .encoding import encoded
 from .paged_writer import PagedWriter
 from .reading import Reader
 from .retrying import preparing
@@ -59,7 +60,7 @@ class Source:
         assert snapshot is not None  # no version was named
         messages = snapshot.messages[: self.keep]
         item = self._checked(snapshot.item)
-        return item, Content(messages, self.reader.decoder.codec.encode(messages, most), codec.is_much(messages))
+        return item, await encoded(self.reader.decoder.codec, messages, most)
 
     async def whole(self) -> Whole:
         """It with its messages as lines; raises the same."""

@@ -9,8 +9,8 @@ from functools import partial
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
 from .._protocol import edits
+from .._threads import off_loop
 from ..codec.messages import UndecodableError
-from .off_loop import off_loop
 from .steps import Steps
 from .table import Refused
 
@@ -30,7 +30,7 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
         return item
     done = replace(item, edit=None)
     if edits.is_due(page, item):
-        making = partial(edits.carried_out, page, item, steps.to(key, item))
+        making = partial(edits.carried_out, page, item, steps.to(key, item), steps.table.objects.longest)
         try:
             new = await off_loop(making)  # which may inflate much
         except UndecodableError:

@@ -159,7 +159,7 @@ class Repairer:
     def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
         reader = self.rewriter.reader
-        return decodable(lambda: reader.pages.unpack_page(key, item, run, reader.pages.table.objects.longest))
+        return decodable(lambda: reader.pages.unpack_page(key, item, run))
 
     async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
         steps = self.rewriter.steps

@@ -147,7 +147,7 @@ class Steps:
     async def clear(self, key: SessionKey, item: SessionItem) -> SessionItem:
         """Delete the pages that were dropped and may still exist; returns the state that says so, which is not stored.
 
-        What fails here is made good by the next cut, rewrite or delete.
+        What fails here is made good by the next change but a small append.
         """
         below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
         try:
@@ -163,8 +163,8 @@ class Steps:
         return replace(item, floor=item.first_page, ceiling=0)
 
     async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
-        """The same after a change that dropped pages, taking note of it."""
-        if item != (cleared := await self.clear(key, item)):
+        """The same where there are any, taking note of it."""
+        if item.has_dropped_pages and item != (cleared := await self.clear(key, item)):
             with contextlib.suppress(ChatHistoryError, Refused):
                 return await self.patch(key, item, cleared)
         return item

@@ -14,7 +14,7 @@ from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_LEFT_PAGES, Page, SessionItem
 from .._protocol import edits
 from .._protocol.chain import first_break, missing_parts
-from .._protocol.pages import PAGE_INFLATED
+from .._protocol.pages import most_inflated
 from ..codec import messages as codec
 from ..codec.messages import UndecodableError
 from ..observers import current
@@ -24,8 +24,8 @@ from .decoding import SLICE_BYTES, Decoder
 from .off_loop import off_loop_if_many
 from .table import GET_BATCH, Table
 
-# A session is read forward beginning with so many pages, and on with as many as have so many bytes, at most twice in
-# memory.
+# A session is read forward beginning with so many pages, and on with twice as many each time, until these have so many
+# bytes: those that are worked on, and as many more as come meanwhile. What the next ones have is not known before.
 ITER_PAGES = 16
 ITER_BYTES = 1 << 20
 GET_OBJECTS = 8  # fetched at a time
@@ -50,7 +50,7 @@ class Unproven(Exception):
 
 @dataclass(frozen=True)
 class StoredPages:
-    """Reads pages of sessions, each named by its key and the item; committed ones are immutable and cached."""
+    """Reads pages of sessions, each named by its key and the item; the cache has them as of their last edit."""
 
     table: Table
     decoder: Decoder
@@ -75,7 +75,7 @@ class StoredPages:
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
-        found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
+        found = {n: page for n in numbers if (page := self.remembered(key, item, n))}
         if found and (operation := current.get()):
             operation.cache_hits += len(found)
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
@@ -115,7 +115,7 @@ class StoredPages:
             found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}
         return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
-    def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
+    def remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
         """A page in the cache: it may be from before the last edit, where that was of another page."""
         now = _cached(key, item, number)
         if item.edited and number != item.edited_page:
@@ -191,10 +191,8 @@ class StoredPages:
 
         if len(parts) != page.parts:
             raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
-        # A page of several messages is never cut larger, so it need not be believed to be.
-        most = self.table.objects.longest if page.messages <= 1 else 2 * PAGE_INFLATED
         try:
-            unpacking = partial(self.unpack_page, key, item, parts, most)
+            unpacking = partial(self.unpack_page, key, item, parts)
             unpacked = await off_loop_if_many([part.data for part in parts], unpacking)
             lines = Lines(self.decoder.edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except UndecodableError as error:
@@ -208,10 +206,10 @@ class StoredPages:
             self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
 
-    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page], most: int) -> list[bytes]:
+    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page]) -> list[bytes]:
         """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
         opened = [self.opened_data(key, item, part) for part in parts]
-        return codec.unpack(b"".join(opened), most)
+        return codec.unpack(b"".join(opened), most_inflated(parts[-1], self.table.objects.longest))
 
     def opened_data(self, key: SessionKey, item: SessionItem, page: Page) -> bytes:
         """The block of a page, or its part of one; raises `UndecodableError`."""
@@ -238,7 +236,7 @@ class StoredPages:
             while numbers:
                 pages = await coming
                 size = sum(len(page.data) for page in pages.values()) // max(1, len(pages))
-                count = max(1, min(GET_BATCH, ITER_BYTES // max(1, size)))
+                count = max(1, min(GET_BATCH, 2 * len(numbers), ITER_BYTES // max(1, size)))
                 following = range(numbers.stop, min(numbers.stop + count, item.pages))
                 coming = fetch(following)
                 yield numbers, pages

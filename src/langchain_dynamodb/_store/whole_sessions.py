@@ -19,12 +19,13 @@ from .._protocol.pages import Batch, Destination, PageStart, make_pages
 from .._protocol.rewrite import Exchange, place_all
 from .._protocol.sealed_metadata import sealed_metadata
 from .._protocol.states import next_state, tail_bytes, unborn
+from .._threads import off_loop
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, ItemFormatError, SessionBusyError
 from .attempts import change
 from .chunks import SLICE
 from .community_writer import as_natives, check_size
-from .off_loop import off_loop, off_loop_if_many
+from .off_loop import off_loop_if_many
 from .reading import ATTEMPTS, Reader
 from .rewriting import Rewriter
 from .stored_pages import Unproven
