@@ -23,8 +23,8 @@ from langchain_dynamodb import CapacityMeter, SessionRepository
 from langchain_dynamodb.admin import Outcome, Progress, Summary
 from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.cli.commands import cli
+from langchain_dynamodb.cli.names import parse_session, read_names
 from langchain_dynamodb.cli.screen import progress_line, summary_line
-from langchain_dynamodb.cli.settings import parse_session, read_names
 from langchain_dynamodb.encryption import LocalKeyring
 
 Command = Callable[..., Result]

@@ -7,8 +7,9 @@ import click
 from ..errors import ChatHistoryError, InvalidInputError
 from .exits import GOOD, Misused, Unusable
 from .looking import cost_command, doctor_command, list_command, show_command, verify_command
-from .mending import delete_command, reencrypt_command, repair_command, vacuum_command
+from .mending import reencrypt_command, repair_command
 from .moving import copy_command, export_command, import_command, migrate_command
+from .removing import delete_command, vacuum_command
 from .screen import error_line
 
 EPILOG = """\b

@@ -13,9 +13,11 @@ from ..admin import Run, Summary, doctor, verify
 from ..admin.running import label
 from ..models import ChatSession, SessionSummary
 from .exits import BAD, GOOD
-from .runs import SESSIONS, all_named, other_table, run, run_over
+from .names import parse_session
+from .options import CONNECTION, OTHER_TABLE, OVER_ALL, SESSIONS, options
+from .runs import all_named, other_table, run, run_over
 from .screen import Screen, error_line
-from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, Settings, make_run, options, parse_session
+from .settings import Settings
 
 
 @click.command("doctor")
@@ -54,7 +56,7 @@ def list_command(
 ) -> int:
     """List sessions, without their messages."""
     screen = Screen(as_json=settings.json, verbose=False)
-    made = make_run({"match": chosen["match"], "segments": chosen["segments"], "segment": chosen["segment"] or 0})
+    made = Run(match=chosen["match"], segments=chosen["segments"], segment=chosen["segment"] or 0)
     whole = Listing(partition, index, limit=None if made.match else limit, segments=made.segments,
                     segment=None if partition else made.segment)  # fmt: skip
 

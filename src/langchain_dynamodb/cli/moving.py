@@ -13,9 +13,11 @@ from ..admin import Outcome, Run, Summary, copy_session, export_sessions, import
 from ..admin.foreign import SourceFormat
 from ..errors import SessionNotFoundError, VersionConflictError
 from .exits import BAD, GOOD
-from .runs import SESSIONS, all_named, other_table, run, run_over
+from .names import parse_session
+from .options import CONNECTION, OTHER_TABLE, OVER_ALL, SESSIONS, WRITING, options
+from .runs import all_named, other_table, run, run_over
 from .screen import Screen, error_line, outcome_line
-from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, WRITING, Settings, options, parse_session
+from .settings import Settings
 
 
 @click.command("export")

@@ -15,8 +15,9 @@ import click
 from .._items.keys import Session
 from ..admin import Run, Summary
 from .exits import BAD, GOOD, Stopped
+from .names import parse_session, read_names
 from .screen import Screen
-from .settings import Settings, make_run, parse_session, read_names
+from .settings import Settings
 
 
 def run(main: Callable[[], Awaitable[Any]], resumed_by: Path | None = None) -> Any:
@@ -65,7 +66,7 @@ def run_over(
     with contextlib.closing(
         Screen(as_json=settings.json, verbose=settings.verbose, goes_on=goes_on, **screen)
     ) as shown:
-        made = make_run(chosen, tuple(sessions), tell=shown.outcome, show=shown.progress)
+        made = Run(tuple(sessions), **chosen, tell=shown.outcome, show=shown.progress)
         with shown.watched():
             summary: Summary = run(lambda: work(made), resume)
         shown.summary(summary)
@@ -89,12 +90,3 @@ def all_named(sessions: Sequence[str], file: Path | None = None) -> list[Session
 def other_table(settings: Settings, told: dict[str, Any]) -> Settings:
     """That of the options `OTHER_TABLE`."""
     return settings.elsewhere(**{name.removeprefix("to_"): value for name, value in told.items()})
-
-
-SESSIONS = [click.argument("sessions", nargs=-1, metavar="[SESSION]...")]
-FROM_FILE = click.option(
-    "--from-file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File of sessions, one a line: ids, keys as JSON, or what list --json wrote.",
-)
