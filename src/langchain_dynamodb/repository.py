@@ -49,7 +49,7 @@ from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
-from .blobs.stores import Blobs
+from .blobs.stores import Blobs, check_apart
 from .codec.messages import is_instruction, is_much
 from .codec.places import Degraded
 from .codec.telling import tell
@@ -557,13 +557,16 @@ class AsyncSessionRepository(Configured):
 
         Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
         at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
-        history is changed again and again meanwhile, and what `read` raises.
+        history is changed again and again meanwhile, `SettingsError` where the large data of two tables would be under
+        one prefix, and what `read` raises.
         """
         check_count("keep", keep)
         check_count("expected_version", expected_version)
         other = self if repository is None else repository
         if not isinstance(other, AsyncSessionRepository):
             raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
+        if other._place != self._place:
+            check_apart(self.blobs, other.blobs)
         source, _ = await self._named(session)
         key, own = await other._named(to)
         copier = Copier(other._pages.steps, other._writer, other.ttl)
@@ -690,6 +693,12 @@ class AsyncSessionRepository(Configured):
         if self._utf8_only:
             refuse_halves(self._codec.decode(lines))  # as they are stored: what has no end does not come here
         return Content(messages, lines, much)
+
+    @property
+    def _place(self) -> tuple[str, str | None, str | None]:
+        """Where the table is: its name, and the endpoint and region that were given."""
+        settings = self._connection.settings
+        return self.table_name, settings.endpoint_url, settings.region_name
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

@@ -13,7 +13,8 @@ from community_support import ALL_TYPES, Meddler, Theirs, bulk, plain
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.admin import Outcome, Run, export_sessions, migrate, vacuum, verify
-from langchain_dynamodb.errors import InvalidInputError
+from langchain_dynamodb.errors import InvalidInputError, SettingsError
+from memory_blobs import MemoryBlobs
 from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch
 
 pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
@@ -291,6 +292,19 @@ async def test_into_langchain_communitys_format(
     assert (await migrate(source, to=target)).actions == {"unchanged": 1}
     theirs = Theirs(table, "s", endpoint_url=engine.endpoint_url).messages
     assert [m.text for m in theirs] == [m.text for m in (await source.read("s")).messages]
+
+
+@pytest.mark.parametrize("prefix", ["in/", "", "in/new/"])
+async def test_a_shared_prefix(make_repository: RepositoryFactory, make_table: TableFactory, prefix: str) -> None:
+    """Refused before anything is read: deletions of one table would reach what the other has in the bucket."""
+    source = make_repository(blobs=MemoryBlobs())
+    target = make_repository(make_table(), blobs=MemoryBlobs(prefix=prefix))
+    await source.append("s", many(1, 2000))
+    with pytest.raises(SettingsError, match="deletions of one reach"):
+        await migrate(source, to=target)
+    with pytest.raises(SettingsError, match="deletions of one reach"):
+        await source.copy("s", "s", repository=target)
+    assert await scan(target) == []
 
 
 # --- Deaths ---

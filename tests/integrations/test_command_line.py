@@ -331,8 +331,9 @@ def test_a_bucket(
     assert command("verify", *where).exit_code == 0
     assert command("verify").exit_code == 1
     other = make_table()
-    shared = command("migrate", *where, "--to-table", other, "--to-bucket", "chats", "--to-bucket-prefix", "one/")
-    assert (shared.exit_code, "give --to-bucket-prefix" in shared.stderr) == (2, True)
+    for prefix in ("one/", "one/new/", ""):
+        shared = command("migrate", *where, "--to-table", other, "--to-bucket", "chats", "--to-bucket-prefix", prefix)
+        assert (shared.exit_code, "deletions of one reach" in shared.stderr) == (2, True)
     there = ("--to-table", other, "--to-bucket", "chats", "--to-bucket-prefix", "two/")
     assert command("migrate", *where, *there).exit_code == 0
     assert command("verify", *where, *there).exit_code == 0

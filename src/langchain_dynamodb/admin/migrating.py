@@ -18,6 +18,7 @@ from .._store.community_writer import as_natives, check_size
 from .._store.listing import session_name
 from .._store.scanning import scan
 from .._store.whole_sessions import Placer, read_whole
+from ..blobs.stores import check_apart
 from ..codec import messages as codec
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
 from ..models import SessionSummary
@@ -92,6 +93,7 @@ async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepositor
     endpoints = [one._connection.settings.endpoint_url for one in (source, to)]
     if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
         raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
+    check_apart(source.blobs, to.blobs)
 
 
 async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:

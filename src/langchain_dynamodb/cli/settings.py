@@ -66,14 +66,7 @@ class Settings:
     def elsewhere(
         self, endpoint_url: str | None, region: str | None, bucket: str | None, bucket_prefix: str
     ) -> Settings:
-        """The same for another table, which may be at another endpoint or region, and has a bucket of its own.
-
-        Raises `InvalidInputError` for the bucket and prefix of this one: a table's deletions would reach the other's.
-        """
-        if bucket is not None and (bucket, bucket_prefix) == (self.bucket, self.bucket_prefix):
-            raise InvalidInputError(
-                f"--to-bucket {bucket!r} with prefix {bucket_prefix!r} is the other table's: give --to-bucket-prefix"
-            )
+        """The same for another table, which may be at another endpoint or region, and has a bucket of its own."""
         region = region or self.region
         endpoint_url = endpoint_url or self.endpoint_url
         return replace(self, endpoint_url=endpoint_url, region=region, bucket=bucket, bucket_prefix=bucket_prefix)
