@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from community_support import ALL_TYPES, Meddler, Theirs, bulk, plain
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.admin import Outcome, Run, export_sessions, migrate, vacuum, verify
+from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError, SettingsError
 from memory_blobs import MemoryBlobs
 from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch
@@ -92,6 +94,16 @@ async def test_the_estimate(make_repository: RepositoryFactory, theirs: Any, cou
     assert (await migrate(make_repository(), back=True)).write_units == pytest.approx(
         back.estimated_write_units, rel=0.05, abs=4
     )
+
+
+async def test_named_and_ours_already(make_repository: RepositoryFactory) -> None:
+    """It stays as it is, with a key to encrypt it with too; a dry run says so."""
+    await make_repository().append("s", many(3))
+    before = await scan(make_repository())
+    for dry_run in (True, False):
+        encrypting = make_repository(encryption=LocalKeyring(b"k" * 32))
+        assert (await migrate(encrypting, Run(sessions=["s"], dry_run=dry_run))).actions == {"unchanged": 1}
+    assert await scan(make_repository()) == before
 
 
 async def test_users_go_on_meanwhile(make_repository: RepositoryFactory, theirs: Any) -> None:
@@ -190,6 +202,7 @@ async def test_what_does_not_fit_stays(make_repository: RepositoryFactory) -> No
     await sessions.append("large", bulk(1000, 600))
     before = await scan(sessions)
     told: list[Outcome] = []
+    assert (await migrate(sessions, Run(dry_run=True), back=True)).actions == {"failed": 2}
     assert (await migrate(sessions, Run(tell=told.append), back=True)).actions == {"failed": 2}
     reasons = {outcome.session: (outcome.detail or "").partition(":")[0] for outcome in told}
     assert reasons == {"titled": "ItemFormatError", "large": "MessageTooLargeError"}
@@ -281,6 +294,33 @@ async def test_deleted_once_it_is_there(
     }  # fmt: skip
 
 
+@pytest.mark.dynamodb_local_only
+@pytest.mark.parametrize("settings", [{}, {"delete_source": True}, {"item_format": "community"}])
+async def test_what_a_copy_takes(
+    make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any, settings: dict[str, Any]
+) -> None:
+    """A dry run foretells it: of a new one, of what is added later, and of the deletion here."""
+    delete, source, table = settings.pop("delete_source", False), make_repository(), make_table()
+    theirs("theirs", bulk(20))
+    await source.append("ours", many(200))
+    for _ in range(1 if delete else 2):
+        dry, real = [
+            await migrate(make_repository(), run, to=make_repository(table, **settings), delete_source=delete)
+            for run in (Run(dry_run=True), Run())
+        ]
+        assert real.write_units == pytest.approx(dry.estimated_write_units, rel=0.1, abs=8)
+        assert real.write_units > 0
+        await source.append("ours", many(20))
+
+
+async def test_too_large_for_their_format(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """A dry run says it too."""
+    source, target = make_repository(), make_repository(make_table(), item_format="community")
+    await source.append("s", bulk(1000, 600))
+    for dry_run in (True, False):
+        assert (await migrate(source, Run(dry_run=dry_run), to=target)).actions == {"failed": 1}
+
+
 async def test_into_langchain_communitys_format(
     make_repository: RepositoryFactory, make_table: TableFactory, engine: TestEngine
 ) -> None:
@@ -292,6 +332,110 @@ async def test_into_langchain_communitys_format(
     assert (await migrate(source, to=target)).actions == {"unchanged": 1}
     theirs = Theirs(table, "s", endpoint_url=engine.endpoint_url).messages
     assert [m.text for m in theirs] == [m.text for m in (await source.read("s")).messages]
+
+
+async def test_what_else_was_changed_in_between(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Metadata, attributes and a later expiry come over with the messages, and before the source is deleted."""
+    clock = make_repository.set_clock()
+    source, target = make_repository(sizes=SMALL), make_repository(make_table(), sizes=SMALL, ttl=50)
+    for name in ("longer", "titled", "lasting", "sliding"):
+        await source.append(name, many(30))
+        await source.update_metadata(name, {"title": "old"})
+        await source.set_expiry(name, 3600)
+    await migrate(source, to=target)
+    await source.update_metadata("longer", {"title": "new"}, attributes={"owner": "ann"})
+    await source.append("longer", many(1))
+    await source.update_metadata("titled", {"title": "new"}, attributes={"owner": "ann"})
+    await source.set_expiry("lasting", None)
+    clock.advance(600)
+    await source.set_expiry("sliding", 3600)
+    expected = {name: await source.read(name) for name in ("longer", "titled", "lasting", "sliding")}
+    told: list[Outcome] = []
+    await migrate(source, Run(tell=told.append), to=target)
+    assert {outcome.session: (outcome.action, outcome.messages, outcome.detail) for outcome in told} == {
+        "longer": ("extended", 1, "metadata 'title', attribute 'owner'"),
+        "titled": ("extended", 0, "metadata 'title', attribute 'owner'"),
+        "lasting": ("extended", 0, "expiry"),
+        "sliding": ("extended", 0, "expiry"),
+    }
+    for name, chat in expected.items():
+        there = await make_repository(target.table_name).read(name)
+        assert (there.messages, there.metadata, there.attributes, there.expires_at) == (
+            chat.messages, chat.metadata, chat.attributes, chat.expires_at
+        )  # fmt: skip
+    items = await scan(target)
+    assert (await migrate(source, to=target)).actions == {"unchanged": 4}
+    assert await scan(target) == items
+    assert (await migrate(source, to=target, delete_source=True)).actions == {"unchanged": 4}
+    assert await scan(source) == []
+
+
+async def test_never_deleted_otherwise(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """What was changed there since stays, and so does the source where that is another state of metadata."""
+    clock = make_repository.set_clock()
+    source, target = make_repository(), make_repository(make_table())
+    for name in ("title", "owner", "time"):
+        await source.append(name, many(1), attributes={"owner": "ann"})
+        await source.update_metadata(name, {"title": "old"})
+    await migrate(source, to=target)
+    clock.advance(10)
+    await target.update_metadata("title", {"title": "new"})
+    await target.update_metadata("owner", {}, attributes={"owner": "bob"})
+    await target.set_expiry("time", 60)
+    assert (await migrate(source, to=target)).actions == {"unchanged": 3}
+    assert (await target.read("time")).expires_at is not None
+    told: list[Outcome] = []
+    await migrate(source, Run(tell=told.append), to=target, delete_source=True)
+    assert {outcome.session: outcome.action for outcome in told} == {
+        "title": "different", "owner": "different", "time": "extended"
+    }  # fmt: skip
+    assert {item["SessionId"]["S"] for item in await scan(source)} == {"title", "owner"}
+    found = {name: await target.read(name) for name in ("title", "owner", "time")}
+    assert (found["title"].metadata, found["owner"].attributes) == ({"title": "new"}, {"owner": "bob"})
+    assert found["time"].expires_at is None
+
+
+async def test_attributes_and_time_in_their_format(
+    make_repository: RepositoryFactory, make_table: TableFactory
+) -> None:
+    """The same for sessions of langchain_community's format, on either side; it does not say when they were changed."""
+    paged, theirs = make_repository(), make_repository(make_table(), item_format="community")
+    await paged.append("s", many(1))
+    await migrate(paged, to=theirs)
+    await paged.append("s", many(1), attributes={"owner": "ann"})
+    await paged.set_expiry("s", 3600)
+    assert (await migrate(paged, to=theirs)).actions == {"extended": 1}  # and for good: the earlier expiry stays away
+    chat = await theirs.read("s")
+    assert (len(chat.messages), chat.attributes, chat.expires_at) == (2, {"owner": "ann"}, None)
+    back = make_repository(make_table())
+    await theirs.set_expiry("s", 60)
+    await migrate(theirs, to=back)
+    await theirs.set_expiry("s", 3600)
+    assert (await migrate(theirs, to=back)).actions == {"unchanged": 1}
+    assert (await migrate(theirs, to=back, delete_source=True)).is_good
+    chat = await back.read("s")
+    assert chat.expires_at is not None
+    assert 3500 < (chat.expires_at - datetime.now(timezone.utc)).total_seconds() < 3700
+    assert await scan(theirs) == []
+
+
+@pytest.mark.parametrize("back", [True, False])
+async def test_nothing_becomes_plain_text(
+    make_repository: RepositoryFactory, make_table: TableFactory, back: bool
+) -> None:
+    """An encrypted session stays as it is where it would, until that is wanted; a dry run says so too."""
+    source = make_repository(encryption=LocalKeyring(b"k" * 32))
+    await source.append("s", [HumanMessage("secret")])
+    to = None if back else make_repository(make_table(), item_format="community")
+    before = await scan(source)
+    for dry_run in (True, False):
+        told: list[Outcome] = []
+        await migrate(source, Run(dry_run=dry_run, tell=told.append), to=to, back=back)
+        assert (told[0].action, "plain=True" in (told[0].detail or "")) == ("failed", True)
+    assert (await scan(source), [] if to is None else await scan(to)) == (before, [])
+    for dry_run in (True, False):
+        assert (await migrate(source, Run(dry_run=dry_run), to=to, back=back, plain=True)).is_good
+    assert (await make_repository((to or source).table_name).read("s")).messages == [HumanMessage("secret")]
 
 
 @pytest.mark.parametrize("prefix", ["in/", "", "in/new/"])

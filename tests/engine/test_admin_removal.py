@@ -24,6 +24,7 @@ from support import (
     Clock,
     Crash,
     Crashing,
+    Hooked,
     Recorder,
     Stopping,
     WatchedConnection,
@@ -317,6 +318,40 @@ async def test_named_sessions_make_no_sense(sessions: AsyncSessionRepository) ->
     """It goes by what it finds."""
     with pytest.raises(InvalidInputError, match="vacuum scans the table"):
         await vacuum(sessions, Run(sessions=["s"]))
+
+
+async def test_a_conversion_that_nobody_announced(make_repository: RepositoryFactory, dynamodb: Any) -> None:
+    """A large item of langchain_community has no room to say that it is being converted; attributes count too."""
+    make_repository.set_clock()
+    sessions = make_repository()
+    table, key = sessions.table_name, {"SessionId": {"S": "s"}}
+    history = {"L": [{"M": {"type": {"S": "human"}, "data": {"M": {"content": {"S": "x" * 120_000}}}}}]}
+    dynamodb.put_item(TableName=table, Item={**key, "History": history, "own": {"S": "x" * 100_000}})
+    page = sessions._key("s").page(sessions._reader.clock(), 0)
+    dynamodb.put_item(TableName=table, Item={**page, "lc_cut": {"N": "1"}})
+    assert (await vacuum(sessions, older_than=0)).actions == {}
+    dynamodb.put_item(TableName=table, Item={**key, "History": history})
+    assert (await vacuum(sessions, older_than=0)).actions == {"removed": 1}
+
+
+@pytest.mark.dynamodb_local_only
+async def test_what_ending_a_deletion_takes(make_repository: RepositoryFactory) -> None:
+    """A dry run foretells it for one that stopped half-way, with all its pages."""
+    sessions = make_repository()
+    await sessions.append("s", many(400))
+    dying = make_repository()
+    watch(dying, Hooked, _no_batches)
+    with pytest.raises(Crash):
+        await dying.delete("s")
+    dry, real = await vacuum(make_repository(), Run(dry_run=True)), await vacuum(make_repository())
+    assert (await scan(sessions), real.actions) == ([], {"removed": 1})
+    assert real.write_units == pytest.approx(dry.estimated_write_units, abs=2)
+
+
+async def _no_batches(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+    if operation == "batch_write_item":
+        raise Crash
+    return await proceed()
 
 
 # Every sixth: `nox -s deaths` takes all of them.

@@ -24,7 +24,8 @@ from .._store.unreferenced_objects import USUAL_AGE, UnreferencedObjects
 from ..blobs.names import ObjectName, session_part
 from ..errors import InvalidInputError, SessionBusyError
 from ..repository import AsyncSessionRepository
-from .estimates import delete_units, units
+from .estimates import units
+from .foretelling import deletion_units, settling_units, stored_size
 from .reports import Action, Outcome, Summary
 from .running import Done, Run, Thing, Work, working
 
@@ -252,7 +253,7 @@ async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey)
     if work.run.dry_run:
         if isinstance(item, SessionItem) and item.bucket is not None:
             table.objects.required(key, item.bucket)
-        cost = await _cost(sessions, key, item)
+        cost = await deletion_units(sessions, key, item)
         return Done(told.model_copy(update={"write_units": cost, "objects": len(objects) or None}))
     await sessions._writer.delete(key, None)
     gone = await _remove_objects(work, sessions, key, objects)
@@ -270,27 +271,16 @@ async def _remove_objects(
         return 0
     table, now = sessions._table, sessions._reader.clock()
     item = await table.get(key)
-    size = _size_of(sessions, item)
+    size = _size_of(sessions, key, item)
     dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, now, size)]
     if not work.run.dry_run:
         await table.objects.remove([str(of) for of in dead])
     return len(dead)
 
 
-def _size_of(sessions: AsyncSessionRepository, item: State | None) -> int:
+def _size_of(sessions: AsyncSessionRepository, key: SessionKey, item: State | None) -> int:
     """Of an item of langchain_community, which may have no room to say that it is about to be converted."""
-    return item_bytes(item.attributes(sessions._table.names)) if isinstance(item, CommunityItem) else 0
-
-
-async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: State) -> int:
-    table = sessions._table
-    size = key.size + item_bytes({**item.own, **item.attributes(table.names)})
-    if isinstance(item, CommunityItem):
-        return units(size)
-    numbers = range(item.floor, max(item.pages, item.reach) + 1)
-    there = await table.get_pages(key, item.generation, numbers, consistent=False, whole=True)
-    pages = ({**key.page(item.generation, n), **page.attributes(table.names)} for n, page in there.items())
-    return delete_units(size, pages, len(numbers))
+    return stored_size(sessions, key, item) if isinstance(item, CommunityItem) else 0
 
 
 async def _sweep(
@@ -302,7 +292,7 @@ async def _sweep(
     """
     table, key = sessions._table, found.key
     item = await table.get(key)
-    size = _size_of(sessions, item)
+    size = _size_of(sessions, key, item)
     dead = [one for one in found.pages if is_unreachable(one.place, item, began_before, size)]
     if not dead:
         return Done(None)
@@ -334,10 +324,13 @@ async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) ->
         return Done(None)
     if before.intent.kind != "delete" and before.intent.lease > steps.clock():
         return Done(Outcome(session=name, action="skipped", detail="it is being written"))
-    if not work.run.dry_run:
+    cost = None
+    if work.run.dry_run:
+        cost = await settling_units(sessions, found.key, before, before.intent)
+    else:
         try:
             await steps.await_idle(found.key, b"")
         except SessionBusyError as error:
             return Done(Outcome(session=name, action="skipped", detail=str(error)))
-    told = f"a write ({before.intent.kind}) that stopped half-way"
-    return Done(Outcome(session=name, action="removed", detail=told, write_units=2 if work.run.dry_run else None))
+    told = Outcome(session=name, action="removed", detail=f"a write ({before.intent.kind}) that stopped half-way")
+    return Done(told.model_copy(update={"write_units": cost}))

@@ -9,7 +9,7 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -134,6 +134,11 @@ class Work:
     def metered(self, repository: AsyncSessionRepository) -> AsyncSessionRepository:
         """The repository, with what it uses counted here."""
         return repository._metered(self.usage, self.pace)
+
+    def target(self, repository: AsyncSessionRepository) -> AsyncSessionRepository:
+        """The same for one that sessions are brought to: they keep the time that they have, whatever its `ttl`."""
+        metered = self.metered(repository)
+        return metered._with(replace(metered._options, ttl=None))
 
     # --- Going on after an interruption ---
 

@@ -57,7 +57,7 @@ def check_apart(some: Blobs | None, others: Blobs | None) -> None:
         return
     if some.prefix.startswith(others.prefix) or others.prefix.startswith(some.prefix):
         raise SettingsError(
-            f"large data of both tables would be in bucket {some.bucket!r}, under {some.prefix!r} and {others.prefix!r}, "
-            "where deletions of one reach that of the other: give one of them another bucket, or a prefix with which "
-            "the other's does not begin"
+            f"large data of both tables would be in bucket {some.bucket!r}, under {some.prefix!r} and "
+            f"{others.prefix!r}, where deletions of one reach that of the other: give one of them another bucket, or "
+            "another prefix (none with which the other's begins)"
         )
