@@ -8,7 +8,6 @@ from .._items.keys import Session, SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite
 from .._protocol.expiry import NO_EXPIRY
-from .._store.listing import session_name
 from .._store.repairing import Repairer
 from .._store.whole_sessions import Placer, check_decodable, read_whole
 from ..errors import CorruptSessionError, InvalidInputError, SessionNotFoundError, SettingsError
@@ -17,7 +16,8 @@ from ..repository import AsyncSessionRepository
 from .estimates import rewrite_units, units
 from .foretelling import community_units, pages_units, stored_size
 from .reports import Outcome, Summary
-from .running import Done, Run, chosen, working
+from .run import Run, check_repository
+from .running import Done, chosen, working
 
 
 async def repair_sessions(
@@ -43,7 +43,7 @@ async def repair_sessions(
                 report = await Repairer(sessions._pages).examine(key, drop_undecodable=drop_undecodable)
             else:
                 report = await sessions.repair(session, drop_undecodable=drop_undecodable)
-            name = session_name(key.item, sessions.primary_key_name)
+            name = work.name(key)
             told = None if _is_empty(report) else report
             if not (told and run.dry_run) and (left := await _unreadable(sessions, key)):
                 advice = "" if drop_undecodable else " (--drop-undecodable takes out what cannot be decoded)"
@@ -84,6 +84,7 @@ async def reencrypt_sessions(
     run changes nothing, but with `everything`.
     """
     run = run or Run()
+    check_repository(repository)
     check_flag("plain", plain)
     check_flag("everything", everything)
     if repository._options.encryption is None:
@@ -93,7 +94,7 @@ async def reencrypt_sessions(
 
         async def renew(session: Session) -> Done:
             key = sessions._key(session)
-            name = session_name(key.item, sessions.primary_key_name)
+            name = work.name(key)
             item = await sessions._reader.item(key)
             if item is None or not item.version:
                 if run.sessions:

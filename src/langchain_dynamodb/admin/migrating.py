@@ -13,7 +13,6 @@ from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import Session, SessionKey
 from .._items.session_items import SessionItem
-from .._store.listing import session_name
 from .._store.scanning import scan
 from .._store.whole_sessions import Placer, Whole, check_encrypted, natives_of, read_whole
 from ..blobs.stores import check_apart
@@ -25,7 +24,8 @@ from .foreign import SourceFormat, foreign_name, foreign_session
 from .foretelling import community_units, deletion_units, stored_pages
 from .placing import ATTEMPTS, bring, count_same, lacking
 from .reports import Outcome, Summary
-from .running import Done, Run, Thing, Work, chosen, listed, named, working
+from .run import Run, check_repository
+from .running import Done, Thing, Work, chosen, listed, named, working
 
 
 async def migrate(
@@ -55,6 +55,7 @@ async def migrate(
     A second run changes nothing.
     """
     run = run or Run()
+    check_repository(repository)
     check_flag("back", back)
     check_flag("delete_source", delete_source)
     check_flag("plain", plain)
@@ -70,9 +71,8 @@ async def migrate(
         raise InvalidInputError(
             f"source_format={source_format!r} needs to=, and copies what matches; nothing is deleted"
         )
-    about: dict[str, Any] = {"to": None if to is None else to.table_name, "back": back}
-    about |= {"delete_source": delete_source, "format": source_format}
-    async with working("migrate", repository, run, **about) as work:
+    about: dict[str, Any] = {"back": back, "delete_source": delete_source, "format": source_format, "plain": plain}
+    async with working("migrate", repository, run, to=to, **about) as work:
         source = work.metered(repository)
         if to is not None:
             await _check_other(source, to)
@@ -104,7 +104,7 @@ async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerat
             yield thing
         return
     async for one in named(work):
-        key = session_name(source._key(one.session).item, source.primary_key_name)
+        key = work.name(source._key(one.session))
         yield Thing(one.position, one.session, SessionSummary(session=key, version=None, message_count=None))
 
 
@@ -119,12 +119,12 @@ async def _foreign(
     keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
     request = {"FilterExpression": f"attribute_exists({e.name(table.names.history)})"}
     run = work.run
-    batches = scan(table, e, request, segments=run.segments, segment=run.segment, cursor=work.position)
+    batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=work.position)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
                 name = foreign_name(item, keys)
-                if run.wants(name):
+                if work.wants(name):
                     yield Thing(None if left else cursor, name, (item, table.names, keys, source_format))
 
 
@@ -211,7 +211,7 @@ class _Mover:
     async def move(self, session: Session) -> Done:
         """Copy one, or what it has more than there; then delete it here, if that is wanted."""
         key = self._source._key(session)
-        name = session_name(key.item, self._source.primary_key_name)
+        name = self._work.name(key)
         for _ in range(ATTEMPTS):
             whole = await read_whole(self._source._pages.reader, key)
             if whole is None:

@@ -17,17 +17,17 @@ from .._items.keys import PageName, SessionKey, native_key, page_name, session_k
 from .._items.session_items import Reference, SessionItem
 from .._protocol import conditions
 from .._protocol.unreachable import SeenPage, is_unreachable
-from .._store.listing import session_name
 from .._store.scanning import scan
 from .._store.steps import LATEST
 from .._store.unreferenced_objects import USUAL_AGE, UnreferencedObjects
 from ..blobs.names import ObjectName, session_part
-from ..errors import InvalidInputError, SessionBusyError
+from ..errors import InvalidInputError, SessionBusyError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
 from .estimates import units
 from .foretelling import deletion_units, settling_units, stored_size
 from .reports import Action, Outcome, Summary
-from .running import Done, Run, Thing, Work, working
+from .run import Run
+from .running import Done, Thing, Work, working
 
 GRACE_SECONDS = 3600
 _NAMED, _SCANNED, _LISTED = "named ", "scanned ", "listed"  # what a position is of
@@ -62,9 +62,9 @@ async def delete_sessions(
     """Delete the sessions that are named or that match, and whatever is left of them.
 
     With a pattern, or `search_pages`, the whole table is scanned, so that what has expired and pages whose session
-    item was lost are found too. Objects in S3 go with their session; those that only a name says whose they were are
-    found by the session that is named, or with a pattern by a listing of the bucket. Each outcome says how many
-    messages, pages and objects there were.
+    item was lost are found too; else a named session that is not there has ``failed``. Objects in S3 go with their
+    session; those that only a name says whose they were are found by the session that is named, or with a pattern by a
+    listing of the bucket. Each outcome says how many messages, pages and objects there were.
 
     Raises `InvalidInputError` where no sessions are chosen; ``match="*"`` is all of them.
     """
@@ -75,23 +75,22 @@ async def delete_sessions(
     async with working("delete", repository, run, search_pages=search_pages) as work:
         sessions = work.metered(repository)
         if run.sessions and not (work.position or "").startswith(_SCANNED):
-            await work.each(_named(work, sessions), lambda key: _delete(work, sessions, key))
+            await work.each(_named(work, sessions), lambda key: _delete(work, sessions, key, missing_ok=search_pages))
         if run.match is not None or search_pages:
             names = {sessions._key(session) for session in run.sessions}
-            key_name = sessions.primary_key_name
 
             def wanted(key: SessionKey) -> bool:
-                return key in names if names else run.wants(session_name(key.item, key_name))
+                return key in names if names else work.wants(work.name(key))
 
             async def remove(found: Found) -> Done:
                 if found.item is not None:
-                    return await _delete(work, sessions, found.key)
+                    return await _delete(work, sessions, found.key, missing_ok=True)
                 return await _sweep(work, sessions, found, "deleted", sessions._reader.clock(), counted=not names)
 
             async def remove_objects(found: Objects) -> Done:
                 if run.dry_run and await sessions._table.get(found.key):
                     return Done(None)  # which was counted with its objects
-                name = session_name(found.key.item, key_name)
+                name = work.name(found.key)
                 told = Outcome(session=name, action="deleted", detail="objects of no session")
                 gone = await _remove_objects(work, sessions, *found)
                 return Done(told.model_copy(update={"objects": gone}) if gone else None)
@@ -124,7 +123,7 @@ async def vacuum(
         began_before = sessions._reader.clock() - older_than * 1_000_000
 
         def wanted(key: SessionKey) -> bool:
-            return run.wants(session_name(key.item, sessions.primary_key_name))
+            return work.wants(work.name(key))
 
         async def tidy(found: Found) -> Done:
             if found.item is not None:
@@ -134,7 +133,7 @@ async def vacuum(
         async def remove_objects(found: Objects) -> Done:
             if not run.dry_run:
                 await sessions._table.objects.remove([str(name) for name in found.names])
-            name = session_name(found.key.item, sessions.primary_key_name)
+            name = work.name(found.key)
             told = "objects that no page refers to"
             return Done(Outcome(session=name, action="removed", objects=len(found.names), detail=told))
 
@@ -154,7 +153,7 @@ async def _unreferenced(
 
     def ours(key: SessionKey) -> bool:
         part = zlib.crc32(session_part(key.attributes).encode()) % run.segments
-        return part == run.segment and wanted(key)
+        return part == run.part and wanted(key)
 
     found = UnreferencedObjects(table, table.objects.blobs, sessions._reader.clock).find(age, ours)
     async with contextlib.aclosing(found):
@@ -191,7 +190,7 @@ async def _scanned(
     if not run.dry_run:  # which tells the cost, and so needs sizes
         request["ProjectionExpression"] = ", ".join(map(e.name, (*schema.keys, lc.CUT)))
     start = work.position.removeprefix(_SCANNED) if work.position and not work.position.startswith(_NAMED) else None
-    batches = scan(table, e, request, segments=run.segments, segment=run.segment, cursor=start)
+    batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=start)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             found = _by_session(items, [*schema.keys], sessions.primary_key_name, wanted)
@@ -235,15 +234,17 @@ def _seen(page: PageName, item: Item) -> SeenPage:
     return SeenPage(page.generation, page.number, int(cut) if cut.isdecimal() else 0)
 
 
-async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey) -> Done:
+async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey, *, missing_ok: bool) -> Done:
     """Delete a session, expired or not, and say what there was."""
-    table, name = sessions._table, session_name(key.item, sessions.primary_key_name)
+    table, name = sessions._table, work.name(key)
     objects = await table.objects.find(key)
     item = await table.get(key)
     if item is None or not item.version:
         if gone := await _remove_objects(work, sessions, key, objects):
             told = Outcome(session=name, action="deleted", objects=gone, detail="objects of no session")
             return Done(told)
+        if not missing_ok:
+            raise SessionNotFoundError(f"there is no session {key} to delete")
         return Done(Outcome(session=name, action="skipped", detail="there is no such session"))
     if isinstance(item, CommunityItem):
         told = Outcome(session=name, action="deleted", messages=len(item.natives), pages=0)
@@ -251,6 +252,7 @@ async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey)
         count = item.pages - item.first_page
         told = Outcome(session=name, action="deleted", messages=item.message_count, pages=count)
     if work.run.dry_run:
+        sessions._pages.steps.check_home(key, item)
         if isinstance(item, SessionItem) and item.bucket is not None:
             table.objects.required(key, item.bucket)
         cost = await deletion_units(sessions, key, item)
@@ -271,6 +273,8 @@ async def _remove_objects(
         return 0
     table, now = sessions._table, sessions._reader.clock()
     item = await table.get(key)
+    if sessions._pages.steps.is_elsewhere(item):  # what it has there may be on its way
+        return 0
     size = _size_of(sessions, key, item)
     dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, now, size)]
     if not work.run.dry_run:
@@ -292,6 +296,8 @@ async def _sweep(
     """
     table, key = sessions._table, found.key
     item = await table.get(key)
+    if sessions._pages.steps.is_elsewhere(item):  # what it has there may be on its way
+        return Done(None)
     size = _size_of(sessions, key, item)
     dead = [one for one in found.pages if is_unreachable(one.place, item, began_before, size)]
     if not dead:
@@ -306,7 +312,7 @@ async def _sweep(
         removed = await in_parallel(lambda at: table.discard(key, at.generation, at.number, at.cut), places)
     pages, objects = (sum(gone) for gone in zip(*removed, strict=True))
     told = Outcome(
-        session=session_name(key.item, sessions.primary_key_name),
+        session=work.name(key),
         action=action,
         pages=pages,
         objects=objects if counted and objects else None,
@@ -318,7 +324,7 @@ async def _sweep(
 
 async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) -> Done:
     """Let a write end that has stopped half-way; one that is going on is left alone."""
-    steps, name = sessions._pages.steps, session_name(found.key.item, sessions.primary_key_name)
+    steps, name = sessions._pages.steps, work.name(found.key)
     before = await steps.table.get(found.key)
     if before is None or before.intent is None:
         return Done(None)

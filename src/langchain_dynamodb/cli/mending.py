@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..admin import Run, Summary, reencrypt_sessions, repair_sessions
+from ..repository import AsyncSessionRepository
 from .options import CONNECTION, OVER_ALL, SESSIONS, WRITING, options
 from .runs import all_named, run_over
 from .settings import Settings
@@ -22,9 +23,8 @@ def repair_command(
     if not sessions and chosen["match"] is None:
         raise click.UsageError("Name sessions, or give --match ('*' is all).")
 
-    async def work(made: Run) -> Summary:
-        async with settings.open() as source:
-            return await repair_sessions(source, made, drop_undecodable=drop_undecodable)
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        return await repair_sessions(source, made, drop_undecodable=drop_undecodable)
 
     return run_over(settings, chosen, work, all_named(sessions))
 
@@ -38,8 +38,7 @@ def reencrypt_command(
 ) -> int:
     """Bring sessions under the present key of --kms-key-id, --local-key-file or --repository."""
 
-    async def work(made: Run) -> Summary:
-        async with settings.open() as source:
-            return await reencrypt_sessions(source, made, plain=plain, everything=everything)
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        return await reencrypt_sessions(source, made, plain=plain, everything=everything)
 
     return run_over(settings, chosen, work, all_named(sessions))

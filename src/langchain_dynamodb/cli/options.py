@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,10 +39,11 @@ CONNECTION = [
     ),
     click.option("--bucket", help="Bucket of S3 with the table's large data."),
     click.option("--bucket-prefix", default="", metavar="TEXT", help="What its objects' names begin with."),
+    click.option("--home-region", help="Of global tables: the region written in; others' sessions are left alone."),
     click.option(
         "--repository",
         metavar="MODULE:FUNCTION",
-        help="Your function that makes the AsyncSessionRepository, with all of its settings, in place of the above.",
+        help="Your function that makes the AsyncSessionRepository, with all of its settings, in place of all above.",
     ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs."),
 ]
@@ -53,10 +55,12 @@ OTHER_TABLE = [
 ]
 OVER_ALL = [
     click.option(
-        "--match", metavar="GLOB", help="Only sessions whose id (or key, joined by /) matches, as in a shell."
+        "--match",
+        metavar="GLOB",
+        help="Only sessions whose id (or key: 'ann/*') matches, as in a shell; [*] is a star.",
     ),
     click.option("--segments", type=int, default=1, help="Parts of the table, for so many machines."),
-    click.option("--segment", type=int, default=0, help="Which of them this one takes, from 0 on."),
+    click.option("--segment", type=int, help="Which of them this one takes, from 0 on."),
     click.option("--at-once", type=int, default=8, show_default=True, help="Sessions worked on at a time."),
     click.option(
         "--resume",
@@ -80,12 +84,7 @@ def options(*groups: list[Callable[[F], F]]) -> Callable[[F], F]:
             taken = {name: given.pop(name) for name in _SETTINGS if name in given}
             if taken["table"] is None and taken["repository"] is None:
                 raise click.UsageError("Missing option '--table'.")
-            settings = Settings(
-                **{**taken, "table": taken["table"] or ""},
-                json=given.pop("as_json"),
-                verbose=given.get("verbose", False),
-            )
-            given.pop("verbose", None)
+            settings = Settings(**taken, json=given.pop("as_json"), verbose=given.pop("verbose", False))
             chosen = {name: given.pop(name) for name in _RUN if name in given}
             return command(settings, chosen, **given)
 
@@ -97,8 +96,5 @@ def options(*groups: list[Callable[[F], F]]) -> Callable[[F], F]:
     return decorate
 
 
-_SETTINGS = (
-    "table", "endpoint_url", "region", "profile", "primary_key_name", "history_messages_key", "ttl_key_name",
-    "kms_key_id", "kms_context", "local_key_file", "bucket", "bucket_prefix", "repository",
-)  # fmt: skip
+_SETTINGS = [one.name for one in fields(Settings) if one.name not in ("json", "verbose")]
 _RUN = ("match", "segments", "segment", "at_once", "resume", "dry_run", "max_write_units")

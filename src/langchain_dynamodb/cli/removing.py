@@ -9,6 +9,7 @@ import click
 
 from ..admin import Run, Summary, delete_sessions, vacuum
 from ..admin.removing import GRACE_SECONDS
+from ..repository import AsyncSessionRepository
 from .options import CONNECTION, FROM_FILE, OVER_ALL, SESSIONS, WRITING, options
 from .runs import all_named, make_sure, run_over
 from .settings import Settings
@@ -39,14 +40,14 @@ def delete_command(
     named = all_named(sessions, file)
     if not named and chosen["match"] is None:
         raise click.UsageError("Name sessions, or give --from-file or --match ('*' is all).")
+    repository = settings.open()
     which = f"the sessions that match {chosen['match']!r}" if chosen["match"] else f"{len(named)} session(s)"
-    make_sure(f"Delete {which} in table {settings.table!r} for good?", yes, chosen["dry_run"])
+    make_sure(f"Delete {which} in table {repository.table_name!r} for good?", yes, chosen["dry_run"])
 
-    async def work(made: Run) -> Summary:
-        async with settings.open() as source:
-            return await delete_sessions(source, made, search_pages=search_pages)
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        return await delete_sessions(source, made, search_pages=search_pages)
 
-    return run_over(settings, chosen, work, named, report=report)
+    return run_over(settings, chosen, work, named, repository=repository, report=report)
 
 
 @click.command("vacuum")
@@ -64,8 +65,7 @@ def vacuum_command(settings: Settings, chosen: dict[str, Any], older_than: int) 
     Objects of the --bucket that no page refers to go once they are a day old.
     """
 
-    async def work(made: Run) -> Summary:
-        async with settings.open() as source:
-            return await vacuum(source, made, older_than=older_than)
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        return await vacuum(source, made, older_than=older_than)
 
     return run_over(settings, chosen, work)
