@@ -127,7 +127,9 @@ async def test_another_region(make_repository: RepositoryFactory) -> None:
     here, there = (make_repository(home_region=region, sizes=SMALL) for region in ("eu-central-1", "us-east-1"))
     await there.append("s", many(30))
     before = await scan(here)
-    await there.replace("s", many(30))
+    await there.delete("s")
+    clock.advance(10)
+    await there.append("s", many(30))
     pages = [item for item in await scan(here) if "lc_cut" in item and item not in before]
     for item in await scan(here):
         request = {"TableName": here.table_name, "Key": {"SessionId": item["SessionId"]}}
