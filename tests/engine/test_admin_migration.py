@@ -15,7 +15,7 @@ from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.admin import Outcome, Run, export_sessions, migrate, vacuum, verify
 from langchain_dynamodb.encryption import LocalKeyring
-from langchain_dynamodb.errors import InvalidInputError, SettingsError
+from langchain_dynamodb.errors import InvalidInputError, ItemFormatError, SettingsError
 from memory_blobs import MemoryBlobs
 from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch
 
@@ -121,6 +121,52 @@ async def test_users_go_on_meanwhile(make_repository: RepositoryFactory, theirs:
     for i in range(8):
         texts = [message.text for message in (await make_repository().read(f"s{i}")).messages]
         assert (len(texts), texts[20:]) == (25, [f"turn {turn}" for turn in range(5)])
+
+
+async def test_users_go_on_while_they_move(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """A session is deleted here with all that was written by then there; what comes later begins a new one here."""
+    source, target = make_repository(sizes=SMALL), make_repository(make_table(), sizes=SMALL)
+    for i in range(6):
+        await source.append(f"s{i}", many(20))
+    before = {f"s{i}": (await source.read(f"s{i}")).messages for i in range(6)}
+    writing = make_repository(sizes=SMALL)
+
+    async def chat(name: str) -> None:
+        for turn in range(5):
+            await writing.append(name, [HumanMessage(f"turn {turn}")])
+
+    moving = migrate(source, Run(at_once=3), to=target, delete_source=True)
+    summary, *_ = await asyncio.gather(moving, *(chat(f"s{i}") for i in range(6)))
+    assert summary.is_good
+    for name, messages in before.items():
+        there, here = [(await make_repository(one.table_name).read(name)).messages for one in (target, source)]
+        assert there[:20] == messages
+        assert [message.text for message in (*there[20:], *here)] == [f"turn {turn}" for turn in range(5)]
+
+
+async def test_users_go_on_while_it_goes_back(make_repository: RepositoryFactory) -> None:
+    """Those who write in the format that it is to have are refused until it has gone back, and lose nothing."""
+    sessions, writing = make_repository(sizes=SMALL), make_repository(item_format="community")
+    for i in range(6):
+        await sessions.append(f"s{i}", many(20))
+    before = {f"s{i}": (await writing.read(f"s{i}")).messages for i in range(6)}
+
+    async def chat(name: str) -> None:
+        for turn in range(5):
+            while True:
+                try:
+                    await writing.append(name, [HumanMessage(f"turn {turn}")])
+                    break
+                except ItemFormatError:
+                    await asyncio.sleep(0.01)
+
+    going_back = migrate(sessions, Run(at_once=3), back=True)
+    await asyncio.wait_for(asyncio.gather(going_back, *(chat(name) for name in before)), timeout=60)
+    for name, messages in before.items():
+        found = (await make_repository().read(name)).messages
+        assert found[:20] == messages
+        assert [message.text for message in found[20:]] == [f"turn {turn}" for turn in range(5)]
+    assert formats(await scan(sessions)) == dict.fromkeys(before, False)
 
 
 async def test_they_write_in_between(make_repository: RepositoryFactory, theirs: Any) -> None:

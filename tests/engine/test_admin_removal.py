@@ -403,6 +403,45 @@ WRITES = [case for case in CASES if not case.busy][:: 1 if "ALL_DEATHS" in os.en
 
 @pytest.mark.real_engine
 @pytest.mark.once
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_deletion_dies_at_every_request(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, named: bool
+) -> None:
+    """The next one leaves nothing of the user, neither items nor objects; others lose nothing."""
+    make_repository.wait(renew=600, lease=0.05)
+    names = ["ann/1", "ann/long", "ann/large"]
+    run = Run(sessions=names) if named else Run(match="ann/*")
+    died, at = True, 0
+    while died:
+        at += 1
+        for after in (False, True):
+            sessions = make_repository(sizes=SMALL, blobs=bucket)
+            await sessions.append("bob/1", [human(20_000)], expected_version=0)
+            kept = (await sessions.read("bob/1")).messages
+            await sessions.append("ann/1", many(1))
+            await sessions.append("ann/long", many(30))
+            await sessions.append("ann/large", [human(20_000)])
+            if not named:
+                await sessions.append("ann/lost", [human(20_000)])
+                await lose_item(sessions, "ann/lost")
+            dying = make_repository(sizes=SMALL, blobs=bucket)
+            watch(dying, Crashing, at, after)
+            died = False
+            try:
+                await delete_sessions(dying, replace(run, at_once=1))
+            except Crash:
+                died = True
+            await asyncio.sleep(0.06)  # past the lease
+            await delete_sessions(make_repository(sizes=SMALL, blobs=bucket), run)
+            assert {name.split("~")[0] for name in await names_left(sessions)} == {"bob/1"}
+            assert {name.split("/")[0] for name in bucket.objects} == {"bob!2F1"}
+            assert (await make_repository(sizes=SMALL, blobs=bucket).read("bob/1")).messages == kept
+            await delete_sessions(make_repository(blobs=bucket), Run(sessions=["bob/1"]))
+    assert at > 5
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
 @pytest.mark.parametrize("seconds", [2, 60], ids=["within-its-lease", "beyond-it"])
 @pytest.mark.parametrize("case", WRITES, ids=str)
 async def test_it_never_disturbs_a_running_writer(make_repository: RepositoryFactory, case: Case, seconds: int) -> None:
