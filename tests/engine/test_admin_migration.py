@@ -420,24 +420,28 @@ async def test_never_deleted_otherwise(make_repository: RepositoryFactory, make_
     """What was changed there since stays, and so does the source where that is another state of metadata."""
     clock = make_repository.set_clock()
     source, target = make_repository(), make_repository(make_table())
-    for name in ("title", "owner", "time"):
+    for name in ("title", "owner", "time", "both"):
         await source.append(name, many(1), attributes={"owner": "ann"})
         await source.update_metadata(name, {"title": "old"})
     await migrate(source, to=target)
     clock.advance(10)
+    await source.append("both", many(1))
+    await target.update_metadata("both", {"title": "new"})
     await target.update_metadata("title", {"title": "new"})
     await target.update_metadata("owner", {}, attributes={"owner": "bob"})
     await target.set_expiry("time", 60)
-    assert (await migrate(source, to=target)).actions == {"unchanged": 3}
+    assert (await migrate(source, to=target)).actions == {"unchanged": 3, "extended": 1}
     assert (await target.read("time")).expires_at is not None
-    told: list[Outcome] = []
-    await migrate(source, Run(tell=told.append), to=target, delete_source=True)
-    assert {outcome.session: outcome.action for outcome in told} == {
-        "title": "different", "owner": "different", "time": "extended"
-    }  # fmt: skip
-    assert {item["SessionId"]["S"] for item in await scan(source)} == {"title", "owner"}
-    found = {name: await target.read(name) for name in ("title", "owner", "time")}
+    for dry_run in (True, False):
+        told: list[Outcome] = []
+        await migrate(source, Run(tell=told.append, dry_run=dry_run), to=target, delete_source=True)
+        assert {outcome.session: outcome.action for outcome in told} == {
+            "title": "different", "owner": "different", "time": "extended", "both": "different"
+        }  # fmt: skip
+    assert {item["SessionId"]["S"] for item in await scan(source)} == {"title", "owner", "both"}
+    found = {name: await target.read(name) for name in ("title", "owner", "time", "both")}
     assert (found["title"].metadata, found["owner"].attributes) == ({"title": "new"}, {"owner": "bob"})
+    assert (found["both"].metadata, len(found["both"].messages)) == ({"title": "new"}, 2)
     assert found["time"].expires_at is None
 
 
@@ -574,6 +578,36 @@ async def test_dying_on_the_way_to_another_table(
             for name in expected:
                 await make_repository(table).delete(name)
             assert await scan(make_repository(table)) == []
+    assert at > 5
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+async def test_dying_while_changes_are_brought(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Messages, metadata, attributes and expiry: what one run did not bring, the next one does."""
+    make_repository.wait(renew=600, lease=0.05)
+    died, at, table = True, 0, make_table()
+    while died:
+        at += 1
+        for after in (False, True):
+            source = make_repository(sizes=SMALL)
+            await source.append("s", many(30))
+            await source.set_expiry("s", 3600)
+            await migrate(source, to=make_repository(table, sizes=SMALL))
+            await source.append("s", many(5), attributes={"owner": "ann"})
+            await source.update_metadata("s", {"title": "new"})
+            await source.set_expiry("s", 7200)
+            died = await _to_another(make_repository, table, at, after)
+            await asyncio.sleep(0.06)  # past the lease
+            here = await make_repository().read("s")
+            await migrate(make_repository(), to=make_repository(table, sizes=SMALL), delete_source=True)
+            there = await make_repository(table).read("s")
+            if here.version:  # else it died when all was there
+                assert (there.messages, there.expires_at) == (here.messages, here.expires_at)
+            assert (len(there.messages), there.metadata, there.attributes) == (35, {"title": "new"}, {"owner": "ann"})
+            await vacuum(make_repository(), older_than=0)
+            assert await scan(make_repository()) == []
+            await make_repository(table).delete("s")
     assert at > 5
 
 

@@ -226,11 +226,9 @@ class _Mover:
             if dry_run:
                 return Done(await self._with_deletion(key, outcome))
             there = await read_whole(self._to._pages.reader, self._to._key(name))
-            if there is None or count_same(whole.lines, there.lines) < len(whole.lines):
+            same = there is not None and count_same(whole.lines, there.lines) == len(whole.lines)
+            if there is None or not same or lacking(whole, there):
                 raise ItemFormatError(f"session {key} did not come out in the other table as it is here; it stays here")
-            if left := lacking(whole, there):
-                told = f"{', '.join(left)} there is another one, or none: it stays here"
-                return Done(outcome.model_copy(update={"action": "different", "detail": told}))
             try:
                 await self._source._writer.delete(key, whole.version)
             except VersionConflictError:

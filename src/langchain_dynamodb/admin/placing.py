@@ -66,8 +66,9 @@ async def bring(
     """Write a session where there is none, or add to what is there as far as it begins in the same way.
 
     What is there already, with perhaps more after it, is left alone; so is what begins otherwise (``different``).
-    Metadata, attributes and a later expiry come over where the session has changed since the one that is there; the
-    expiry also where it is `moving` there for good. `begun` is the action that is told of a new one.
+    Metadata, attributes and a later expiry come over where the session was changed later than the one that is there.
+    Where it is `moving` there for good, so does the expiry in any case, and where metadata or attributes are others
+    there, that is told too (``different``). `begun` is the action that is told of a new one.
     """
     key = to._key(name)
     for _ in range(ATTEMPTS):
@@ -82,18 +83,24 @@ async def bring(
                 detail = f"what is there differs from message {same} on, and was left as it is"
                 return Outcome(session=name, action="different", messages=same, detail=detail)
             lines = whole.lines[same:]
-            newer = bool(lines) or _is_newer(whole, there)
+            newer = _is_newer(whole, there, lines)
             described = whole if newer else replace(whole, metadata=None, own=None)
             wanted = lacking(described, there) if newer or moving else []
-            if not (lines or wanted):
-                return Outcome(session=name, action="unchanged", messages=same)
+            others = lacking(replace(whole, expires=there.expires), there) if moving and not newer else []
             told = Outcome(session=name, action="extended", messages=len(lines), detail=", ".join(wanted) or None)
+            if not (lines or wanted):
+                told = Outcome(session=name, action="unchanged", messages=same)
+            if others:
+                detail = f"{', '.join(others)} there is another one, or none: it stays here"
+                told = told.model_copy(update={"action": "different", "detail": detail})
+            if not (lines or wanted):
+                return told
             if dry_run:
                 cost = _extension_units(to, key, whole, lines, len(wanted))
                 return told.model_copy(update={"write_units": cost})
             content = await _content(key, lines)
             version = await _describe(to, key, described, there) if wanted else there.version
-            if lines:  # at last: to a run after one that died before it, the session is newer still
+            if lines:  # at last: where there are no times, they tell a run after one that died that there is more
                 ids = ids_of(None, lines)
                 await to._writer.append(key, content, ids, version, history_size=None, own={}, must_exist=True)
             return told
@@ -102,9 +109,11 @@ async def bring(
     raise SessionBusyError(f"session {key} was changed {ATTEMPTS} times while it was written: try again")
 
 
-def _is_newer(whole: Whole, there: Whole) -> bool:
-    """Whether it has been changed since the one that is there; langchain_community's items do not say when."""
-    return whole.updated is not None and there.updated is not None and whole.updated > there.updated
+def _is_newer(whole: Whole, there: Whole, lines: Sequence[bytes]) -> bool:
+    """Whether it was changed later than the one that is there, or, where one of them does not say when, has more."""
+    if whole.updated is None or there.updated is None:
+        return bool(lines)
+    return whole.updated > there.updated
 
 
 async def _content(key: SessionKey, lines: Sequence[bytes]) -> Content:

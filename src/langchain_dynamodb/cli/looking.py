@@ -41,7 +41,9 @@ def doctor_command(settings: Settings, chosen: dict[str, Any]) -> int:
 
 
 @click.command("list")
-@click.option("--match", metavar="GLOB", help="Only sessions whose id (or key, joined by /) matches, as in a shell.")
+@click.option(
+    "--match", metavar="GLOB", help="Only sessions whose id (or key: 'ann/*') matches, as in a shell ([*]: a star)."
+)
 @click.option(
     "--partition",
     metavar="VALUE",

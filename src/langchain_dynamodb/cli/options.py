@@ -57,7 +57,7 @@ OVER_ALL = [
     click.option(
         "--match",
         metavar="GLOB",
-        help="Only sessions whose id (or key: 'ann/*') matches, as in a shell; [*] is a star.",
+        help="Only sessions whose id (or key: 'ann/*') matches, as in a shell ([*]: a star).",
     ),
     click.option("--segments", type=int, default=1, help="Parts of the table, for so many machines."),
     click.option("--segment", type=int, help="Which of them this one takes, from 0 on."),
