@@ -191,10 +191,11 @@ def sources(session: nox.Session) -> None:
 
 @nox.session
 def deaths(session: nox.Session) -> None:
-    """Vacuum beside every kind of write that is held up, or dies, at each of its requests; CI has every sixth kind."""
+    """Vacuum beside every kind of write, and kill commands, at each of their requests; CI has some of them."""
     session.install("-e", with_extras(session), *group("test"))
     session.env["ALL_DEATHS"] = "1"
-    run_pytest(session, "tests/engine/test_admin_removal.py", "--engine", "dynamodb-local")
+    tests = [f"tests/engine/test_{name}.py" for name in ("admin_removal", "command_deaths")]
+    run_pytest(session, *tests, "--engine", "dynamodb-local")
 
 
 @nox.session

@@ -54,7 +54,7 @@ from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
 from ._threads import off_loop
-from .blobs.stores import Blobs
+from .blobs.stores import Blobs, check_apart
 from .codec.messages import is_instruction
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
@@ -584,13 +584,16 @@ class AsyncSessionRepository(Configured):
         Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
         at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
         history is changed again and again meanwhile, `MessageTooLargeError` where a message is too large for the format
-        or without a bucket there, and what `read` raises.
+        or without a bucket there, `SettingsError` where the large data of two tables would be under one prefix, and
+        what `read` raises.
         """
         check_count("keep", keep)
         check_count("expected_version", expected_version)
         other = self if repository is None else repository
         if not isinstance(other, AsyncSessionRepository):
             raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
+        if other._place != self._place:
+            check_apart(self.blobs, other.blobs)
         source, _ = await self._named(session)
         key, own = await other._named(to)
         copier = Copier(other._pages.steps, other._writer, other.ttl)
@@ -710,6 +713,12 @@ class AsyncSessionRepository(Configured):
         # Halves are looked for in what is stored: what has no end does not come there.
         check = partial(refuse_halves, path=path) if self._utf8_only else None
         return encoded(self._codec, messages, most, path, tells=tells, check=check)
+
+    @property
+    def _place(self) -> tuple[str, str | None, str | None]:
+        """Where the table is: its name, and the endpoint and region that were given."""
+        settings = self._connection.settings
+        return self.table_name, settings.endpoint_url, settings.region_name
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

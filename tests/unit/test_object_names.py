@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.blobs.names import LONGEST, ObjectName, escaped, key_values, session_part
-from langchain_dynamodb.errors import InvalidInputError
+from langchain_dynamodb.blobs.stores import check_apart
+from langchain_dynamodb.errors import InvalidInputError, SettingsError
 
 Key = tuple[tuple[str, str, "str | bytes"], ...]
 TOKEN = "0123456789abcdef01234567"
@@ -75,6 +77,7 @@ def test_a_name_is_read_back() -> None:
         ({"bucket": None}, "bucket=None"),
         ({"prefix": None}, "prefix=None"),
         ({"prefix": "x" * 257}, "at most 256 bytes"),
+        ({"prefix": "new-"}, "must end with '/'"),
         ({"threshold": -1}, "threshold=-1"),
         ({"threshold": 380_001}, "threshold=380001"),
         ({"threshold": 1.5}, "threshold=1.5"),
@@ -85,6 +88,19 @@ def test_arguments_that_cannot_be_used(given: dict[str, Any], told: str) -> None
     """An error names the value and what it must be."""
     with pytest.raises(InvalidInputError, match=told):
         S3Blobs(**{"bucket": "chats", **given})
+
+
+@pytest.mark.parametrize(
+    ("other", "apart"),
+    [("a/", False), ("", False), ("a/b/", False), ("b/", True), ("ab/", True), (None, True)],
+)
+def test_tables_that_would_share_a_prefix(other: str | None, apart: bool) -> None:
+    """A prefix with which the other one begins is refused, whichever of the two it is; other buckets are apart."""
+    with contextlib.nullcontext() if apart else pytest.raises(SettingsError, match="deletions of one reach"):
+        check_apart(S3Blobs("chats", "a/"), None if other is None else S3Blobs("chats", other))
+    with contextlib.nullcontext() if apart else pytest.raises(SettingsError, match="deletions of one reach"):
+        check_apart(None if other is None else S3Blobs("chats", other), S3Blobs("chats", "a/"))
+    check_apart(S3Blobs("chats", "a/"), S3Blobs("other", "a/"))
 
 
 def test_equal_places() -> None:

@@ -85,11 +85,6 @@ class Connection:
     async def _send(
         self, operation: str, request: Mapping[str, Any], write: bool, attempts: _Attempts
     ) -> dict[str, Any]:
-        if self._closed:
-            raise RepositoryClosedError(
-                "This repository was closed by aclose() or close(): make a new one, or enter this one again "
-                "(async with, with)."
-            )
         shared = self._join()
         client = await shared.ready()
         attempts.use(shared, client)
@@ -123,6 +118,11 @@ class Connection:
     def _told(self) -> Callable[..., Exception]:
         return _TELLING.get(self.settings.service, call_error)
 
+    async def place(self) -> tuple[str, str]:
+        """Endpoint and region that it calls, wherever they were set; raises `SettingsError` where that is nowhere."""
+        client = await self._join().ready()
+        return client.meta.endpoint_url, client.meta.region_name
+
     def __reduce__(self) -> tuple[type[Connection], tuple[ConnectionSettings]]:
         return Connection, (self.settings,)  # wherever it goes, the next call finds or makes a client
 
@@ -144,6 +144,11 @@ class Connection:
                     await shared.close()
 
     def _join(self) -> _SharedClient:
+        if self._closed:
+            raise RepositoryClosedError(
+                "This repository was closed by aclose() or close(): make a new one, or enter this one again "
+                "(async with, with)."
+            )
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

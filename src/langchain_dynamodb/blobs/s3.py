@@ -32,7 +32,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:aws[a-z-]*:s3[a-z-]*
 class S3Blobs:
     """Data of pages above `threshold` bytes in objects of `bucket`, whose names begin with `prefix`.
 
-    One prefix is for one table: who deletes a session deletes all objects under its name. Needs s3:PutObject,
+    One prefix is for one table: who deletes a session deletes all objects under its name. It ends with ``/``, and no
+    other table's begins with it (an empty one has the bucket for itself). Needs s3:PutObject,
     s3:GetObject, s3:DeleteObject and s3:ListBucket (docs/permissions.md). `aws_session`, `region_name`, `endpoint_url`
     and `config` are those of S3, as of the repository.
 
@@ -61,6 +62,8 @@ class S3Blobs:
         if not isinstance(prefix, str) or not is_utf8(prefix) or len(prefix.encode()) > LONGEST_PREFIX:
             told = f"a text of at most {LONGEST_PREFIX} bytes, such as 'chats/'"
             raise InvalidInputError(f"prefix={short(prefix)} must be {told}")
+        if prefix and not prefix.endswith("/"):
+            raise InvalidInputError(f"prefix={short(prefix)} must end with '/': other names might begin with it too")
         if type(threshold) is not int or not 0 <= threshold <= MAX_THRESHOLD:
             raise InvalidInputError(f"threshold={short(threshold)} must be whole bytes from 0 to {MAX_THRESHOLD}")
         settings = ConnectionSettings(endpoint_url, region_name, aws_session, config, "s3")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from ..errors import SettingsError
+
 
 class StoredObject(NamedTuple):
     """An object in a listing; `modified` in seconds since the epoch."""
@@ -47,3 +49,15 @@ class Blobs(Protocol):
 
     async def delete(self, names: Sequence[str]) -> None:
         """Remove them, if they are there."""
+
+
+def check_apart(some: Blobs | None, others: Blobs | None) -> None:
+    """Raise `SettingsError` where two tables would share a prefix: deletions of one reach objects of the other."""
+    if some is None or others is None or some.bucket != others.bucket:
+        return
+    if some.prefix.startswith(others.prefix) or others.prefix.startswith(some.prefix):
+        raise SettingsError(
+            f"large data of both tables would be in bucket {some.bucket!r}, under {some.prefix!r} and "
+            f"{others.prefix!r}, where deletions of one reach that of the other: give one of them another bucket, or "
+            "another prefix (none with which the other's begins)"
+        )
