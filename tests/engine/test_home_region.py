@@ -56,7 +56,7 @@ CHANGES: dict[str, Step] = {
     "delete all": lambda r: r.delete("s", search_pages=True),
     "repair": lambda r: r.repair("s"),
     "reencrypt": lambda r: with_options(r, encryption=LocalKeyring(b"k" * 32)).reencrypt("s"),
-    "revert": lambda r: Placer(r._pages).revert(r._key("s")),
+    "revert": lambda r: Placer(r._pages).revert(r._key("s"), plain=False),
     "copy onto it": lambda r: _copy_onto(r),
 }
 
