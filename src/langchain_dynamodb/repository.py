@@ -37,7 +37,6 @@ from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
-from ._store.page_objects import PageObjects
 from ._store.paged_writer import PagedWriter
 from ._store.preparing import Preparer
 from ._store.reading import Reader
@@ -187,7 +186,7 @@ class AsyncSessionRepository(Configured):
         self._utf8_only = False
         sizes, ttl, clock = options.layout, options.ttl, options.clock or microseconds
         self._codec = codec = replace(options.codec, strict=options.strict)
-        self._table = Table(connection, options.table_name, options.names, PageObjects(options.blobs))
+        self._table = Table(connection, options.table_name, options.names, options.blobs)
         known = LRU[SessionItem](options.known_sessions)
         self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, messages_to_dict
 
-from conftest import RepositoryFactory
+from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb._items.session_items import Reference
-from langchain_dynamodb._store.page_objects import name_of
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
+from langchain_dynamodb.admin import Run, delete_sessions, vacuum
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
     BlobDamagedError,
@@ -79,7 +80,7 @@ async def test_a_large_message_is_an_object(sessions: AsyncSessionRepository, bu
     items = {item["SessionId"]["S"]: item for item in await scan(sessions)}
     (page,) = [item for item in items.values() if "S" in item.get("lc_data", {})]
     generation, number = page["SessionId"]["S"].split("~")[2:]
-    assert name.startswith(f"s/{generation}/{number}-")
+    assert name.startswith(f"{sessions.table_name}!/s/{generation}/{number}-")
     assert page["lc_data"]["S"].split(" ")[1::2] == [str(len(data)), "memory"]
     assert items["s"]["lc_bucket"] == {"S": "memory"}
     other = with_options(sessions)
@@ -281,7 +282,7 @@ async def test_an_object_that_is_missing_or_changed(
     other = with_options(sessions)
     with pytest.raises(BlobDamagedError) as told:
         await other.read("s")
-    assert (told.value.bucket, told.value.object, told.value.attribute) == ("memory", f"in/{name}", "lc_data")
+    assert (told.value.bucket, told.value.object, told.value.attribute) == ("memory", name, "lc_data")
     assert name in str(told.value)
     assert "~lc~" in told.value.item
     with pytest.raises(BlobDamagedError):
@@ -534,7 +535,8 @@ async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository
 def test_a_reference_leads_to_no_other_session(sessions: AsyncSessionRepository) -> None:
     """A name is made of what the page is, not of what the reference says: it leads to no other session's object."""
     reference = Reference("0" * 24, 1, "", "memory")
-    assert name_of(sessions._key("a/b"), 7, 3, reference) == f"a!2Fb/00000000000007/00000003-{'0' * 24}"
+    name = sessions._table.objects.name(sessions._key("a/b"), 7, 3, reference)
+    assert name == f"{sessions.table_name}!/a!2Fb/00000000000007/00000003-{'0' * 24}"
 
 
 # --- Forks ---
@@ -585,3 +587,28 @@ async def test_a_fork_of_a_session_whose_object_is_lost(sessions: AsyncSessionRe
     assert (await sessions.read("fork")).version == 0
     await sessions.copy("s", "fork", keep=1)
     assert (await sessions.read("fork")).messages == [SMALL_ONE]
+
+
+# --- Tables that share a bucket ---
+
+
+@pytest.mark.parametrize(
+    ("prefix", "other_prefix"), [("", "chats/"), ("chats/", "chats/eu/"), ("chats/", "chats/"), ("", "")]
+)
+@pytest.mark.parametrize("sort_key", [None, "SK"])
+async def test_tables_that_share_a_bucket(
+    make_repository: RepositoryFactory, make_table: TableFactory, prefix: str, other_prefix: str, sort_key: str | None
+) -> None:
+    """Whatever one does, it touches none of the other's objects, not even where their names begin as its own."""
+    bucket = MemoryBlobs(threshold=1000, prefix=prefix)
+    key = {"SessionId": "eu", **({sort_key: "s"} if sort_key else {})}
+    one = make_repository(make_table("SessionId", sort_key), blobs=bucket)
+    other = make_repository(make_table(), blobs=replace(bucket, prefix=other_prefix))
+    await other.append("s", [large()])
+    (name,) = bucket.objects
+    await one.append(key, [large()])
+    await one.delete(key, search_pages=True)
+    await vacuum(one)  # by their time all are old
+    await delete_sessions(one, Run(match="*"))
+    assert [*bucket.objects] == [name]
+    assert (await with_options(other).read("s")).message_count == 1

@@ -101,7 +101,7 @@ async def test_an_image_goes_to_s3_and_back(
     message = image(300_000)
     await sessions.append("tenant/s 1", [message])
     ((name, size),) = stored(bucket).items()
-    assert name.startswith(f"{PREFIX}tenant!2Fs!201/")
+    assert name.startswith(f"{PREFIX}{sessions.table_name}!/tenant!2Fs!201/")
     assert size in range(300_000, 310_000)
     other = make_repository(blobs=S3Blobs(BUCKET, PREFIX, endpoint_url=s3_url))
     assert (await other.read("tenant/s 1")).messages == [message]

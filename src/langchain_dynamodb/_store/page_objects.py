@@ -17,7 +17,7 @@ from .._items.attribute_names import DATA
 from .._items.keys import SessionKey
 from .._items.parsing import LostObjectError
 from .._items.session_items import MAX_INFLATED, MAX_LARGE, Page, Reference, SessionItem
-from ..blobs.names import ObjectName, generation_prefix, session_part
+from ..blobs.names import ObjectName, prefix_of, session_part
 from ..blobs.stores import Blobs
 from ..errors import ChatHistoryError, MissingBlobsError
 from .off_loop import off_loop_if_many
@@ -27,8 +27,9 @@ TOKEN_BYTES = 12
 
 @dataclass(frozen=True)
 class PageObjects:
-    """What of the pages of a table is in a bucket; without `blobs` nothing is put there."""
+    """What of the pages of a `table` is in a bucket; without `blobs` nothing is put there."""
 
+    table: str
     blobs: Blobs | None = None
 
     @property
@@ -47,6 +48,10 @@ class PageObjects:
         reference = Reference("0" * 2 * TOKEN_BYTES, len(page.data), "0" * 64, self.blobs.bucket)
         return replace(page, data=b"", reference=reference)
 
+    def name(self, key: SessionKey, generation: int, number: int, reference: Reference) -> str:
+        """What the object is called that a page refers to."""
+        return str(ObjectName(self.table, session_part(key.attributes), generation, number, reference.token))
+
     async def put(self, key: SessionKey, generation: int, page: Page) -> Page:
         """The page as it is to be stored: with a reference to its data, which is in an object now, where it is large.
 
@@ -56,7 +61,7 @@ class PageObjects:
             return page
         digest = await _sha256(page.data)
         reference = Reference(os.urandom(TOKEN_BYTES).hex(), len(page.data), digest.hex(), self.blobs.bucket)
-        await self.blobs.put(name_of(key, generation, page.number, reference), page.data, digest)
+        await self.blobs.put(self.name(key, generation, page.number, reference), page.data, digest)
         return replace(page, data=b"", reference=reference)
 
     async def load(self, key: SessionKey, generation: int, page: Page) -> Page:
@@ -68,7 +73,7 @@ class PageObjects:
         if reference is None or page.data:
             return page
         blobs = self.required(key, reference.bucket)
-        data = await blobs.get(name_of(key, generation, page.number, reference), reference.size)
+        data = await blobs.get(self.name(key, generation, page.number, reference), reference.size)
         if data is None:
             return replace(page, lost="is missing")
         if len(data) != reference.size or (await _sha256(data)).hex() != reference.sha256:
@@ -81,7 +86,7 @@ class PageObjects:
         assert blobs is not None  # else it would not be lost
         assert reference is not None
         elsewhere = "" if reference.bucket == blobs.bucket else f" (it was written to bucket {reference.bucket!r})"
-        name = blobs.prefix + name_of(key, generation, page.number, reference)
+        name = blobs.prefix + self.name(key, generation, page.number, reference)
         return LostObjectError(blobs.bucket, name, f"{page.lost}{elsewhere}")
 
     def required(self, key: SessionKey, bucket: str) -> Blobs:
@@ -105,8 +110,8 @@ class PageObjects:
         if self.blobs is None:
             return []
         session = session_part(key.attributes)
-        prefix = f"{session}/" if generation is None else generation_prefix(session, generation)
-        parsed = [ObjectName.parse(one.name) async for one in self.blobs.list(prefix)]
+        listed = self.blobs.list(prefix_of(self.table, session, generation))
+        parsed = [ObjectName.parse(one.name) async for one in listed]
         return [of for of in parsed if of and of.session == session]
 
     async def remove(self, names: Sequence[str]) -> None:
@@ -124,7 +129,7 @@ class PageObjects:
         reference = _reference(old)
         if self.blobs is not None and reference and (new is None or reference != new.reference):
             with contextlib.suppress(ChatHistoryError):
-                await self.blobs.delete([name_of(key, generation, number, reference)])
+                await self.blobs.delete([self.name(key, generation, number, reference)])
                 return True
         return False
 
@@ -144,11 +149,6 @@ class PageObjects:
 
 def _reference(stored: Item | None) -> Reference | None:
     return Reference.parse((stored or {}).get(DATA, {}).get("S"))
-
-
-def name_of(key: SessionKey, generation: int, number: int, reference: Reference) -> str:
-    """What the object is called that a page refers to."""
-    return str(ObjectName(session_part(key.attributes), generation, number, reference.token))
 
 
 async def _sha256(data: bytes) -> bytes:

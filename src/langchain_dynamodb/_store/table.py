@@ -21,6 +21,8 @@ from .._items.parsing import corrupt, parse_chained, parse_cut, parse_item, pars
 from .._items.session_items import Page, SessionItem
 from .._items.table_schema import Schema, parse_schema
 from .._protocol.pages import delete_page, edit_page, keep_page, put_page, refresh_page
+from ..blobs.names import table_part
+from ..blobs.stores import Blobs
 from ..errors import (
     AccessDeniedError,
     CorruptSessionError,
@@ -58,11 +60,11 @@ class Refused(Exception):
 class Table:
     """One table and the attribute names used in it."""
 
-    def __init__(self, connection: Connection, name: str, names: Names, objects: PageObjects | None = None) -> None:
+    def __init__(self, connection: Connection, name: str, names: Names, blobs: Blobs | None = None) -> None:
         self.connection = connection
         self.name = name
         self.names = names
-        self.objects = objects or PageObjects()
+        self.objects = PageObjects(table_part(name), blobs)
 
     async def get(self, key: SessionKey) -> SessionItem | CommunityItem | None:
         """The session item, strongly consistent; one request, one read unit for up to 4 KB."""

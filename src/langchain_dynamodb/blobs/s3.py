@@ -17,6 +17,7 @@ from .._dynamodb.connection import Connection
 from .._dynamodb.failures import NoObject, ObjectExists
 from .._dynamodb.objects import download, upload_body
 from ..errors import BlobUnavailableError, InvalidInputError
+from .names import END_OF_TABLE
 from .stores import StoredObject
 
 PART = 8 << 20  # bytes sent in one request; S3 takes 5 MB at least, but for the last part
@@ -29,11 +30,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:aws[a-z-]*:s3[a-z-]*
 
 @dataclass(frozen=True, init=False)
 class S3Blobs:
-    """Data of pages above `threshold` bytes in objects of `bucket`, whose names begin with `prefix`.
+    """Data of pages above `threshold` bytes in objects of `bucket`: names begin with `prefix`, then the table's name.
 
-    One prefix is for one table: who deletes a session deletes all objects under its name. Needs s3:PutObject,
-    s3:GetObject, s3:DeleteObject and s3:ListBucket (docs/permissions.md). `aws_session`, `region_name`, `endpoint_url`
-    and `config` are those of S3, as of the repository.
+    Tables may share both, but not those of one name (in other regions or accounts), unless they are replicas. Needs
+    s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket (docs/permissions.md). `aws_session`, `region_name`,
+    `endpoint_url` and `config` are those of S3, as of the repository.
 
     Raises `InvalidInputError`.
     """
@@ -57,9 +58,9 @@ class S3Blobs:
     ) -> None:
         if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
             raise InvalidInputError(f"bucket={short(bucket)} must be the name of a bucket of S3, or an ARN of one")
-        if not isinstance(prefix, str) or not is_utf8(prefix) or len(prefix.encode()) > LONGEST_PREFIX:
-            told = f"a text of at most {LONGEST_PREFIX} bytes, such as 'chats/'"
-            raise InvalidInputError(f"prefix={short(prefix)} must be {told}")
+        if not isinstance(prefix, str) or not is_utf8(prefix) or not _is_prefix(prefix):
+            told = f"at most {LONGEST_PREFIX} bytes of text that end with '/' and have no {END_OF_TABLE!r}"
+            raise InvalidInputError(f"prefix={short(prefix)} must be '', or {told}, such as 'chats/'")
         if type(threshold) is not int or not 0 <= threshold <= MAX_THRESHOLD:
             raise InvalidInputError(f"threshold={short(threshold)} must be whole bytes from 0 to {MAX_THRESHOLD}")
         settings = ConnectionSettings(endpoint_url, region_name, aws_session, config, "s3")
@@ -142,6 +143,11 @@ class S3Blobs:
 
     def _object(self, name: str) -> dict[str, Any]:
         return {"Bucket": self.bucket, "Key": self.prefix + name}
+
+
+def _is_prefix(text: str) -> bool:
+    """Whether names that begin so say where their table's name is."""
+    return len(text.encode()) <= LONGEST_PREFIX and text[-1:] in ("", "/") and END_OF_TABLE not in text
 
 
 def _base64(digest: bytes) -> str:
