@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,7 @@ from support import (
     SMALL,
     At,
     Call,
+    Crash,
     Hooked,
     Scripted,
     found_by,
@@ -126,6 +128,35 @@ async def test_the_note_comes_with_the_first_object(make_repository: RepositoryF
     assert sorted(before) == ["batch", "conversion", "cut"]
     await sessions.update_message("edit", named("1", 600))
     assert "edit" in [item["SessionId"]["S"] for item in await scan(sessions) if "lc_bucket" in item]
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["dying", "meeting another"])
+async def test_the_note_of_an_edit_comes_before_its_page(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, meanwhile: bool
+) -> None:
+    """Whoever dies once the page has its reference, or meets another that has carried the edit out: it is noted."""
+    sessions = make_repository(blobs=bucket, sizes=SMALL)
+    for id, size in (("1", 10), ("2", 700), ("3", 10)):
+        await sessions.append("s", [named(id, size)])
+    other = with_options(sessions)
+
+    async def at_the_page(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        answer = await proceed()
+        if operation == "update_item" and request["Key"]["SessionId"]["S"] != "s":
+            if not meanwhile:
+                raise Crash
+            await with_options(sessions).append("s", [human(600)])
+        return answer
+
+    watch(other, Hooked, at_the_page)
+    with contextlib.nullcontext() if meanwhile else pytest.raises(Crash):
+        await other.update_message("s", named("1", 3000))
+    assert tokens(bucket.objects) == await referred(sessions) != set()
+    assert [item["lc_bucket"] for item in await scan(sessions) if "History" in item] == [{"S": "memory"}]
+    with pytest.raises(MissingBlobsError):
+        await make_repository(sizes=SMALL).delete("s")
+    await with_options(sessions).replace("s", [human(10)])
+    assert bucket.objects == {}
 
 
 Step = Callable[[AsyncSessionRepository], Awaitable[object]]
