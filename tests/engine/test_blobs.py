@@ -570,6 +570,71 @@ def test_a_reference_leads_to_no_other_session(sessions: AsyncSessionRepository)
     assert name == f"{sessions.table_name}!/a!2Fb/00000000000007/00000003-{'0' * 24}"
 
 
+# --- What is fetched ---
+
+
+@pytest.mark.parametrize("limit", [150, 200, 202])
+async def test_a_window_fetches_no_object_that_it_does_not_need(make_repository: RepositoryFactory, limit: int) -> None:
+    """Pages are fetched by a guess, which may be one too many; and none again by the next window."""
+    bucket = MemoryBlobs(threshold=20_000)
+    sessions = make_repository(blobs=bucket)
+    await sessions.append("s", [large()])
+    await sessions.append("s", [human(2) for _ in range(200)])
+    await sessions.append("s", [human(3000)])
+    await sessions.append("s", [human(3000)])
+    bucket.objects.clear()
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    for requests in ({"get_item": 1, "batch_get_item": 1}, {"get_item": 2, "batch_get_item": 1}):
+        assert len((await other.read("s", limit=limit)).messages) == limit
+        assert watched.requests == requests
+
+
+async def test_a_window_after_an_edit_of_a_page_that_it_did_not_need(make_repository: RepositoryFactory) -> None:
+    """What was kept of that page is not taken for what it is now, whether the edit was in it or was still to come."""
+    sessions = make_repository(sizes=SMALL)
+    await sessions.append("s", [named("1", 300), named("2", 300)])
+    await sessions.append("s", [human(2) for _ in range(20)])
+    await sessions.append("s", [human(300)])
+    await sessions.append("s", [human(300)])
+    other = with_options(sessions)
+    await other.read("s", limit=15)
+    dying = with_options(sessions)
+
+    async def at_the_page(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "update_item" and request["Key"]["SessionId"]["S"] != "s":
+            raise Crash
+        return await proceed()
+
+    watch(dying, Hooked, at_the_page)
+    with pytest.raises(Crash):
+        await dying.update_message("s", HumanMessage("new", id="1"))
+    await other.read("s", limit=15)
+    fresh = with_options(sessions)
+    assert (await fresh.read("s")).messages[0].text == "new"
+    await sessions.update_metadata("s", {"title": "t"})
+    for reader in (other, fresh):
+        await reader.read("s", limit=15)
+        assert (await reader.read("s")).messages[0].text == "new"
+
+
+async def test_a_search_fetches_one_object_after_another(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """From the newest message down, and no further than the one that is searched."""
+    for number in range(8):
+        await sessions.append("s", [large(str(number))])
+    (lost, *_) = [name for name in bucket.objects if "/00000005-" in name]
+    bucket.objects.pop(lost)
+    fetched: dict[str, int] = {}
+    for id in ("7", "6"):
+        other = with_options(sessions)
+        watched = watch(other, Scripted)
+        await other.remove_message("s", id)
+        fetched[id] = watched.requests["get_object"]
+    assert fetched == {"7": 2, "6": 2}
+    with pytest.raises(BlobDamagedError):
+        await with_options(sessions).remove_message("s", "4")
+
+
 # --- Forks ---
 
 

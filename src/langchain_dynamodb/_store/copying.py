@@ -77,10 +77,10 @@ class Source:
         Raises `VersionConflictError` where others have changed the session so that this is no longer to be had.
         """
         left = item.message_count if self.keep is None else self.keep
+        if not left:
+            return
         async with contextlib.aclosing(self.reader.oldest_first(self.key, item)) as runs:
             async for run in runs:
-                if not left:
-                    return
                 messages = run[-1].messages
                 if messages > left:
                     yield [await self._block(item, run, left)], True
@@ -88,6 +88,8 @@ class Source:
                 if messages:
                     yield await self._whole(item, run), False
                 left -= messages
+                if not left:  # what follows needs not even be fetched
+                    return
         for draft in self.tail(item, left):
             yield [draft], True
 
