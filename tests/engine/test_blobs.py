@@ -18,6 +18,7 @@ from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.admin import Run, delete_sessions, vacuum
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
+    AccessDeniedError,
     BlobDamagedError,
     BlobUnavailableError,
     CorruptSessionError,
@@ -25,6 +26,7 @@ from langchain_dynamodb.errors import (
     MessageTooLargeError,
     MissingBlobsError,
     SettingsError,
+    ThrottledError,
 )
 from memory_blobs import MemoryBlobs
 from support import (
@@ -333,14 +335,65 @@ async def test_an_object_that_is_missing_or_changed(
 
 
 async def test_a_copy_of_the_bucket(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
-    """Objects are looked for in the bucket that is given; where one is missing the error tells where it was written."""
+    """Objects are looked for in the bucket that is given, where a changed one is damage; all changes work with it."""
     messages = await three(sessions)
-    copy = MemoryBlobs(bucket="copy", objects=dict(bucket.objects))
+    ((name, data),) = bucket.objects.items()
+    copy = MemoryBlobs(threshold=1000, bucket="copy", objects={name: data}, times={name: 0.0})
     other = with_options(sessions, blobs=copy)
     assert (await other.read("s")).messages == messages
-    copy.objects.clear()
-    with pytest.raises(BlobDamagedError, match=r"bucket 'copy' is missing .it was written to bucket 'memory'"):
+    copy.objects[name] = b""
+    with pytest.raises(BlobDamagedError, match=r"bucket 'copy' is not what was written .it was written to .* 'memory'"):
         await with_options(other).read("s")
+    await other.append("s", [large("more")])
+    assert [item["lc_bucket"] for item in await scan(sessions) if "History" in item] == [{"S": "memory copy"}]
+    await other.truncate("s", keep=1)
+    assert (len(await scan(sessions)), copy.objects) == (2, {})
+    await other.delete("s")
+    assert await scan(sessions) == []
+
+
+async def test_another_bucket(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """What is not there may be where it was written: nothing is given up for that, and the error names the bucket."""
+    messages = await three(sessions)
+    other = with_options(sessions, blobs=MemoryBlobs(threshold=1000, bucket="other"))
+    needs: list[Callable[[], Awaitable[object]]] = [
+        lambda: other.read("s"),
+        lambda: other.read("s", skip_missing_pages=True),
+        lambda: _all(other),
+        lambda: other.repair("s", drop_undecodable=True),
+        lambda: other.update_message("s", HumanMessage("new", id="small")),
+        lambda: other.replace("s", [human()]),
+        lambda: other.copy("s", "fork"),
+        lambda: other.delete("s"),
+    ]
+    before = await scan(sessions)
+    for step in needs:
+        with pytest.raises(MissingBlobsError, match="written to bucket 'memory', and is not in bucket 'other'") as told:
+            await step()
+        assert told.value.bucket == "memory"
+    for dry_run in (False, True):
+        assert (await delete_sessions(other, Run(match="*", dry_run=dry_run))).actions == {"failed": 1}
+    assert await scan(sessions) == before
+    assert (await other.read("s", limit=1)).messages == messages[2:]
+    await other.append("s", [large("more")])
+    await other.truncate("s", keep=1)  # whose dropped pages stay until somebody can remove their objects
+    assert tokens(bucket.objects) | tokens(other._options.blobs.objects) == await referred(sessions)  # type: ignore[union-attr]
+    await with_options(sessions).replace("s", [large("new")])
+    with pytest.raises(MissingBlobsError, match="written to bucket 'other', and is not in bucket 'memory'"):
+        await sessions.delete("s")
+
+
+def _dying_at(
+    operation: str, once: Callable[[], bool] = lambda: True
+) -> Callable[[str, Any, Call], Awaitable[dict[str, Any]]]:
+    """What dies before such a request, once that holds."""
+
+    async def hook(name: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if name == operation and once():
+            raise Crash
+        return await proceed()
+
+    return hook
 
 
 async def _all(repository: AsyncSessionRepository) -> list[BaseMessage]:
@@ -361,12 +414,12 @@ async def test_a_session_with_a_missing_object_can_be_changed(
 class Down:
     """A bucket that refuses some operations."""
 
-    def __init__(self, *operations: str) -> None:
-        self.operations = operations
+    def __init__(self, *operations: str, error: Exception | None = None) -> None:
+        self.operations, self.error = operations, error
 
     async def __call__(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
         if operation in self.operations:
-            raise BlobUnavailableError("down", bucket="memory", object=request["Key"], retryable=True)
+            raise self.error or BlobUnavailableError("down", bucket="memory", object=request["Key"], retryable=True)
         return await proceed()
 
 
@@ -387,10 +440,13 @@ async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, b
     assert (await scan(sessions), bucket.objects) == ([], {})
 
 
-async def test_sessions_without_objects_need_no_bucket(make_repository: RepositoryFactory) -> None:
-    """They are written, read and deleted while it is down."""
+@pytest.mark.parametrize("error", [None, AccessDeniedError("no credentials")], ids=["down", "no credentials"])
+async def test_sessions_without_objects_need_no_bucket(
+    make_repository: RepositoryFactory, error: AccessDeniedError | None
+) -> None:
+    """They are written, read and deleted while it is down, or there are no credentials for it."""
     sessions = make_repository(blobs=MemoryBlobs(threshold=64 << 10))
-    watch(sessions, Hooked, Down("put_object", "get_object", "list_objects_v2", "delete_objects"))
+    watch(sessions, Hooked, Down("put_object", "get_object", "list_objects_v2", "delete_objects", error=error))
     await sessions.append("s", [human(100)])
     await sessions.append("s", [human(900) for _ in range(30)])
     await sessions.replace("s", [human(10)])
@@ -426,6 +482,83 @@ async def test_a_trim_whose_objects_cannot_be_removed(sessions: AsyncSessionRepo
     await other.replace("s", [large("new")])
     assert len(bucket.objects) == 2
     await sessions.replace("s", [large("newer")])
+    assert tokens(bucket.objects) == await referred(sessions)
+
+
+@pytest.mark.parametrize("operation", ["put_item", "update_item"])
+async def test_a_page_that_was_not_written(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, operation: str
+) -> None:
+    """Whatever DynamoDB refuses it for: its object goes."""
+    await three(sessions)
+    before = dict(bucket.objects)
+    other = with_options(sessions)
+    error = ThrottledError("throttled", code="ThrottlingException")
+    watch(other, Scripted, At(operation, error=error, sent=False, of=lambda request: " memory" in str(request)))
+    if operation == "put_item":
+        with pytest.raises(ThrottledError):
+            await other.append("s", [large("1"), large("2")])
+    else:
+        await other.update_message("s", large())
+    assert bucket.objects == before
+    await with_options(sessions).append("s", [human(10)])
+    assert tokens(bucket.objects) == await referred(sessions)
+
+
+async def test_a_delete_while_an_edit_writes_its_object(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Whoever finds its page gone takes its object back."""
+    await three(sessions)
+    other = with_options(sessions)
+    watch(other, Scripted, At("put_object", first=lambda: with_options(sessions).delete("s")))
+    await other.update_message("s", large())
+    assert (bucket.objects, await scan(sessions)) == ({}, [])
+
+
+async def test_what_a_dead_writer_left_to_one_without_blobs(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs
+) -> None:
+    """It removes no page whose object it cannot remove, and notes that there are such."""
+    clock = make_repository.set_clock()
+    make_repository.wait(renew=600)
+    sessions, without = make_repository(blobs=bucket), make_repository()
+    await sessions.append("s", [human(10)])
+    steps: list[tuple[Step, int]] = [
+        (lambda s: s.replace("s", [large("1"), large("2")]), 2),
+        (lambda s: s.append("new", [large("1"), large("2")]), 4),
+    ]
+    for step, objects in steps:
+        dying = with_options(sessions)
+        watch(dying, Hooked, _dying_at("update_item", lambda: len(bucket.objects) == objects))  # noqa: B023
+        with pytest.raises(Crash):
+            await step(dying)
+    clock.advance(60)
+    await without.append("s", [human(20)])
+    await without.update_metadata("s", {"title": "t"})
+    assert tokens(bucket.objects) == await referred(sessions)
+    assert len(bucket.objects) == 4
+    with pytest.raises(MissingBlobsError):
+        await without.delete("s")
+    with pytest.raises(MissingBlobsError):
+        await without.append("new", [human(20)])
+    other = make_repository(blobs=bucket)
+    for session in ("s", "new"):
+        await other.append(session, [human(20)])
+        await other.delete(session)
+    assert (bucket.objects, await scan(sessions)) == ({}, [])
+
+
+async def test_objects_are_removed_together(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """One request for all that a change drops."""
+    for session in ("truncate", "replace", "delete"):
+        for number in range(6):
+            await sessions.append(session, [large(str(number))])
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    await other.truncate("truncate", keep=1)
+    await other.replace("replace", [HumanMessage("new")])
+    await other.delete("delete")
+    counted = {name: count for name, count in watched.requests.items() if "object" in name}
+    assert {**counted, "get_object": 0} == {"get_object": 0, "list_objects_v2": 2, "delete_objects": 3}
     assert tokens(bucket.objects) == await referred(sessions)
 
 

@@ -141,7 +141,7 @@ class SessionItem:
     pages_expire: int = 0
     metadata: AttributeValue | None = None  # of an encrypted session a sealed block
     cipher: Cipher | None = None  # None: the session is not encrypted
-    bucket: str | None = None  # where data of its pages may be
+    bucket: str | None = None  # where data of its pages may be: a bucket, or several with spaces between them
     home: str | None = None  # the region that writes it; None: nobody has said
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
@@ -184,6 +184,11 @@ class SessionItem:
     def entries(self) -> int:
         """Number of entries that the stored list has."""
         return max(1, len(self.tail)) if self.listed is None else self.listed
+
+    def noting(self, bucket: str) -> SessionItem:
+        """The state that says that data of its pages may be there."""
+        noted = [] if self.bucket is None else self.bucket.split(" ")
+        return self if bucket in noted else replace(self, bucket=" ".join([*noted, bucket]))
 
     def without_pages(self, first_page: int, trimmed: int, removed: int) -> SessionItem:
         """The state without its oldest pages, from which so many messages had been removed."""
