@@ -179,6 +179,29 @@ async def test_a_name_is_written_once(blobs: S3Blobs, bucket: Any) -> None:
     await blobs.aclose()
 
 
+@pytest.mark.parametrize("name", ["there", "missing"])
+@pytest.mark.parametrize("may_list", [True, False])
+async def test_a_missing_object_that_is_denied(blobs: S3Blobs, name: str, may_list: bool) -> None:
+    """A policy for listings of a prefix holds for no GetObject: S3 says then that this is denied. A listing tells."""
+    await blobs.put("there", b"data", hashlib.sha256(b"data").digest())
+
+    async def denied(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "get_object" or not may_list:
+            raise BlobUnavailableError(operation, bucket=BUCKET, object=None, code="AccessDenied")
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    watched = asked(blobs, Hooked, denied)
+    if may_list and name == "missing":
+        assert await blobs.get(name, 4) is None
+    else:
+        with pytest.raises(BlobUnavailableError, match="get_object"):
+            await blobs.get(name, 4)
+    object.__setattr__(blobs, "_connection", watched.inner)
+    await blobs.delete(["there"])
+    await blobs.aclose()
+
+
 async def test_more_than_a_thousand(blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are listed and removed a thousand at a time."""
     monkeypatch.setattr(s3, "DELETED_AT_ONCE", 2)

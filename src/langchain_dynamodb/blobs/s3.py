@@ -111,6 +111,17 @@ class S3Blobs:
             return await download(self._connection, self._object(name), size)
         except NoObject:
             return None
+        except BlobUnavailableError as error:
+            # Who may list only names of some prefix gets this answer for an object that is not there, too.
+            if error.code != "AccessDenied" or await self._may_be_there(name):
+                raise
+            return None
+
+    async def _may_be_there(self, name: str) -> bool:
+        try:
+            return name in [found.name async for found in self.list(name)]
+        except BlobUnavailableError:
+            return True
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         """See `Blobs`. One request for 1,000."""
