@@ -114,6 +114,23 @@ async def test_the_size_of_a_message(make_repository: RepositoryFactory, bucket:
         await limited.append("s", [message])
 
 
+async def test_a_message_that_deflates_to_little(make_repository: RepositoryFactory) -> None:
+    """Whoever has no bucket would take it for damage: above what is inflated there, it is an object all the same."""
+    bucket = MemoryBlobs(threshold=380_000)
+    sessions = make_repository(blobs=bucket)
+    for size in (60 << 20, 70 << 20):
+        await sessions.append("s", [HumanMessage("x" * size)])
+    assert len(bucket.objects) == 1
+    without = make_repository()
+    with pytest.raises(MissingBlobsError):
+        await without.read("s")
+    with pytest.raises(MissingBlobsError):
+        await without.repair("s", drop_undecodable=True)
+    await sessions.copy("s", "fork")
+    assert tokens(bucket.objects) == await referred(sessions)
+    assert len(bucket.objects) == 2
+
+
 async def test_the_note_comes_with_the_first_object(make_repository: RepositoryFactory) -> None:
     """Whatever brings it: a cut of the tail, a batch, a conversion, or an edit that makes a page large."""
     sessions = make_repository(blobs=MemoryBlobs(threshold=150), sizes=SMALL)

@@ -289,6 +289,7 @@ class Page:
     removed: int = 0
     reference: Reference | None = None
     lost: str | None = None
+    large: bool = False  # about to be stored: it goes into an object, if there is a bucket, however small its data is
 
     @property
     def indexes(self) -> int:
@@ -355,7 +356,7 @@ MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothi
 MAX_LARGE = 1 << 28  # bytes: the same for one message where large data goes into objects
 MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
 OBJECT = 1 << 30  # bytes: more than an object of ours has
-# Data deflates a thousandfold at most, so such a tail stays below MAX_INFLATED.
+# Data deflates a thousandfold at most, so such a tail, or as much data of a page, stays below MAX_INFLATED.
 MAX_SESSION_ITEM = 65_000  # bytes
 LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
 MAX_WRITE_PAGES = 1 << 17  # pages of one write

@@ -116,9 +116,11 @@ def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: C
     return exchanged(lines, edit.position, new[0])
 
 
-def carried_out(page: Page, item: SessionItem, to: Destination) -> Page:
-    """The page as it is with the edit under way, which it lacks; raises `UndecodableError`."""
+def carried_out(page: Page, item: SessionItem, to: Destination, most: int) -> Page:
+    """The page as it is with the edit under way, which it lacks; raises `UndecodableError`.
+
+    Inflated it has so many bytes at `most`.
+    """
     place = to.key.place(item.generation, page.number)
-    most = max(MAX_INFLATED, to.sizes.message)
     lines = applied(to.codec.unpack(page.data, place, most), item, to.key, to.codec)
     return replace(counted(page, item), data=to.codec.pack(lines, place), edited=item.edited)

@@ -109,20 +109,20 @@ class Source:
         """One page, or all parts of a message, as they are; anew where the edit under way is of this page."""
         if edits.is_due(run[-1], item):
             block = await self._block(item, run, run[-1].messages)
-            return in_parts(block.data, block.messages, MAX_ITEM_DATA)
+            return in_parts(block, MAX_ITEM_DATA)
         drafts = []
         for page in run:
             try:
                 data = self.reader.pages.opened_data(self.key, item, page)
             except codec.UndecodableError as error:
                 raise undecodable(self.key.page(item.generation, page.number), DATA, error) from error
-            drafts.append(Draft(data, page.messages, page.parts))
+            drafts.append(Draft.again(page, data))
         return drafts
 
     async def _block(self, item: SessionItem, run: Sequence[Page], count: int) -> Draft:
         """The first so many messages of a page."""
         lines = (await self.reader.pages.lines(self.key, item, run[-1], run))[:count]
-        return Draft(codec.pack(lines), len(lines))
+        return Draft.of(lines)
 
 
 @dataclass(frozen=True)

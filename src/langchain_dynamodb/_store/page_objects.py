@@ -40,7 +40,7 @@ class PageObjects:
 
     def takes(self, page: Page) -> bool:
         """Whether the data of this page goes into an object."""
-        return self.blobs is not None and len(page.data) > self.blobs.threshold
+        return self.blobs is not None and (page.large or len(page.data) > self.blobs.threshold)
 
     def planned(self, page: Page) -> Page:
         """The page as `put` would have it stored, about: for estimates."""

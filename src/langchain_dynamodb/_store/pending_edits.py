@@ -30,7 +30,7 @@ async def carry_out(steps: Steps, key: SessionKey, item: SessionItem) -> Session
     if page is None:
         return item
     if edits.is_due(page, item):
-        making = partial(edits.carried_out, page, item, steps.to(key, item))
+        making = partial(edits.carried_out, page, item, steps.to(key, item), steps.table.objects.longest)
         try:
             new = await off_loop(making)  # which may inflate much
             noted = steps.noting(item, [new])

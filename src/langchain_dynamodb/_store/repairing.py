@@ -155,7 +155,7 @@ class Repairer:
                 data = self.rewriter.reader.pages.opened_data(key, item, page)
             except codec.UndecodableError as error:
                 raise undecodable(key.page(item.generation, page.number), DATA, error) from error
-            drafts.append(Draft(data, page.messages, page.parts))
+            drafts.append(Draft.again(page, data))
         return drafts
 
     def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
