@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -783,6 +784,25 @@ async def test_a_search_fetches_one_object_after_another(sessions: AsyncSessionR
     assert fetched == {"7": 2, "6": 2}
     with pytest.raises(BlobDamagedError):
         await with_options(sessions).remove_message("s", "4")
+
+
+async def test_a_repair_has_one_object_in_memory(sessions: AsyncSessionRepository) -> None:
+    """It looks at one after another, and at none of a session of which nothing is to be dropped."""
+    peaks = []
+    for count in (2, 10):
+        session = f"of {count}"
+        for number in range(count):
+            await sessions.append(session, [named(str(number), 1_000_000)])
+        other = with_options(sessions)
+        watched = watch(other, Scripted)
+        await other.repair(session)
+        assert watched.requests["get_object"] == 0
+        tracemalloc.start()
+        assert (await other.repair(session, drop_undecodable=True)).removed == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert watched.requests["get_object"] == count
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 # --- Forks ---

@@ -6,12 +6,11 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from .._dynamodb.attribute_values import AttributeValue, Changes
-from .._items.attribute_names import DATA
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
-from .._items.parsing import undecodable
 from .._items.session_items import MAX_ITEM_DATA, Page, SessionItem, new_op
 from .._protocol import copying, edits, states
 from .._protocol.copying import SPARE_PAGES, Written
@@ -22,6 +21,7 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from ..codec import messages as codec
 from ..errors import VersionConflictError
 from .attempts import change
+from .off_loop import off_loop_if_many
 from .paged_writer import PagedWriter
 from .reading import Reader
 from .retrying import preparing
@@ -110,14 +110,7 @@ class Source:
         if edits.is_due(run[-1], item):
             block = await self._block(item, run, run[-1].messages)
             return in_parts(block, MAX_ITEM_DATA)
-        drafts = []
-        for page in run:
-            try:
-                data = self.reader.pages.opened_data(self.key, item, page)
-            except codec.UndecodableError as error:
-                raise undecodable(self.key.page(item.generation, page.number), DATA, error) from error
-            drafts.append(Draft.again(page, data))
-        return drafts
+        return await self.reader.pages.drafts(self.key, item, run)
 
     async def _block(self, item: SessionItem, run: Sequence[Page], count: int) -> Draft:
         """The first so many messages of a page."""
@@ -171,7 +164,7 @@ class Copier:
 
         if found.first_page == found.pages:
             blocks = source.tail(found, found.message_count if source.keep is None else source.keep)
-            drafts, tail = copying.laid_out(blocks, to)
+            drafts, tail = await _laid_out(blocks, to)
             if not drafts:
                 count = sum(block.messages for block in blocks)
                 return await self.steps.compare_and_set(key, None, whole(base, Written(), tail, count), own)
@@ -181,7 +174,7 @@ class Copier:
         start = await self.steps.declare(key, intent, declaration)
         async with self.steps.holding(key, start):
             written, blocks = await self._put_pages(source, found, to, start, times)
-            drafts, tail = copying.laid_out(blocks, to)
+            drafts, tail = await _laid_out(blocks, to)
             written = await self._put(to, start, times, written, drafts)
             if not await source.reader.is_unchanged(source.key, found):
                 raise Refused(None, retried=False)
@@ -212,9 +205,15 @@ class Copier:
         if drafts:
             previous = start.version if written.pages else 0
             first = PageStart(written.pages, previous, written.messages, times.pages)
+            token = start.intent.op if start.intent else b""
+            making = partial(make_pages, drafts, to, start, first, token)
             with preparing():
-                pages = make_pages(drafts, to, start, first, start.intent.op if start.intent else b"")
+                pages = await off_loop_if_many([draft.data for draft in drafts], making)
                 await self.steps.table.put_new_pages(to.key, start.generation, pages)
             if (noted := self.steps.noting(start, pages)).bucket is not None:
                 written = replace(written, bucket=noted.bucket)
         return written.with_pages(drafts)
+
+
+async def _laid_out(blocks: Sequence[Draft], to: Destination) -> tuple[list[Draft], tuple[bytes, ...]]:
+    return await off_loop_if_many([block.data for block in blocks], partial(copying.laid_out, blocks, to))

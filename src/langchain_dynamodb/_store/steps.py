@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from .._dynamodb.attribute_values import NO_CHANGES, Changes
@@ -26,6 +27,7 @@ from ..errors import (
 )
 from .cache import LRU
 from .leases import Watched, repeating
+from .off_loop import off_loop_if_many
 from .options import Timing
 from .retrying import Patience, last_words, preparing
 from .table import Refused, Table
@@ -172,7 +174,8 @@ class Steps:
         declaration = self.compare_and_set(key, item, states.declared(batch.base, intent, self.clock()))
         start = await self.declare(key, intent, declaration)
         async with self.holding(key, start):
-            pages = batch.pages(start)
+            data = [draft.data for draft in batch.drafts]
+            pages = await off_loop_if_many(data, partial(batch.pages, start))  # which encrypts them
             await self.put(key, start.generation, pages)
             new = await self.compare_and_set(key, start, self.noting(batch.commit(start), pages), own)
         return await self.sweep(key, new)

@@ -14,7 +14,7 @@ from .._items.parsing import corrupt, undecodable
 from .._items.session_items import Page, SessionItem
 from .._protocol import edits
 from .._protocol.chain import first_break, first_needed, missing_parts
-from .._protocol.pages import PAGE_INFLATED
+from .._protocol.pages import PAGE_INFLATED, Draft
 from ..codec import messages as codec
 from ..codec.messages import UndecodableError
 from ..observers import current
@@ -203,6 +203,17 @@ class StoredPages:
         """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
         opened = [self.opened_data(key, item, part) for part in parts]
         return codec.unpack(b"".join(opened), most)
+
+    async def drafts(self, key: SessionKey, item: SessionItem, run: Sequence[Page]) -> list[Draft]:
+        """Pages as they are, to be put in another place; raises `CorruptSessionError`."""
+
+        def opened(page: Page) -> Draft:
+            try:
+                return Draft.again(page, self.opened_data(key, item, page))
+            except UndecodableError as error:
+                raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
+
+        return await off_loop_if_many([page.data for page in run], lambda: [opened(page) for page in run])
 
     def opened_data(self, key: SessionKey, item: SessionItem, page: Page) -> bytes:
         """The block of a page, or its part of one; raises `UndecodableError`."""
