@@ -704,12 +704,34 @@ def test_facade_and_history(make_repository: RepositoryFactory, bucket: MemoryBl
     assert bucket.objects == {}
 
 
-async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository) -> None:
+REFERENCE = ["0" * 24, "40000", "0" * 64, "memory"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ["x"],
+        REFERENCE[:3],
+        [*REFERENCE, "more"],
+        ["../" * 8, *REFERENCE[1:]],
+        ["0" * 23 + "A", *REFERENCE[1:]],
+        [REFERENCE[0], "-5", *REFERENCE[2:]],
+        [REFERENCE[0], "0", *REFERENCE[2:]],
+        [REFERENCE[0], str(1 << 30), *REFERENCE[2:]],
+        [REFERENCE[0], "1e9", *REFERENCE[2:]],
+        [*REFERENCE[:2], "0" * 63 + "g", "memory"],
+        [*REFERENCE[:3], ""],
+    ],
+    ids=lambda broken: " ".join(broken)[:40],
+)
+async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository, broken: list[str]) -> None:
     """It is damage like any other."""
+    assert Reference.parse(" ".join(REFERENCE)) is not None
+    assert Reference.parse(" ".join(broken)) is None
     await three(sessions)
     (page,) = [item for item in await scan(sessions) if "S" in item.get("lc_data", {})]
-    broken = {**page, "lc_data": {"S": "x"}}
-    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": broken}, write=True)
+    broken_page = {**page, "lc_data": {"S": " ".join(broken)}}
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": broken_page}, write=True)
     with pytest.raises(CorruptSessionError, match="~lc~"):
         await with_options(sessions).read("s")
 

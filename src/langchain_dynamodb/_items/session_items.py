@@ -6,6 +6,7 @@ docs/storage.md shows a worked example of each.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -242,6 +243,11 @@ class SessionItem:
         return item
 
 
+_REFERENCE = re.compile(
+    r"(?P<token>[0-9a-f]{24}) (?P<size>[0-9]{1,10}) (?P<sha256>[0-9a-f]{64}) (?P<bucket>\S+)", re.ASCII
+)
+
+
 class Reference(NamedTuple):
     """What a page has in place of its data: which object holds it (by the token in its name), and what it must be."""
 
@@ -257,11 +263,10 @@ class Reference(NamedTuple):
     @classmethod
     def parse(cls, stored: str | None) -> Reference | None:
         """The inverse; None for anything else."""
-        try:
-            token, size, sha256, bucket = (stored or "").split(" ")
-            return cls(token, int(size), sha256, bucket)
-        except ValueError:
+        found = _REFERENCE.fullmatch(stored or "")
+        if found is None or not 0 < int(found["size"]) <= MAX_OBJECT:
             return None
+        return cls(found["token"], int(found["size"]), found["sha256"], found["bucket"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +360,7 @@ def new_op() -> bytes:
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
 MAX_LARGE = 1 << 28  # bytes: the same for one message where large data goes into objects
 MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
-OBJECT = 1 << 30  # bytes: more than an object of ours has
+MAX_OBJECT = MAX_LARGE + (1 << 20)  # bytes: no object of ours has more, whatever does not deflate
 # Data deflates a thousandfold at most, so such a tail, or as much data of a page, stays below MAX_INFLATED.
 MAX_SESSION_ITEM = 65_000  # bytes
 LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be

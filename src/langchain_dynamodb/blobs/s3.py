@@ -16,12 +16,13 @@ from .._dynamodb.client_settings import ConnectionSettings
 from .._dynamodb.connection import Connection
 from .._dynamodb.failures import NoObject, ObjectExists
 from .._dynamodb.objects import download, upload_body
-from ..errors import BlobUnavailableError, InvalidInputError
+from ..errors import BlobUnavailableError, InvalidInputError, StorageError
 from .names import END_OF_TABLE
 from .stores import StoredObject
 
 PART = 8 << 20  # bytes sent in one request; S3 takes 5 MB at least, but for the last part
 PARTS_AT_ONCE = 4  # each is held once more while it is sent
+ABORT_SECONDS = 5.0  # a write that has failed waits so long for its upload to be given up
 DELETED_AT_ONCE = 1000  # names S3 takes in one request
 LONGEST_PREFIX = 256  # bytes
 MAX_THRESHOLD = 380_000  # bytes: what stays in its page must fit an item
@@ -96,14 +97,22 @@ class S3Blobs:
 
         try:
             parts = await in_parallel(send, range(0, len(data), PART), PARTS_AT_ONCE)
-            whole = {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
-            await call("complete_multipart_upload", whole, write=True)
-        except (BlobUnavailableError, asyncio.CancelledError):
+            await self._complete(name, len(data), {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"})
+        except (Exception, asyncio.CancelledError):
             # What this cannot remove, the bucket's lifecycle rule does.
             aborted = asyncio.ensure_future(call("abort_multipart_upload", upload))
-            await asyncio.wait([aborted])
-            aborted.exception()
+            aborted.add_done_callback(lambda task: task.cancelled() or task.exception())
+            if not (await asyncio.wait([aborted], timeout=ABORT_SECONDS))[0]:
+                aborted.cancel()
             raise
+
+    async def _complete(self, name: str, size: int, request: dict[str, Any]) -> None:
+        try:
+            await self._connection.call("complete_multipart_upload", request, write=True)
+        except BlobUnavailableError as error:
+            # An earlier transmission of this request may have come through, whose answer was lost.
+            if error.code != "NoSuchUpload" or size not in [found.size async for found in self.list(name)]:
+                raise
 
     async def get(self, name: str, size: int) -> bytes | None:
         """See `Blobs`. One request."""
@@ -120,7 +129,7 @@ class S3Blobs:
     async def _may_be_there(self, name: str) -> bool:
         try:
             return name in [found.name async for found in self.list(name)]
-        except BlobUnavailableError:
+        except StorageError:
             return True
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
