@@ -148,6 +148,7 @@ MUTATIONS = [
         "_protocol/pages.py",
         """        same += f" AND {e.name(lc.DATA)} = {e.value(page.stored_data)}"\n""",
         "        pass\n",
+        small="a page with an object is put again",
     ),
     Mutation(
         "the object of a page that got no answer is removed",
