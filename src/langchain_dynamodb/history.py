@@ -122,13 +122,13 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         home_region: str | None = None,
     ) -> None:
         super().__init__()
+        check_aws_session(boto3_session, "boto3_session")
         if kms_key_id is not None:
             if encryption is not None:
                 raise InvalidInputError("kms_key_id and encryption both say how to encrypt: give one of them")
             encryption = KmsKeyring(kms_key_id, aws_session=boto3_session, region_name=region_name, config=config)
         if key is not None:
             key = _checked_key(key)
-        check_aws_session(boto3_session, "boto3_session")
         options = Options(
             table_name=table_name,
             primary_key_name=primary_key_name,

@@ -41,7 +41,6 @@ from ._store.listing import Lister, Listing, session_name
 from ._store.off_loop import off_loop_if_much
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
-from ._store.page_objects import PageObjects
 from ._store.paged_writer import PagedWriter
 from ._store.preparing import Preparer
 from ._store.reading import Reader
@@ -54,6 +53,7 @@ from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
 from ._threads import off_loop
+from .blobs.names import table_part
 from .blobs.stores import Blobs, check_apart
 from .codec.messages import is_instruction
 from .errors import InvalidInputError, SettingsError
@@ -190,7 +190,7 @@ class AsyncSessionRepository(Configured):
         self._utf8_only = False
         sizes, ttl, clock = options.layout, options.ttl, options.clock or microseconds
         self._codec = codec = replace(options.codec, strict=options.strict)
-        self._table = Table(connection, options.table_name, options.names, PageObjects(options.blobs))
+        self._table = Table(connection, options.table_name, options.names, options.blobs)
         known = LRU[SessionItem](options.known_sessions)
         self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable
@@ -584,16 +584,15 @@ class AsyncSessionRepository(Configured):
         Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
         at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
         history is changed again and again meanwhile, `MessageTooLargeError` where a message is too large for the format
-        or without a bucket there, `SettingsError` where the large data of two tables would be under one prefix, and
-        what `read` raises.
+        or without a bucket there, `SettingsError` where two tables of one name (in other regions, say) would keep large
+        data in one place, and what `read` raises.
         """
         check_count("keep", keep)
         check_count("expected_version", expected_version)
         other = self if repository is None else repository
         if not isinstance(other, AsyncSessionRepository):
             raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
-        if other._place != self._place:
-            check_apart(self.blobs, other.blobs)
+        self._check_objects_apart(other)
         source, _ = await self._named(session)
         key, own = await other._named(to)
         copier = Copier(other._pages.steps, other._writer, other.ttl)
@@ -719,6 +718,11 @@ class AsyncSessionRepository(Configured):
         """Where the table is: its name, and the endpoint and region that were given."""
         settings = self._connection.settings
         return self.table_name, settings.endpoint_url, settings.region_name
+
+    def _check_objects_apart(self, other: AsyncSessionRepository) -> None:
+        """Raise `SettingsError` where large data of two tables would be under the same names."""
+        if table_part(self.table_name) == table_part(other.table_name) and self._place != other._place:
+            check_apart(self.blobs, other.blobs)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)

@@ -25,6 +25,7 @@ from langchain_dynamodb.errors import (
     StorageError,
     VersionConflictError,
 )
+from memory_blobs import MemoryBlobs
 from scenarios import LARGE, half_edited, is_leased, restore
 from support import (
     SMALL,
@@ -618,20 +619,21 @@ def clock(make_repository: RepositoryFactory) -> Clock:
 
 @pytest.mark.once
 @pytest.mark.real_engine
-@pytest.mark.parametrize("where", ["long", "short", "encrypted"])
+@pytest.mark.parametrize("where", ["long", "short", "encrypted", "blobs", "encrypted blobs"])
 @pytest.mark.parametrize("way", ["dies", "is cancelled"])
 async def test_dying_at_every_request(
     make_repository: RepositoryFactory, clock: Clock, monkeypatch: pytest.MonkeyPatch, where: str, way: str
 ) -> None:
     """Half a copy is never seen; the next write removes it, or a delete does, and nothing is left."""
     monkeypatch.setattr(copying, "AT_ONCE", 3)
-    make = functools.partial(make_repository, sizes=SMALL, encryption=ONE_KEY if where == "encrypted" else None)
+    bucket = MemoryBlobs() if "blobs" in where else None
+    encryption = ONE_KEY if "encrypted" in where else None
+    make = functools.partial(make_repository, sizes=SMALL, encryption=encryption, blobs=bucket)
     first = make()
     await (first.append("s", [human()]) if where == "short" else fill(first))
-    wanted, source = await texts(first, "s"), await scan(first)
-    recorder: Recorder = watch(make(), Recorder)
+    wanted, source, objects = await texts(first, "s"), await scan(first), dict(bucket.objects) if bucket else {}
     recording = make()
-    recorder = watch(recording, Recorder)
+    recorder: Recorder = watch(recording, Recorder)
     await recording.copy("s", "fork")
     steps = len(recorder.log)
     await recording.delete("fork")
@@ -652,6 +654,7 @@ async def test_dying_at_every_request(
                 await other.append("fork", many(3, 300))
             await other.delete("fork")
             assert sorted(map(repr, await scan(first))) == sorted(map(repr, source))
+            assert bucket is None or bucket.objects == objects != {}
     assert done == sorted(done)
     assert done[-1]
 

@@ -26,7 +26,9 @@ from langchain_dynamodb._store import community_writer
 from langchain_dynamodb.codec import messages
 from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
-from support import noise, with_options
+from langchain_dynamodb.encryption import LocalKeyring
+from memory_blobs import MemoryBlobs
+from support import noise, scan, with_options
 
 pytestmark = pytest.mark.once
 
@@ -103,6 +105,11 @@ class Watching(Codec):
         self._note("pack", sum(map(len, lines)))
         return super().pack(lines, place)
 
+    def seal(self, block: bytes, place: Place) -> bytes:
+        """As ever."""
+        self._note("seal", len(block))
+        return super().seal(block, place)
+
     def open(self, stored: bytes, place: Place) -> bytes:
         """As ever."""
         self._note("open", len(stored))
@@ -175,6 +182,7 @@ OPERATIONS: dict[str, tuple[Step, Step]] = {
     "agent": (stored_with_a_title, turn_of_an_agent),
     "read turns": (stored_turns, lambda repository: repository.read("s")),
     "iterate turns": (stored_turns, one_by_one),
+    "repair": (stored, lambda repository: repository.repair("s", drop_undecodable=True)),
 }
 
 
@@ -318,6 +326,56 @@ async def test_a_long_message_for_langchain_community(
     await repository.update_message("t", long)
     await repository.append("u", [long])
     assert seen == ["as_natives"] * 2
+
+
+async def a_long_one(repository: AsyncSessionRepository) -> None:
+    """A session of one long message, and a short one."""
+    await repository.append("s", [HumanMessage(noise(1 << 20), id="long")])
+    await repository.append("s", [HumanMessage("short")])
+
+
+async def lacking_a_page(repository: AsyncSessionRepository) -> None:
+    """Between two long messages one is lost, so that a repair moves both."""
+    for id in ("long", "lost", "longer"):
+        await repository.append("s", [HumanMessage(noise(1 << 20), id=id)])
+    (name,) = [item["SessionId"] for item in await scan(repository) if item.get("lc_chain", {"S": ""})["S"][:2] == "1 "]
+    await repository._connection.call("delete_item", {"TableName": repository.table_name, "Key": {"SessionId": name}})
+
+
+SEALING: dict[str, tuple[Step, Step]] = {
+    "begin": (nothing, a_long_one),
+    "append": (a_long_one, lambda repository: repository.append("s", [HumanMessage(noise(1 << 20))])),
+    "append after a long one": (
+        lambda repository: repository.append("s", [HumanMessage(noise(1 << 20))]),
+        lambda repository: repository.append("s", [HumanMessage(noise(1 << 20))]),
+    ),
+    "replace": (a_long_one, lambda repository: repository.replace("s", [HumanMessage(noise(1 << 20))])),
+    "edit": (a_long_one, lambda repository: repository.update_message("s", HumanMessage(noise(1 << 20), id="long"))),
+    "reencrypt": (a_long_one, lambda repository: repository.reencrypt("s")),
+    "copy": (a_long_one, lambda repository: repository.copy("s", "fork")),
+    "copy the beginning": (a_long_one, lambda repository: repository.copy("s", "fork", keep=1)),
+    "repair": (lacking_a_page, lambda repository: repository.repair("s")),
+    "repair and drop": (lacking_a_page, lambda repository: repository.repair("s", drop_undecodable=True)),
+    "read": (a_long_one, lambda repository: repository.read("s")),
+    "iterate": (a_long_one, one_by_one),
+}
+
+
+@pytest.mark.parametrize("blobs", [None, MemoryBlobs(threshold=1000)], ids=["plain", "blobs"])
+@pytest.mark.parametrize("name", SEALING)
+async def test_a_long_message_is_encrypted(
+    make_repository: RepositoryFactory, name: str, blobs: MemoryBlobs | None
+) -> None:
+    """And decrypted, in threads."""
+    prepare, operation = SEALING[name]
+    given: dict[str, Any] = {"encryption": LocalKeyring(bytes(32)), "blobs": blobs}
+    await prepare(make_repository(**given))
+    make_repository.set_clock().advance(24 * 3600)  # what is missing is not late
+    repository = with_options(make_repository(**given), codec=Watching())
+    await operation(repository)
+    codec = repository._codec
+    assert isinstance(codec, Watching)
+    assert max(codec.done, default=("", 0), key=lambda done: done[1])[1] < 200_000
 
 
 @pytest.mark.parametrize("place", ["tail", "page"])

@@ -48,7 +48,7 @@ class Shelf:
     async def get(self, key: object) -> SessionItem | None:
         return self.items.pop(0) if len(self.items) > 1 else self.items[0]
 
-    objects = PageObjects()
+    objects = PageObjects("Table")
 
     async def get_pages(
         self, key: object, generation: int, numbers: Iterable[int], *, consistent: bool, **options: object

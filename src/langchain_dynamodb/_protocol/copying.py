@@ -41,7 +41,7 @@ def laid_out(blocks: Sequence[Draft], to: Destination) -> tuple[list[Draft], tup
     entries = tuple(to.codec.seal(block.data, to.key.place()) for block in blocks)
     if tail_bytes(entries, frozenset()) <= min(max(to.sizes.page, to.room), MAX_SESSION_ITEM):
         return [], entries
-    return [part for block in blocks for part in in_parts(block.data, block.messages, MAX_ITEM_DATA)], ()
+    return [part for block in blocks for part in in_parts(block, MAX_ITEM_DATA)], ()
 
 
 def copied(

@@ -198,14 +198,17 @@ class Appender:
     ) -> SessionItem:
         vault = self.steps.vault
         if item is not None and item.cipher is not None:
-            item = await vault.unlocked(key, item)
-        elif vault.encrypts and vault.must_encrypt(item):  # since it was leased
-            raise Refused(item, retried=False)
+            cipher = item.cipher if item.cipher.aead is not None else await vault.opened(key, item.cipher)
+            request = request.at(Destination(key, self.steps.codec.of(cipher), self.steps.sizes))
+            if item.intent or item.edit or not request.fits(item):  # an insert needs no more of it
+                item = replace(item, cipher=cipher)
+        elif vault.encrypts:
+            if vault.must_encrypt(item):  # since it was leased
+                raise Refused(item, retried=False)
+            request = request.at(await self.steps.destination(key, item))
         if item is not None and item.edit:
             with preparing():
                 item = await carry_out(self.steps, key, item)
-        if vault.encrypts:
-            request = request.at(await self.steps.destination(key, item))
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from .._dynamodb.attribute_values import AttributeValue, Changes, Item
-from .._items.attribute_names import DATA
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
-from .._items.parsing import undecodable
 from .._items.session_items import MAX_ITEM_DATA, Page, SessionItem, new_op
 from .._protocol import copying, edits, states
 from .._protocol.copying import SPARE_PAGES, Written
@@ -22,6 +21,7 @@ from ..codec import messages as codec
 from ..errors import VersionConflictError
 from .attempts import change
 from .encoding import encoded
+from .off_loop import off_loop_if_many
 from .paged_writer import PagedWriter
 from .reading import Reader
 from .retrying import preparing
@@ -87,10 +87,10 @@ class Source:
         Raises `VersionConflictError` where others have changed the session so that this is no longer to be had.
         """
         left = item.message_count if self.keep is None else self.keep
+        if not left:
+            return
         async with contextlib.aclosing(self.reader.oldest_first(self.key, item)) as runs:
             async for run in runs:
-                if not left:
-                    return
                 messages = run[-1].messages
                 if messages > left:
                     yield [await self._block(item, run, left)], True
@@ -98,6 +98,8 @@ class Source:
                 if messages:
                     yield await self._whole(item, run), False
                 left -= messages
+                if not left:  # what follows needs not even be fetched
+                    return
         for draft in self.tail(item, left):
             yield [draft], True
 
@@ -117,20 +119,13 @@ class Source:
         """One page, or all parts of a message, as they are; anew where the edit under way is of this page."""
         if edits.is_due(run[-1], item):
             block = await self._block(item, run, run[-1].messages)
-            return in_parts(block.data, block.messages, MAX_ITEM_DATA)
-        drafts = []
-        for page in run:
-            try:
-                data = self.reader.pages.opened_data(self.key, item, page)
-            except codec.UndecodableError as error:
-                raise undecodable(self.key.page(item.generation, page.number), DATA, error) from error
-            drafts.append(Draft(data, page.messages, page.parts))
-        return drafts
+            return in_parts(block, MAX_ITEM_DATA)
+        return await self.reader.pages.drafts(self.key, item, run)
 
     async def _block(self, item: SessionItem, run: Sequence[Page], count: int) -> Draft:
         """The first so many messages of a page."""
         lines = (await self.reader.pages.lines(self.key, item, run[-1], run))[:count]
-        return Draft(codec.pack(lines), len(lines))
+        return Draft.of(lines)
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,7 @@ class Copier:
 
         if found.first_page == found.pages:
             blocks = source.tail(found, found.message_count if source.keep is None else source.keep)
-            drafts, tail = copying.laid_out(blocks, to)
+            drafts, tail = await _laid_out(blocks, to)
             if not drafts:
                 count = sum(block.messages for block in blocks)
                 return await self.steps.compare_and_set(key, None, whole(base, Written(), tail, count), own)
@@ -195,7 +190,7 @@ class Copier:
         start = await self.steps.declare(key, intent, declaration)
         async with self.steps.holding(key, start):
             written, blocks = await self._put_pages(source, found, to, start, times)
-            drafts, tail = copying.laid_out(blocks, to)
+            drafts, tail = await _laid_out(blocks, to)
             written = await self._put(to, start, times, written, drafts)
             if not await source.reader.is_unchanged(source.key, found):
                 raise Refused(None, retried=False)
@@ -226,9 +221,15 @@ class Copier:
         if drafts:
             previous = start.version if written.pages else 0
             first = PageStart(written.pages, previous, written.messages, times.pages)
+            token = start.intent.op if start.intent else b""
+            making = partial(make_pages, drafts, to, start, first, token)
             with preparing():
-                pages = make_pages(drafts, to, start, first, start.intent.op if start.intent else b"")
+                pages = await off_loop_if_many([draft.data for draft in drafts], making)
                 await self.steps.table.put_new_pages(to.key, start.generation, pages)
             if (noted := self.steps.noting(start, pages)).bucket is not None:
                 written = replace(written, bucket=noted.bucket)
         return written.with_pages(drafts)
+
+
+async def _laid_out(blocks: Sequence[Draft], to: Destination) -> tuple[list[Draft], tuple[bytes, ...]]:
+    return await off_loop_if_many([block.data for block in blocks], partial(copying.laid_out, blocks, to))

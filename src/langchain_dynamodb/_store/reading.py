@@ -25,7 +25,7 @@ from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import Snapshot, readable
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
-from .chunks import SLICE, Chunk, LoadedPage, count, newest_of
+from .chunks import SLICE, Chunk, LoadedPage, count, in_runs, newest_of
 from .decoding import SLICE_BYTES, Decoder
 from .stored_pages import StoredPages, Unproven
 from .table import GET_BATCH
@@ -179,15 +179,11 @@ class Reader:
                 pages = await self.pages.newest(key, item, -left)
         left += sum(loaded.page.messages for loaded in pages)
         removed = item.removed - sum(loaded.page.removed for loaded in pages)
-        run: list[LoadedPage] = []
-        for loaded in pages:
-            run.append(loaded)
-            if loaded.page.messages > left:
+        for run in in_runs(pages):
+            if run[-1].page.messages > left:
                 break
-            if loaded.page.indexes:
-                left -= loaded.page.messages
-                removed += loaded.page.removed
-                run = []
+            left -= run[-1].page.messages
+            removed += run[-1].page.removed
         start = PageStart(run[0].page.number, run[0].page.previous, run[-1].page.first, removed=removed)
         if not left:
             return start, []
@@ -203,10 +199,10 @@ class Reader:
         while top > item.first_page:
             async with self._missing_told(key):
                 pages = await self.pages.newest(key, item, wanted)
-            older = [loaded for loaded in pages if loaded.page.number < top]
-            whole = [loaded.page for loaded in older if loaded.page.indexes]
-            for page, chunk in reversed(list(zip(whole, await self.pages.inflate(key, item, older), strict=True))):
-                yield page, chunk.lines
+            for run in reversed(in_runs(loaded for loaded in pages if loaded.page.number < top)):
+                async with self._missing_told(key):
+                    (chunk,) = await self.pages.inflate(key, item, run)  # whose object is fetched only now
+                yield run[-1].page, chunk.lines
                 await asyncio.sleep(0)
             top = pages[0].page.number
             wanted = 4 * max(wanted, sum(loaded.page.messages for loaded in pages))

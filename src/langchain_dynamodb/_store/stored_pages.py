@@ -13,8 +13,8 @@ from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_LEFT_PAGES, Page, SessionItem
 from .._protocol import edits
-from .._protocol.chain import first_break, missing_parts
-from .._protocol.pages import most_inflated
+from .._protocol.chain import first_break, first_needed, missing_parts
+from .._protocol.pages import Draft, most_inflated
 from ..codec import messages as codec
 from ..codec.messages import UndecodableError
 from ..observers import current
@@ -58,7 +58,7 @@ class StoredPages:
     home: str | None = None  # the region it reads in, if that is known
 
     async def newest(self, key: SessionKey, item: SessionItem, wanted: int) -> list[LoadedPage]:
-        """Those that hold at least `wanted` messages (or all there are), verified, oldest first."""
+        """Those that hold the newest `wanted` messages (or all there are), verified, oldest first."""
         pages: list[LoadedPage] = []
         per_page = max(1, (item.message_count - item.tail_count) // max(1, item.pages - item.first_page))
         while True:
@@ -66,10 +66,17 @@ class StoredPages:
             top = above[0].number if above else item.pages
             missing = wanted - sum(page.messages for page in above)
             if top == item.first_page or (missing <= 0 and not missing_parts(above)):
-                return pages
+                return self._needed(key, item, pages, first_needed(above, wanted))
             step = min(WINDOW_PAGES, max(1, -(-missing // per_page), missing_parts(above)))
             bottom = max(item.first_page, top - step)
             pages = await self._chain(key, item, range(bottom, top), above[0] if above else None) + pages
+
+    def _needed(self, key: SessionKey, item: SessionItem, pages: list[LoadedPage], begin: int) -> list[LoadedPage]:
+        """Those from `begin` on; the others, of which a guess had too many, are kept for whoever needs them."""
+        for page, lines in pages[:begin]:
+            if lines is None and not edits.is_due(page, item):  # else it is another once it has the edit
+                self.remember(key, item, page)
+        return pages[begin:]
 
     async def _chain(
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
@@ -211,6 +218,17 @@ class StoredPages:
         opened = [self.opened_data(key, item, part) for part in parts]
         return codec.unpack(b"".join(opened), most_inflated(parts[-1], self.table.objects.longest))
 
+    async def drafts(self, key: SessionKey, item: SessionItem, run: Sequence[Page]) -> list[Draft]:
+        """Pages as they are, to be put in another place; raises `CorruptSessionError`."""
+
+        def opened(page: Page) -> Draft:
+            try:
+                return Draft.again(page, self.opened_data(key, item, page))
+            except UndecodableError as error:
+                raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
+
+        return await off_loop_if_many([page.data for page in run], lambda: [opened(page) for page in run])
+
     def opened_data(self, key: SessionKey, item: SessionItem, page: Page) -> bytes:
         """The block of a page, or its part of one; raises `UndecodableError`."""
         if page.lost:
@@ -218,7 +236,7 @@ class StoredPages:
         return self.decoder.codec.of(item.cipher).open(page.data, key.place(item.generation, page.number))
 
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
-        """Keep a page that has just been committed: the next turn need not fetch it."""
+        """Keep a page as it is stored: whoever reads it next need not fetch it."""
         kept = LoadedPage(replace(page, ops=frozenset()))
         self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
 

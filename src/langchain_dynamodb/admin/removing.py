@@ -253,8 +253,8 @@ async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey,
         told = Outcome(session=name, action="deleted", messages=item.message_count, pages=count)
     if work.run.dry_run:
         sessions._pages.steps.check_home(key, item)
-        if isinstance(item, SessionItem) and item.bucket is not None:
-            table.objects.required(key, item.bucket)
+        if isinstance(item, SessionItem):
+            await table.check_objects(key, item, range(item.floor, max(item.pages, item.reach) + 1))
         cost = await deletion_units(sessions, key, item)
         return Done(told.model_copy(update={"write_units": cost, "objects": len(objects) or None}))
     await sessions._writer.delete(key, None)

@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 from evaluation import KEY, NAMES, NOW, OTHER, PAGE, SESSION, line, put, read_back, stored, stored_page, updated
 from langchain_dynamodb._dynamodb.attribute_values import AttributeValue
 from langchain_dynamodb._items.parsing import parse_page
-from langchain_dynamodb._items.session_items import Edit, Page, SessionItem, Sizes
+from langchain_dynamodb._items.session_items import MAX_INFLATED, Edit, Page, SessionItem, Sizes
 from langchain_dynamodb._protocol import conditions, edits
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, edit_page
 from langchain_dynamodb._protocol.states import tail_bytes
@@ -109,7 +109,7 @@ def test_a_page_before_it_has_the_edit(line: bytes | None, lines: list[bytes]) -
     item = in_page(line)
     assert edits.is_due(PAGE, item)
     assert edits.applied(LINES, item, KEY, Codec()) == lines
-    seen, done = edits.counted(PAGE, item), edits.carried_out(PAGE, item, TO)
+    seen, done = edits.counted(PAGE, item), edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     assert (seen.messages, seen.end, seen.edited) == (len(lines), PAGE.end, 0)
     assert unpack(done.data, MOST) == lines
     assert (done.messages, done.removed, done.end, done.edited) == (len(lines), 2 - len(lines), PAGE.end, item.edited)
@@ -119,7 +119,7 @@ def test_a_page_before_it_has_the_edit(line: bytes | None, lines: list[bytes]) -
 def test_a_page_that_has_the_edit() -> None:
     """It is counted once."""
     item = in_page(None)
-    done = edits.carried_out(PAGE, item, TO)
+    done = edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     assert not edits.is_due(done, item)
     assert edits.counted(done, item) == done
 
@@ -135,7 +135,7 @@ def test_other_pages() -> None:
 def test_a_page_is_edited_as_it_was_seen() -> None:
     """A second time, or after another edit, it is refused; its stamp stays."""
     item = in_page()
-    done = edits.carried_out(PAGE, item, TO)
+    done = edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     before = {**stored_page(PAGE), "expireAt": {"N": "9"}}
     after = updated(edit_page(PAGE, done), before)
     assert after == {**stored_page(done), "expireAt": {"N": "9"}}
@@ -145,7 +145,7 @@ def test_a_page_is_edited_as_it_was_seen() -> None:
 
 def test_a_late_put_does_not_undo_an_edit() -> None:
     """The very page is there, but with other messages since."""
-    done = edits.carried_out(PAGE, in_page(), TO)
+    done = edits.carried_out(PAGE, in_page(), TO, MAX_INFLATED)
     assert put(PAGE, stored_page(PAGE)) == stored_page(PAGE)
     assert put(PAGE, stored_page(done)) is None
 
@@ -168,7 +168,7 @@ def test_as_stored(line: bytes | None) -> None:
     """Session item and page come back as they were."""
     item = in_page(line)
     assert read_back(stored(item)) == replace(item, listed=2)
-    done = edits.carried_out(PAGE, item, TO)
+    done = edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     assert parse_page(stored_page(done), NAMES, "s", 3) == done
 
 
