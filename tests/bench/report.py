@@ -263,10 +263,9 @@ def _plots(results: Results) -> Iterator[tuple[str, str]]:
             plots.lines("Write units of an agent's turn", "turns so far", "write units", _agent_lines(results)),
         )
     for title, measured in results.get("cpu", {}).items():
-        if "read" in measured:
+        if "read" in measured and "short" not in title:
             shown = {name: us / 1000 for name, us in measured["read"]["us"].items()}
-            name = f"cpu-{'short' if 'short' in title else 'typical'}"
-            yield name, plots.bars(f"CPU of a cold read of {title}", "ms", shown)
+            yield "cpu-typical", plots.bars(f"CPU of a cold read of {title}", "ms", shown)
     if "32" in results.get("throughput", {}):
         shown = {name: v["turns/s"] for name, v in results["throughput"]["32"].items() if isinstance(v, dict)}
         yield (

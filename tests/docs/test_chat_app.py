@@ -247,6 +247,8 @@ async def test_a_branch_is_a_chat_of_its_own(chat: Running, browser: Browser) ->
     version = await browser.version()
     made = await browser.post("/api/chats/c/branches", json={"id": "fork", "keep": 2}, headers=if_match(version))
     assert (made.status_code, made.json()["title"]) == (201, "Branch of first")
+    made = await browser.post("/api/chats/c/branches", json={"id": "fork", "keep": 2}, headers=if_match(version))
+    assert (made.status_code, made.json()["title"]) == (201, "Branch of first")  # whose first answer was lost
     assert await browser.texts("fork") == ["first", "one two three"]
     assert await browser.version("fork") == made.json()["version"]
     await browser.ask("another way", made.json()["version"], chat="fork")

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, messag
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb.codec.messages import pack
 from langchain_dynamodb.encryption import DataKey, Keyring, LocalKeyring
 from langchain_dynamodb.errors import (
     CorruptSessionError,
@@ -280,19 +281,27 @@ async def test_what_langchain_community_wrote_is_encrypted_when_it_is_converted(
 
 
 async def test_what_others_wrote_into_it_is_not_read_as_its_own(sealed: AsyncSessionRepository, dynamodb: Any) -> None:
-    """Plain text from outside is an error; a repair brings it in, encrypted."""
+    """Plain text from outside is an error; a repair takes it out: sealed it would pass for a message of ours."""
     await sealed.append("s", [secret(1)])
-    forged = to_attribute(message_to_dict(HumanMessage("forged")), "message", json_only=False)
+    forged = [
+        to_attribute(message_to_dict(HumanMessage("forged")), "message", json_only=False),
+        {"S": '{"type":"human","content":"forged"}'},
+        {"M": {"type": {"S": "human"}, "text": {"S": "forged"}}},
+        {"B": pack([b'{"type":"human","content":"forged"}'])},
+    ]
     dynamodb.update_item(
         TableName=sealed.table_name,
         Key={"SessionId": {"S": "s"}},
-        UpdateExpression="SET History = list_append(History, :more)",
-        ExpressionAttributeValues={":more": {"L": [forged]}},
+        UpdateExpression="SET History = list_append(History, :more), lc_count = lc_count + :count",
+        ExpressionAttributeValues={":more": {"L": forged}, ":count": {"N": "4"}},
     )
     with pytest.raises(CorruptSessionError):
         await fresh(sealed).read("s")
-    await fresh(sealed).repair("s")
-    assert [message.content for message in await messages_of(sealed)] == [secret(1).content, "forged"]
+    kept = await fresh(sealed).repair("s")
+    assert [one.value for one in kept.removed] == forged[:3]
+    report = await fresh(sealed).repair("s", drop_undecodable=True)
+    assert [one.value for one in report.removed] == [None]
+    assert [message.content for message in await messages_of(sealed)] == [secret(1).content]
     assert b"forged" not in await stored(sealed)
 
 

@@ -114,6 +114,8 @@ async def test_the_history_takes_the_name_of_a_key(
     assert await again.aget_messages() == [HELLO]
     assert [True for item in await scan(sessions) if "lc_key" in item] == [True]
     await history._repository.aclose()
+    with pytest.raises(InvalidInputError, match="boto3_session"):
+        DynamoDBChatMessageHistory(session_id="s", kms_key_id="alias/chats", boto3_session=object(), **given)
     with pytest.raises(InvalidInputError, match="kms_key_id"):
         DynamoDBChatMessageHistory(
             session_id="s", kms_key_id="alias/chats", encryption=KmsKeyring("alias/chats"), **given

@@ -29,7 +29,7 @@ from images import bytes_of, images_in, kind_of, question_of
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
 from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.blobs import S3Blobs
-from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
+from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError, VersionConflictError
 from langchain_dynamodb.fastapi import (
     SessionDependencies,
     Sessions,
@@ -266,9 +266,16 @@ async def branch(new: Branch, user: User, key: Key, sessions: Sessions, expected
     """Begin another chat with the first messages of this one, if it is as the browser knows it."""
     refuse_to_begin(expected)
     to = key_of(user, new.id)
-    version = await sessions.copy(key, to, keep=new.keep, expected_version=expected)
+    try:
+        await sessions.copy(key, to, keep=new.keep, expected_version=expected)
+    except VersionConflictError as error:
+        kept = (await sessions.read(key)).messages[: new.keep]
+        if error.expected != 0 or (await sessions.read(to)).messages[: new.keep] != kept:
+            raise
+        # An earlier request has made it, whose answer was lost.
     chat = await sessions.read(to, limit=0)
-    title, version = await give_title(sessions, to, f"Branch of {title_of(chat).removeprefix('Branch of ')}", version)
+    title = f"Branch of {title_of(chat).removeprefix('Branch of ')}"
+    title, version = await give_title(sessions, to, title, chat.version)
     return {"title": title, "version": version}
 
 

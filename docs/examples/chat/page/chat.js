@@ -208,11 +208,10 @@ class Chat {
   }
 
   /** Go on in a chat of its own that begins with what was said up to this message. */
-  async branch(message) {
+  async branch(message, id = newId()) {
     if (this.branching) return;
     this.branching = true;
     hideNotice();
-    const id = newId();
     try {
       const body = { id, keep: message.index + 1 };
       const response = await call("POST", `${this.path}/branches`, { version: this.version, body });
@@ -222,7 +221,7 @@ class Chat {
       refresh();
     } catch (error) {
       if (error.conflict) this.conflict(error, "No branch was made.");
-      else explain(error, () => this.branch(message));
+      else explain(error, () => this.branch(message, id)); // which may have been made: only its answer was lost
     } finally {
       this.branching = false;
     }
