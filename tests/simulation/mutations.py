@@ -162,9 +162,7 @@ MUTATIONS = [
         "if _reference(there) != page.reference:",
         "if True:",
     ),
-    Mutation(
-        "a page whose object is gone is not looked at again", "_store/table.py", "if loaded.lost:", "if False:"
-    ),
+    Mutation("a page whose object is gone is not looked at again", "_store/table.py", "if loaded.lost:", "if False:"),
     Mutation(
         "with the pages that are dropped all objects are removed",
         "_store/page_objects.py",
