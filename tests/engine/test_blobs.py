@@ -186,6 +186,7 @@ STEPS: dict[str, Step] = {
     "append several": lambda s: s.append("s", [large("more"), human(), large("and more")]),
     "append at a version": lambda s: _at_version(s, lambda version: s.append("s", [large()], expected_version=version)),
     "append and trim": lambda s: s.append("s", [large("more")], history_size=1),
+    "append by a cut and trim": lambda s: _cut_and_trim(s),
     "replace": lambda s: s.replace("s", [large("new"), human()]),
     "replace by small ones": lambda s: s.replace("s", [human()]),
     "replace the end": lambda s: _replace_end(s),
@@ -209,6 +210,11 @@ async def _at_version(sessions: AsyncSessionRepository, append: Callable[[int], 
     await append((await sessions.read("s")).version)
 
 
+async def _cut_and_trim(sessions: AsyncSessionRepository) -> None:
+    await sessions.append("s", [large("more")])  # the tail is empty then
+    await sessions.append("s", [large("and more")], history_size=1)
+
+
 async def _replace_end(sessions: AsyncSessionRepository) -> None:
     messages = (await sessions.read("s")).messages
     await sessions.replace("s", [*messages[:2], human()])
@@ -219,7 +225,10 @@ async def _replace_end(sessions: AsyncSessionRepository) -> None:
 async def test_nothing_is_left(
     make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str, encrypted: bool
 ) -> None:
-    """Whatever is done, an object is there for each reference, and none beside; then a delete leaves nothing."""
+    """Whatever is done, an object is there for each page that the session has, and none beside, nor a page.
+
+    Only what `history_size` drops stays, with its pages, until the next cut. Then a delete leaves nothing.
+    """
     sessions = make_repository(blobs=bucket, encryption=KEYRING if encrypted else None)
     twin: Any = _Named(make_repository(), "twin")  # the same without objects
     await three(twin)
@@ -227,10 +236,27 @@ async def test_nothing_is_left(
     await three(sessions)
     await STEPS[name](sessions)
     assert tokens(bucket.objects) == await referred(sessions)
+    assert len(await _dropped(sessions)) == (4 if name == "append by a cut and trim" else 0)
+    if "delete" not in name:
+        await with_options(sessions).append("s", [large("one more")])
+        assert await _dropped(sessions) == []
+        assert tokens(bucket.objects) == await referred(sessions)
+        await sessions.remove_message("s", "one more")
     assert await _ids(with_options(sessions), "s") == await _ids(make_repository(), "twin")
     await sessions.delete("s")
     assert bucket.objects == {}
     assert [item for item in await scan(sessions) if item["SessionId"]["S"].startswith("s")] == []
+
+
+async def _dropped(repository: AsyncSessionRepository) -> list[str]:
+    """The pages of session "s" that are there, and that it has no more."""
+    items = {item["SessionId"]["S"]: item for item in await scan(repository)}
+    pages = [name for name in items if name.startswith("s~lc~")]
+    if not pages:
+        return []
+    numbers = {name: int(items["s"].get(name, {"N": "0"})["N"]) for name in ("lc_pages", "lc_reused", "lc_first_page")}
+    there = range(numbers["lc_first_page"], numbers["lc_pages"] - numbers["lc_reused"])
+    return [page for page in pages if int(page[-8:], 16) not in there]
 
 
 async def _ids(repository: AsyncSessionRepository, session: str) -> list[str]:
