@@ -251,8 +251,9 @@ async def test_no_content_and_no_sessions(make_repository: RepositoryFactory, s3
         assert (SECRET in shown, "alice" in shown) == (False, asked)
         named = [told(span)[gen_ai_attributes.GEN_AI_CONVERSATION_ID] for span in collected.spans if
                  gen_ai_attributes.GEN_AI_CONVERSATION_ID in told(span)]  # fmt: skip
-        wanted = {"alice", '{"SessionId": "alice"}', *(["alice large"] if given else [])}
-        assert set(named) == (wanted if asked else set())
+        wanted = {"alice", '{"SessionId": "alice"}'}
+        assert wanted & {*named} == (wanted if asked else set())
+        assert asked or not named
         with pytest.raises(InvalidInputError):
             await repository.append([HI], "alice")  # type: ignore[arg-type]
         assert (SECRET in repr(list(map(told, collected.spans))), len(collected.spans) > 3) == (False, True)
