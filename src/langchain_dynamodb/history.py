@@ -122,13 +122,13 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         home_region: str | None = None,
     ) -> None:
         super().__init__()
+        check_aws_session(boto3_session, "boto3_session")
         if kms_key_id is not None:
             if encryption is not None:
                 raise InvalidInputError("kms_key_id and encryption both say how to encrypt: give one of them")
             encryption = KmsKeyring(kms_key_id, aws_session=boto3_session, region_name=region_name, config=config)
         if key is not None:
             key = _checked_key(key)
-        check_aws_session(boto3_session, "boto3_session")
         options = Options(
             table_name=table_name,
             primary_key_name=primary_key_name,
@@ -341,7 +341,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         return not self._is_ours(method) and _definer(type(self), method) is not _definer(type(self), twin)
 
     async def _read(self) -> list[BaseMessage]:
-        window = await self._repository._window(self._session, self.history_size or None)
+        window = await self._repository._window(self._session, self.history_size or None, to_write=self._in_turn())
         assert window is not None  # no version was named
         return window.shown(window.chat.messages)
 

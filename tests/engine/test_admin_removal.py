@@ -205,7 +205,7 @@ async def test_a_user_leaves_no_object(make_repository: RepositoryFactory, bucke
         assert {outcome.session: outcome.objects for outcome in told} == counts
         assert (summary.objects, len(told)) == (11, 5)
         assert len(before) - len(bucket.objects) == (0 if dry_run else 11)
-    assert {name[:3] for name in bucket.objects} == {"bob"}
+    assert {name.partition("!/")[2][:3] for name in bucket.objects} == {"bob"}
     assert (await delete_sessions(sessions, Run(match="ann/*"))).actions == {}
 
 
@@ -222,7 +222,7 @@ async def test_objects_of_named_sessions(
     await lose_item(sessions, cut)
     names = ["ann/1", "ann/expired", "ann/lost", "ann/gone", "ann/again", cut]
     summary = await delete_sessions(sessions, Run(sessions=names), search_pages=search_pages)
-    assert ({name[:3] for name in bucket.objects}, summary.objects) == ({"bob"}, 12)
+    assert ({name.partition("!/")[2][:3] for name in bucket.objects}, summary.objects) == ({"bob"}, 12)
     assert {name[:3] for name in await names_left(sessions)} == ({"bob"} if search_pages else {"ann", "bob"})
 
 
@@ -332,7 +332,7 @@ async def test_pages_of_no_session(make_repository: RepositoryFactory) -> None:
         await sessions.append(name, many(30))
     await lose_item(sessions, "lost")
     await lose_item(sessions, "again")
-    clock.advance(7200)
+    clock.advance(3 * 3600)
     await sessions.append("again", many(30))
     kept = {name: (await sessions.read(name)).messages for name in ("kept", "again")}
     before = len(await scan(sessions))
@@ -346,13 +346,13 @@ async def test_pages_of_no_session(make_repository: RepositoryFactory) -> None:
 
 
 async def test_what_began_lately_stays(make_repository: RepositoryFactory) -> None:
-    """A replica may have the pages of a new session before its item."""
+    """A replica may have the pages of a new session before its item; of a fork nobody knows when it began exactly."""
     clock = make_repository.set_clock()
     sessions = make_repository(sizes=SMALL)
     await sessions.append("s", many(30))
     await lose_item(sessions, "s")
     assert (await vacuum(sessions)).actions == {}
-    clock.advance(3601)
+    clock.advance(3601 + 72 * 60)
     assert (await vacuum(sessions)).actions == {"removed": 1}
     assert await scan(sessions) == []
 
@@ -479,8 +479,8 @@ async def test_it_removes_what_a_crash_left(make_repository: RepositoryFactory, 
         with pytest.raises(Crash):
             await case.operation(dying)
         clock.advance(60)  # past any lease
-        await vacuum(make(), older_than=30)
-        assert (await vacuum(make(), older_than=30)).actions == {}
+        await vacuum(make(), older_than=0)
+        assert (await vacuum(make(), older_than=0)).actions == {}
         assert tokens(objects_of(dying)) == await referred(dying)
         assert await survives(make(), course, goes_on=True) in (True, False)
 

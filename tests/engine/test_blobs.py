@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, messages_to_dict
 
-from conftest import RepositoryFactory
+from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb._items.session_items import Reference
-from langchain_dynamodb._store.page_objects import name_of
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
+from langchain_dynamodb.admin import Run, delete_sessions, vacuum
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
+    AccessDeniedError,
     BlobDamagedError,
     BlobUnavailableError,
     CorruptSessionError,
@@ -23,13 +27,16 @@ from langchain_dynamodb.errors import (
     MessageTooLargeError,
     MissingBlobsError,
     SettingsError,
+    ThrottledError,
 )
 from memory_blobs import MemoryBlobs
 from support import (
     SMALL,
     At,
     Call,
+    Crash,
     Hooked,
+    Recorder,
     Scripted,
     found_by,
     human,
@@ -79,7 +86,7 @@ async def test_a_large_message_is_an_object(sessions: AsyncSessionRepository, bu
     items = {item["SessionId"]["S"]: item for item in await scan(sessions)}
     (page,) = [item for item in items.values() if "S" in item.get("lc_data", {})]
     generation, number = page["SessionId"]["S"].split("~")[2:]
-    assert name.startswith(f"s/{generation}/{number}-")
+    assert name.startswith(f"{sessions.table_name}!/s/{generation}/{number}-")
     assert page["lc_data"]["S"].split(" ")[1::2] == [str(len(data)), "memory"]
     assert items["s"]["lc_bucket"] == {"S": "memory"}
     other = with_options(sessions)
@@ -109,6 +116,23 @@ async def test_the_size_of_a_message(make_repository: RepositoryFactory, bucket:
         await limited.append("s", [message])
 
 
+async def test_a_message_that_deflates_to_little(make_repository: RepositoryFactory) -> None:
+    """Whoever has no bucket would take it for damage: above what is inflated there, it is an object all the same."""
+    bucket = MemoryBlobs(threshold=380_000)
+    sessions = make_repository(blobs=bucket)
+    for size in (60 << 20, 70 << 20):
+        await sessions.append("s", [HumanMessage("x" * size)])
+    assert len(bucket.objects) == 1
+    without = make_repository()
+    with pytest.raises(MissingBlobsError):
+        await without.read("s")
+    with pytest.raises(MissingBlobsError):
+        await without.repair("s", drop_undecodable=True)
+    await sessions.copy("s", "fork")
+    assert tokens(bucket.objects) == await referred(sessions)
+    assert len(bucket.objects) == 2
+
+
 async def test_the_note_comes_with_the_first_object(make_repository: RepositoryFactory) -> None:
     """Whatever brings it: a cut of the tail, a batch, a conversion, or an edit that makes a page large."""
     sessions = make_repository(blobs=MemoryBlobs(threshold=150), sizes=SMALL)
@@ -127,12 +151,42 @@ async def test_the_note_comes_with_the_first_object(make_repository: RepositoryF
     assert "edit" in [item["SessionId"]["S"] for item in await scan(sessions) if "lc_bucket" in item]
 
 
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["dying", "meeting another"])
+async def test_the_note_of_an_edit_comes_before_its_page(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, meanwhile: bool
+) -> None:
+    """Whoever dies once the page has its reference, or meets another that has carried the edit out: it is noted."""
+    sessions = make_repository(blobs=bucket, sizes=SMALL)
+    for id, size in (("1", 10), ("2", 700), ("3", 10)):
+        await sessions.append("s", [named(id, size)])
+    other = with_options(sessions)
+
+    async def at_the_page(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        answer = await proceed()
+        if operation == "update_item" and request["Key"]["SessionId"]["S"] != "s":
+            if not meanwhile:
+                raise Crash
+            await with_options(sessions).append("s", [human(600)])
+        return answer
+
+    watch(other, Hooked, at_the_page)
+    with contextlib.nullcontext() if meanwhile else pytest.raises(Crash):
+        await other.update_message("s", named("1", 3000))
+    assert tokens(bucket.objects) == await referred(sessions) != set()
+    assert [item["lc_bucket"] for item in await scan(sessions) if "History" in item] == [{"S": "memory"}]
+    with pytest.raises(MissingBlobsError):
+        await make_repository(sizes=SMALL).delete("s")
+    await with_options(sessions).replace("s", [human(10)])
+    assert bucket.objects == {}
+
+
 Step = Callable[[AsyncSessionRepository], Awaitable[object]]
 STEPS: dict[str, Step] = {
     "append": lambda s: s.append("s", [large("more")]),
     "append several": lambda s: s.append("s", [large("more"), human(), large("and more")]),
     "append at a version": lambda s: _at_version(s, lambda version: s.append("s", [large()], expected_version=version)),
     "append and trim": lambda s: s.append("s", [large("more")], history_size=1),
+    "append by a cut and trim": lambda s: _cut_and_trim(s),
     "replace": lambda s: s.replace("s", [large("new"), human()]),
     "replace by small ones": lambda s: s.replace("s", [human()]),
     "replace the end": lambda s: _replace_end(s),
@@ -156,6 +210,11 @@ async def _at_version(sessions: AsyncSessionRepository, append: Callable[[int], 
     await append((await sessions.read("s")).version)
 
 
+async def _cut_and_trim(sessions: AsyncSessionRepository) -> None:
+    await sessions.append("s", [large("more")])  # the tail is empty then
+    await sessions.append("s", [large("and more")], history_size=1)
+
+
 async def _replace_end(sessions: AsyncSessionRepository) -> None:
     messages = (await sessions.read("s")).messages
     await sessions.replace("s", [*messages[:2], human()])
@@ -166,7 +225,10 @@ async def _replace_end(sessions: AsyncSessionRepository) -> None:
 async def test_nothing_is_left(
     make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str, encrypted: bool
 ) -> None:
-    """Whatever is done, an object is there for each reference, and none beside; then a delete leaves nothing."""
+    """Whatever is done, an object is there for each page that the session has, and none beside, nor a page.
+
+    Only what `history_size` drops stays, with its pages, until the next cut. Then a delete leaves nothing.
+    """
     sessions = make_repository(blobs=bucket, encryption=KEYRING if encrypted else None)
     twin: Any = _Named(make_repository(), "twin")  # the same without objects
     await three(twin)
@@ -174,10 +236,27 @@ async def test_nothing_is_left(
     await three(sessions)
     await STEPS[name](sessions)
     assert tokens(bucket.objects) == await referred(sessions)
+    assert len(await _dropped(sessions)) == (4 if name == "append by a cut and trim" else 0)
+    if "delete" not in name:
+        await with_options(sessions).append("s", [large("one more")])
+        assert await _dropped(sessions) == []
+        assert tokens(bucket.objects) == await referred(sessions)
+        await sessions.remove_message("s", "one more")
     assert await _ids(with_options(sessions), "s") == await _ids(make_repository(), "twin")
     await sessions.delete("s")
     assert bucket.objects == {}
     assert [item for item in await scan(sessions) if item["SessionId"]["S"].startswith("s")] == []
+
+
+async def _dropped(repository: AsyncSessionRepository) -> list[str]:
+    """The pages of session "s" that are there, and that it has no more."""
+    items = {item["SessionId"]["S"]: item for item in await scan(repository)}
+    pages = [name for name in items if name.startswith("s~lc~")]
+    if not pages:
+        return []
+    numbers = {name: int(items["s"].get(name, {"N": "0"})["N"]) for name in ("lc_pages", "lc_reused", "lc_first_page")}
+    there = range(numbers["lc_first_page"], numbers["lc_pages"] - numbers["lc_reused"])
+    return [page for page in pages if int(page[-8:], 16) not in there]
 
 
 async def _ids(repository: AsyncSessionRepository, session: str) -> list[str]:
@@ -240,7 +319,6 @@ async def test_a_repository_without_blobs(sessions: AsyncSessionRepository, buck
     without = with_options(sessions, blobs=None, sizes=Sizes())
     needs: list[Awaitable[object]] = [
         without.read("s"),
-        without.replace("s", [human()]),
         without.update_message("s", HumanMessage("new", id="small")),
         without.repair("s"),
         without.delete("s"),
@@ -281,7 +359,7 @@ async def test_an_object_that_is_missing_or_changed(
     other = with_options(sessions)
     with pytest.raises(BlobDamagedError) as told:
         await other.read("s")
-    assert (told.value.bucket, told.value.object, told.value.attribute) == ("memory", f"in/{name}", "lc_data")
+    assert (told.value.bucket, told.value.object, told.value.attribute) == ("memory", name, "lc_data")
     assert name in str(told.value)
     assert "~lc~" in told.value.item
     with pytest.raises(BlobDamagedError):
@@ -301,14 +379,64 @@ async def test_an_object_that_is_missing_or_changed(
 
 
 async def test_a_copy_of_the_bucket(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
-    """Objects are looked for in the bucket that is given; where one is missing the error tells where it was written."""
+    """Objects are looked for in the bucket that is given, where a changed one is damage; all changes work with it."""
     messages = await three(sessions)
-    copy = MemoryBlobs(bucket="copy", objects=dict(bucket.objects))
+    ((name, data),) = bucket.objects.items()
+    copy = MemoryBlobs(threshold=1000, bucket="copy", objects={name: data}, times={name: 0.0})
     other = with_options(sessions, blobs=copy)
     assert (await other.read("s")).messages == messages
-    copy.objects.clear()
-    with pytest.raises(BlobDamagedError, match=r"bucket 'copy' is missing .it was written to bucket 'memory'"):
+    copy.objects[name] = b""
+    with pytest.raises(BlobDamagedError, match=r"bucket 'copy' is not what was written .it was written to .* 'memory'"):
         await with_options(other).read("s")
+    await other.append("s", [large("more")])
+    assert [item["lc_bucket"] for item in await scan(sessions) if "History" in item] == [{"S": "memory copy"}]
+    await other.truncate("s", keep=1)
+    assert (len(await scan(sessions)), copy.objects) == (2, {})
+    await other.delete("s")
+    assert await scan(sessions) == []
+
+
+async def test_another_bucket(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """What is not there may be where it was written: nothing is given up for that, and the error names the bucket."""
+    messages = await three(sessions)
+    other = with_options(sessions, blobs=MemoryBlobs(threshold=1000, bucket="other"))
+    needs: list[Callable[[], Awaitable[object]]] = [
+        lambda: other.read("s"),
+        lambda: other.read("s", skip_missing_pages=True),
+        lambda: _all(other),
+        lambda: other.repair("s", drop_undecodable=True),
+        lambda: other.update_message("s", HumanMessage("new", id="small")),
+        lambda: other.copy("s", "fork"),
+        lambda: other.delete("s"),
+    ]
+    before = await scan(sessions)
+    for step in needs:
+        with pytest.raises(MissingBlobsError, match="written to bucket 'memory', and is not in bucket 'other'") as told:
+            await step()
+        assert told.value.bucket == "memory"
+    for dry_run in (False, True):
+        assert (await delete_sessions(other, Run(match="*", dry_run=dry_run))).actions == {"failed": 1}
+    assert await scan(sessions) == before
+    assert (await other.read("s", limit=1)).messages == messages[2:]
+    await other.append("s", [large("more")])
+    await other.truncate("s", keep=1)  # whose dropped pages stay until somebody can remove their objects
+    assert tokens(bucket.objects) | tokens(other._options.blobs.objects) == await referred(sessions)  # type: ignore[union-attr]
+    await with_options(sessions).replace("s", [large("new")])
+    with pytest.raises(MissingBlobsError, match="written to bucket 'other', and is not in bucket 'memory'"):
+        await sessions.delete("s")
+
+
+def _dying_at(
+    operation: str, once: Callable[[], bool] = lambda: True
+) -> Callable[[str, Any, Call], Awaitable[dict[str, Any]]]:
+    """What dies before such a request, once that holds."""
+
+    async def hook(name: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if name == operation and once():
+            raise Crash
+        return await proceed()
+
+    return hook
 
 
 async def _all(repository: AsyncSessionRepository) -> list[BaseMessage]:
@@ -329,12 +457,12 @@ async def test_a_session_with_a_missing_object_can_be_changed(
 class Down:
     """A bucket that refuses some operations."""
 
-    def __init__(self, *operations: str) -> None:
-        self.operations = operations
+    def __init__(self, *operations: str, error: Exception | None = None) -> None:
+        self.operations, self.error = operations, error
 
     async def __call__(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
         if operation in self.operations:
-            raise BlobUnavailableError("down", bucket="memory", object=request["Key"], retryable=True)
+            raise self.error or BlobUnavailableError("down", bucket="memory", object=request["Key"], retryable=True)
         return await proceed()
 
 
@@ -355,10 +483,48 @@ async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, b
     assert (await scan(sessions), bucket.objects) == ([], {})
 
 
-async def test_sessions_without_objects_need_no_bucket(make_repository: RepositoryFactory) -> None:
-    """They are written, read and deleted while it is down."""
+@pytest.mark.parametrize("first", ["the same", "another"])
+@pytest.mark.parametrize("bucket_is", ["missing", "down", "another"])
+async def test_a_history_that_is_replaced_needs_no_objects(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, bucket_is: str, first: str
+) -> None:
+    """Where what is there cannot be read all is written anew; pages that cannot be removed stay."""
+    messages = await three(sessions)
+    given: dict[str, Any] = {"blobs": None, "sizes": Sizes()} if bucket_is == "missing" else {}
+    if bucket_is == "another":
+        given = {"blobs": MemoryBlobs(threshold=1000, bucket="other")}
+    without = with_options(sessions, **given)
+    if bucket_is == "down":
+        watch(without, Hooked, Down("get_object"))
+    new = [messages[0] if first == "the same" else human(30), human(30)]
+    await without.replace("s", new)
+    assert (await sessions.read("s")).messages == new
+    await sessions.update_metadata("s", {"a": 1})
+    assert (len(await scan(sessions)), bucket.objects) == (1, {})
+
+
+async def test_how_many_objects_a_replace_reads(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Those that both histories begin with, and one more."""
+    messages = [large(str(i)) for i in range(6)]
+    for message in messages:
+        await sessions.append("s", [message])
+    for same, read in ((0, 1), (3, 4), (6, 6)):
+        await sessions.copy("s", f"copy {same}")
+        other = with_options(sessions)
+        recorder: Recorder = watch(other, Recorder)
+        new = [*messages[:same], human(20)]
+        await other.replace(f"copy {same}", new)
+        assert [name for name, _ in recorder.log].count("get_object") == read
+        assert (await sessions.read(f"copy {same}")).messages == new
+
+
+@pytest.mark.parametrize("error", [None, AccessDeniedError("no credentials")], ids=["down", "no credentials"])
+async def test_sessions_without_objects_need_no_bucket(
+    make_repository: RepositoryFactory, error: AccessDeniedError | None
+) -> None:
+    """They are written, read and deleted while it is down, or there are no credentials for it."""
     sessions = make_repository(blobs=MemoryBlobs(threshold=64 << 10))
-    watch(sessions, Hooked, Down("put_object", "get_object", "list_objects_v2", "delete_objects"))
+    watch(sessions, Hooked, Down("put_object", "get_object", "list_objects_v2", "delete_objects", error=error))
     await sessions.append("s", [human(100)])
     await sessions.append("s", [human(900) for _ in range(30)])
     await sessions.replace("s", [human(10)])
@@ -394,6 +560,83 @@ async def test_a_trim_whose_objects_cannot_be_removed(sessions: AsyncSessionRepo
     await other.replace("s", [large("new")])
     assert len(bucket.objects) == 2
     await sessions.replace("s", [large("newer")])
+    assert tokens(bucket.objects) == await referred(sessions)
+
+
+@pytest.mark.parametrize("operation", ["put_item", "update_item"])
+async def test_a_page_that_was_not_written(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, operation: str
+) -> None:
+    """Whatever DynamoDB refuses it for: its object goes."""
+    await three(sessions)
+    before = dict(bucket.objects)
+    other = with_options(sessions)
+    error = ThrottledError("throttled", code="ThrottlingException")
+    watch(other, Scripted, At(operation, error=error, sent=False, of=lambda request: " memory" in str(request)))
+    if operation == "put_item":
+        with pytest.raises(ThrottledError):
+            await other.append("s", [large("1"), large("2")])
+    else:
+        await other.update_message("s", large())
+    assert bucket.objects == before
+    await with_options(sessions).append("s", [human(10)])
+    assert tokens(bucket.objects) == await referred(sessions)
+
+
+async def test_a_delete_while_an_edit_writes_its_object(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Whoever finds its page gone takes its object back."""
+    await three(sessions)
+    other = with_options(sessions)
+    watch(other, Scripted, At("put_object", first=lambda: with_options(sessions).delete("s")))
+    await other.update_message("s", large())
+    assert (bucket.objects, await scan(sessions)) == ({}, [])
+
+
+async def test_what_a_dead_writer_left_to_one_without_blobs(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs
+) -> None:
+    """It removes no page whose object it cannot remove, and notes that there are such."""
+    clock = make_repository.set_clock()
+    make_repository.wait(renew=600)
+    sessions, without = make_repository(blobs=bucket), make_repository()
+    await sessions.append("s", [human(10)])
+    steps: list[tuple[Step, int]] = [
+        (lambda s: s.replace("s", [large("1"), large("2")]), 2),
+        (lambda s: s.append("new", [large("1"), large("2")]), 4),
+    ]
+    for step, objects in steps:
+        dying = with_options(sessions)
+        watch(dying, Hooked, _dying_at("update_item", lambda: len(bucket.objects) == objects))  # noqa: B023
+        with pytest.raises(Crash):
+            await step(dying)
+    clock.advance(60)
+    await without.append("s", [human(20)])
+    await without.update_metadata("s", {"title": "t"})
+    assert tokens(bucket.objects) == await referred(sessions)
+    assert len(bucket.objects) == 4
+    with pytest.raises(MissingBlobsError):
+        await without.delete("s")
+    with pytest.raises(MissingBlobsError):
+        await without.append("new", [human(20)])
+    other = make_repository(blobs=bucket)
+    for session in ("s", "new"):
+        await other.append(session, [human(20)])
+        await other.delete(session)
+    assert (bucket.objects, await scan(sessions)) == ({}, [])
+
+
+async def test_objects_are_removed_together(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """One request for all that a change drops."""
+    for session in ("truncate", "replace", "delete"):
+        for number in range(6):
+            await sessions.append(session, [large(str(number))])
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    await other.truncate("truncate", keep=1)
+    await other.replace("replace", [HumanMessage("new")])
+    await other.delete("delete")
+    counted = {name: count for name, count in watched.requests.items() if "object" in name}
+    assert {**counted, "get_object": 0} == {"get_object": 0, "list_objects_v2": 2, "delete_objects": 3}
     assert tokens(bucket.objects) == await referred(sessions)
 
 
@@ -521,12 +764,34 @@ def test_facade_and_history(make_repository: RepositoryFactory, bucket: MemoryBl
     assert bucket.objects == {}
 
 
-async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository) -> None:
+REFERENCE = ["0" * 24, "40000", "0" * 64, "memory"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ["x"],
+        REFERENCE[:3],
+        [*REFERENCE, "more"],
+        ["../" * 8, *REFERENCE[1:]],
+        ["0" * 23 + "A", *REFERENCE[1:]],
+        [REFERENCE[0], "-5", *REFERENCE[2:]],
+        [REFERENCE[0], "0", *REFERENCE[2:]],
+        [REFERENCE[0], str(1 << 30), *REFERENCE[2:]],
+        [REFERENCE[0], "1e9", *REFERENCE[2:]],
+        [*REFERENCE[:2], "0" * 63 + "g", "memory"],
+        [*REFERENCE[:3], ""],
+    ],
+    ids=lambda broken: " ".join(broken)[:40],
+)
+async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository, broken: list[str]) -> None:
     """It is damage like any other."""
+    assert Reference.parse(" ".join(REFERENCE)) is not None
+    assert Reference.parse(" ".join(broken)) is None
     await three(sessions)
     (page,) = [item for item in await scan(sessions) if "S" in item.get("lc_data", {})]
-    broken = {**page, "lc_data": {"S": "x"}}
-    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": broken}, write=True)
+    broken_page = {**page, "lc_data": {"S": " ".join(broken)}}
+    await sessions._connection.call("put_item", {"TableName": sessions.table_name, "Item": broken_page}, write=True)
     with pytest.raises(CorruptSessionError, match="~lc~"):
         await with_options(sessions).read("s")
 
@@ -534,7 +799,92 @@ async def test_a_reference_that_is_no_reference(sessions: AsyncSessionRepository
 def test_a_reference_leads_to_no_other_session(sessions: AsyncSessionRepository) -> None:
     """A name is made of what the page is, not of what the reference says: it leads to no other session's object."""
     reference = Reference("0" * 24, 1, "", "memory")
-    assert name_of(sessions._key("a/b"), 7, 3, reference) == f"a!2Fb/00000000000007/00000003-{'0' * 24}"
+    name = sessions._table.objects.name(sessions._key("a/b"), 7, 3, reference)
+    assert name == f"{sessions.table_name}!/a!2Fb/00000000000007/00000003-{'0' * 24}"
+
+
+# --- What is fetched ---
+
+
+@pytest.mark.parametrize("limit", [150, 200, 202])
+async def test_a_window_fetches_no_object_that_it_does_not_need(make_repository: RepositoryFactory, limit: int) -> None:
+    """Pages are fetched by a guess, which may be one too many; and none again by the next window."""
+    bucket = MemoryBlobs(threshold=20_000)
+    sessions = make_repository(blobs=bucket)
+    await sessions.append("s", [large()])
+    await sessions.append("s", [human(2) for _ in range(200)])
+    await sessions.append("s", [human(3000)])
+    await sessions.append("s", [human(3000)])
+    bucket.objects.clear()
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    for requests in ({"get_item": 1, "batch_get_item": 1}, {"get_item": 2, "batch_get_item": 1}):
+        assert len((await other.read("s", limit=limit)).messages) == limit
+        assert watched.requests == requests
+
+
+async def test_a_window_after_an_edit_of_a_page_that_it_did_not_need(make_repository: RepositoryFactory) -> None:
+    """What was kept of that page is not taken for what it is now, whether the edit was in it or was still to come."""
+    sessions = make_repository(sizes=SMALL)
+    await sessions.append("s", [named("1", 300), named("2", 300)])
+    await sessions.append("s", [human(2) for _ in range(20)])
+    await sessions.append("s", [human(300)])
+    await sessions.append("s", [human(300)])
+    other = with_options(sessions)
+    await other.read("s", limit=15)
+    dying = with_options(sessions)
+
+    async def at_the_page(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "update_item" and request["Key"]["SessionId"]["S"] != "s":
+            raise Crash
+        return await proceed()
+
+    watch(dying, Hooked, at_the_page)
+    with pytest.raises(Crash):
+        await dying.update_message("s", HumanMessage("new", id="1"))
+    await other.read("s", limit=15)
+    fresh = with_options(sessions)
+    assert (await fresh.read("s")).messages[0].text == "new"
+    await sessions.update_metadata("s", {"title": "t"})
+    for reader in (other, fresh):
+        await reader.read("s", limit=15)
+        assert (await reader.read("s")).messages[0].text == "new"
+
+
+async def test_a_search_fetches_one_object_after_another(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """From the newest message down, and no further than the one that is searched."""
+    for number in range(8):
+        await sessions.append("s", [large(str(number))])
+    (lost, *_) = [name for name in bucket.objects if "/00000005-" in name]
+    bucket.objects.pop(lost)
+    fetched: dict[str, int] = {}
+    for id in ("7", "6"):
+        other = with_options(sessions)
+        watched = watch(other, Scripted)
+        await other.remove_message("s", id)
+        fetched[id] = watched.requests["get_object"]
+    assert fetched == {"7": 2, "6": 2}
+    with pytest.raises(BlobDamagedError):
+        await with_options(sessions).remove_message("s", "4")
+
+
+async def test_a_repair_has_one_object_in_memory(sessions: AsyncSessionRepository) -> None:
+    """It looks at one after another, and at none of a session of which nothing is to be dropped."""
+    peaks = []
+    for count in (2, 10):
+        session = f"of {count}"
+        for number in range(count):
+            await sessions.append(session, [named(str(number), 1_000_000)])
+        other = with_options(sessions)
+        watched = watch(other, Scripted)
+        await other.repair(session)
+        assert watched.requests["get_object"] == 0
+        tracemalloc.start()
+        assert (await other.repair(session, drop_undecodable=True)).removed == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert watched.requests["get_object"] == count
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 # --- Forks ---
@@ -563,14 +913,19 @@ async def test_a_fork_elsewhere(
 ) -> None:
     """In another bucket, or in none; who cannot have the data of the source begins nothing."""
     messages = await three(sessions)
+    await sessions.update_metadata("s", {"title": "t"}, attributes={"user": "u"})
     other = MemoryBlobs(threshold=1000, bucket="other")
     await sessions.copy("s", "there", repository=with_options(sessions, blobs=other))
     assert (len(bucket.objects), len(other.objects)) == (1, 1)
     assert (await with_options(sessions, blobs=other).read("there")).messages == messages
     bare = make_repository()
     await sessions.copy("s", "bare", repository=bare)
-    assert (await bare.read("bare")).messages == messages
+    copied = await make_repository().read("bare")
+    assert (copied.messages, copied.metadata, copied.attributes) == (messages, {"title": "t"}, {"user": "u"})
     before = await scan(sessions)
+    with pytest.raises(MessageTooLargeError, match=r"messages\[\d\] has \d+ bytes"):
+        await sessions.copy("s", "new", repository=make_repository(sizes=Sizes(message=1000)))
+    assert await scan(sessions) == before
     with pytest.raises(MissingBlobsError):
         await bare.copy("s", "new", repository=sessions)
     assert await scan(sessions) == before
@@ -585,3 +940,28 @@ async def test_a_fork_of_a_session_whose_object_is_lost(sessions: AsyncSessionRe
     assert (await sessions.read("fork")).version == 0
     await sessions.copy("s", "fork", keep=1)
     assert (await sessions.read("fork")).messages == [SMALL_ONE]
+
+
+# --- Tables that share a bucket ---
+
+
+@pytest.mark.parametrize(
+    ("prefix", "other_prefix"), [("", "chats/"), ("chats/", "chats/eu/"), ("chats/", "chats/"), ("", "")]
+)
+@pytest.mark.parametrize("sort_key", [None, "SK"])
+async def test_tables_that_share_a_bucket(
+    make_repository: RepositoryFactory, make_table: TableFactory, prefix: str, other_prefix: str, sort_key: str | None
+) -> None:
+    """Whatever one does, it touches none of the other's objects, not even where their names begin as its own."""
+    bucket = MemoryBlobs(threshold=1000, prefix=prefix)
+    key = {"SessionId": "eu", **({sort_key: "s"} if sort_key else {})}
+    one = make_repository(make_table("SessionId", sort_key), blobs=bucket)
+    other = make_repository(make_table(), blobs=replace(bucket, prefix=other_prefix))
+    await other.append("s", [large()])
+    (name,) = bucket.objects
+    await one.append(key, [large()])
+    await one.delete(key, search_pages=True)
+    await vacuum(one)  # by their time all are old
+    await delete_sessions(one, Run(match="*"))
+    assert [*bucket.objects] == [name]
+    assert (await with_options(other).read("s")).message_count == 1

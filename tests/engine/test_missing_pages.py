@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import ChatSession, Gap, SessionRepository
-from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError
+from langchain_dynamodb import AsyncSessionRepository, ChatSession, Gap, SessionRepository
+from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._store.salvaging import Salvager
+from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, ThrottledError
 from missing_pages import LOST, STATES, batch, damaged, look, lose, pages, put
-from support import SMALL, Chain, human, remembered, scan
+from support import (
+    SMALL,
+    At,
+    Call,
+    Chain,
+    Hooked,
+    Recorder,
+    Scripted,
+    human,
+    is_of_pages,
+    named,
+    remembered,
+    scan,
+    watch,
+)
 
 pytestmark = pytest.mark.once
 
@@ -61,6 +79,45 @@ async def test_windows_over_missing_pages(make_repository: RepositoryFactory, lo
         within = [gap for gap in full.missing if gap.position > skipped or limit > len(left)]
         expected = [gap.model_copy(update={"position": gap.position - skipped}) for gap in within] if limit else []
         assert chat.missing == expected, limit
+
+
+async def test_an_edit_that_is_carried_out_meanwhile(make_repository: RepositoryFactory) -> None:
+    """Between the look for what is missing and the read of the others: the page with the edit is the same."""
+    clock = make_repository.set_clock()
+    repository = make_repository(sizes=SMALL)
+    sent: list[BaseMessage] = [named(str(number), 90) for number in range(30)]
+    for message in sent:
+        await repository.append("s", [message])
+    stored = await look(repository, sent)
+    dying = make_repository(sizes=SMALL)
+    watch(dying, Scripted, At("update_item", error=ThrottledError("x"), sent=False, of=lambda r: "~lc~" in str(r)))
+    await dying.update_message("s", HumanMessage("changed", id="0"))  # its page lacks it
+    await lose(repository, [stored.pages[1][0]])
+    clock.advance(3600)
+    reader = make_repository(sizes=SMALL)
+    looks: list[str] = []
+
+    async def second_look(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if is_of_pages(operation, request):
+            looks.append(operation)
+            if len(looks) == survey + 1:
+                await make_repository(sizes=SMALL).update_metadata("s", {"title": "t"})
+        return await proceed()
+
+    survey = await _looks_of_a_survey(make_repository(sizes=SMALL))
+    watch(reader, Hooked, second_look)
+    found = [message async for message in reader.iter_messages("s", skip_missing_pages=True)]
+    assert len(looks) > survey
+    assert [message.text for message in found] == ["changed", *(m.text for m in stored.without([1])[1:])]
+
+
+async def _looks_of_a_survey(reader: AsyncSessionRepository) -> int:
+    """How often that asks for pages."""
+    watched = watch(reader, Recorder)
+    item = await reader._reader.item(reader._key("s"))
+    assert isinstance(item, SessionItem)
+    await Salvager(reader._reader).survey(reader._key("s"), item)
+    return sum(is_of_pages(*call) for call in watched.log)
 
 
 async def test_a_window_that_would_begin_with_an_answer_to_nothing(make_repository: RepositoryFactory) -> None:
@@ -327,13 +384,13 @@ async def test_truncate_does_not_give_up_all_pages_unasked(make_repository: Repo
     stored = await damaged(make_repository, make_repository.set_clock(), "pages", [])
     repository = make_repository(sizes=SMALL)
     (item,) = [item for item in await scan(repository) if "lc_pages" in item]
-    for generation, named in ((2**31, "lc_generation"), (int(item["lc_generation"]["N"]) - 1, "lc_pages")):
+    for generation, attribute in ((2**31, "lc_generation"), (int(item["lc_generation"]["N"]) - 1, "lc_pages")):
         await put(repository, {**item, "lc_generation": {"N": str(generation)}})
         before = await scan(repository)
-        with pytest.raises(CorruptSessionError, match=named):
+        with pytest.raises(CorruptSessionError, match=attribute):
             await make_repository(sizes=SMALL).truncate("s", keep=2)
-        if named == "lc_generation":
-            with pytest.raises(CorruptSessionError, match=named):
+        if attribute == "lc_generation":
+            with pytest.raises(CorruptSessionError, match=attribute):
                 await make_repository(sizes=SMALL).repair("s")
         assert await scan(repository) == before
     await put(repository, item)

@@ -101,7 +101,7 @@ async def test_an_image_goes_to_s3_and_back(
     message = image(300_000)
     await sessions.append("tenant/s 1", [message])
     ((name, size),) = stored(bucket).items()
-    assert name.startswith(f"{PREFIX}tenant!2Fs!201/")
+    assert name.startswith(f"{PREFIX}{sessions.table_name}!/tenant!2Fs!201/")
     assert size in range(300_000, 310_000)
     other = make_repository(blobs=S3Blobs(BUCKET, PREFIX, endpoint_url=s3_url))
     assert (await other.read("tenant/s 1")).messages == [message]
@@ -166,6 +166,58 @@ async def test_an_upload_that_fails_is_given_up(
     await blobs.aclose()
 
 
+async def test_a_completed_upload_whose_answer_is_lost(
+    blobs: S3Blobs, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK sends the request again, and S3 knows no such upload any more: what is there tells that it is done."""
+    monkeypatch.setattr(s3, "PART", 5 << 20)
+    data = bytes(6 << 20)
+    completed = True
+
+    async def sent_twice(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "complete_multipart_upload":
+            if completed:
+                await proceed()
+            raise BlobUnavailableError("no such upload", bucket=BUCKET, object=None, code="NoSuchUpload")  # not by moto
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    asked(blobs, Hooked, sent_twice)
+    await blobs.put("name", data, hashlib.sha256(data).digest())
+    assert await blobs.get("name", len(data)) == data
+    await blobs.delete(["name"])
+    completed = False
+    with pytest.raises(BlobUnavailableError, match="no such upload"):
+        await blobs.put("name", data, hashlib.sha256(data).digest())
+    assert stored(bucket) == {}
+    await blobs.aclose()
+
+
+async def test_an_upload_that_fails_otherwise(blobs: S3Blobs, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the error is, the upload is given up; that is waited for, but not for ever."""
+    monkeypatch.setattr(s3, "PART", 5 << 20)
+    monkeypatch.setattr(s3, "ABORT_SECONDS", 0.1)
+    hanging = False
+
+    async def no_credentials(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "complete_multipart_upload":
+            raise AccessDeniedError("no credentials")
+        if operation == "abort_multipart_upload" and hanging:
+            await asyncio.sleep(3600)
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    asked(blobs, Hooked, no_credentials)
+    for hanging in (False, True):
+        with pytest.raises(AccessDeniedError):
+            await asyncio.wait_for(blobs.put("name", bytes(6 << 20), b""), 20)
+        left = bucket.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        assert len(left) == hanging
+    for upload in left:
+        bucket.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    await blobs.aclose()
+
+
 async def test_a_name_is_written_once(blobs: S3Blobs, bucket: Any) -> None:
     """What is there stays: a second request of that name is an earlier one's copy."""
     for data in (b"first", b"second"):
@@ -176,6 +228,29 @@ async def test_a_name_is_written_once(blobs: S3Blobs, bucket: Any) -> None:
     assert [(one.name, one.size) async for one in blobs.list("na")] == [("name", 5)]
     await blobs.delete(["name", "other"])
     assert [one async for one in blobs.list("")] == []
+    await blobs.aclose()
+
+
+@pytest.mark.parametrize("name", ["there", "missing"])
+@pytest.mark.parametrize("may_list", [True, False])
+async def test_a_missing_object_that_is_denied(blobs: S3Blobs, name: str, may_list: bool) -> None:
+    """A policy for listings of a prefix holds for no GetObject: S3 says then that this is denied. A listing tells."""
+    await blobs.put("there", b"data", hashlib.sha256(b"data").digest())
+
+    async def denied(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "get_object" or not may_list:
+            raise BlobUnavailableError(operation, bucket=BUCKET, object=None, code="AccessDenied")
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    watched = asked(blobs, Hooked, denied)
+    if may_list and name == "missing":
+        assert await blobs.get(name, 4) is None
+    else:
+        with pytest.raises(BlobUnavailableError, match="get_object"):
+            await blobs.get(name, 4)
+    object.__setattr__(blobs, "_connection", watched.inner)
+    await blobs.delete(["there"])
     await blobs.aclose()
 
 
@@ -229,6 +304,7 @@ def refusal(code: str, status: int = 400) -> ClientError:
         (refusal("NoSuchBucket", 404), "no such bucket", False),
         (refusal("SlowDown", 503), "try again later", True),
         (refusal("InternalError", 500), "InternalError", True),
+        (refusal("NoSuchUpload", 404), "NoSuchUpload", True),
         (refusal("ConditionalRequestConflict", 409), "ConditionalRequestConflict", True),
         (EndpointConnectionError(endpoint_url="http://x"), "no usable answer", True),
         (ValueError("what aiohttp raises"), "no usable answer", True),

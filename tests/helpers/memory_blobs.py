@@ -7,47 +7,57 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._store.page_objects import PageObjects
 from langchain_dynamodb.blobs.stores import StoredObject
 
 
 @dataclass(eq=False)
 class MemoryBlobs:
-    """What `Blobs` must do; `objects` are shared by all copies. `watcher` is a `WatchedConnection`."""
+    """What `Blobs` must do; `objects`, by their whole names, are shared by all copies.
+
+    `watcher` is a `WatchedConnection`.
+    """
 
     threshold: int = 100
     bucket: str = "memory"
-    prefix: str = "in/"
+    prefix: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     now: float = 0.0  # when objects are written
     times: dict[str, float] = field(default_factory=dict)
     watcher: Any = None
 
     async def put(self, name: str, data: bytes, sha256: bytes) -> None:
-        def work() -> None:
-            self.objects.setdefault(name, bytes(data))
-            self.times.setdefault(name, self.now)
+        whole = self.prefix + name
 
-        await self._request("put_object", name, work)
+        def work() -> None:
+            self.objects.setdefault(whole, bytes(data))
+            self.times.setdefault(whole, self.now)
+
+        await self._request("put_object", whole, work)
 
     async def get(self, name: str, size: int) -> bytes | None:
-        found: bytes | None = await self._request("get_object", name, lambda: self.objects.get(name))
+        whole = self.prefix + name
+        found: bytes | None = await self._request("get_object", whole, lambda: self.objects.get(whole))
         return found
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
-        def work() -> list[StoredObject]:
-            return [StoredObject(n, len(d), self.times[n]) for n, d in self.objects.items() if n.startswith(prefix)]
+        begin, whole = len(self.prefix), self.prefix + prefix
 
-        for one in await self._request("list_objects_v2", prefix, work):
+        def work() -> list[StoredObject]:
+            named = [(name, len(data)) for name, data in self.objects.items() if name.startswith(whole)]
+            return [StoredObject(name[begin:], size, self.times[name]) for name, size in named]
+
+        for one in await self._request("list_objects_v2", whole, work):
             yield one
 
     async def delete(self, names: Sequence[str]) -> None:
+        whole = [self.prefix + name for name in names]
+
         def work() -> None:
-            for name in names:
+            for name in whole:
                 self.objects.pop(name, None)
 
         if names:
-            await self._request("delete_objects", " ".join(names), work)
+            await self._request("delete_objects", " ".join(whole), work)
 
     async def _request(self, operation: str, name: str, work: Any) -> Any:
         async def proceed() -> dict[str, Any]:
@@ -60,6 +70,6 @@ class MemoryBlobs:
 
 def watch_blobs(repository: AsyncSessionRepository, watcher: Any) -> None:
     """Show the requests of this repository's bucket, if it is in memory, to the watcher of its table."""
-    blobs = repository._table.objects.blobs
-    if isinstance(blobs, MemoryBlobs):
-        repository._table.objects = PageObjects(replace(blobs, watcher=watcher))
+    objects = repository._table.objects
+    if isinstance(objects.blobs, MemoryBlobs):
+        repository._table.objects = replace(objects, blobs=replace(objects.blobs, watcher=watcher))

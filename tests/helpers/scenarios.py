@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb._protocol.missing_pages import RECENT_PAGES
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.encryption import LocalKeyring
 from memory_blobs import MemoryBlobs
@@ -129,6 +130,28 @@ async def half_edited(repository: AsyncSessionRepository) -> None:
     assert remembered(repository).edit is not None
 
 
+async def lacking_a_page(repository: AsyncSessionRepository) -> None:
+    """A session of which a page is lost, so long ago that it cannot be late."""
+    page = await _among_many(repository)
+    name = {"SessionId": {"S": f"s~lc~{remembered(repository).generation:014x}~{page:08x}"}}
+    await repository._connection.call("delete_item", {"TableName": repository.table_name, "Key": name}, write=True)
+
+
+async def lacking_an_object(repository: AsyncSessionRepository) -> None:
+    """The same of the object that has a page's data."""
+    page = await _among_many(repository)
+    (name,) = [name for name in objects_of(repository) if f"/{page:08x}-" in name]
+    del objects_of(repository)[name]
+
+
+async def _among_many(repository: AsyncSessionRepository) -> int:
+    """A page of a session of so many that none of the first is among the newest."""
+    await repository.append("s", [named(FIRST, 100)])
+    while remembered(repository).pages < RECENT_PAGES + 3:
+        await repository.append("s", [human(100)])
+    return 1
+
+
 async def _die_before(last: str, after: str, repository: AsyncSessionRepository, operation: Step) -> None:
     """Die in the operation before the first `last` that follows an `after`."""
     seen: list[str] = []
@@ -216,6 +239,16 @@ async def another_ending(repository: AsyncSessionRepository) -> None:
     await repository.replace("s", [*messages[:3], HumanMessage("another")])
 
 
+def mend(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """Make a session without gaps of what is there."""
+    return repository.repair("s")
+
+
+def mend_and_drop(repository: AsyncSessionRepository) -> Awaitable[Any]:
+    """The same without what cannot be had."""
+    return repository.repair("s", drop_undecodable=True)
+
+
 async def plain_pages(repository: AsyncSessionRepository) -> None:
     """As `full_tail`, written by a repository that does not encrypt."""
     await full_tail(with_options(repository, encryption=None))
@@ -281,6 +314,18 @@ WITH_BLOBS = {
     (half_deleted, append_one): "delete drop remove update",
     (half_edited, append_one): "object put remove update",
     (half_edited, delete): "delete drop remove update",
+    (lacking_a_page, mend): "drop object put remove update",
+}
+# The same with objects that are encrypted.
+SEALED_WITH_BLOBS = {
+    (nothing, append_large): "object put update",
+    (full_tail, append_one): "object put update",
+    (full_tail, replace): "drop object put remove update",
+    (half_edited, append_one): "object put remove update",
+    (community_item, append_one): "object put update",
+    (plain_pages, append_one): "drop object put remove update",
+    (plain_pages, encrypt): "drop object put remove update",
+    (full_tail, decrypt): "drop object put remove update",
 }
 # put: a page; update: the session item (and the expiry of pages); discard, drop: pages one by one, several at once.
 CASES = [
@@ -334,12 +379,15 @@ CASES = [
     Case(plain_pages, append_one, "drop put update", encrypted=True),
     Case(plain_pages, encrypt, "drop put update", encrypted=True),
     Case(full_tail, decrypt, "drop put update", encrypted=True),
+    Case(lacking_a_page, mend, "drop put update"),
 ]
 CASES += [
     case._replace(blobs=True, writes=writes)
     for case in CASES
-    if (writes := WITH_BLOBS.get((case.prepare, case.operation))) is not None and not case.busy and not case.encrypted
+    for writes in [(SEALED_WITH_BLOBS if case.encrypted else WITH_BLOBS).get((case.prepare, case.operation))]
+    if writes is not None and not case.busy
 ]
+CASES.append(Case(lacking_an_object, mend_and_drop, "drop object put remove update", blobs=True))
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
 KINDS |= {"put_object": "object", "delete_objects": "remove"}
 
@@ -405,9 +453,9 @@ async def restore(repository: AsyncSessionRepository, items: list[Any]) -> None:
 
 
 async def state(repository: AsyncSessionRepository) -> list[Any]:
-    """Messages and metadata in one list, to compare."""
-    chat = await repository.read("s")
-    return [*(message.content for message in chat.messages), *chat.metadata.items()]
+    """Messages, metadata and how much is missing in one list, to compare."""
+    chat = await repository.read("s", skip_missing_pages=True)
+    return [*(message.content for message in chat.messages), *chat.metadata.items(), len(chat.missing)]
 
 
 async def survives(other: AsyncSessionRepository, course: Course, goes_on: bool) -> bool:
@@ -420,7 +468,7 @@ async def survives(other: AsyncSessionRepository, course: Course, goes_on: bool)
     found = await state(other)
     assert found in (course.before, course.after)
     texts = [part for part in found if isinstance(part, str)]
-    assert [message.content async for message in other.iter_messages("s")] == texts
+    assert [message.content async for message in other.iter_messages("s", skip_missing_pages=True)] == texts
     if goes_on:
         await other.append("s", [HumanMessage("later")])
         assert (await state(other))[: len(texts) + 1] == [*texts, "later"]

@@ -146,6 +146,8 @@ def _footprint(world: World, step: str) -> object:
 
 def _keys(sent: Sent) -> frozenset[str]:
     request = sent.request
+    if "object" in sent.operation:  # some are of one, others of all that begin alike
+        return frozenset(["objects"])
     if "RequestItems" not in request:
         return frozenset([(request.get("Key") or request["Item"])["SessionId"]["S"]])
     (wanted,) = request["RequestItems"].values()
@@ -169,6 +171,7 @@ SMALL: dict[str, tuple[str, Bounds]] = {
     "two appends cut a page": ("start=full | A: append:M | B: append:L", Bounds(1, 4)),
     "two large appends cut a page": ("start=none | A: append:X append:X | B: append:X", Bounds(1, 3)),
     "two appends cut a page, two faults": ("start=full | A: append:M | B: append:M", Bounds(2, 2, ("lost", "late"))),
+    "a page with an object is put again": ("start=full blobs | A: append:M", Bounds(2, 9, ("late", "cut"))),
     "append and replace": ("start=full | A: append:M | B: replace:M", Bounds(1, 4)),
     "append and truncate": ("start=paged | A: append:M | B: truncate:1", Bounds(1, 3)),
     "append and another ending": ("start=paged | A: append:M | B: replace:S,keep=2", Bounds(1, 3)),

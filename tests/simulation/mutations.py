@@ -143,6 +143,32 @@ MUTATIONS = [
         'f"{e.name(lc.CUT)} <= {e.value(number(up_to))}"',
         'f"{e.name(lc.CUT)} <= {e.value(number(up_to + (1 << 60)))}"',
     ),
+    Mutation(
+        "a reference is put over another of the same page",
+        "_protocol/pages.py",
+        """        same += f" AND {e.name(lc.DATA)} = {e.value(page.stored_data)}"\n""",
+        "        pass\n",
+        small="a page with an object is put again",
+    ),
+    Mutation(
+        "the object of a page that got no answer is removed",
+        "_store/table.py",
+        'if not getattr(error, "outcome_unknown", False):',
+        "if True:",
+    ),
+    Mutation(
+        "the object of a page that is there already is removed",
+        "_store/page_objects.py",
+        "if _reference(there) != page.reference:",
+        "if True:",
+    ),
+    Mutation("a page whose object is gone is not looked at again", "_store/table.py", "if loaded.lost:", "if False:"),
+    Mutation(
+        "with the pages that are dropped all objects are removed",
+        "_store/page_objects.py",
+        "if numbers is None or of.page in numbers",
+        "if True",
+    ),
 ]
 
 

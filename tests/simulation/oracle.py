@@ -21,7 +21,7 @@ from .engine import Engine, Key
 from .expressions import Item, Value
 
 Tags = tuple[str, ...]
-SESSION = "s"
+SESSION, TABLE = "s", "Sessions"
 SESSION_KEY: Key = (("S", SESSION),)
 HISTORY = "History"
 TTL = "expireAt"
@@ -179,7 +179,7 @@ def _data(engine: Engine, page: Item, generation: int, number: int) -> bytes:
         block: bytes = page["lc_data"]["B"]
         return block
     token, size, sha256, _ = page["lc_data"]["S"].split(" ")
-    found = engine.objects.get(f"{SESSION}/{generation:014x}/{number:08x}-{token}")
+    found = engine.objects.get(f"{TABLE}!/{SESSION}/{generation:014x}/{number:08x}-{token}")
     if found is None or (len(found), hashlib.sha256(found).hexdigest()) != (int(size), sha256):
         raise Damaged(f"the object of page {number} is {'missing' if found is None else 'another'}")
     return found

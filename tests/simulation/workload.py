@@ -19,7 +19,7 @@ from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import BlobUnavailableError, StorageError
 
 from .network import Crash, Network, Wire, current
-from .oracle import HISTORY, MASTER_KEY, SESSION, Tags
+from .oracle import HISTORY, MASTER_KEY, SESSION, TABLE, Tags
 from .scenario import LENGTHS, SIZES, Op, Plan, Scenario
 
 START_MICROSECONDS = 1_760_000_000_000_000
@@ -114,7 +114,7 @@ class Process:
         self._now = now
         self._ticks = 7 * ord(name[0])  # no two clocks agree to the microsecond
         repository = AsyncSessionRepository(
-            "Sessions",
+            TABLE,
             sizes=SIZES[scenario.sizes],
             ttl=scenario.ttl,
             item_format="community" if scenario.community else "pages",

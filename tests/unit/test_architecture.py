@@ -21,6 +21,7 @@ PACKAGE = Path(langchain_dynamodb.__file__).parent
 LAYERS = [
     "errors",
     "_checks",
+    "_threads",
     "observers",
     "codec",
     "_dynamodb",

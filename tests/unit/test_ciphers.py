@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 
 from langchain_dynamodb.codec.sealing import Cipher, Place, TamperedError
-from langchain_dynamodb.encryption import KeyLimits, LocalKeyring
+from langchain_dynamodb.encryption import KeyLimits, KmsKeyring, LocalKeyring
 from langchain_dynamodb.encryption.ciphers import Gcm, new_cipher, unlocked, wrapped_key
 from langchain_dynamodb.errors import InvalidInputError
 
@@ -124,8 +127,28 @@ def test_a_local_key_has_32_bytes(key: object) -> None:
         LocalKeyring(b"k" * 32, old=[key])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 301}, {"seconds": 0}, {"seconds": "5"}, {"sessions": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": 301}, {"seconds": 0}, {"seconds": "5"}, {"seconds": True}, {"sessions": 0}]
+)
 def test_limits(wrong: dict[str, object]) -> None:
     """No plain key is kept for longer than five minutes."""
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
         KeyLimits(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [partial(LocalKeyring, b"k" * 32), partial(KmsKeyring, "alias/chats")])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"limits": 60}, "limits=60 must be KeyLimits"),
+        ({"limits": KeyLimits}, "must be KeyLimits"),
+        ({"old": None}, "old= is a NoneType"),
+        ({"old": b"k" * 32}, "old= is a bytes"),
+        ({"old": "alias/old"}, "old= is a str"),
+        ({"old": {"alias/old": 1}}, "old= is a dict"),
+    ],
+)
+def test_options_of_keyrings(make: Any, wrong: dict[str, object], told: str) -> None:
+    """What cannot be used is told at once, not by the first session."""
+    with pytest.raises(InvalidInputError, match=told):
+        make(**wrong)

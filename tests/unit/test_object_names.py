@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_dynamodb.blobs import S3Blobs
-from langchain_dynamodb.blobs.names import LONGEST, ObjectName, escaped, key_values, session_part
+from langchain_dynamodb.blobs.names import LONGEST, ObjectName, escaped, key_values, session_part, table_part
+from langchain_dynamodb.blobs.s3 import LONGEST_PREFIX
 from langchain_dynamodb.blobs.stores import check_apart
 from langchain_dynamodb.errors import InvalidInputError, SettingsError
 
@@ -58,15 +59,38 @@ def test_the_longest_names() -> None:
     one, other = session_part(key("ä" * 1000)), session_part(key("ä" * 999 + "b"))
     assert len(one) == len(other) == LONGEST
     assert one != other
-    assert (one[:500], key_values(one)) == (other[:500], None)
+    assert (one[:300], key_values(one)) == (other[:300], None)
+    name = ObjectName("t" * 255, one, 1, 2, TOKEN)
+    assert len(str(name)) + LONGEST_PREFIX <= 1024
+    assert ObjectName.parse(str(name)) == name
 
 
 def test_a_name_is_read_back() -> None:
-    """Session, generation, page and token; what is no name of ours is nobody's."""
-    name = ObjectName("a/b", 0x1234, 5, TOKEN)
-    assert str(name) == f"a/b/00000000001234/00000005-{TOKEN}"
+    """Table, session, generation, page and token; what is no name of ours is nobody's."""
+    name = ObjectName("T", "a/b", 0x1234, 5, TOKEN)
+    assert str(name) == f"T!/a/b/00000000001234/00000005-{TOKEN}"
     assert ObjectName.parse(str(name)) == name
-    assert [ObjectName.parse(other) for other in ("a", f"{name}0", "a/1/2-3", str(name)[4:])] == [None] * 4
+    others = ("a", f"{name}0", "a/1/2-3", str(name)[3:], f"chats/{name}", str(name).replace("!", ""))
+    assert [ObjectName.parse(other) for other in others] == [None] * 6
+
+
+TABLE = st.sampled_from(["aaa", "a-a", "a.a"])
+PREFIX = st.lists(TABLE | st.just("a"), max_size=3).map(lambda parts: "".join(f"{part}/" for part in parts))
+SESSION = st.lists(TABLE | st.sampled_from(["a", "!", "aaa!", "aaa!/a"]), min_size=1, max_size=2)
+
+
+@given(TABLE, PREFIX, SESSION, TABLE, PREFIX)
+def test_no_two_tables_share_a_name(table: str, prefix: str, session: list[str], other: str, its_prefix: str) -> None:
+    """Whatever their prefixes: what one finds below its own as an object of its table is none of another's."""
+    name = f"{prefix}{ObjectName(table, session_part(key(*session)), 1, 2, TOKEN)}"
+    found = ObjectName.parse(name.removeprefix(its_prefix)) if name.startswith(its_prefix) else None
+    assert (found is not None and found.table == other) == ((table, prefix) == (other, its_prefix))
+
+
+def test_a_table_named_by_its_arn() -> None:
+    """It is the same table."""
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/My_Table-1.x"
+    assert table_part(arn) == table_part("My_Table-1.x") == "My_Table-1.x"
 
 
 @pytest.mark.parametrize(
@@ -76,8 +100,9 @@ def test_a_name_is_read_back() -> None:
         ({"bucket": "Chats"}, "bucket='Chats'"),
         ({"bucket": None}, "bucket=None"),
         ({"prefix": None}, "prefix=None"),
-        ({"prefix": "x" * 257}, "at most 256 bytes"),
-        ({"prefix": "new-"}, "must end with '/'"),
+        ({"prefix": "x" * 256 + "/"}, "at most 256 bytes"),
+        ({"prefix": "chats"}, "prefix='chats' must be .* end with '/'"),
+        ({"prefix": "a!/"}, "prefix='a!/' must be .* have no '!'"),
         ({"threshold": -1}, "threshold=-1"),
         ({"threshold": 380_001}, "threshold=380001"),
         ({"threshold": 1.5}, "threshold=1.5"),
@@ -92,10 +117,10 @@ def test_arguments_that_cannot_be_used(given: dict[str, Any], told: str) -> None
 
 @pytest.mark.parametrize(
     ("other", "apart"),
-    [("a/", False), ("", False), ("a/b/", False), ("b/", True), ("ab/", True), (None, True)],
+    [("a/", False), ("", True), ("a/b/", True), ("b/", True), (None, True)],
 )
-def test_tables_that_would_share_a_prefix(other: str | None, apart: bool) -> None:
-    """A prefix with which the other one begins is refused, whichever of the two it is; other buckets are apart."""
+def test_tables_of_one_name(other: str | None, apart: bool) -> None:
+    """They must not share a prefix; another prefix or bucket is another place."""
     with contextlib.nullcontext() if apart else pytest.raises(SettingsError, match="deletions of one reach"):
         check_apart(S3Blobs("chats", "a/"), None if other is None else S3Blobs("chats", other))
     with contextlib.nullcontext() if apart else pytest.raises(SettingsError, match="deletions of one reach"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -47,7 +48,7 @@ class Shelf:
     async def get(self, key: object) -> SessionItem | None:
         return self.items.pop(0) if len(self.items) > 1 else self.items[0]
 
-    objects = PageObjects()
+    objects = PageObjects("Table")
 
     async def get_pages(
         self, key: object, generation: int, numbers: Iterable[int], *, consistent: bool, **options: object
@@ -167,6 +168,25 @@ async def test_iterating_goes_up_and_reads_strongly() -> None:
     shelf = Shelf(lag=[1])
     found = "".join([str(message.content) async for message in reader(shelf).iterate(KEY)])
     assert (found, shelf.looks) == ("0123456abc", [([0, 1, 2, 3], True)])
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [(300, 0, [16, 32, 64, 100, 88]), (16, 100, [16, 32, 2, 2]), (0, 60, [16, 2, 2]), (10, 0, [10])],
+)
+async def test_how_far_ahead_pages_are_fetched(small: int, large: int, expected: list[int]) -> None:
+    """Twice as many each time, up to a request's worth or a MiB; what an early end has paid for is bounded so."""
+    pages = [
+        replace(PAGES[0], number=number, data=bytes(3_000 if number < small else 380_000))
+        for number in range(small + large)
+    ]
+    shelf = Shelf(pages=pages)
+    item = replace(QUIET, pages=len(pages))
+    async with contextlib.aclosing(reader(shelf).pages.fetched_ahead(KEY, item)) as batches:
+        async for numbers, found in batches:
+            assert list(found) == list(numbers)
+    assert [len(numbers) for numbers, _ in shelf.looks][: len(expected)] == expected
+    assert sum(len(numbers) for numbers, _ in shelf.looks) == len(pages)
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_dynamodb._items.keys import SessionKey, session_key
 from langchain_dynamodb._store.vault import Vault
-from langchain_dynamodb.codec.sealing import Cipher
+from langchain_dynamodb.codec.sealing import Cipher, Place, TamperedError
 from langchain_dynamodb.encryption import DataKey, KeyLimits, Keyring
 from langchain_dynamodb.errors import DecryptionError, KeyUnavailableError, MissingKeyError
 
@@ -197,3 +197,31 @@ async def test_a_function_that_knows_no_key(function: Callable[[object], Keyring
 def test_a_data_key_shows_no_key() -> None:
     """As whoever writes a keyring may log it."""
     assert "secret" not in repr(DataKey(b"secret", b"wrapped"))
+
+
+async def test_the_key_of_a_session_is_made_once() -> None:
+    """As long as its data key is in memory; and never that of another session, whose item was given the same key."""
+    keyring, clock = Counting(), Seconds()
+    vault = Vault(keyring, clock=clock)
+    made = (await begin(vault, "one")).locked
+    opened = await vault.opened(key("one"), made)
+    assert (await vault.opened(key("one"), made)).aead is opened.aead
+    other = await vault.opened(key("other"), made)
+    block = opened.seal(b"block", Place(key("one").attributes))
+    with pytest.raises(TamperedError):
+        other.open(block, Place(key("other").attributes))
+    clock.now = 300
+    assert (await vault.opened(key("one"), made)).aead is not opened.aead
+    vault.forget()
+    assert vault._plain.cost == 0
+
+
+async def test_keys_of_sessions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data key may have begun more sessions elsewhere."""
+    monkeypatch.setattr("langchain_dynamodb._store.vault.SESSIONS", 3)
+    keyring = Counting()
+    writer, vault = Vault(keyring), Vault(keyring)
+    for n in range(10):
+        await vault.opened(key(str(n)), (await begin(writer, str(n))).locked)
+    ((held, _),) = vault._plain._entries.values()
+    assert len(held._ciphers) in (1, 2, 3)

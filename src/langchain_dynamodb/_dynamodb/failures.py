@@ -75,7 +75,7 @@ _NO_KEY = {
     "KeyUnavailableException": "the key is not available just now",
     "NotFoundException": "there is no such key in this account and region (any more)",
 }
-_OBJECTS_LATER = {"ConditionalRequestConflict", "RequestTimeout", "SlowDown"}
+_OBJECTS_LATER = {"ConditionalRequestConflict", "NoSuchUpload", "RequestTimeout", "SlowDown"}
 _ABOUT_OBJECTS = {
     "AccessDenied": "allow it in the policies of the caller and of the bucket (docs/permissions.md)",
     "NoSuchBucket": "there is no such bucket; check bucket= and region_name= of S3Blobs",

@@ -6,6 +6,7 @@ docs/storage.md shows a worked example of each.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -68,7 +69,7 @@ class Intent:
     """
 
     op: bytes
-    kind: str  # "append", "rewrite", "convert", "revert", "lease", "delete"
+    kind: str  # "append", "rewrite", "copy", "convert", "revert", "lease", "delete"
     generation: int
     first: int
     last: int
@@ -141,7 +142,7 @@ class SessionItem:
     pages_expire: int = 0
     metadata: AttributeValue | None = None  # of an encrypted session a sealed block
     cipher: Cipher | None = None  # None: the session is not encrypted
-    bucket: str | None = None  # where data of its pages may be
+    bucket: str | None = None  # where data of its pages may be: a bucket, or several with spaces between them
     home: str | None = None  # the region that writes it; None: nobody has said
     own: Item = field(default_factory=dict, compare=False)  # the user's own attributes, when it was read
     others: AttributeValue | None = field(default=None, compare=False)  # the list, where it has entries of others
@@ -184,6 +185,16 @@ class SessionItem:
     def entries(self) -> int:
         """Number of entries that the stored list has."""
         return max(1, len(self.tail)) if self.listed is None else self.listed
+
+    @property
+    def has_dropped_pages(self) -> bool:
+        """Whether pages may still be stored that were dropped."""
+        return self.floor < self.first_page or self.pages < self.ceiling
+
+    def noting(self, bucket: str) -> SessionItem:
+        """The state that says that data of its pages may be there."""
+        noted = [] if self.bucket is None else self.bucket.split(" ")
+        return self if bucket in noted else replace(self, bucket=" ".join([*noted, bucket]))
 
     def without_pages(self, first_page: int, trimmed: int, removed: int) -> SessionItem:
         """The state without its oldest pages, from which so many messages had been removed."""
@@ -237,6 +248,11 @@ class SessionItem:
         return item
 
 
+_REFERENCE = re.compile(
+    r"(?P<token>[0-9a-f]{24}) (?P<size>[0-9]{1,10}) (?P<sha256>[0-9a-f]{64}) (?P<bucket>\S+)", re.ASCII
+)
+
+
 class Reference(NamedTuple):
     """What a page has in place of its data: which object holds it (by the token in its name), and what it must be."""
 
@@ -252,11 +268,10 @@ class Reference(NamedTuple):
     @classmethod
     def parse(cls, stored: str | None) -> Reference | None:
         """The inverse; None for anything else."""
-        try:
-            token, size, sha256, bucket = (stored or "").split(" ")
-            return cls(token, int(size), sha256, bucket)
-        except ValueError:
+        found = _REFERENCE.fullmatch(stored or "")
+        if found is None or not 0 < int(found["size"]) <= MAX_OBJECT:
             return None
+        return cls(found["token"], int(found["size"]), found["sha256"], found["bucket"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +299,7 @@ class Page:
     removed: int = 0
     reference: Reference | None = None
     lost: str | None = None
+    large: bool = False  # about to be stored: it goes into an object, if there is a bucket, however small its data is
 
     @property
     def indexes(self) -> int:
@@ -349,8 +365,8 @@ def new_op() -> bytes:
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
 MAX_LARGE = 1 << 28  # bytes: the same for one message where large data goes into objects
 MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
-OBJECT = 1 << 30  # bytes: more than an object of ours has
-# Data deflates a thousandfold at most, so such a tail stays below MAX_INFLATED.
+MAX_OBJECT = MAX_LARGE + (1 << 20)  # bytes: no object of ours has more, whatever does not deflate
+# Data deflates a thousandfold at most, so such a tail, or as much data of a page, stays below MAX_INFLATED.
 MAX_SESSION_ITEM = 65_000  # bytes
 LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
 MAX_WRITE_PAGES = 1 << 17  # pages of one write

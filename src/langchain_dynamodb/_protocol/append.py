@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -23,8 +23,7 @@ from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make
 from .states import next_state, tail_bytes, unborn
 
 
-@dataclass(frozen=True)
-class Append:
+class Append(NamedTuple):
     """What a caller wants appended: encoded once, sent as often as needed."""
 
     to: Destination
@@ -51,7 +50,7 @@ class Append:
         if to.cipher is self.to.cipher:
             return self
         entry = to.codec.seal(self.block, to.key.place()) if self.block else b""
-        return replace(self, to=to, room=to.room, entry=entry, cost=entry_cost(entry, self.ops))
+        return self._replace(to=to, room=to.room, entry=entry, cost=entry_cost(entry, self.ops))
 
     def fits(self, item: SessionItem | None) -> bool:
         """Whether it can go into the tail as it is."""

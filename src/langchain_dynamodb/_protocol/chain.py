@@ -31,6 +31,16 @@ def follows(item: SessionItem, previous: Page | None, page: Page) -> bool:
     return last and begins and page.edited <= item.edited
 
 
+def first_needed(pages: Sequence[Page], wanted: int) -> int:
+    """With which of these the newest `wanted` messages begin, all parts of the first one included."""
+    for index in reversed(range(len(pages))):
+        if pages[index].indexes:
+            wanted -= pages[index].messages
+            if wanted <= 0:
+                return max(0, index + 1 - pages[index].parts)
+    return 0
+
+
 def missing_parts(pages: Sequence[Page]) -> int:
     """In how many earlier pages the first message of these begins."""
     last_part = next((page for page in pages if page.indexes), None)

@@ -63,7 +63,8 @@ def described(entries: Sequence[AttributeValue], history: str) -> str:
     shown = ", ".join(f"{history}[{i}]" for i in places[:5]) + (", ..." if len(places) > 5 else "")
     return (
         f"{len(places)} of {len(entries)} entries ({shown}) were written by others: {' and '.join(shapes)}. Call "
-        "repair(session): it brings in what can be read as messages and takes out the rest. And let one program write"
+        "repair(session): it brings in what can be read as messages (of an encrypted session none) and takes out the "
+        "rest. And let one program write"
     )
 
 
@@ -109,7 +110,8 @@ def mend(
 ) -> Tail:
     """The tail of a session without what is not ours.
 
-    `known` are the messages of its pages, by index: where langchain_community wrote the list that it had read before
+    Of an encrypted session whatever is not encrypted is taken out: nobody can tell who has written it. Else `known` are
+    the messages of its pages, by index: where langchain_community wrote the list that it had read before
     over ours, that list begins with them, and they are not to be there twice.
     """
     entries = item.others["L"] if item.others else [{"B": entry} for entry in item.tail]
@@ -151,6 +153,8 @@ def _piece(entry: AttributeValue, to: Destination, where: str, drop: bool) -> _P
         return _Piece()
     if "B" in entry:
         return _own(entry["B"], to, where, drop)
+    if to.cipher is not None:  # sealed it would pass for what a holder of the key has written
+        return _Piece(removed=TakenOut(where, f"not encrypted, in an encrypted session: {_shape(entry)}", entry))
     message = as_message(entry)
     if message is None:
         return _Piece(removed=TakenOut(where, _shape(entry), entry))

@@ -10,7 +10,7 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.session_items import LEAST_ROOM, Page, SessionItem, Sizes
+from .._items.session_items import LEAST_ROOM, MAX_INFLATED, MAX_SESSION_ITEM, Page, SessionItem, Sizes
 from ..codec import messages as codec
 from ..codec.messages import Codec
 from ..codec.sealing import Cipher
@@ -19,11 +19,25 @@ PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at mos
 
 
 class Draft(NamedTuple):
-    """Data of one page item to be; `messages` is 0 on all but the last part of a message cut into `parts`."""
+    """Data of one page item to be; `messages` is 0 on all but the last part of a message cut into `parts`.
+
+    `large` is what inflates beyond what is read where there are no objects.
+    """
 
     data: bytes
     messages: int
     parts: int = 1
+    large: bool = False
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> Draft:
+        """Of messages."""
+        return cls(codec.pack(lines), len(lines), large=sum(map(len, lines)) > MAX_INFLATED)
+
+    @classmethod
+    def again(cls, page: Page, data: bytes) -> Draft:
+        """Of a page that is stored already, whose data was opened."""
+        return cls(data, page.messages, page.parts, page.reference is not None and len(data) > MAX_SESSION_ITEM)
 
 
 class Placement(NamedTuple):
@@ -54,17 +68,17 @@ def _groups(lines: Sequence[bytes], limit: int) -> list[list[bytes]]:
 
 
 def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
-    data = codec.pack(lines)
-    if len(lines) > 1 and len(data) > sizes.page:
+    draft = Draft.of(lines)
+    if len(lines) > 1 and len(draft.data) > sizes.page:
         middle = len(lines) // 2
         return _pack(lines[:middle], sizes) + _pack(lines[middle:], sizes)
-    return in_parts(data, len(lines), sizes.item)
+    return in_parts(draft, sizes.item)
 
 
-def in_parts(data: bytes, messages: int, most: int) -> list[Draft]:
-    """One page of these messages, or as many as it takes where each has so many bytes at most."""
-    parts = [data[i : i + most] for i in range(0, len(data), most)]
-    return [Draft(part, 0) for part in parts[:-1]] + [Draft(parts[-1], messages, len(parts))]
+def in_parts(whole: Draft, most: int) -> list[Draft]:
+    """This one page, or as many as it takes where each has so many bytes at most."""
+    parts = [whole.data[i : i + most] for i in range(0, len(whole.data), most)]
+    return [Draft(part, 0) for part in parts[:-1]] + [whole._replace(data=parts[-1], parts=len(parts))]
 
 
 class Destination(NamedTuple):
@@ -84,6 +98,14 @@ class Destination(NamedTuple):
         """Bytes for the tail's entries and the operation ids."""
         key = 0 if self.cipher is None else len(lc.KEY) + len(self.cipher.stored)
         return max(self.sizes.tail(self.key) - key, LEAST_ROOM)
+
+
+def most_inflated(page: Page, longest: int) -> int:
+    """Bytes that the data of a page may inflate to, where one message may have `longest`.
+
+    A page of several messages is never cut so large, so it need not be believed to be.
+    """
+    return longest if page.messages <= 1 else 2 * PAGE_INFLATED
 
 
 class PageStart(NamedTuple):
@@ -124,6 +146,7 @@ def make_pages(
             parts=draft.parts,
             ops=base.tail_ops | ops,
             expires=first.expires,
+            large=draft.large,
         )
         pages.append(page)
         previous, index = base.version, index + draft.messages

@@ -16,9 +16,9 @@ from .._protocol.expiry import NO_EXPIRY
 from .._protocol.identity import check_content, check_exists, check_expected
 from .._protocol.pages import Batch, Destination
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
+from .._threads import off_loop
 from ..errors import ChatHistoryError, StorageError
 from .expiring import extend_after, extend_before
-from .off_loop import off_loop
 from .pending_edits import carry_out
 from .preparing import Preparer
 from .reading import Reader
@@ -198,13 +198,17 @@ class Appender:
     ) -> SessionItem:
         vault = self.steps.vault
         if item is not None and item.cipher is not None:
-            item = await vault.unlocked(key, item)
-        elif vault.encrypts and vault.must_encrypt(item):  # since it was leased
-            raise Refused(item, retried=False)
-        if item is not None and item.edit:
-            item = await carry_out(self.steps, key, item)
-        if vault.encrypts:
+            cipher = item.cipher if item.cipher.aead is not None else await vault.opened(key, item.cipher)
+            request = request.at(Destination(key, self.steps.codec.of(cipher), self.steps.sizes))
+            if item.intent or item.edit or not request.fits(item):  # an insert needs no more of it
+                item = replace(item, cipher=cipher)
+        elif vault.encrypts:
+            if vault.must_encrypt(item):  # since it was leased
+                raise Refused(item, retried=False)
             request = request.at(await self.steps.destination(key, item))
+        if item is not None and item.edit:
+            with preparing():
+                item = await carry_out(self.steps, key, item)
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)

@@ -32,6 +32,16 @@ class Chunk(NamedTuple):
     lines: list[bytes]
 
 
+def in_runs(pages: Iterable[LoadedPage]) -> list[list[LoadedPage]]:
+    """Each page, with the pages before it that hold parts of its message."""
+    runs: list[list[LoadedPage]] = [[]]
+    for loaded in pages:
+        runs[-1].append(loaded)
+        if loaded.page.indexes:
+            runs.append([])
+    return runs[:-1]
+
+
 def count(chunks: Iterable[Chunk]) -> int:
     """How many messages they hold."""
     return sum(len(chunk.lines) for chunk in chunks)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from .._dynamodb.attribute_values import AttributeValue, Changes
-from .._items.attribute_names import DATA
+from .._dynamodb.attribute_values import AttributeValue, Changes, Item
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
-from .._items.parsing import undecodable
 from .._items.session_items import MAX_ITEM_DATA, Page, SessionItem, new_op
 from .._protocol import copying, edits, states
 from .._protocol.copying import SPARE_PAGES, Written
@@ -22,11 +20,14 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from ..codec import messages as codec
 from ..errors import VersionConflictError
 from .attempts import change
+from .encoding import encoded
+from .off_loop import off_loop_if_many
 from .paged_writer import PagedWriter
 from .reading import Reader
 from .retrying import preparing
 from .steps import Steps
 from .table import WRITE_BATCH, Refused
+from .whole_sessions import Placer, Whole, read_whole
 from .writer import Content, Writer
 
 # What is in memory at once: so many pages, which are written together, or as many as have so many bytes.
@@ -48,24 +49,33 @@ class Source:
 
         Raises `SessionNotFoundError`, `VersionConflictError`, and `MissingBlobsError` where its data cannot be had.
         """
-        item = await self.reader.item(self.key)
-        self._check(item)
-        assert item is not None  # it exists
+        item = self._checked(await self.reader.item(self.key))
         if isinstance(item, SessionItem) and item.bucket is not None:
             self.reader.pages.table.objects.required(self.key, item.bucket)
         return await self.reader.vault.unlocked(self.key, item) if isinstance(item, SessionItem) else item
 
-    async def decoded(self) -> Content:
-        """Its messages, to be encoded anew; raises the same."""
+    async def decoded(self, most: int) -> tuple[State, Content]:
+        """The same, with its messages encoded anew; raises the same, and `MessageTooLargeError` above so many bytes."""
         snapshot = await self.reader.snapshot(self.key, None, None)
         assert snapshot is not None  # no version was named
-        self._check(snapshot.item)
         messages = snapshot.messages[: self.keep]
-        return Content(messages, self.reader.decoder.codec.encode(messages, sys.maxsize), codec.is_much(messages))
+        item = self._checked(snapshot.item)
+        return item, await encoded(self.reader.decoder.codec, messages, most)
 
-    def _check(self, item: State | None) -> None:
+    async def whole(self) -> Whole:
+        """It with its messages as lines; raises the same."""
+        whole = await read_whole(self.reader, self.key)
+        check_expected(self.key, whole, self.expected)
+        if whole is None:
+            check_exists(self.key, None)
+        assert whole is not None  # it exists
+        return replace(whole, lines=whole.lines[: self.keep], created=None, updated=None)
+
+    def _checked(self, item: State | None) -> State:
         check_expected(self.key, item, self.expected)
         check_exists(self.key, item)
+        assert item is not None  # it exists
+        return item
 
     def metadata(self, item: SessionItem) -> AttributeValue | None:
         """What it has, in the clear."""
@@ -77,10 +87,10 @@ class Source:
         Raises `VersionConflictError` where others have changed the session so that this is no longer to be had.
         """
         left = item.message_count if self.keep is None else self.keep
+        if not left:
+            return
         async with contextlib.aclosing(self.reader.oldest_first(self.key, item)) as runs:
             async for run in runs:
-                if not left:
-                    return
                 messages = run[-1].messages
                 if messages > left:
                     yield [await self._block(item, run, left)], True
@@ -88,6 +98,8 @@ class Source:
                 if messages:
                     yield await self._whole(item, run), False
                 left -= messages
+                if not left:  # what follows needs not even be fetched
+                    return
         for draft in self.tail(item, left):
             yield [draft], True
 
@@ -107,20 +119,13 @@ class Source:
         """One page, or all parts of a message, as they are; anew where the edit under way is of this page."""
         if edits.is_due(run[-1], item):
             block = await self._block(item, run, run[-1].messages)
-            return in_parts(block.data, block.messages, MAX_ITEM_DATA)
-        drafts = []
-        for page in run:
-            try:
-                data = self.reader.pages.opened_data(self.key, item, page)
-            except codec.UndecodableError as error:
-                raise undecodable(self.key.page(item.generation, page.number), DATA, error) from error
-            drafts.append(Draft(data, page.messages, page.parts))
-        return drafts
+            return in_parts(block, MAX_ITEM_DATA)
+        return await self.reader.pages.drafts(self.key, item, run)
 
     async def _block(self, item: SessionItem, run: Sequence[Page], count: int) -> Draft:
         """The first so many messages of a page."""
         lines = (await self.reader.pages.lines(self.key, item, run[-1], run))[:count]
-        return Draft(codec.pack(lines), len(lines))
+        return Draft.of(lines)
 
 
 @dataclass(frozen=True)
@@ -134,16 +139,21 @@ class Copier:
     async def copy(self, source: Source, key: SessionKey, own: Changes) -> int:
         """Returns the version of the copy; raises `VersionConflictError` where there is a session already."""
         first = await source.seen()
-        own = {**self._brought(first, key), **own}
-        if isinstance(first, CommunityItem) or not isinstance(self.writer, PagedWriter) or self._is_too_large(first):
-            return await self.writer.replace(key, await source.decoded(), 0, own=own, must_exist=False)
+        if not isinstance(self.writer, PagedWriter):
+            found, content = await source.decoded(self.steps.sizes.message)
+            own = self._with_brought(found.own, key, own)
+            return await self.writer.replace(key, content, 0, own=own, must_exist=False)
+        placer = Placer(self.writer)
 
         async def step(item: State | None, op: bytes, attempt: int) -> SessionItem:
             found = first if attempt == 0 else await source.seen()
-            if isinstance(found, CommunityItem):  # deleted, and begun by somebody else
-                raise Refused(None, retried=False)
+            if isinstance(found, CommunityItem) or self._is_too_large(found):
+                whole = await source.whole()
+                brought = self._with_brought(whole.own or {}, key, own)
+                expires = expiries(self.steps.clock(), self.ttl, None).session
+                return await placer.first(key, replace(whole, expires=expires, own=brought), op)
             try:
-                return await self._begin(source, found, key, own, op)
+                return await self._begin(source, found, key, self._with_brought(found.own, key, own), op)
             except VersionConflictError:  # of the source: its pages were not those of one state
                 raise Refused(None, retried=False) from None
 
@@ -153,10 +163,11 @@ class Copier:
         """Whether its pages may be larger than the destination takes them, which has no place for large data."""
         return found.bucket is not None and self.steps.table.objects.blobs is None
 
-    def _brought(self, found: State, key: SessionKey) -> Changes:
-        """The attributes of the user's own on the source that can be such here."""
+    def _with_brought(self, theirs: Item, key: SessionKey, own: Changes) -> Item:
+        """The attributes `own`, over those of the user's own on the source that can be such here."""
         taken = {*self.steps.table.names, *key.item}
-        return {name: value for name, value in found.own.items() if name not in taken}
+        brought = {name: value for name, value in theirs.items() if name not in taken}
+        return {name: value for name, value in {**brought, **own}.items() if value is not None}
 
     async def _begin(self, source: Source, found: SessionItem, key: SessionKey, own: Changes, op: bytes) -> SessionItem:
         to = await self.steps.destination(key, None)
@@ -169,7 +180,7 @@ class Copier:
 
         if found.first_page == found.pages:
             blocks = source.tail(found, found.message_count if source.keep is None else source.keep)
-            drafts, tail = copying.laid_out(blocks, to)
+            drafts, tail = await _laid_out(blocks, to)
             if not drafts:
                 count = sum(block.messages for block in blocks)
                 return await self.steps.compare_and_set(key, None, whole(base, Written(), tail, count), own)
@@ -179,7 +190,7 @@ class Copier:
         start = await self.steps.declare(key, intent, declaration)
         async with self.steps.holding(key, start):
             written, blocks = await self._put_pages(source, found, to, start, times)
-            drafts, tail = copying.laid_out(blocks, to)
+            drafts, tail = await _laid_out(blocks, to)
             written = await self._put(to, start, times, written, drafts)
             if not await source.reader.is_unchanged(source.key, found):
                 raise Refused(None, retried=False)
@@ -210,9 +221,15 @@ class Copier:
         if drafts:
             previous = start.version if written.pages else 0
             first = PageStart(written.pages, previous, written.messages, times.pages)
+            token = start.intent.op if start.intent else b""
+            making = partial(make_pages, drafts, to, start, first, token)
             with preparing():
-                pages = make_pages(drafts, to, start, first, start.intent.op if start.intent else b"")
+                pages = await off_loop_if_many([draft.data for draft in drafts], making)
                 await self.steps.table.put_new_pages(to.key, start.generation, pages)
             if (noted := self.steps.noting(start, pages)).bucket is not None:
                 written = replace(written, bucket=noted.bucket)
         return written.with_pages(drafts)
+
+
+async def _laid_out(blocks: Sequence[Draft], to: Destination) -> tuple[list[Draft], tuple[bytes, ...]]:
+    return await off_loop_if_many([block.data for block in blocks], partial(copying.laid_out, blocks, to))

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from .._checks import check_flag, check_home_region, check_table_name, check_ttl
 from .._items.attribute_names import BUCKET
 from .._items.configured_names import Names, check_names
-from .._items.session_items import MAX_LARGE, OBJECT, Sizes, check_sizes
+from .._items.session_items import MAX_LARGE, MAX_OBJECT, Sizes, check_sizes
 from ..blobs.stores import Blobs
 from ..codec.messages import Codec
 from ..encryption.keyrings import Keyring
@@ -115,7 +115,7 @@ class Options:
         if self.blobs is None:
             return self.sizes
         noted = len(BUCKET) + len(self.blobs.bucket)
-        return self.sizes._replace(session_item=max(self.sizes.session_item - noted, 1), item=OBJECT)
+        return self.sizes._replace(session_item=max(self.sizes.session_item - noted, 1), item=MAX_OBJECT)
 
 
 def default_sizes(blobs: Blobs | None) -> Sizes:

@@ -17,18 +17,20 @@ from .._items.attribute_names import DATA
 from .._items.keys import SessionKey
 from .._items.parsing import LostObjectError
 from .._items.session_items import MAX_INFLATED, MAX_LARGE, Page, Reference, SessionItem
-from ..blobs.names import ObjectName, generation_prefix, session_part
+from ..blobs.names import ObjectName, prefix_of, session_part
 from ..blobs.stores import Blobs
 from ..errors import ChatHistoryError, MissingBlobsError
 from .off_loop import off_loop_if_many
 
 TOKEN_BYTES = 12
+_MISSING = "is missing"
 
 
 @dataclass(frozen=True)
 class PageObjects:
-    """What of the pages of a table is in a bucket; without `blobs` nothing is put there."""
+    """What of the pages of a `table` is in a bucket; without `blobs` nothing is put there."""
 
+    table: str
     blobs: Blobs | None = None
 
     @property
@@ -38,7 +40,7 @@ class PageObjects:
 
     def takes(self, page: Page) -> bool:
         """Whether the data of this page goes into an object."""
-        return self.blobs is not None and len(page.data) > self.blobs.threshold
+        return self.blobs is not None and (page.large or len(page.data) > self.blobs.threshold)
 
     def planned(self, page: Page) -> Page:
         """The page as `put` would have it stored, about: for estimates."""
@@ -46,6 +48,10 @@ class PageObjects:
             return page
         reference = Reference("0" * 2 * TOKEN_BYTES, len(page.data), "0" * 64, self.blobs.bucket)
         return replace(page, data=b"", reference=reference)
+
+    def name(self, key: SessionKey, generation: int, number: int, reference: Reference) -> str:
+        """What the object is called that a page refers to."""
+        return str(ObjectName(self.table, session_part(key.attributes), generation, number, reference.token))
 
     async def put(self, key: SessionKey, generation: int, page: Page) -> Page:
         """The page as it is to be stored: with a reference to its data, which is in an object now, where it is large.
@@ -56,7 +62,7 @@ class PageObjects:
             return page
         digest = await _sha256(page.data)
         reference = Reference(os.urandom(TOKEN_BYTES).hex(), len(page.data), digest.hex(), self.blobs.bucket)
-        await self.blobs.put(name_of(key, generation, page.number, reference), page.data, digest)
+        await self.blobs.put(self.name(key, generation, page.number, reference), page.data, digest)
         return replace(page, data=b"", reference=reference)
 
     async def load(self, key: SessionKey, generation: int, page: Page) -> Page:
@@ -68,9 +74,9 @@ class PageObjects:
         if reference is None or page.data:
             return page
         blobs = self.required(key, reference.bucket)
-        data = await blobs.get(name_of(key, generation, page.number, reference), reference.size)
+        data = await blobs.get(self.name(key, generation, page.number, reference), reference.size)
         if data is None:
-            return replace(page, lost="is missing")
+            return replace(page, lost=_MISSING)
         if len(data) != reference.size or (await _sha256(data)).hex() != reference.sha256:
             return replace(page, lost="is not what was written")
         return replace(page, data=data)
@@ -81,16 +87,32 @@ class PageObjects:
         assert blobs is not None  # else it would not be lost
         assert reference is not None
         elsewhere = "" if reference.bucket == blobs.bucket else f" (it was written to bucket {reference.bucket!r})"
-        name = blobs.prefix + name_of(key, generation, page.number, reference)
+        name = blobs.prefix + self.name(key, generation, page.number, reference)
         return LostObjectError(blobs.bucket, name, f"{page.lost}{elsewhere}")
 
-    def required(self, key: SessionKey, bucket: str) -> Blobs:
-        """The place where such data is; raises `MissingBlobsError` where this repository has none."""
+    def required(self, key: SessionKey, noted: str) -> Blobs:
+        """The place for data of a session of which this bucket (or several) is noted.
+
+        Raises `MissingBlobsError` where this repository has none.
+        """
         if self.blobs is None:
+            bucket = noted.partition(" ")[0]
             told = f"data of session {key} is in bucket {bucket!r}"
             advice = "make the repository with blobs=S3Blobs(...) of this bucket, nothing was done"
             raise MissingBlobsError(f"{told}: {advice}", bucket=bucket)
         return self.blobs
+
+    def check_bucket(self, key: SessionKey, page: Page) -> None:
+        """Raise `MissingBlobsError` where its object is missing here, and was written to another bucket."""
+        if self.blobs and page.reference and page.lost == _MISSING and page.reference.bucket != self.blobs.bucket:
+            raise self.elsewhere(key, page.reference.bucket)
+
+    def elsewhere(self, key: SessionKey, bucket: str) -> MissingBlobsError:
+        """The error for an object that is not in the bucket of this repository, but was written to this one."""
+        assert self.blobs is not None  # it has one
+        told = f"data of session {key} was written to bucket {bucket!r}, and is not in bucket {self.blobs.bucket!r}"
+        advice = "make the repository with blobs=S3Blobs(...) of the former, or copy its objects, nothing was done"
+        return MissingBlobsError(f"{told}: {advice}", bucket=bucket)
 
     async def delete(self, key: SessionKey, item: SessionItem, numbers: Container[int] | None = None) -> None:
         """Remove the objects of pages that are gone, whose numbers are never used again; None: of the whole generation.
@@ -105,8 +127,8 @@ class PageObjects:
         if self.blobs is None:
             return []
         session = session_part(key.attributes)
-        prefix = f"{session}/" if generation is None else generation_prefix(session, generation)
-        parsed = [ObjectName.parse(one.name) async for one in self.blobs.list(prefix)]
+        listed = self.blobs.list(prefix_of(self.table, session, generation))
+        parsed = [ObjectName.parse(one.name) async for one in listed]
         return [of for of in parsed if of and of.session == session]
 
     async def remove(self, names: Sequence[str]) -> None:
@@ -114,41 +136,40 @@ class PageObjects:
         if self.blobs is not None and names:
             await self.blobs.delete(names)
 
-    async def discard(
+    def dead(
         self, key: SessionKey, generation: int, number: int, old: Item | None, new: Page | None = None
-    ) -> bool:
-        """Remove the object of a page that was removed, or whose place `new` has taken; returns whether one is gone.
-
-        Tidying up only: it raises nothing, and what is left nothing refers to.
-        """
+    ) -> list[str]:
+        """The object of a page that was removed, or whose place `new` has taken, if it had one."""
         reference = _reference(old)
-        if self.blobs is not None and reference and (new is None or reference != new.reference):
-            with contextlib.suppress(ChatHistoryError):
-                await self.blobs.delete([name_of(key, generation, number, reference)])
-                return True
+        if self.blobs is None or reference is None or (new is not None and reference == new.reference):
+            return []
+        return [self.name(key, generation, number, reference)]
+
+    async def tidy(self, names: Sequence[str]) -> bool:
+        """Remove objects that nothing refers to any more; returns whether any is gone. It raises nothing."""
+        with contextlib.suppress(ChatHistoryError):
+            await self.remove(names)
+            return bool(names)
         return False
+
+    def bucket_of(self, stored: Item | None) -> str | None:
+        """Where the data of a page is, if it is an object, and there are no `blobs`."""
+        reference = None if self.blobs is not None else _reference(stored)
+        return reference and reference.bucket
 
     def check(self, key: SessionKey, stored: Item | None) -> None:
         """Raise `MissingBlobsError` where the data of a page is in an object, and there are no `blobs`."""
-        if reference := _reference(stored):
-            self.required(key, reference.bucket)
+        if bucket := self.bucket_of(stored):
+            self.required(key, bucket)
 
-    async def withdraw(self, key: SessionKey, generation: int, page: Page, there: Item | None) -> None:
-        """Remove the object of a page that was refused, unless an earlier copy of that request came through.
-
-        Where the engine does not say what is `there`, the object stays.
-        """
-        if there is not None and _reference(there) != page.reference:
-            await self.discard(key, generation, page.number, {DATA: page.stored_data})
+    async def withdraw(self, key: SessionKey, generation: int, page: Page, there: Item) -> None:
+        """Remove the object of a page that was refused, unless that is `there`: by an earlier copy of the request."""
+        if _reference(there) != page.reference:
+            await self.tidy(self.dead(key, generation, page.number, {DATA: page.stored_data}))
 
 
 def _reference(stored: Item | None) -> Reference | None:
     return Reference.parse((stored or {}).get(DATA, {}).get("S"))
-
-
-def name_of(key: SessionKey, generation: int, number: int, reference: Reference) -> str:
-    """What the object is called that a page refers to."""
-    return str(ObjectName(session_part(key.attributes), generation, number, reference.token))
 
 
 async def _sha256(data: bytes) -> bytes:

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from .._items.attribute_names import DATA, EDIT
+from .._items.attribute_names import EDIT
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
-from .._items.parsing import corrupt, undecodable
-from .._items.session_items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
+from .._items.parsing import corrupt
+from .._items.session_items import MAX_INFLATED, Page, SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.foreign_entries import Tail, TakenOut, decodable, mend, strangers
 from .._protocol.missing_pages import Survey
 from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
 from .._protocol.windows import Missing, gap
+from .._threads import off_loop
 from ..codec import messages as codec
-from ..errors import CorruptSessionError, SessionNotFoundError
+from ..errors import SessionNotFoundError
 from ..models import Removed, RepairReport
 from .rewriting import Rewriter
 from .salvaging import Run, Salvager, missing_at
-
-BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 
 
 class _Stay(NamedTuple):
@@ -41,18 +41,13 @@ class _Stay(NamedTuple):
 
 
 class _Pages(NamedTuple):
-    """The pages that are kept, as data, and what became of the others."""
+    """What is there of the pages, how many messages that holds, and what became of the others."""
 
-    drafts: list[Draft]
+    survey: Survey
+    messages: int
     missing: tuple[Missing, ...]
     removed: tuple[TakenOut, ...]
     stay: _Stay | None  # where none has to move
-    locked: Exception | None = None  # why one cannot be decrypted, and so not be moved
-
-    @property
-    def messages(self) -> int:
-        """How many they hold."""
-        return sum(draft.messages for draft in self.drafts)
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Repairer:
             pages, tail = await self._examined(key, item, drop_undecodable)
             report = _report(pages, tail)
             item = await self._past_newer_pages(key, item, pages.stay.edited if pages.stay else 0)
-            return await self._carry_out(key, item, pages, tail, op)
+            return await self._carry_out(key, item, pages, tail, op, drop_undecodable)
 
         version = await self.rewriter._change(key, None, step, must_exist=True, encrypt=False)
         return report.model_copy(update={"version": version})
@@ -98,23 +93,32 @@ class Repairer:
         return report.model_copy(update={"version": item.version})
 
     async def _examined(self, key: SessionKey, item: SessionItem, drop: bool) -> tuple[_Pages, Tail]:
-        """What is there of the pages, and the tail as it is to be."""
-        survey = await Salvager(self.rewriter.reader).sound_survey(key, item, drop_unusable=drop)
-        runs = [await self.rewriter.reader.pages.load_run(key, item, run) for run in survey.whole()]
+        """What is there of the pages, and the tail as it is to be.
+
+        One page after another is looked at, and none only to see that it can be had, unless what cannot be is dropped.
+        """
+        reader = self.rewriter.reader
+        if item.bucket is not None:
+            reader.pages.table.objects.required(key, item.bucket)
+        salvager = Salvager(reader)
+        survey = await salvager.sound_survey(key, item, drop_unusable=drop, with_data=False)
+        runs = survey.whole()
+        kept = [run[-1].messages for run in runs]
         removed: list[TakenOut] = []
-        changed = False
-        locked: Exception | None = None
-        if not drop:
-            kept = []
-            for run in runs:
-                try:
-                    kept.append(self._drafts(key, item, run))
-                except CorruptSessionError as error:
-                    locked = error
-                    kept.append([Draft(b"", page.messages, page.parts) for page in run])
-        else:
-            kept, removed = await self._decodable(key, item, runs)
-            changed = bool(removed)
+        known: dict[int, BaseMessage] = {}
+        by_others = len(item.others["L"]) if item.others else 0  # as many messages it is compared with
+        needed = runs if drop else [run for run in runs if run[-1].first < by_others]
+        async with contextlib.aclosing(salvager.loaded(key, item, needed)) as loaded:
+            async for number, run in loaded:
+                lines, wrong = await self._lines(key, item, run)
+                if wrong is None and run[-1].first < by_others:
+                    known |= enumerate(map(codec.decode_line, lines), run[-1].first)
+                if drop and (wrong or len(lines) != run[-1].messages):
+                    told = wrong or f"it holds {len(lines)} messages, not {run[-1].messages}"
+                    removed.append(TakenOut(str(key.page(item.generation, run[-1].number)), told))
+                    kept[number] = len(lines)
+        changed = bool(removed)
+        if drop:
             where = [str(key.page(item.generation, number)) for number in sorted(survey.unusable)]
             removed += [TakenOut(page, "no page that the session proves") for page in where]
         if item.edit and item.edited_page in survey.pages:
@@ -122,48 +126,34 @@ class Repairer:
             if not drop:
                 raise corrupt(key, EDIT, f"{told}: repair it with drop_undecodable, which gives the change up")
             removed.append(TakenOut(str(key), told))
-        known: dict[int, BaseMessage] = {}
-        for run in runs if item.others else []:
-            lines, wrong = self._lines(key, item, run)
-            known |= enumerate(map(codec.decode_line, [] if wrong else lines), run[-1].first)
         history = self.rewriter.steps.table.names.history
         tail = mend(item, known, self.rewriter.steps.to(key, item), history, drop_undecodable=drop)
-        return _pages(key, survey, kept, removed, changed)._replace(locked=locked), tail
+        return _pages(key, survey, kept, removed, changed), tail
 
-    async def _decodable(
-        self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
-    ) -> tuple[list[list[Draft]], list[TakenOut]]:
-        """The data of the pages, without what cannot be decoded."""
-        kept: list[list[Draft]] = []
-        removed: list[TakenOut] = []
-        for run in runs:
-            lines, wrong = self._lines(key, item, run)
-            if wrong is None and len(lines) == run[-1].messages:
-                kept.append(self._drafts(key, item, run))
-            else:
-                kept.append(paginate(lines, self.rewriter.steps.sizes))
-                told = wrong or f"it holds {len(lines)} messages, not {run[-1].messages}"
-                removed.append(TakenOut(str(key.page(item.generation, run[-1].number)), told))
-            await asyncio.sleep(0)
-        return kept, removed
+    async def _drafts(self, key: SessionKey, item: SessionItem, survey: Survey, drop: bool) -> list[Draft]:
+        """The pages as data, to be put in another place: none where no message is left.
 
-    def _drafts(self, key: SessionKey, item: SessionItem, run: Run) -> list[Draft]:
-        """Pages as they are, to be put in another place: none where no message is left."""
-        drafts = []
-        for page in run if run[-1].messages else ():
-            try:
-                data = self.rewriter.reader.pages.opened_data(key, item, page)
-            except codec.UndecodableError as error:
-                raise undecodable(key.page(item.generation, page.number), DATA, error) from error
-            drafts.append(Draft(data, page.messages, page.parts))
+        On demand without what cannot be decoded; else that is a `CorruptSessionError` where it is encrypted or lost.
+        """
+        drafts: list[Draft] = []
+        loading = Salvager(self.rewriter.reader).loaded(key, item, survey.whole())
+        async with contextlib.aclosing(loading) as loaded:
+            async for _, run in loaded:
+                lines, wrong = await self._lines(key, item, run) if drop else ([], None)
+                if drop and (wrong or len(lines) != run[-1].messages):
+                    drafts += paginate(lines, self.rewriter.steps.sizes)
+                elif run[-1].messages:
+                    drafts += await self.rewriter.reader.pages.drafts(key, item, run)
         return drafts
 
-    def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
+    async def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
-        reader = self.rewriter.reader
-        return decodable(lambda: reader.pages.unpack_page(key, item, run, reader.pages.table.objects.longest))
+        unpacking = partial(self.rewriter.reader.pages.unpack_page, key, item, run)
+        return await off_loop(partial(decodable, unpacking))
 
-    async def _carry_out(self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes) -> SessionItem:
+    async def _carry_out(
+        self, key: SessionKey, item: SessionItem, pages: _Pages, tail: Tail, op: bytes, drop: bool
+    ) -> SessionItem:
         steps = self.rewriter.steps
         to = steps.to(key, item)
         ops = item.tail_ops if tail.has_own else frozenset[bytes]()
@@ -172,6 +162,7 @@ class Repairer:
             return item
         now, times = steps.clock(), expiries(steps.clock(), None, item)  # which leaves the expiry alone
         moved = pages.stay is None
+        following: list[Draft] = []
         if new_tail and tail.size(ops | item.page_ops) > to.room:
             if tail.has_unreadable:
                 reason = (
@@ -179,7 +170,7 @@ class Repairer:
                 )
                 raise corrupt(key, steps.table.names.history, reason)
             lines = [line for entry in tail.entries for line in to.codec.unpack(entry, key.place(), MAX_INFLATED)]
-            pages = pages._replace(drafts=pages.drafts + paginate(lines, to.sizes))
+            following = paginate(lines, to.sizes)
             tail, moved = tail._replace(entries=(), messages=0), True
 
         def mended(start: SessionItem, stay: _Stay, tail_start: int) -> SessionItem:
@@ -200,14 +191,14 @@ class Repairer:
             assert pages.stay is not None
             new = await steps.compare_and_set(key, item, mended(item, pages.stay, item.tail_start))
             return await steps.sweep(key, new)
-        if pages.locked:
-            raise pages.locked
+        drafts = await self._drafts(key, item, pages.survey, drop) + following
+        messages = sum(draft.messages for draft in drafts)
         first = rewrite.rewrite_start(item)
 
         def commit(start: SessionItem) -> SessionItem:
-            placement = Placement(pages.drafts, tail.entries)
-            rewritten = rewrite.rewritten(replace(start, reach=item.reach), placement, pages.messages, op, now, times)
-            new = mended(start, _Stay(rewritten.first_page, 0, 0, 0), pages.messages)
+            placement = Placement(drafts, tail.entries)
+            rewritten = rewrite.rewritten(replace(start, reach=item.reach), placement, messages, op, now, times)
+            new = mended(start, _Stay(rewritten.first_page, 0, 0, 0), messages)
             return replace(
                 new,
                 pages=rewritten.pages,
@@ -218,11 +209,11 @@ class Repairer:
 
         def put(start: SessionItem) -> list[Page]:
             without_ops = replace(start, tail_ops=frozenset())  # theirs are not looked for below a rewrite
-            return make_pages(pages.drafts, to, without_ops, PageStart(first, 0, 0, times.pages), op)
+            return make_pages(drafts, to, without_ops, PageStart(first, 0, 0, times.pages), op)
 
-        if not pages.drafts:
+        if not drafts:
             return await steps.sweep(key, await steps.compare_and_set(key, item, commit(item)))
-        batch = Batch(item, first, pages.drafts, put, commit)
+        batch = Batch(item, first, drafts, put, commit)
         intent = steps.intent(op, "rewrite", item.generation, batch.numbers)
         return await steps.under_intent(key, item, intent, batch)
 
@@ -232,34 +223,26 @@ class Repairer:
         So no cut is refused for their versions any more, and `delete` finds them. Pages that it knows may have been
         `edited` later.
         """
-        steps, last = self.rewriter.steps, max(item.pages, item.reach)
-        numbers: Sequence[int] = [item.pages, *range(last + 1, last + 1 + BEYOND_PAGES)]
-        version, top = max(item.version, edited), last
-        while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
-            found = await steps.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
-            version = max([version, *(page.cut for page in found.values())])
-            top = max([top, *found])
-            numbers = range(top + 1, top + 1 + BEYOND_PAGES) if top in found and top > last else ()
-        if (version, top) == (item.version, last):
+        steps = self.rewriter.steps
+        version, top = await self.rewriter.reader.pages.beyond(key, item)
+        version = max(version, edited)
+        if version == item.version and top <= max(item.pages, item.reach):
             return item
         new = states.changed(item, new_op(), steps.clock(), None)
         return await steps.compare_and_set(key, item, replace(new, version=version + 1, reach=top))
 
 
-def _pages(
-    key: SessionKey, survey: Survey, kept: Sequence[Sequence[Draft]], removed: Sequence[TakenOut], changed: bool
-) -> _Pages:
-    """The pages to keep, and at which message of those what is missing was."""
+def _pages(key: SessionKey, survey: Survey, kept: Sequence[int], removed: Sequence[TakenOut], changed: bool) -> _Pages:
+    """The pages to keep, of each so many messages, and at which message of those what is missing was."""
     item, runs, holes = survey.item, survey.whole(), survey.holes()
     firsts = [run[-1].first for run in runs]
-    totals = [0, *accumulate(sum(draft.messages for draft in drafts) for drafts in kept)]
+    totals = [0, *accumulate(kept)]
     missing = tuple(missing_at(totals[bisect_left(firsts, hole.first)], hole, key, item) for hole in holes)
     first = runs[0] if runs else None
     changed_in = sum(run[-1].removed for run in runs), max([item.edited, *(run[-1].edited for run in runs)])
     begin = (first[0].number, first[-1].first) if first else (item.pages, item.tail_start)
     whole = not changed and all(hole.first == item.trimmed for hole in holes)
-    drafts = [draft for some in kept for draft in some]
-    return _Pages(drafts, missing, tuple(removed), _Stay(*begin, *changed_in) if whole else None)
+    return _Pages(survey, totals[-1], missing, tuple(removed), _Stay(*begin, *changed_in) if whole else None)
 
 
 def _changes_tail(item: SessionItem, tail: Tail) -> bool:

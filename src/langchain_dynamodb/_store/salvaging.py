@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -65,13 +66,30 @@ class Salvager:
         survey = await self.survey(key, item, with_data=False)
         if not await self.reader.is_unchanged(key, item):
             raise await self.reader.gone(key, item, item.first_page)
-        for runs in _batches(survey.whole()):
-            pages = await self._again(key, item, runs)
-            chunks = await self.reader.pages.inflate(key, item, pages)
-            for message in await self.reader.decoder.decode(key, item, chunks):
-                yield message
+        try:
+            async with contextlib.aclosing(self.loaded(key, item, survey.whole())) as runs:
+                async for _, run in runs:
+                    if any(page.lost for page in run):
+                        continue
+                    for message in await self.reader.decoder.decode(key, item, await self.inflate(key, item, [run])):
+                        yield message
+        except Unproven as error:
+            raise await self.reader.gone(key, item, error.number) from None
         for message in await self.reader.decoder.decode(key, item, self.reader.decoder.tail(key, item)):
             yield message
+
+    async def loaded(
+        self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
+    ) -> AsyncGenerator[tuple[int, Run], None]:
+        """Pages of a survey that was made without their data, numbered, one after another, with that, or `lost`.
+
+        Some are fetched together, but one object after another. Raises `Unproven` where one is not there any more.
+        """
+        number = 0
+        for batch in _batches(runs):
+            for run in await self._again(key, item, batch):
+                yield number, await self.reader.pages.load_run(key, item, run)
+                number += 1
 
     async def first_lines(self, key: SessionKey, item: SessionItem, keep: int) -> list[bytes]:
         """Those of the first `keep` stored messages that are there; `Unproven` if `item` is not the current state."""
@@ -84,21 +102,25 @@ class Salvager:
         survey = await self.sound_survey(key, item)
         if not survey.pages:
             raise corrupt(key, lc.PAGES, "none of its pages is there: keep=0 or a repair gives them up")
-        runs = survey.whole()
         lines: list[bytes] = []
         end = item.trimmed + keep
-        for run, chunk in zip(runs, await self.inflate(key, item, runs), strict=True):
-            lines += chunk.lines[: max(0, end - run[-1].first)]
+        for run in survey.whole():
+            if run[-1].first >= end:
+                break
+            (chunk,) = await self.inflate(key, item, [run])
+            lines += chunk.lines[: end - run[-1].first]
             end += run[-1].removed
         return lines
 
-    async def sound_survey(self, key: SessionKey, item: SessionItem, *, drop_unusable: bool = False) -> Survey:
+    async def sound_survey(
+        self, key: SessionKey, item: SessionItem, *, drop_unusable: bool = False, with_data: bool = True
+    ) -> Survey:
         """All pages of the current state `item` (else `Unproven`), of which some may be missing for good.
 
         Raises `IncompleteSessionError` where they may just be late, and `CorruptSessionError` where something else is
         in their place, unless that is to be dropped.
         """
-        survey = await self.survey(key, item)
+        survey = await self.survey(key, item, with_data=with_data)
         if not await self.reader.is_unchanged(key, item):
             raise Unproven(item, item.first_page)
         late = survey.first_recent(self.reader.clock())
@@ -199,19 +221,16 @@ class Salvager:
                 messages += await self.reader.decoder.decode(key, item, [c for c in segments if isinstance(c, Chunk)])
         return Snapshot(item, messages, tuple(missing))
 
-    async def _again(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[LoadedPage]:
-        """The very pages that were seen, now with their data, but for the runs of which that was lost."""
+    async def _again(self, key: SessionKey, item: SessionItem, runs: Sequence[Run]) -> list[Run]:
+        """The very pages that were seen, now with their data; the edit under way may have come into one since."""
         numbers = [page.number for run in runs for page in run]
         found = await self.reader.pages.get(key, item, numbers, consistent=True, whole=True)
         for page in (page for run in runs for page in run):
             now = found.get(page.number)
-            if now is None or replace(now, data=b"", expires=page.expires) != page:
-                raise await self.reader.gone(key, item, page.number)
-        try:
-            loaded = [await self.reader.pages.load_run(key, item, (found[page.number] for page in run)) for run in runs]
-        except Unproven as error:
-            raise await self.reader.gone(key, item, error.number) from None
-        return [LoadedPage(page) for run in loaded if not any(page.lost for page in run) for page in run]
+            same = now and replace(now, data=b"", expires=page.expires, edited=page.edited, reference=page.reference)
+            if now is None or same != page or now.edited not in (page.edited, item.edited):
+                raise Unproven(item, page.number)
+        return [[found[page.number] for page in run] for run in runs]
 
 
 def missing_at(position: int, hole: Hole, key: SessionKey, item: SessionItem) -> Missing:

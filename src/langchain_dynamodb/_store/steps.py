@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._dynamodb.expressions import Statement
@@ -18,7 +19,6 @@ from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec
 from ..errors import (
-    BlobUnavailableError,
     ChatHistoryError,
     InvalidInputError,
     StorageError,
@@ -27,12 +27,14 @@ from ..errors import (
 )
 from .cache import LRU
 from .leases import Watched, repeating
+from .off_loop import off_loop_if_many
 from .options import Timing
 from .retrying import Patience, last_words, preparing
 from .table import Refused, Table
 from .vault import Vault
 
 LATEST = 2 * GENERATIONS  # above any version
+Arrived: TypeAlias = Callable[[SessionKey, SessionItem], Awaitable[None]]
 S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
 
@@ -49,13 +51,13 @@ class Steps:
     timing: Timing
     vault: Vault
     home: str | None = None  # the region that this repository writes in, if that is looked at
-    takes_over: bool = False  # sessions of other regions
+    arrived: Arrived | None = None  # given to take over sessions of other regions: which of them may be
 
     def is_elsewhere(self, item: State | None) -> bool:
         """Whether another region writes this session."""
         if self.home is None or not isinstance(item, SessionItem):
             return False
-        return item.home not in (None, self.home) and not self.takes_over
+        return item.home not in (None, self.home)
 
     def check_home(self, key: SessionKey, item: State | None) -> None:
         """Raise `WrongRegionError` where another region writes this session."""
@@ -67,6 +69,13 @@ class Steps:
                 home=str(item.home),
                 here=str(self.home),
             )
+
+    async def _check_region(self, key: SessionKey, item: State | None) -> None:
+        """The same, before anything is settled; who takes over has to see that nothing of the session is late."""
+        if self.arrived is None:
+            self.check_home(key, item)
+        elif isinstance(item, SessionItem) and item.home != self.home:
+            await self.arrived(key, item)
 
     def stamped(self, new: S) -> S:
         """The state with this region as its home."""
@@ -139,12 +148,12 @@ class Steps:
     async def clear(self, key: SessionKey, item: SessionItem) -> SessionItem:
         """Delete the pages that were dropped and may still exist; returns the state that says so, which is not stored.
 
-        What fails here is made good by the next cut, rewrite or delete.
+        What fails here is made good by the next change but a small append.
         """
         below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
         try:
-            if (below or above) and item.bucket is not None:
-                self.table.objects.required(key, item.bucket)
+            if below or above:
+                await self.table.check_objects(key, item, [*below, *above])
             await self.table.delete_pages(key, item.generation, below)
             if below and item.bucket is not None:
                 await self.table.objects.delete(key, item, below)
@@ -155,8 +164,8 @@ class Steps:
         return replace(item, floor=item.first_page, ceiling=0)
 
     async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
-        """The same after a change that dropped pages, taking note of it."""
-        if item != (cleared := await self.clear(key, item)):
+        """The same where there are any, taking note of it."""
+        if item.has_dropped_pages and item != (cleared := await self.clear(key, item)):
             with contextlib.suppress(ChatHistoryError, Refused):
                 return await self.patch(key, item, cleared)
         return item
@@ -173,16 +182,18 @@ class Steps:
         declaration = self.compare_and_set(key, item, states.declared(batch.base, intent, self.clock()))
         start = await self.declare(key, intent, declaration)
         async with self.holding(key, start):
-            pages = batch.pages(start)
+            data = [draft.data for draft in batch.drafts]
+            pages = await off_loop_if_many(data, partial(batch.pages, start))  # which encrypts them
             await self.put(key, start.generation, pages)
             new = await self.compare_and_set(key, start, self.noting(batch.commit(start), pages), own)
         return await self.sweep(key, new)
 
     def noting(self, new: SessionItem, pages: Sequence[Page]) -> SessionItem:
         """The state with a note of the bucket, where data of these pages is in objects."""
-        objects = self.table.objects
-        noted = objects.blobs if any(map(objects.takes, pages)) else None
-        return new if noted is None else replace(new, bucket=noted.bucket)
+        blobs = self.table.objects.blobs
+        if blobs is None or not any(map(self.table.objects.takes, pages)):
+            return new
+        return new.noting(blobs.bucket)
 
     async def put(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> None:
         """Put pages; `Refused` where one is in the way, which the session's version must get beyond."""
@@ -217,9 +228,11 @@ class Steps:
     def intent(self, op: bytes, kind: str, generation: int, pages: range) -> Intent:
         """An intent to write pages of these numbers."""
         if len(pages) > MAX_WRITE_PAGES:
+            advice = "append them in several calls, or use larger Sizes(page=..., item=...)"
+            if kind == "copy":
+                advice = "copy fewer (keep=...), or export the session and import it with larger Sizes(page=...)"
             raise InvalidInputError(
-                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
-                "append them in several calls, or use larger Sizes(page=..., item=...)"
+                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: {advice}"
             )
         return Intent(op, kind, generation, pages.start, pages.stop - 1, self._lease_end())
 
@@ -325,9 +338,12 @@ class Steps:
         """
         patience = self.patience(f"get hold of session {key}")
         watched = Watched()
+        seen: State | None = None
         while True:
             item = await self.table.get(key)
-            self.check_home(key, item)
+            if item != seen:  # but for a lease that was renewed
+                await self._check_region(key, item)
+                seen = item
             if item is None or self.is_idle(item):
                 return item
             try:
@@ -363,7 +379,8 @@ class Steps:
         if isinstance(item, CommunityItem):
             await self.declare(key, mine, self._claim(key, intent, mine, ours), versioned=False)
             async with self.keeping(key, mine.op, versioned=False):
-                await self._discard(key, item, mine, LATEST if intent.kind == "revert" else intent.generation)
+                cut = LATEST if intent.kind == "revert" else intent.generation
+                await self._discard(key, item, mine, cut)
                 await self.table.update(key, community.drop_intent(mine.op))
             return
         takes = conditions.compare_and_set if ours else conditions.take_over
@@ -374,9 +391,10 @@ class Steps:
         taken = replace(free, intent=mine)
         await self.declare(key, mine, self._step(key, taken, takes(item, taken, key, self.table.names)))
         async with self.keeping(key, mine.op, versioned=True):
-            await self._discard(key, taken, mine, taken.version)
+            left_in = await self._discard(key, taken, mine, taken.version)
             if taken.created:
-                await self.compare_and_set(key, taken, states.released(taken))
+                freed = states.released(taken)
+                await self.compare_and_set(key, taken, freed if left_in is None else freed.noting(left_in))
             else:
                 with contextlib.suppress(ChatHistoryError):
                     await self.table.objects.delete(key, taken)
@@ -389,16 +407,20 @@ class Steps:
             if not (refused.retried and refused.current and refused.current.intent == mine):
                 raise
 
-    async def _discard(self, key: SessionKey, held: State, intent: Intent, cut: int) -> None:
-        """Remove the pages of a write that was taken over."""
+    async def _discard(self, key: SessionKey, held: State, intent: Intent, cut: int) -> str | None:
+        """Remove the pages of a write that was taken over; returns the bucket of those that stay, as of the table."""
+        goes_on = isinstance(held, SessionItem) and held.created
         try:
-            await self.table.discard_pages(key, intent.generation, _numbers(intent), cut)
+            left_in = await self.table.discard_pages(key, intent.generation, _numbers(intent), cut)
+            if left_in is not None and not goes_on:
+                self.table.objects.required(key, left_in)
         except ChatHistoryError:
             # A session of ours that goes on remembers how far they reach. Else the intent, for the next writer, does.
-            if isinstance(held, SessionItem) and held.created:
-                return
+            if goes_on:
+                return None
             await self._end_lease(key, intent.op, versioned=isinstance(held, SessionItem))
             raise
+        return left_in
 
     async def remove(self, key: SessionKey, item: SessionItem | CommunityItem) -> None:
         """Remove all items of a session, beginning (unless that was done before) with a mark that hides it."""
@@ -410,18 +432,17 @@ class Steps:
             with self.comparing(item):
                 await self.table.delete(key, conditions.delete_item(item, self.table.names))
             return
-        if item.bucket is not None:
-            self.table.objects.required(key, item.bucket)
+        # One more than are committed: a cut may have stopped half-way.
+        numbers = range(item.floor, max(item.pages, item.reach) + 1)
+        await self.table.check_objects(key, item, numbers)
         if not (item.intent and item.intent.kind == "delete"):
             await self.table.check_pages(key, item)
             mark = Intent(new_op(), "delete", item.generation, item.floor, item.pages, self.clock())
             item = await self.compare_and_set(key, item, replace(item, version=item.version + 1, intent=mark))
-        # One more than are committed: a cut may have stopped half-way.
-        numbers = range(item.floor, max(item.pages, item.reach) + 1)
         await self.table.delete_pages(key, item.generation, numbers)
         try:
             await self.table.objects.delete(key, item)
-        except BlobUnavailableError:
+        except StorageError:  # of the bucket, or of the credentials for it
             if item.bucket is not None:  # else there are none, but perhaps of writes that were never finished
                 raise
         with contextlib.suppress(Refused):  # whoever met the mark may have been faster

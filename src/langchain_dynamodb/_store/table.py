@@ -21,8 +21,11 @@ from .._items.parsing import corrupt, parse_chained, parse_cut, parse_item, pars
 from .._items.session_items import Page, SessionItem
 from .._items.table_schema import Schema, parse_schema
 from .._protocol.pages import delete_page, edit_page, keep_page, put_page, refresh_page
+from ..blobs.names import table_part
+from ..blobs.stores import Blobs
 from ..errors import (
     AccessDeniedError,
+    ChatHistoryError,
     CorruptSessionError,
     InvalidInputError,
     ItemFormatError,
@@ -58,11 +61,11 @@ class Refused(Exception):
 class Table:
     """One table and the attribute names used in it."""
 
-    def __init__(self, connection: Connection, name: str, names: Names, objects: PageObjects | None = None) -> None:
+    def __init__(self, connection: Connection, name: str, names: Names, blobs: Blobs | None = None) -> None:
         self.connection = connection
         self.name = name
         self.names = names
-        self.objects = objects or PageObjects()
+        self.objects = PageObjects(table_part(name), blobs)
 
     async def get(self, key: SessionKey) -> SessionItem | CommunityItem | None:
         """The session item, strongly consistent; one request, one read unit for up to 4 KB."""
@@ -107,21 +110,36 @@ class Table:
         item = {**page_key, **page.attributes(self.names)}
         request = {"Item": item, **_EXPLAIN, **self._telling, **put_page(page, self.names).request()}
         try:
-            response = await self._call("put_item", request, key, write=True)
-            await self.objects.discard(key, generation, page.number, response.get("Attributes"), page)
+            async with self._withdrawing(key, generation, page):
+                response = await self._call("put_item", request, key, write=True)
         except ConditionFailed as failure:
-            await self.objects.withdraw(key, generation, page, failure.item)
-            if failure.item and page.is_in(failure.item, self.names):
+            there = await self._there(failure, page_key)
+            await self.objects.withdraw(key, generation, page, there)
+            if page.is_in(there, self.names):
                 return 0
-            if failure.item:
-                cut = parse_cut(failure.item, page_key)
-            else:  # not every engine returns it
-                found = await self.get_pages(key, generation, [page.number], consistent=True)
-                cut = found[page.number].cut if found else page.cut
+            cut = parse_cut(there, page_key) if there else page.cut
             if cut - page.cut > MAX_CHANGES:
                 raise corrupt(page_key, CUT, f"far newer than its session, at version {page.cut}") from None
             return cut
+        await self.objects.tidy(self.objects.dead(key, generation, page.number, response.get("Attributes"), page))
         return 0
+
+    @contextlib.asynccontextmanager
+    async def _withdrawing(self, key: SessionKey, generation: int, page: Page) -> AsyncIterator[None]:
+        """Around the request that writes a page: where that was surely not applied, its object goes."""
+        try:
+            yield
+        except ChatHistoryError as error:
+            if not getattr(error, "outcome_unknown", False):
+                await self.objects.withdraw(key, generation, page, {})
+            raise
+
+    async def _there(self, failure: ConditionFailed, key: Item) -> Item:
+        """What is in the way of a write: not every engine returns it. Empty where there is nothing (any more)."""
+        if failure.item is not None:
+            return failure.item
+        found = await self._get_items([key], {"ConsistentRead": True})
+        return found[0] if found else {}
 
     async def put_pages(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> int:
         """Put all of them, some at a time; returns 0, or the newest version of what is in the way."""
@@ -208,27 +226,32 @@ class Table:
         """A page with its data, wherever that is, or with the reason for which that is `lost`.
 
         As it is now, where it was changed since it was read, so that what it referred to went; None where it is gone,
-        or a later cut has its number. Raises `BlobUnavailableError`, and `MissingBlobsError` where there is no bucket.
+        or a later cut has its number. Raises `BlobUnavailableError`, and `MissingBlobsError` where there is no bucket,
+        or another one that has not got it.
         """
         loaded = await self.objects.load(key, generation, page)
-        if not loaded.lost:
-            return loaded
-        now = (await self.get_pages(key, generation, [page.number], consistent=True)).get(page.number)
-        if now is None or now.cut != page.cut:
-            return None
-        return loaded if now.reference == page.reference else await self.objects.load(key, generation, now)
+        if loaded.lost:
+            now = (await self.get_pages(key, generation, [page.number], consistent=True)).get(page.number)
+            if now is None or now.cut != page.cut:
+                return None
+            if now.reference != page.reference:
+                loaded = await self.objects.load(key, generation, now)
+            self.objects.check_bucket(key, loaded)
+        return loaded
 
     async def edit_page(self, key: SessionKey, generation: int, seen: Page, new: Page) -> None:
         """Exchange the messages of a page, if it is still the one that was seen."""
         new = await self.objects.put(key, generation, replace(new, reference=None))
         change = {"Key": key.page(generation, new.number), **_EXPLAIN, **edit_page(seen, new).request()}
         try:
-            await self._call("update_item", change, key, write=True)
+            async with self._withdrawing(key, generation, new):
+                await self._call("update_item", change, key, write=True)
         except ConditionFailed as failure:
-            await self.objects.withdraw(key, generation, new, failure.item)
-            if (failure.item or {}).get(CHAIN) != new.chain:  # else it is done: by another, or an earlier copy of this
+            there = await self._there(failure, key.page(generation, new.number))
+            await self.objects.withdraw(key, generation, new, there)
+            if there.get(CHAIN) != new.chain:  # else it is done: by another, or an earlier copy of this
                 return
-        await self.objects.discard(key, generation, new.number, {DATA: seen.stored_data}, new)
+        await self.objects.tidy(self.objects.dead(key, generation, new.number, {DATA: seen.stored_data}, new))
 
     async def delete_pages(self, key: SessionKey, generation: int, numbers: Iterable[int]) -> None:
         """Delete pages whose numbers are never used again."""
@@ -262,31 +285,47 @@ class Table:
             await asyncio.sleep(0 if len(left) < len(pending) else pause)
             pending = left
 
-    async def discard_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], up_to: int) -> None:
-        """Delete pages that an unfinished write left, unless a later cut has taken their number."""
-        condition = {**self._telling, **delete_page(up_to).request()}
+    async def discard_pages(self, key: SessionKey, generation: int, numbers: Iterable[int], up_to: int) -> str | None:
+        """Delete pages that an unfinished write left, unless a later cut has taken their number, and their objects.
+
+        Where there are no `blobs`, those with an object stay; returns the bucket that has it, if there are such.
+        """
+        condition = self._discarding(up_to)
+        dead: list[str] = []
+        buckets = set[str]()
 
         async def discard(number: int) -> None:
             request = {"Key": key.page(generation, number), **condition}
-            with contextlib.suppress(ConditionFailed):
+            try:
                 response = await self._call("delete_item", request, key, write=True)
-                await self.objects.discard(key, generation, number, response.get("Attributes"))
+                dead.extend(self.objects.dead(key, generation, number, response.get("Attributes")))
+            except ConditionFailed as failure:
+                buckets.update(filter(None, [self.objects.bucket_of(failure.item)]))
 
-        await in_parallel(discard, list(numbers))
+        try:
+            await in_parallel(discard, list(numbers))
+        except ChatHistoryError:
+            await self.objects.tidy(dead)
+            raise
+        await self.objects.tidy(dead)
+        return min(buckets, default=None)
 
     async def discard(self, key: SessionKey, generation: int, number: int, up_to: int) -> tuple[bool, bool]:
         """Delete one page, unless a later cut has taken its place; returns whether it is gone, and an object with it.
 
         Raises `MissingBlobsError` where it has an object and there are no `blobs`; it stays then.
         """
-        condition = delete_page(up_to, inline=self.objects.blobs is None)
-        request = {"Key": key.page(generation, number), **_EXPLAIN, **self._telling, **condition.request()}
+        request = {"Key": key.page(generation, number), **self._discarding(up_to)}
         try:
             response = await self._call("delete_item", request, key, write=True)
         except ConditionFailed as failure:
             self.objects.check(key, failure.item)
             return False, False
-        return True, await self.objects.discard(key, generation, number, response.get("Attributes"))
+        return True, await self.objects.tidy(self.objects.dead(key, generation, number, response.get("Attributes")))
+
+    def _discarding(self, up_to: int) -> dict[str, Any]:
+        condition = delete_page(up_to, inline=self.objects.blobs is None)
+        return {**_EXPLAIN, **self._telling, **condition.request()}
 
     async def every(self, operation: str, request: dict[str, Any], key: SessionKey) -> AsyncIterator[Item]:
         """All items of a Query or Scan."""
@@ -297,6 +336,19 @@ class Table:
             if not (last := response.get("LastEvaluatedKey")):
                 return
             request = {**request, "ExclusiveStartKey": last}
+
+    async def check_objects(self, key: SessionKey, item: SessionItem, numbers: Iterable[int]) -> None:
+        """Raise `MissingBlobsError` where data of these pages is in a bucket that this repository has not got.
+
+        Only where another bucket than its own was noted are the pages looked at.
+        """
+        if item.bucket is None or (blobs := self.objects.required(key, item.bucket)).bucket == item.bucket:
+            return
+        here = {of.token for of in await self.objects.find(key, item.generation)}
+        for page in (await self.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())).values():
+            of = page.reference
+            if of is not None and of.bucket != blobs.bucket and of.token not in here:
+                raise self.objects.elsewhere(key, of.bucket)
 
     async def check_pages(self, key: SessionKey, item: SessionItem) -> None:
         """Raise `CorruptSessionError` where a large number of pages is wrong: going through it might never end."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from .._items.keys import SessionKey, session_key
-from ..blobs.names import ObjectName, key_values
+from ..blobs.names import ObjectName, key_values, prefix_of
 from ..blobs.stores import Blobs
 from .table import GET_BATCH, Table
 
@@ -41,11 +41,11 @@ class UnreferencedObjects:
         """
         until = self.clock() / 1e6 - age
         seen: list[ObjectName] = []
-        async for one in self.blobs.list(""):
+        async for one in self.blobs.list(prefix_of(self.table.objects.table)):
             of = ObjectName.parse(one.name)
             if of is None or one.modified > until:
                 continue
-            if seen and (of[:2] != seen[0][:2] or len(seen) == GET_BATCH):
+            if seen and (of[:3] != seen[0][:3] or len(seen) == GET_BATCH):
                 if found := await self._dead(seen, wanted):
                     yield found
                 seen = []

@@ -23,6 +23,7 @@ Encryption: TypeAlias = "Keyring | Callable[[Session], Keyring]"
 """How sessions are encrypted: by one keyring for all, or by what a function says of each (a keyring per tenant)."""
 
 KEYS = 4096  # data keys in memory at most
+SESSIONS = 1000  # of each, whose own keys are
 
 
 class _Current:
@@ -32,6 +33,25 @@ class _Current:
         self.key = key
         self.left = sessions
         self.until = until
+
+
+class _Plain:
+    """A data key in the clear until then, and what it has opened: making the key of a session takes long."""
+
+    def __init__(self, key: bytes, until: float) -> None:
+        self.key = key
+        self.until = until
+        self._ciphers: dict[tuple[object, bytes], Cipher] = {}
+
+    def opened(self, key: SessionKey, cipher: Cipher) -> Cipher:
+        """The cipher of this session unlocked."""
+        name = key.attributes, cipher.stored
+        found = self._ciphers.get(name)
+        if found is None:
+            if len(self._ciphers) >= SESSIONS:
+                self._ciphers.clear()
+            found = self._ciphers[name] = unlocked(cipher, self.key, key.attributes)
+        return found
 
 
 class Vault:
@@ -52,7 +72,7 @@ class Vault:
         self._kinds: set[type] = set()  # of keyrings: to look at the methods of one takes long
         self._named = named
         self._clock = clock
-        self._plain = LRU[tuple[bytes, float]](KEYS)
+        self._plain = LRU[_Plain](KEYS)
         self._current = LRU[_Current](KEYS)
         self._asking: dict[tuple[object, ...], asyncio.Task[bytes | None]] = {}
 
@@ -88,7 +108,9 @@ class Vault:
             raise undecodable(key, KEY, TamperedError("not a data key as this version writes it"))
         keyring = self._keyring(key)
         held = self._plain.get((keyring, wrapped))
-        plain = held[0] if held and self._clock() < held[1] else await self._once(keyring, wrapped)
+        if held is not None and self._clock() < held.until:
+            return held.opened(key, cipher)
+        plain = await self._once(keyring, wrapped)
         if plain is None:
             told = "this keyring (with this encryption context) has not made it, or it was changed since"
             raise undecodable(key, KEY, TamperedError(told))
@@ -147,9 +169,9 @@ class Vault:
         else:
             return None
         now = self._clock()
-        self._plain.discard_if(lambda held: held[1] <= now)  # timers end with their event loop
+        self._plain.discard_if(lambda held: held.until <= now)  # timers end with their event loop
         self._current.discard_if(lambda held: held.until <= now)
-        self._plain.put((keyring, wrapped), (plain, now + limits.seconds))
+        self._plain.put((keyring, wrapped), _Plain(plain, now + limits.seconds))
         self._forget_later(limits.seconds, keyring, wrapped)
         return plain
 

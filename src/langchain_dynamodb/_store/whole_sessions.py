@@ -22,13 +22,14 @@ from .._protocol.pages import Batch, Destination, PageStart, make_pages
 from .._protocol.rewrite import Exchange, place_all
 from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from .._protocol.states import next_state, tail_bytes, unborn
+from .._threads import off_loop
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, EncryptionError, ItemFormatError, SessionBusyError
 from .attempts import change
 from .chunks import SLICE
 from .community_writer import as_natives, check_size
 from .expiring import extend_before, keep_for_good
-from .off_loop import off_loop, off_loop_if_many
+from .off_loop import off_loop_if_many
 from .reading import ATTEMPTS, Reader
 from .rewriting import Rewriter
 from .stored_pages import Unproven
@@ -113,18 +114,23 @@ class Placer:
 
     async def begin(self, key: SessionKey, whole: Whole) -> int:
         """Write the session where there is none, in one commit; raises `VersionConflictError` where there is one."""
-        steps = self.rewriter.steps
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
-            now, to = steps.clock(), await steps.destination(key, None)
-            decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
-            own = whole.own or {}
-            if isinstance(decision, Exchange):
-                return await steps.compare_and_set(key, None, decision.new, own)
-            intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
-            return await steps.under_intent(key, None, intent, decision, own)
+            return await self.first(key, whole, op)
 
         return await self.rewriter._change(key, 0, step, must_exist=False)
+
+    async def first(self, key: SessionKey, whole: Whole, op: bytes) -> SessionItem:
+        """The same as a step of a change; raises `MessageTooLargeError` too."""
+        steps = self.rewriter.steps
+        codec.check_lengths(whole.lines, steps.sizes.message)
+        now, to = steps.clock(), await steps.destination(key, None)
+        decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
+        own = whole.own or {}
+        if isinstance(decision, Exchange):
+            return await steps.compare_and_set(key, None, decision.new, own)
+        intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
+        return await steps.under_intent(key, None, intent, decision, own)
 
     async def describe(self, key: SessionKey, whole: Whole, expires: int | None, expected: int) -> int:
         """Give a session that is there the metadata and attributes of `whole`, beside its own, and an expiry.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from .._checks import check_count, check_flag
 from .._dynamodb.attribute_values import item_bytes
 from .._dynamodb.metering import Pace, Usage
+from .._items.community_item import CommunityItem
 from .._items.keys import Session
 from .._items.session_items import SessionItem, new_op
 from .._protocol.identity import check_exists, check_expected
@@ -45,7 +46,7 @@ async def copy_session(
     if not dry_run:
         await repository.copy(session, to, keep=keep)
         copied = await repository._reader.item(new)
-        count = copied.message_count if isinstance(copied, SessionItem) else None
+        count = len(copied.natives) if isinstance(copied, CommunityItem) else copied.message_count if copied else 0
         return Outcome(session=name, action="copied", messages=count)
     if repository.item_format != "pages":
         raise InvalidInputError('a dry run of a copy needs item_format="pages"')

@@ -15,7 +15,6 @@ from .._items.keys import Session, SessionKey
 from .._items.session_items import SessionItem
 from .._store.scanning import scan
 from .._store.whole_sessions import Placer, Whole, check_encrypted, natives_of, read_whole
-from ..blobs.stores import check_apart
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
@@ -94,7 +93,7 @@ async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepositor
     endpoints = [one._connection.settings.endpoint_url for one in (source, to)]
     if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
         raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
-    check_apart(source.blobs, to.blobs)
+    source._check_objects_apart(to)
 
 
 async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:

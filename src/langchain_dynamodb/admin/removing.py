@@ -16,7 +16,7 @@ from .._items.community_item import CommunityItem, State
 from .._items.keys import PageName, SessionKey, native_key, page_name, session_key
 from .._items.session_items import Reference, SessionItem
 from .._protocol import conditions
-from .._protocol.unreachable import SeenPage, is_unreachable
+from .._protocol.unreachable import GRACE_SECONDS, SeenPage, generations_before, is_unreachable
 from .._store.scanning import scan
 from .._store.steps import LATEST
 from .._store.unreferenced_objects import USUAL_AGE, UnreferencedObjects
@@ -29,7 +29,6 @@ from .reports import Action, Outcome, Summary
 from .run import Run
 from .running import Done, Thing, Work, working
 
-GRACE_SECONDS = 3600
 _NAMED, _SCANNED, _LISTED = "named ", "scanned ", "listed"  # what a position is of
 
 
@@ -85,7 +84,7 @@ async def delete_sessions(
             async def remove(found: Found) -> Done:
                 if found.item is not None:
                     return await _delete(work, sessions, found.key, missing_ok=True)
-                return await _sweep(work, sessions, found, "deleted", sessions._reader.clock(), counted=not names)
+                return await _sweep(work, sessions, found, "deleted", sessions._begun_before(), counted=not names)
 
             async def remove_objects(found: Objects) -> Done:
                 if run.dry_run and await sessions._table.get(found.key):
@@ -109,7 +108,8 @@ async def vacuum(
 
     Such pages are left where a session item was lost, or where a write came late. A page that a running writer may
     still commit stays: "Pages that may be removed" in docs/design.md says how that is known. So do those of sessions
-    that began within `older_than` seconds, for tables with replicas. The whole table is scanned.
+    that began within `older_than` seconds, and 72 minutes (forks do not tell when exactly), for tables with replicas.
+    The whole table is scanned.
 
     With `blobs` the bucket is listed too: objects that are a day old (or `older_than`, if that is more), and that no
     page refers to, are removed.
@@ -120,7 +120,7 @@ async def vacuum(
         raise InvalidInputError("vacuum scans the table: give a pattern (match), or delete sessions with search_pages")
     async with working("vacuum", repository, run, older_than=older_than) as work:
         sessions = work.metered(repository)
-        began_before = sessions._reader.clock() - older_than * 1_000_000
+        began_before = generations_before(sessions._reader.clock(), older_than)
 
         def wanted(key: SessionKey) -> bool:
             return work.wants(work.name(key))
@@ -253,8 +253,8 @@ async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey,
         told = Outcome(session=name, action="deleted", messages=item.message_count, pages=count)
     if work.run.dry_run:
         sessions._pages.steps.check_home(key, item)
-        if isinstance(item, SessionItem) and item.bucket is not None:
-            table.objects.required(key, item.bucket)
+        if isinstance(item, SessionItem):
+            await table.check_objects(key, item, range(item.floor, max(item.pages, item.reach) + 1))
         cost = await deletion_units(sessions, key, item)
         return Done(told.model_copy(update={"write_units": cost, "objects": len(objects) or None}))
     await sessions._writer.delete(key, None)
@@ -271,12 +271,12 @@ async def _remove_objects(
     """
     if not names:
         return 0
-    table, now = sessions._table, sessions._reader.clock()
+    table, before = sessions._table, sessions._begun_before()
     item = await table.get(key)
     if sessions._pages.steps.is_elsewhere(item):  # what it has there may be on its way
         return 0
     size = _size_of(sessions, key, item)
-    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, now, size)]
+    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, before, size)]
     if not work.run.dry_run:
         await table.objects.remove([str(of) for of in dead])
     return len(dead)
@@ -330,6 +330,8 @@ async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) ->
         return Done(None)
     if before.intent.kind != "delete" and before.intent.lease > steps.clock():
         return Done(Outcome(session=name, action="skipped", detail="it is being written"))
+    if isinstance(before, SessionItem) and steps.is_elsewhere(before):
+        return Done(Outcome(session=name, action="skipped", detail=f"region {before.home!r} writes it"))
     cost = None
     if work.run.dry_run:
         cost = await settling_units(sessions, found.key, before, before.intent)

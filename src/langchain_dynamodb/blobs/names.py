@@ -1,8 +1,11 @@
-"""Names of objects: the session, its generation, and the page with a token. No I/O.
+"""Names of objects: the table, the session, its generation, and the page with a token. No I/O.
 
 Whatever stands in a key is written as it is where S3 calls that safe, and else as ``!`` with two hexadecimal digits for
 each byte: so the sessions of a tenant whose name they begin with are found by what their objects' names begin with, no
 two sessions share a name, and a slash in a key is no step down. (``%`` itself is encoded once more by some tools.)
+
+The table's name ends with a ``!``, which stands so in no prefix and in no session's part. So a name says of which table
+its object is, whatever prefixes others have in the bucket.
 """
 
 from __future__ import annotations
@@ -15,28 +18,36 @@ from typing import NamedTuple
 Named = Sequence[tuple[str, str, "str | bytes"]]
 """A session's key: (name, type, value) of each attribute, sorted by name."""
 
-LONGEST = 640  # bytes of a session's part of a name: S3 takes 1,024 for all, a prefix of ours included
+LONGEST = 448  # bytes of a session's part of a name: S3 takes 1,024 for all, prefix and table included
+END_OF_TABLE = "!"
 _CUT = "~"  # which stands in no name that was not cut
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.-]|^\.")  # S3 takes ``.`` and ``..`` between slashes, some tools do not
-_NAME = re.compile(r"(?P<session>.+)/(?P<generation>[0-9a-f]{14})/(?P<page>[0-9a-f]{8})-(?P<token>[0-9a-f]{24})")
+_NAME = re.compile(
+    rf"(?P<table>[A-Za-z0-9_.-]+){END_OF_TABLE}/"
+    r"(?P<session>.+)/(?P<generation>[0-9a-f]{14})/(?P<page>[0-9a-f]{8})-(?P<token>[0-9a-f]{24})"
+)
 
 
 class ObjectName(NamedTuple):
     """What a name says of an object: whose data it is."""
 
+    table: str
     session: str
     generation: int
     page: int
     token: str
 
     def __str__(self) -> str:
-        return f"{generation_prefix(self.session, self.generation)}{self.page:08x}-{self.token}"
+        return f"{prefix_of(self.table, self.session, self.generation)}{self.page:08x}-{self.token}"
 
     @classmethod
     def parse(cls, name: str) -> ObjectName | None:
         """The same of a name; None where it is none of ours."""
         found = _NAME.fullmatch(name)
-        return found and cls(found["session"], int(found["generation"], 16), int(found["page"], 16), found["token"])
+        if found is None:
+            return None
+        numbers = int(found["generation"], 16), int(found["page"], 16)
+        return cls(found["table"], found["session"], *numbers, found["token"])
 
 
 def session_part(session: Named) -> str:
@@ -48,9 +59,17 @@ def session_part(session: Named) -> str:
     return f"{whole[: LONGEST - len(digest) - len(_CUT)]}{_CUT}{digest}"
 
 
-def generation_prefix(session: str, generation: int) -> str:
-    """What the names of all objects of one generation of a session begin with."""
-    return f"{session}/{generation:014x}/"
+def table_part(table: str) -> str:
+    """The part of names that says the table, which may be named by its ARN."""
+    return table.rpartition("/")[2]
+
+
+def prefix_of(table: str, session: str | None = None, generation: int | None = None) -> str:
+    """What the names of all objects of a table begin with, of a session in it, or of one generation of that."""
+    whole = f"{table}{END_OF_TABLE}/"
+    if session is not None:
+        whole += f"{session}/"
+    return whole if generation is None else f"{whole}{generation:014x}/"
 
 
 def key_values(session: str) -> list[bytes] | None:

@@ -16,11 +16,14 @@ from .._dynamodb.client_settings import ConnectionSettings
 from .._dynamodb.connection import Connection
 from .._dynamodb.failures import NoObject, ObjectExists
 from .._dynamodb.objects import download, upload_body
-from ..errors import BlobUnavailableError, InvalidInputError
+from .._threads import off_loop
+from ..errors import BlobUnavailableError, InvalidInputError, StorageError
+from .names import END_OF_TABLE
 from .stores import StoredObject
 
 PART = 8 << 20  # bytes sent in one request; S3 takes 5 MB at least, but for the last part
 PARTS_AT_ONCE = 4  # each is held once more while it is sent
+ABORT_SECONDS = 5.0  # a write that has failed waits so long for its upload to be given up
 DELETED_AT_ONCE = 1000  # names S3 takes in one request
 LONGEST_PREFIX = 256  # bytes
 MAX_THRESHOLD = 380_000  # bytes: what stays in its page must fit an item
@@ -29,12 +32,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:aws[a-z-]*:s3[a-z-]*
 
 @dataclass(frozen=True, init=False)
 class S3Blobs:
-    """Data of pages above `threshold` bytes in objects of `bucket`, whose names begin with `prefix`.
+    """Data of pages above `threshold` bytes in objects of `bucket`: names begin with `prefix`, then the table's name.
 
-    One prefix is for one table: who deletes a session deletes all objects under its name. It ends with ``/``, and no
-    other table's begins with it (an empty one has the bucket for itself). Needs s3:PutObject,
-    s3:GetObject, s3:DeleteObject and s3:ListBucket (docs/permissions.md). `aws_session`, `region_name`, `endpoint_url`
-    and `config` are those of S3, as of the repository.
+    Tables may share both, but not those of one name (in other regions or accounts), unless they are replicas. Needs
+    s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket (docs/permissions.md). `aws_session`, `region_name`,
+    `endpoint_url` and `config` are those of S3, as of the repository.
 
     Raises `InvalidInputError`.
     """
@@ -58,11 +60,9 @@ class S3Blobs:
     ) -> None:
         if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
             raise InvalidInputError(f"bucket={short(bucket)} must be the name of a bucket of S3, or an ARN of one")
-        if not isinstance(prefix, str) or not is_utf8(prefix) or len(prefix.encode()) > LONGEST_PREFIX:
-            told = f"a text of at most {LONGEST_PREFIX} bytes, such as 'chats/'"
-            raise InvalidInputError(f"prefix={short(prefix)} must be {told}")
-        if prefix and not prefix.endswith("/"):
-            raise InvalidInputError(f"prefix={short(prefix)} must end with '/': other names might begin with it too")
+        if not isinstance(prefix, str) or not is_utf8(prefix) or not _is_prefix(prefix):
+            told = f"at most {LONGEST_PREFIX} bytes of text that end with '/' and have no {END_OF_TABLE!r}"
+            raise InvalidInputError(f"prefix={short(prefix)} must be '', or {told}, such as 'chats/'")
         if type(threshold) is not int or not 0 <= threshold <= MAX_THRESHOLD:
             raise InvalidInputError(f"threshold={short(threshold)} must be whole bytes from 0 to {MAX_THRESHOLD}")
         settings = ConnectionSettings(endpoint_url, region_name, aws_session, config, "s3")
@@ -91,21 +91,29 @@ class S3Blobs:
 
         async def send(start: int) -> dict[str, Any]:
             part = memoryview(data)[start : start + PART]
-            digest = await asyncio.to_thread(lambda: hashlib.sha256(part).digest())
+            digest = await off_loop(lambda: hashlib.sha256(part).digest())
             one = {"PartNumber": start // PART + 1, "ChecksumSHA256": _base64(digest)}
             answer = await call("upload_part", {**upload, **one, "Body": upload_body(part)}, write=True)
             return {**one, "ETag": answer["ETag"]}
 
         try:
             parts = await in_parallel(send, range(0, len(data), PART), PARTS_AT_ONCE)
-            whole = {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
-            await call("complete_multipart_upload", whole, write=True)
-        except (BlobUnavailableError, asyncio.CancelledError):
+            await self._complete(name, len(data), {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"})
+        except (Exception, asyncio.CancelledError):
             # What this cannot remove, the bucket's lifecycle rule does.
             aborted = asyncio.ensure_future(call("abort_multipart_upload", upload))
-            await asyncio.wait([aborted])
-            aborted.exception()
+            aborted.add_done_callback(lambda task: task.cancelled() or task.exception())
+            if not (await asyncio.wait([aborted], timeout=ABORT_SECONDS))[0]:
+                aborted.cancel()
             raise
+
+    async def _complete(self, name: str, size: int, request: dict[str, Any]) -> None:
+        try:
+            await self._connection.call("complete_multipart_upload", request, write=True)
+        except BlobUnavailableError as error:
+            # An earlier transmission of this request may have come through, whose answer was lost.
+            if error.code != "NoSuchUpload" or size not in [found.size async for found in self.list(name)]:
+                raise
 
     async def get(self, name: str, size: int) -> bytes | None:
         """See `Blobs`. One request."""
@@ -113,6 +121,17 @@ class S3Blobs:
             return await download(self._connection, self._object(name), size)
         except NoObject:
             return None
+        except BlobUnavailableError as error:
+            # Who may list only names of some prefix gets this answer for an object that is not there, too.
+            if error.code != "AccessDenied" or await self._may_be_there(name):
+                raise
+            return None
+
+    async def _may_be_there(self, name: str) -> bool:
+        try:
+            return name in [found.name async for found in self.list(name)]
+        except StorageError:
+            return True
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         """See `Blobs`. One request for 1,000."""
@@ -145,6 +164,11 @@ class S3Blobs:
 
     def _object(self, name: str) -> dict[str, Any]:
         return {"Bucket": self.bucket, "Key": self.prefix + name}
+
+
+def _is_prefix(text: str) -> bool:
+    """Whether names that begin so say where their table's name is."""
+    return len(text.encode()) <= LONGEST_PREFIX and text[-1:] in ("", "/") and END_OF_TABLE not in text
 
 
 def _base64(digest: bytes) -> str:

@@ -52,12 +52,9 @@ class Blobs(Protocol):
 
 
 def check_apart(some: Blobs | None, others: Blobs | None) -> None:
-    """Raise `SettingsError` where two tables would share a prefix: deletions of one reach objects of the other."""
-    if some is None or others is None or some.bucket != others.bucket:
-        return
-    if some.prefix.startswith(others.prefix) or others.prefix.startswith(some.prefix):
+    """Raise `SettingsError` where two tables of one name would keep their objects in one place."""
+    if some is not None and others is not None and (some.bucket, some.prefix) == (others.bucket, others.prefix):
         raise SettingsError(
-            f"large data of both tables would be in bucket {some.bucket!r}, under {some.prefix!r} and "
-            f"{others.prefix!r}, where deletions of one reach that of the other: give one of them another bucket, or "
-            "another prefix (none with which the other's begins)"
+            f"large data of both tables, which have the same name, would be in bucket {some.bucket!r} under "
+            f"{some.prefix!r}, where deletions of one reach that of the other: give one another prefix"
         )

@@ -9,10 +9,13 @@ from .exits import GOOD, Bad, Misused, Stopped, Unusable
 from .looking import cost_command, doctor_command, list_command, show_command, verify_command
 from .mending import reencrypt_command, repair_command
 from .moving import copy_command, export_command, import_command, migrate_command
+from .others import OTHERS
 from .removing import delete_command, vacuum_command
 from .screen import error_line
 
-EPILOG = """\b
+EPILOG = f"""\b
+{OTHERS}
+\b
 Exit codes:
   0    all is well
   1    no such session, or one failed, is damaged or differs (each is named); or nobody reads the output any more

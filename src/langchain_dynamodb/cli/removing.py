@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from .._protocol.unreachable import GRACE_SECONDS
 from ..admin import Run, Summary, delete_sessions, vacuum
-from ..admin.removing import GRACE_SECONDS
 from ..repository import AsyncSessionRepository
 from .options import CONNECTION, FROM_FILE, OVER_ALL, SESSIONS, WRITING, options
 from .runs import all_named, make_sure, run_over

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
+from .._checks import short
 from ..codec.sealing import NONCE_BYTES, TamperedError
 from ..errors import InvalidInputError
 from .ciphers import KEY_BYTES, Gcm, cryptography
@@ -26,10 +27,25 @@ class KeyLimits:
     sessions: int = 1000
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.seconds, (int, float)) and 1 <= self.seconds <= LONGEST):
+        if not (type(self.seconds) in (int, float) and 1 <= self.seconds <= LONGEST):
             raise InvalidInputError(f"seconds={self.seconds!r} must be a number from 1 to {LONGEST:.0f}")
         if type(self.sessions) is not int or self.sessions < 1:
             raise InvalidInputError(f"sessions={self.sessions!r} must be a whole number from 1 on")
+
+
+def checked_limits(limits: object) -> KeyLimits:
+    """The limits that were given, or else (None) the usual ones; raises `InvalidInputError`."""
+    if limits is None:
+        return KeyLimits()
+    if not isinstance(limits, KeyLimits):
+        raise InvalidInputError(f"limits={short(limits)} must be KeyLimits(seconds=..., sessions=...), or None")
+    return limits
+
+
+def check_old(old: object) -> None:
+    """Raise `InvalidInputError` unless these are several keys; what they are is not shown."""
+    if not isinstance(old, (list, tuple)):
+        raise InvalidInputError(f"old= is a {type(old).__name__}: give a list of keys, [] for none")
 
 
 class DataKey(NamedTuple):
@@ -75,13 +91,14 @@ class LocalKeyring:
 
     def __init__(self, key: bytes, *, old: Sequence[bytes] = (), limits: KeyLimits | None = None) -> None:
         cryptography()
+        check_old(old)
         keys = (key, *old)
         if not all(isinstance(one, (bytes, bytearray)) and len(one) == KEY_BYTES for one in keys):
             raise InvalidInputError(
                 f"a key of a LocalKeyring has {KEY_BYTES} bytes; make one by os.urandom({KEY_BYTES})"
             )
         object.__setattr__(self, "keys", tuple(map(bytes, keys)))
-        object.__setattr__(self, "limits", limits or KeyLimits())
+        object.__setattr__(self, "limits", checked_limits(limits))
 
     @property
     def present(self) -> LocalKeyring:

@@ -12,7 +12,7 @@ from .._dynamodb.connection import Connection
 from .._dynamodb.failures import WrongKey
 from ..errors import InvalidInputError, KeyUnavailableError
 from .ciphers import cryptography
-from .keyrings import DataKey, KeyLimits
+from .keyrings import DataKey, KeyLimits, check_old, checked_limits
 
 
 @dataclass(frozen=True, init=False)
@@ -48,8 +48,7 @@ class KmsKeyring:
         config: Any = None,
     ) -> None:
         cryptography()
-        if isinstance(old, str):
-            raise InvalidInputError(f"old={short(old)} must be a list of keys: [{short(old)}]")
+        check_old(old)
         for one in (key_id, *old):
             if not isinstance(one, str) or not one:
                 raise InvalidInputError(f"{short(one)} must be a key of KMS: its id, its ARN or an alias (alias/...)")
@@ -58,7 +57,7 @@ class KmsKeyring:
         set_field(self, "key_id", key_id)
         set_field(self, "old", tuple(old))
         set_field(self, "context", _checked_context(context or {}))
-        set_field(self, "limits", limits or KeyLimits())
+        set_field(self, "limits", checked_limits(limits))
         set_field(self, "settings", settings)
         set_field(self, "_connection", Connection(settings))
 

@@ -59,7 +59,7 @@ def decided(
 ) -> Insert | Cut | Batch:
     """What is to be done, with the messages of SESSION's tail."""
     at = Circumstances(NAMES, now, times, expected)
-    wanted = replace(wanted, to=to(sizes), room=sizes.tail(KEY))
+    wanted = wanted._replace(to=to(sizes), room=sizes.tail(KEY))
     return decide(wanted, item, at, lambda: TAIL_LINES if item and item.tail else [])
 
 

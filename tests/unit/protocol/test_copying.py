@@ -35,7 +35,7 @@ def test_what_follows_the_pages() -> None:
 
 def test_parts() -> None:
     """What is larger than an item may be is cut; the last part counts the messages."""
-    drafts = in_parts(b"x" * (2 * MAX_ITEM_DATA + 1), 7, MAX_ITEM_DATA)
+    drafts = in_parts(Draft(b"x" * (2 * MAX_ITEM_DATA + 1), 7), MAX_ITEM_DATA)
     assert [(len(d.data), d.messages, d.parts) for d in drafts] == [
         (MAX_ITEM_DATA, 0, 1),
         (MAX_ITEM_DATA, 0, 1),

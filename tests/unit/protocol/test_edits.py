@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -10,11 +12,11 @@ from langchain_core.messages import HumanMessage
 from evaluation import KEY, NAMES, NOW, OTHER, PAGE, SESSION, line, put, read_back, stored, stored_page, updated
 from langchain_dynamodb._dynamodb.attribute_values import AttributeValue
 from langchain_dynamodb._items.parsing import parse_page
-from langchain_dynamodb._items.session_items import Edit, Page, SessionItem, Sizes
+from langchain_dynamodb._items.session_items import MAX_INFLATED, Edit, Page, SessionItem, Sizes
 from langchain_dynamodb._protocol import conditions, edits
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, edit_page
 from langchain_dynamodb._protocol.states import tail_bytes
-from langchain_dynamodb.codec.messages import Codec, encode_message, last_with_id, pack, unpack
+from langchain_dynamodb.codec.messages import Codec, UndecodableError, encode_message, last_with_id, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError
 from support import named, noise
 
@@ -107,7 +109,7 @@ def test_a_page_before_it_has_the_edit(line: bytes | None, lines: list[bytes]) -
     item = in_page(line)
     assert edits.is_due(PAGE, item)
     assert edits.applied(LINES, item, KEY, Codec()) == lines
-    seen, done = edits.counted(PAGE, item), edits.carried_out(PAGE, item, TO)
+    seen, done = edits.counted(PAGE, item), edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     assert (seen.messages, seen.end, seen.edited) == (len(lines), PAGE.end, 0)
     assert unpack(done.data, MOST) == lines
     assert (done.messages, done.removed, done.end, done.edited) == (len(lines), 2 - len(lines), PAGE.end, item.edited)
@@ -117,7 +119,7 @@ def test_a_page_before_it_has_the_edit(line: bytes | None, lines: list[bytes]) -
 def test_a_page_that_has_the_edit() -> None:
     """It is counted once."""
     item = in_page(None)
-    done = edits.carried_out(PAGE, item, TO)
+    done = edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     assert not edits.is_due(done, item)
     assert edits.counted(done, item) == done
 
@@ -133,7 +135,7 @@ def test_other_pages() -> None:
 def test_a_page_is_edited_as_it_was_seen() -> None:
     """A second time, or after another edit, it is refused; its stamp stays."""
     item = in_page()
-    done = edits.carried_out(PAGE, item, TO)
+    done = edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     before = {**stored_page(PAGE), "expireAt": {"N": "9"}}
     after = updated(edit_page(PAGE, done), before)
     assert after == {**stored_page(done), "expireAt": {"N": "9"}}
@@ -143,7 +145,7 @@ def test_a_page_is_edited_as_it_was_seen() -> None:
 
 def test_a_late_put_does_not_undo_an_edit() -> None:
     """The very page is there, but with other messages since."""
-    done = edits.carried_out(PAGE, in_page(), TO)
+    done = edits.carried_out(PAGE, in_page(), TO, MAX_INFLATED)
     assert put(PAGE, stored_page(PAGE)) == stored_page(PAGE)
     assert put(PAGE, stored_page(done)) is None
 
@@ -166,7 +168,7 @@ def test_as_stored(line: bytes | None) -> None:
     """Session item and page come back as they were."""
     item = in_page(line)
     assert read_back(stored(item)) == replace(item, listed=2)
-    done = edits.carried_out(PAGE, item, TO)
+    done = edits.carried_out(PAGE, item, TO, MAX_INFLATED)
     assert parse_page(stored_page(done), NAMES, "s", 3) == done
 
 
@@ -189,6 +191,16 @@ def test_damage(name: str, value: AttributeValue) -> None:
         read_back({**stored(in_page()), name: value})
 
 
+def test_a_page_that_inflates_to_too_much() -> None:
+    """One of several messages is never cut so large; a large message has a page of its own."""
+    with pytest.raises(UndecodableError, match="block of more than"):
+        edits.carried_out(replace(PAGE, data=pack([b"x" * (1 << 20)] * 3)), in_page(), TO)
+    one = replace(PAGE, messages=1, data=pack([b"x" * (3 << 20)]))
+    assert unpack(edits.carried_out(one, in_page(position=0), TO).data, MOST) == [NEW]
+    with pytest.raises(UndecodableError, match="block of more than"):
+        edits.carried_out(one, in_page(position=0), TO, longest=1 << 20)
+
+
 # --- By its id ---
 
 
@@ -206,7 +218,23 @@ def test_an_id_in_a_line_of_another_kind() -> None:
         assert last_with_id([encode_message(message)], "ü") == 0
 
 
-@pytest.mark.parametrize("other", [line('"id":"a"'), b'{"id":"a"}'])
-def test_what_looks_like_that_id(other: bytes) -> None:
-    """A text that has it, and what cannot be decoded."""
-    assert last_with_id([other], "a") is None
+def test_what_looks_like_that_id() -> None:
+    """A text that has it."""
+    assert last_with_id([line('"id":"a"')], "a") is None
+
+
+@pytest.mark.parametrize("id", ["a", "ü", "\ud800"])
+def test_one_that_cannot_be_decoded(id: str) -> None:
+    """It is that one, or may be it: another, older one must not be taken for it. With another id it is not."""
+    unknown: dict[str, Any] = {"type": "my.Shout", "content": id}
+    for fields in ({**unknown, "id": id}, {**unknown, "id": id, "artifact": {"$": ["newer"]}}):
+        for mark in (b"", b"!", b"$", b"$!"):
+            stored = mark + json.dumps(fields).encode()
+            with pytest.raises(UndecodableError) as caught:
+                last_with_id([encode_message(named(id)), stored, NEW], id)
+            assert caught.value.index == 1
+    for fields in (unknown, {**unknown, "id": "other"}, {**unknown, "id": None}):
+        stored = b"!" + json.dumps(fields).encode()
+        assert last_with_id([encode_message(named(id)), stored], id) == 0
+    with pytest.raises(UndecodableError):
+        last_with_id([encode_message(named(id)), b'{"id":"a", ' + id.encode("utf-8", "surrogatepass")], id)
