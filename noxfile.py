@@ -68,6 +68,8 @@ nox.options.sessions = [
     "docs",
     "site",
     "frameworks",
+    "interfaces",
+    "sources",
     "package",
 ]
 
@@ -189,10 +191,11 @@ def sources(session: nox.Session) -> None:
 
 @nox.session
 def deaths(session: nox.Session) -> None:
-    """Vacuum beside every kind of write that is held up, or dies, at each of its requests; CI has every sixth kind."""
+    """Vacuum beside every kind of write, and kill commands, at each of their requests; CI has some of them."""
     session.install("-e", with_extras(session), *group("test"))
     session.env["ALL_DEATHS"] = "1"
-    run_pytest(session, "tests/engine/test_admin_removal.py", "--engine", "dynamodb-local")
+    tests = [f"tests/engine/test_{name}.py" for name in ("admin_removal", "command_deaths")]
+    run_pytest(session, *tests, "--engine", "dynamodb-local")
 
 
 @nox.session
@@ -211,7 +214,7 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def mutations(session: nox.Session) -> None:
-    """Break the protocol in ten ways, and see that the simulation finds each (ten minutes)."""
+    """Break the protocol on purpose, one rule at a time: the simulation must find each (up to a minute for one)."""
     session.install("-e", ".")
     session.run("python", "tests/simulation/mutations.py", *session.posargs)
 
@@ -247,13 +250,13 @@ def engines(session: nox.Session) -> None:
 
 @nox.session
 def site(session: nox.Session) -> None:
-    """Build the documentation's site into site/, with search and the API; each warning is an error."""
+    """Build the documentation's site into site/, with search and the API; each warning is an error. Look at it."""
     extras = ".[local,fastapi,langchain,encryption]"
-    session.install("-e", extras, *group("site"), *group("test"))
+    session.install("-e", extras, *group("site"), *group("browser"))
     session.run(
         "sphinx-build", "-W", "--keep-going", "-q", "-c", "docs/site", "-d", session.create_tmp(), "docs", "site"
     )
-    session.run("pytest", "tests/docs/test_site.py", *session.posargs)
+    session.run("pytest", "tests/docs/test_site.py", "tests/docs/test_site_browser.py", *session.posargs)
 
 
 @nox.session
@@ -295,9 +298,10 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Take the documentation's pictures of the chat application anew, and draw its drawings."""
+    """Take the documentation's pictures of the chat application and the command line anew, and draw its drawings."""
     session.install("-e", with_extras(session), *group("browser"))
     session.run("python", "tests/docs/chat_screenshots.py", "docs/images")
+    session.run("python", "tests/tools/record_command_line.py")
     session.run("python", "tests/docs/site_drawings.py")
 
 

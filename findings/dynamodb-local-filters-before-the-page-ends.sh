@@ -65,6 +65,8 @@ for _ in range(60):
         break
     except EndpointConnectionError:
         time.sleep(1)
+else:
+    raise SystemExit("the engine has not started")
 ask("DynamoDB Local", local)
 P
 venv/bin/python ask.py "$port" | tee seen

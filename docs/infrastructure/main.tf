@@ -70,8 +70,9 @@ resource "aws_dynamodb_table" "sessions" {
   }
 
   lifecycle {
-    # Auto scaling moves these.
-    ignore_changes = [read_capacity, write_capacity]
+    # Auto scaling moves these, and the capacity of the index, which can only be ignored with all of it: take
+    # global_secondary_index out for the one apply that changes the index.
+    ignore_changes = [read_capacity, write_capacity, global_secondary_index]
   }
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -16,13 +18,14 @@ import langchain_dynamodb
 
 DOCS = Path(__file__).parents[1]
 sys.path.insert(0, str(DOCS.parent / "tests/docs"))
-from site_pages import drawing, public_modules  # noqa: E402
+from site_pages import PROJECT, drawing, public_modules  # noqa: E402
 
 IMPORTED = """\
    :imported-members:
    :inherited-members: BaseModel, BaseChatMessageHistory, AgentMiddleware, tuple
 """
 MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ html_title = project
 html_favicon = "../examples/chat/page/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_show_sphinx = html_show_sourcelink = html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 
@@ -86,10 +90,26 @@ def show_drawings(app: Any, page: str, source: list[str]) -> None:
 
 def write_reference(app: Any) -> None:
     """Write a page for each public package: what is in its ``__all__``, by its docstrings."""
-    folder = DOCS / "reference" / "api"
+    write_pages(DOCS / "reference" / "api", {f"{name}.rst": page_of(name) for name in public_modules()})
+
+
+def write_project(app: Any) -> None:
+    """Write the project's own pages, with links that lead to the same places from where they are here."""
+
+    def moved(page: Path, link: re.Match[str]) -> str:
+        target = (page.parent / link[1]).resolve()
+        return f"]({places.get(target) or os.path.relpath(target, folder)}"
+
+    folder = DOCS / "project"
+    places = {page: f"{name}.md" for name, page in PROJECT.items()}
+    texts = {name: page.read_text(encoding="utf-8") for name, page in PROJECT.items()}
+    write_pages(folder, {f"{name}.md": LINK.sub(partial(moved, PROJECT[name]), text) for name, text in texts.items()})
+
+
+def write_pages(folder: Path, pages: dict[str, str]) -> None:
+    """Write these and no others; Git ignores the folder."""
     folder.mkdir(exist_ok=True)
-    pages = {f"{name}.rst": page_of(name) for name in public_modules()}
-    for path in folder.glob("*.rst"):
+    for path in folder.iterdir():
         if path.name not in pages:
             path.unlink()
     for name, text in pages.items():
@@ -112,5 +132,6 @@ def setup(app: Any) -> None:
     """Tell Sphinx."""
     app.add_lexer("output", TextLexer)
     app.connect("builder-inited", write_reference)
+    app.connect("builder-inited", write_project)
     app.connect("source-read", show_drawings)
     app.connect("missing-reference", find_name)

@@ -19,12 +19,12 @@
     ├── IncompleteSessionError                     a page is not there yet (a replica lags); try again
     ├── CorruptSessionError                        what is stored cannot be read; names item and attribute
     │   └── BlobDamagedError                       an object is missing or changed; names it and its bucket
-    ├── EncryptionError                        a session is encrypted, and cannot be read or changed here
-    │   ├── MissingKeyError                    this repository has no encryption=
-    │   ├── KeyUnavailableError                the key may not be used, or is disabled or deleted
-    │   └── DecryptionError                    another key, or tampered with (also a CorruptSessionError)
+    ├── EncryptionError                            a session is encrypted, and cannot be read or changed here
+    │   ├── MissingKeyError                        this repository has no encryption=
+    │   ├── KeyUnavailableError                    the key may not be used, or is disabled or deleted
+    │   └── DecryptionError                        another key, or tampered with (also a CorruptSessionError)
     ├── MissingBlobsError                          data of the session is in a bucket; there is no blobs=
-    ├── RepositoryClosedError                      used after aclose()
+    ├── RepositoryClosedError                      used after close() or aclose()
     ├── OutcomeUnknownError                        the write may or may not have happened
     └── StorageError                               DynamoDB refused or could not be reached
         ├── TableNotFoundError
@@ -202,7 +202,7 @@ class DecryptionError(EncryptionError, CorruptSessionError):
 
 
 class RepositoryClosedError(ChatHistoryError):
-    """The repository was used after `aclose()` (and not entered again since)."""
+    """The repository was used after `close()` or `aclose()` (and not entered again since)."""
 
 
 class OutcomeUnknownError(ChatHistoryError):

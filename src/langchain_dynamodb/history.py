@@ -341,7 +341,7 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         return not self._is_ours(method) and _definer(type(self), method) is not _definer(type(self), twin)
 
     async def _read(self) -> list[BaseMessage]:
-        window = await self._repository._window(self._session, self.history_size or None)
+        window = await self._repository._window(self._session, self.history_size or None, to_write=self._in_turn())
         assert window is not None  # no version was named
         return window.shown(window.chat.messages)
 

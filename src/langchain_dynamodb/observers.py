@@ -14,10 +14,12 @@ from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction, signature
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 from weakref import WeakSet
 
 from .errors import InvalidInputError
+
+__all__ = ["CapacityMeter", "Observer", "Operation", "Request", "Totals"]
 
 Session: TypeAlias = "str | Mapping[str, Any]"
 
@@ -41,7 +43,7 @@ class Request:
     """How often it was sent: above 1, the SDK repeated it."""
     read_units: float = 0.0
     write_units: float = 0.0
-    """As DynamoDB says. Of a refused write it does not say: then by the size of the item that was in the way."""
+    """As DynamoDB says. Of a `refused` write it does not say: then by the size of the item that was in the way."""
     refused: bool = False
     """Whether the condition of a write did not hold."""
     error: BaseException | None = None
@@ -59,7 +61,7 @@ class Operation:
     """That of the method: ``"append"``, ``"read"``, ``"iter_messages"``."""
     table: str
     session: Session | None = None
-    """As the caller named it; None where it was about no single session."""
+    """As the caller named it; None where it was about no single session, or named by what cannot name one."""
     messages: int | None = None
     """How many were handed in, or came back; None where it was not about messages."""
     started: int = 0
@@ -77,6 +79,8 @@ class Operation:
     """Conditions that did not hold: another writer was faster, or the tail was full."""
     error: BaseException | None = None
     """What it raised; its text may name the session."""
+    key: Mapping[str, Any] | None = None
+    """That of the item, where the session was named by a mapping; None before the table's keys are known."""
     _observers: tuple[Observer, ...] = field(default=(), repr=False)
 
     def add(self, request: Request) -> None:
@@ -122,15 +126,29 @@ class Totals:
     errors: int = 0
 
 
-OTHERS = "(others)"
-"""Where a `CapacityMeter` counts what comes once it has `max_keys`."""
+OTHERS, UNKNOWN = "(others)", "(unknown)"
+"""Where a `CapacityMeter` counts what comes once it has `max_keys`, and that of which `by` makes no key."""
 
 
-class CapacityMeter(Observer):
+class LocalObserver(Observer):
+    """One that belongs to its process: it is not pickled, and a deep copy of a repository shares it."""
+
+    def __deepcopy__(self, memo: object) -> LocalObserver:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the observer {type(self).__name__} is not pickled, as it belongs to its process: make the repository "
+            "where it is used, with an observer of that process"
+        )
+
+
+class CapacityMeter(LocalObserver):
     """Sums up what operations cost, for each key: a session, a tenant, or whatever `by` makes of a session.
 
     Without `by` all is one sum, under None; so is what is about no single session (`list`, `create_table`). `max_keys`
-    bounds memory: further keys are counted together, under ``"(others)"``. Event loops and threads may share one.
+    bounds memory: further keys are counted together, under ``"(others)"``. Where `by` raises, or what it returns has
+    no hash, that is logged, once, and counted under ``"(unknown)"``. Event loops and threads may share one.
 
     Raises `InvalidInputError` for arguments that cannot be used.
     """
@@ -172,12 +190,20 @@ class CapacityMeter(Observer):
 
     @contextmanager
     def _of(self, operation: Operation) -> Iterator[Totals]:
-        session = operation.session
-        key = None if self._by is None or session is None else self._by(session)
+        key: Hashable = None
+        failure: Exception | None = None
+        try:
+            if self._by is not None and operation.session is not None:
+                hash(key := self._by(operation.session))
+        except Exception as error:
+            key, failure = UNKNOWN, error
         with self._lock:
-            if key not in self._totals and len(self._totals) >= self._max_keys:
+            is_full = len(self._totals) >= self._max_keys
+            if is_full and key not in (None, UNKNOWN) and key not in self._totals:
                 key = OTHERS
             yield self._totals.setdefault(key, Totals())
+        if failure is not None:
+            raise failure  # to be logged
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
@@ -191,8 +217,11 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
         for hook in ("started", "requested", "finished"):
             if iscoroutinefunction(getattr(observer, hook)):
                 raise InvalidInputError(f"observers[{i}].{hook} is async: it has to be a plain method, and quick")
-        if type(observer).__hash__ is None:
-            raise InvalidInputError(f"observers[{i}] has no hash: make its class a dataclass(eq=False)")
+        try:
+            hash(observer)
+        except TypeError:
+            told = f"observers[{i}] has no hash: make its class a dataclass(eq=False)"
+            raise InvalidInputError(told) from None
     return tuple(observers)
 
 
@@ -227,8 +256,8 @@ class Observed:
         if self._name == "iter_messages":
             operation.messages = 0
         values = self._method(*args, **kwargs)
-        async with aclosing(values):
-            with _running(operation):
+        with _running(operation):
+            async with aclosing(values):
                 while True:
                     with _step(operation):
                         try:
@@ -244,6 +273,8 @@ class Observed:
         given = self._argument(args, kwargs, "messages")
         messages = len(given) if isinstance(given, (list, tuple)) else 1 if self._one_message else None
         session = self._argument(args, kwargs, "session")
+        if not isinstance(session, (str, Mapping)):  # messages, where arguments were swapped
+            session = None
         return Operation(
             self._name, options.table_name, session, messages, time.time_ns(), _observers=options.observers
         )
@@ -286,6 +317,7 @@ _failed: WeakSet[Observer] = WeakSet()  # whose first error was logged
 
 
 def _safely(observer: Observer, hook: Callable[..., None], *arguments: object) -> None:
+    token = current.set(None)  # what it does, or begins, is no part of the operation
     try:
         hook(*arguments)
     except Exception:
@@ -293,3 +325,5 @@ def _safely(observer: Observer, hook: Callable[..., None], *arguments: object) -
             _failed.add(observer)
             told = "An observer (%s) raised; the operation goes on, what this observer says is no longer complete, "
             _logger.exception(told + "and further errors of it are not logged.", type(observer).__name__)
+    finally:
+        current.reset(token)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from copy import copy as shallow
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -21,20 +22,23 @@ from ._dynamodb.metering import MeteredConnection, Pace, Usage
 from ._items.attribute_names import HOME
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
-from ._items.keys import Session, SessionKey, session_key
+from ._items.keys import Session, SessionKey, native_key, session_key
 from ._items.session_items import SessionItem, Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected
+from ._protocol.unreachable import GRACE_SECONDS, generations_before
 from ._protocol.windows import StartOn, Window, begin_with_human, chat_session, is_cut, is_human, is_system
 from ._settings import Configured, shown
 from ._store.addressing import Named, named
 from ._store.cache import LRU
+from ._store.chunks import SLICE
 from ._store.community_writer import CommunityWriter
 from ._store.copying import Copier, Source
 from ._store.decoding import Decoder
+from ._store.encoding import encoded
 from ._store.listing import Lister, Listing, session_name
-from ._store.off_loop import off_loop
+from ._store.off_loop import off_loop_if_much
 from ._store.options import ItemFormat, Options, default_sizes
 from ._store.orphaned_pages import Leftovers
 from ._store.paged_writer import PagedWriter
@@ -42,19 +46,19 @@ from ._store.preparing import Preparer
 from ._store.reading import Reader
 from ._store.repairing import Repairer
 from ._store.salvaging import Salvager
-from ._store.steps import Steps
+from ._store.steps import LATEST, Steps
 from ._store.stored_pages import StoredPages
 from ._store.table import Table
 from ._store.table_setup import create_table
 from ._store.vault import Encryption, Vault
 from ._store.writer import Content, MessageEdit, Writer
-from .blobs.stores import Blobs
-from .codec.messages import is_instruction, is_much
-from .codec.places import Degraded
-from .codec.telling import tell
+from ._threads import off_loop
+from .blobs.names import table_part
+from .blobs.stores import Blobs, check_apart
+from .codec.messages import is_instruction
 from .errors import InvalidInputError, SettingsError
 from .models import ChatSession, KeyValue, RepairReport, SessionSummary
-from .observers import Observed, Observer, check_observers
+from .observers import Observed, Observer, check_observers, current
 from .surrogates import mended, refuse_halves
 
 if TYPE_CHECKING:
@@ -289,7 +293,8 @@ class AsyncSessionRepository(Configured):
         check_count("history_size", history_size)
         check_flag("must_exist", must_exist)
         content = await self._content(messages)
-        ids = ids_of(idempotency_key, content.lines)
+        making = partial(ids_of, idempotency_key, content.lines)
+        ids = await off_loop(making) if content.is_much and idempotency_key is not None else making()
         if attributes and not content.lines:
             raise InvalidInputError("append of no messages changes nothing: set attributes with update_metadata")
         key, own = await self._named(session, attributes)
@@ -355,19 +360,27 @@ class AsyncSessionRepository(Configured):
         unless_version: int | None = None,
         reader: Reader | Salvager | None = None,
         start_on: StartOn | None = None,
+        *,
+        to_write: bool = False,
     ) -> Window | None:
-        """What `read` gives, for those who hand it to a model."""
+        """What `read` gives, for those who hand it to a model.
+
+        Who is going to append the answer (`to_write`) learns beforehand where another region writes the session.
+        """
         check_count("limit", limit)
         check_count("unless_version", unless_version)
         key, _ = await self._named(session)
         snapshot = await (reader or self._reader).snapshot(key, limit, unless_version)
+        if to_write:
+            self._pages.steps.check_home(key, self._reader.known.get(key))
         if snapshot is None:
             return None
         if start_on is not None:
             snapshot = snapshot.keeping(begin_with_human(snapshot.messages))
         chat = chat_session(key, snapshot, self._reader.clock())
         if self._utf8_only:
-            chat = chat.model_copy(update={"messages": mended(chat.messages)})
+            messages = await off_loop_if_much(chat.messages, partial(mended, chat.messages))
+            chat = chat.model_copy(update={"messages": messages})
         return Window(chat, is_cut(snapshot.item, limit))
 
     @observed_iteration
@@ -375,6 +388,9 @@ class AsyncSessionRepository(Configured):
         self, session: Session, *, start_on: StartOn | None = None, skip_missing_pages: bool = False
     ) -> AsyncGenerator[BaseMessage, None]:
         """All messages of one snapshot, oldest first, with a few pages in memory at a time; `start_on` as in `read`.
+
+        Pages are read strongly, at twice the price of `read`, and fetched ahead: 16 at first, then at most twice as
+        many as before, up to 100. A loop that ends early has paid for those too.
 
         With `skip_missing_pages`, those that are there (`read` tells what is missing); all pages are then read twice.
 
@@ -385,14 +401,19 @@ class AsyncSessionRepository(Configured):
         check_flag("skip_missing_pages", skip_missing_pages)
         key, _ = await self._named(session)
         reader = Salvager(self._reader) if skip_missing_pages else self._reader
-        leading, begun = True, start_on is None
+        leading, begun, since = True, start_on is None, 0
         async with contextlib.aclosing(reader.iterate(key)) as messages:
             async for message in messages:
                 if is_instruction(message):
                     continue
                 leading, begun = leading and is_system(message), begun or is_human(message)
                 if leading or begun:
-                    yield mended(message) if self._utf8_only else message
+                    if self._utf8_only:
+                        message = await off_loop_if_much([message], partial(mended, message))
+                        since += 1
+                        if not since % SLICE:
+                            await asyncio.sleep(0)
+                    yield message
 
     @observed()
     async def replace(
@@ -407,7 +428,7 @@ class AsyncSessionRepository(Configured):
         """Exchange the whole history, and return the session's version. An empty one keeps session and metadata.
 
         Where it begins as the present one does, and little follows (up to a page, 16 KiB), what is the same is left as
-        it is stored: that costs what the end does, whatever the length.
+        it is stored: that costs the write units of the end, whatever the length, and a read of what is not in memory.
 
         `attributes` are set on the session item along with it, see `update_metadata`. With `must_exist` it raises
         `SessionNotFoundError` where there is no session, instead of beginning one.
@@ -443,18 +464,21 @@ class AsyncSessionRepository(Configured):
 
         For a correction, a redaction, or an annotation: of a message that was read, ``model_copy`` changes one field.
         Of several with that id it is the newest. The old text is gone from the session's items once this returns (or,
-        where a write failed, a warning was logged, with the next change other than an append); not from backups.
+        where a request failed, a warning was logged, with the next change other than a small append); not from backups.
 
         The write units do not depend on the length of the history: the message is searched from the newest down, and
         its page written once. Only a message that takes more than 32 KB deflated, or one in several parts, takes the
         history to be written anew from there on.
 
-        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, and what `append` raises for a
-        message that cannot be stored.
+        Raises `MessageNotFoundError`, `SessionNotFoundError`, `VersionConflictError`, `CorruptSessionError` where a
+        newer message that may have the id cannot be decoded here, and what `append` raises for one that cannot be
+        stored.
         """
         check_count("expected_version", expected_version)
-        content = await self._content([message])
-        edit = MessageEdit(check_message_id("message.id", message.id), message, content.lines[0])
+        if isinstance(message, BaseMessage):  # else the next line says what it is
+            check_message_id("message.id", getattr(message, "id", None))
+        content = await self._content([message], "message")
+        edit = MessageEdit(str(message.id), content)
         key, _ = await self._named(session)
         return await self._writer.edit(key, edit, expected_version)
 
@@ -523,14 +547,15 @@ class AsyncSessionRepository(Configured):
         Which pages there are, the session item says. Where it was lost (DynamoDB removed it by its TTL, or somebody by
         hand) they stay until they expire themselves, and no session can read them. `search_pages` finds and removes
         those too: by a Query of the session's pages where the table's sort key takes their suffix (docs/storage.md),
-        else by a Scan, which reads the **whole table**.
+        else by a Scan, which reads the **whole table**. With `home_region`, pages of sessions that began within the
+        last two hours stay: their session item may be on its way here.
         """
         check_count("expected_version", expected_version)
         check_flag("search_pages", search_pages)
         key, _ = await self._named(session)
         await self._writer.delete(key, expected_version)
         if search_pages:
-            await Leftovers(self._table).remove(key)
+            await Leftovers(self._table, self._begun_before()).remove(key)
 
     @observed()
     async def copy(
@@ -550,19 +575,24 @@ class AsyncSessionRepository(Configured):
 
         `repository` is where `to` is, if elsewhere: on another table, in another region, with another key, encryption
         or format. Pages are copied as they are stored, and encrypted anew; from and to the format of
-        langchain_community, which has no place for metadata, messages are encoded anew.
+        langchain_community, which has no place for metadata, messages are encoded anew. Without messages (``keep=0``)
+        an empty session begins; in that format, which has none, nothing does but where there are attributes, and 0 is
+        returned. The observers of this repository are told of the requests to either table, those of the other are not.
 
         It costs the write units of what is written, and two requests for each 25 pages (16 KiB each) or fewer.
 
         Raises `VersionConflictError` where there is a session `to` already (`expected` is 0 then) or the source is not
         at `expected_version`, `SessionNotFoundError` where there is nothing to copy, `SessionBusyError` where its
-        history is changed again and again meanwhile, and what `read` raises.
+        history is changed again and again meanwhile, `MessageTooLargeError` where a message is too large for the format
+        or without a bucket there, `SettingsError` where two tables of one name (in other regions, say) would keep large
+        data in one place, and what `read` raises.
         """
         check_count("keep", keep)
         check_count("expected_version", expected_version)
         other = self if repository is None else repository
         if not isinstance(other, AsyncSessionRepository):
             raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
+        self._check_objects_apart(other)
         source, _ = await self._named(session)
         key, own = await other._named(to)
         copier = Copier(other._pages.steps, other._writer, other.ttl)
@@ -596,11 +626,11 @@ class AsyncSessionRepository(Configured):
         """Let this repository's `home_region` write the session from now on, and return its version.
 
         Only once its former home writes it no more (it is down, or its requests go here now) and what it wrote has been
-        replicated: of what arrives later one side is lost (docs/howto/global-tables.md).
-        A session that has this home already stays as it is; one that has none gets it.
+        replicated: of what arrives later one side is lost (docs/howto/global-tables.md). All pages are read, strongly.
+        A session that has this home already stays as it is; one that has none gets it. One that has expired is removed.
 
-        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come,
-        and `SettingsError` where there is no `home_region`.
+        Raises `SessionNotFoundError`, `IncompleteSessionError` where it can be seen that something is still to come
+        (nothing was written then), `CorruptSessionError`, and `SettingsError` where there is no `home_region`.
         """
         key, _ = await self._named(session)
         if self._options.home_region is None:
@@ -676,19 +706,23 @@ class AsyncSessionRepository(Configured):
         view._utf8_only = True
         return view
 
-    async def _content(self, messages: Sequence[BaseMessage]) -> Content:
-        degraded: list[Degraded] = []
+    def _content(self, messages: Sequence[BaseMessage], path: str | None = None) -> Awaitable[Content]:
         most = self._options.sizes.message
-        if much := is_much(messages):
-            messages = list(messages)  # others may change it meanwhile
-            lines = await off_loop(lambda: self._codec.encode(messages, most, degraded))
-        else:
-            lines = self._codec.encode(messages, most, degraded)
-        if degraded and self._options.item_format == "pages":  # the other one says itself what it can keep
-            tell(degraded)
-        if self._utf8_only:
-            refuse_halves(self._codec.decode(lines))  # as they are stored: what has no end does not come here
-        return Content(messages, lines, much)
+        tells = self._options.item_format == "pages"  # the other one says itself what it can keep
+        # Halves are looked for in what is stored: what has no end does not come there.
+        check = partial(refuse_halves, path=path) if self._utf8_only else None
+        return encoded(self._codec, messages, most, path, tells=tells, check=check)
+
+    @property
+    def _place(self) -> tuple[str, str | None, str | None]:
+        """Where the table is: its name, and the endpoint and region that were given."""
+        settings = self._connection.settings
+        return self.table_name, settings.endpoint_url, settings.region_name
+
+    def _check_objects_apart(self, other: AsyncSessionRepository) -> None:
+        """Raise `SettingsError` where large data of two tables would be under the same names."""
+        if table_part(self.table_name) == table_part(other.table_name) and self._place != other._place:
+            check_apart(self.blobs, other.blobs)
 
     def _key(self, session: Session) -> SessionKey:
         return session_key(session, self._options.primary_key_name, self._table.names)
@@ -702,11 +736,19 @@ class AsyncSessionRepository(Configured):
         if isinstance(session, str):
             return Named(self._key(session), given)
         key, brought = await named(self._table, session, self._options.primary_key_name)
+        if (operation := current.get()) and operation.key is None:
+            operation.key = native_key(key.item)
         for name in given:
             check_own_name(name, key.item)
         own = {**brought, **given}
         check_own_size(own, self._options.sizes)
         return Named(key, own)
+
+    def _begun_before(self) -> int:
+        """Generations below this are no session's whose item is not here: that of others may be on its way."""
+        if self._options.home_region is None:
+            return LATEST
+        return generations_before(self._reader.clock(), GRACE_SECONDS)
 
     async def _version(self, key: SessionKey, expected: int | None, *, must_exist: bool) -> int:
         item = await self._reader.item(key)

@@ -14,9 +14,11 @@ from langchain_core.messages import BaseMessage
 
 from ._checks import is_utf8
 from .codec.lines import is_plain
-from .codec.places import Nth, path_of
+from .codec.places import Nth, nth_message, path_of
 from .codec.registry import OBJECTS
 from .errors import UnsupportedMessageError
+
+__all__ = ["mended"]
 
 T = TypeVar("T")
 
@@ -49,13 +51,16 @@ def mended(value: T) -> T:
     return result
 
 
-def refuse_halves(messages: Sequence[BaseMessage]) -> None:
-    """Raise `UnsupportedMessageError`, with the path, for a text in a message that is no UTF-8."""
+def refuse_halves(messages: Sequence[BaseMessage], path: str | None = None) -> None:
+    """Raise `UnsupportedMessageError`, with the path, for a text in a message that is no UTF-8.
+
+    The path of a single message begins with `path`.
+    """
     for index, message in enumerate(messages):
         if not _is_whole(message):
             for name, value in (message.__dict__ | (message.model_extra or {})).items():
-                _refuse(name, f"messages[{index}]")
-                _refuse(value, f"messages[{index}].{name}")
+                _refuse(name, nth_message(index, path))
+                _refuse(value, f"{nth_message(index, path)}.{name}")
 
 
 def _is_whole(message: BaseMessage) -> bool:

@@ -5,25 +5,29 @@ Needs the extra ``otel`` (`opentelemetry-api`, with an SDK of your choice); noth
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from ._checks import check_flag, how_to_install
-from .errors import SettingsError, StorageError
-from .observers import Observer, Operation, Request
+from .errors import ChatHistoryError, SettingsError
+from .observers import LocalObserver, Operation, Request
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
+
+__all__ = ["OpenTelemetry"]
 
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"  # of the attributes' names, of the newest release of the conventions
 SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]  # boundaries of the histograms, as the conventions have them
 _SERVICES = {"dynamodb": "DynamoDB", "kms": "KMS", "s3": "S3"}
 
 
-class OpenTelemetry(Observer):
+class OpenTelemetry(LocalObserver):
     """Makes a span of each operation and, below it, of each request; and metrics of both.
 
     A span's parent is the caller's, also through the synchronous facade. Without providers the global ones are used.
@@ -65,8 +69,8 @@ class OpenTelemetry(Observer):
             return
         attributes = {"db.system.name": "aws.dynamodb", "db.collection.name": operation.table}
         attributes["db.operation.name"] = operation.name
-        if self._session_ids and operation.session is not None:
-            attributes["gen_ai.conversation.id"] = _text(operation.session)
+        if self._session_ids and isinstance(operation.session, str):
+            attributes["gen_ai.conversation.id"] = operation.session
         name = f"{operation.name} {operation.table}"
         self._spans[operation] = self._tracer.start_span(name, attributes=attributes, start_time=operation.started)
 
@@ -84,7 +88,7 @@ class OpenTelemetry(Observer):
             attributes=_attributes(request),
             start_time=request.started,
         )
-        if request.error is not None:
+        if _failed(request):
             span.set_status(self._trace.StatusCode.ERROR, type(request.error).__name__)
         span.end(request.started + int(request.seconds * 1e9))
 
@@ -92,13 +96,15 @@ class OpenTelemetry(Observer):
         """End its span, and count it."""
         if self._metrics:
             self._metrics.finished(operation)
-        span = self._spans.pop(operation, None)
+        span = self._spans.get(operation)  # which stays: requests that tidy up hang on it too
         if span is None:
             return
         told = {name: getattr(operation, name) for name in _OF_OPERATIONS}
         span.set_attributes({f"langchain_dynamodb.{name}": value for name, value in told.items() if value is not None})
+        if self._session_ids and isinstance(operation.session, Mapping) and operation.key is not None:
+            span.set_attribute("gen_ai.conversation.id", json.dumps(operation.key, default=str, sort_keys=True))
         if operation.error is not None:
-            span.set_attribute("error.type", _error_type(operation.error))
+            span.set_attribute("error.type", type(operation.error).__qualname__)
             span.set_status(self._trace.StatusCode.ERROR, type(operation.error).__name__)
         span.end()
 
@@ -128,7 +134,8 @@ class _Metrics:
         about = _about(request)
         if request.service == "dynamodb":
             self.request_seconds.record(request.seconds, about)
-        about = {"langchain_dynamodb.operation": operation.name, "db.collection.name": operation.table}
+        about = {"langchain_dynamodb.operation": operation.name}
+        about["db.collection.name"] = request.table or operation.table  # a copy may be on its way to another
         for kind, units in (("read", request.read_units), ("write", request.write_units)):
             if units:
                 self.units.add(units, {**about, "langchain_dynamodb.capacity.kind": kind})
@@ -144,39 +151,47 @@ class _Metrics:
         if operation.cache_hits:
             self.cache_hits.add(operation.cache_hits, about)
         if operation.error is not None:
-            about["error.type"] = _error_type(operation.error)
+            about["error.type"] = type(operation.error).__qualname__
         self.seconds.record(operation.seconds, about)
+
+
+def _failed(request: Request) -> bool:
+    """Whether it ended with an error: that nobody waited for it any more is none."""
+    return request.error is not None and not isinstance(request.error, asyncio.CancelledError)
 
 
 def _about(request: Request) -> dict[str, Any]:
     """What identifies a kind of request, in metrics and spans alike."""
-    about: dict[str, Any] = {"db.system.name": "aws.dynamodb", "db.operation.name": request.name}
-    if request.table:
-        about["db.collection.name"] = request.table
+    about: dict[str, Any] = {}
     address = urlsplit(request.endpoint or "")
     if address.hostname:
         about["server.address"] = address.hostname
         if address.port not in (None, 443):
             about["server.port"] = address.port
-    if request.error is not None:
-        about["error.type"] = _error_type(request.error)
-        if isinstance(request.error, StorageError) and request.error.code:
-            about["db.response.status_code"] = request.error.code
-    elif request.refused:  # an answer of the protocol, not a failure
-        about["db.response.status_code"] = "ConditionalCheckFailedException"
-    return about
+    code = getattr(request.error, "code", None) if isinstance(request.error, ChatHistoryError) else None
+    if _failed(request):
+        about["error.type"] = code or type(request.error).__qualname__  # the service's code where it gave one
+    if request.service != "dynamodb":
+        return about
+    about |= {"db.system.name": "aws.dynamodb", "db.operation.name": request.name}
+    if request.table:
+        about["db.collection.name"] = request.table
+    if request.refused:  # an answer of the protocol, not a failure
+        code = "ConditionalCheckFailedException"
+    return about if code is None else {**about, "db.response.status_code": code}
 
 
 def _attributes(request: Request) -> dict[str, Any]:
     """Those of a request's span."""
-    attributes = _about(request) if request.service == "dynamodb" else {}
+    attributes = _about(request)
     service = _SERVICES.get(request.service, request.service)
     # The section on DynamoDB still asks for the older names, which the section on RPC has replaced.
     attributes |= {"rpc.system": "aws-api", "rpc.system.name": "aws-api", "rpc.service": service}
     attributes["rpc.method"] = request.name
     if request.table:
         attributes["aws.dynamodb.table_names"] = [request.table]
-    if units := request.read_units + request.write_units:
+    units = request.read_units + request.write_units
+    if units and not request.refused:  # of a refused write there is no answer that says it
         consumed = {"TableName": request.table, "CapacityUnits": units}
         attributes["aws.dynamodb.consumed_capacity"] = [json.dumps(consumed)]
     if request.region:
@@ -186,12 +201,3 @@ def _attributes(request: Request) -> dict[str, Any]:
     if request.attempts > 1:
         attributes["langchain_dynamodb.attempts"] = request.attempts
     return attributes
-
-
-def _error_type(error: BaseException) -> str:
-    """DynamoDB's code where it gave one, else the error's class."""
-    return (isinstance(error, StorageError) and error.code) or type(error).__qualname__
-
-
-def _text(session: object) -> str:
-    return session if isinstance(session, str) else json.dumps(session, default=str, sort_keys=True)

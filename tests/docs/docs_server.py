@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,15 @@ def save_programs(page: Path, folder: Path, port: int | None = None) -> None:
     for block in BLOCKS:
         if block.page == page and block.language == "python" and block.kind.endswith(".py"):
             (folder / block.kind).write_text(block.code.replace(PORT, str(port or PORT)), encoding="utf-8")
+
+
+def with_command(folder: Path) -> dict[str, str]:
+    """The `PATH` with which ``langchain-dynamodb`` is the source that is tested; the command is made in the folder."""
+    command = folder / "bin" / "langchain-dynamodb"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m langchain_dynamodb "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return {"PATH": os.pathsep.join([str(command.parent), str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")), *ROOT.glob("docs/**/*.md")])
+BESIDE = [ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY", "findings/README")]
+MADE = ROOT / "docs/project"  # copies that the site makes of some of these
+PAGES = sorted([*BESIDE, *(page for page in ROOT.glob("docs/**/*.md") if page.parent != MADE)])
 FENCE = re.compile(r"^```(\S*) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What might begin a block, or end one, in any way that Markdown knows.
 MARKER = re.compile(r"^[ >*-]*(?:```|~~~)", re.MULTILINE)
@@ -53,6 +55,11 @@ def _shows(program: re.Match[str] | None, output: re.Match[str]) -> bool:
     """Tell whether `output` is what `program` prints."""
     between = program.string[program.end() : output.start()] if program else "?"
     return output[1] == "output" and not between.strip() and program is not None and program[1] != "output"
+
+
+def scripts(page: Path) -> list[Block]:
+    """The ```` ```bash run ```` blocks of a page: scripts that are run one after the other, in one folder."""
+    return [block for block in BLOCKS if block.page == page and (block.language, block.kind) == ("bash", "run")]
 
 
 BLOCKS = [block for page in PAGES for block in find_blocks(page)]

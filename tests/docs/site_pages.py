@@ -9,7 +9,15 @@ from pathlib import Path
 
 import langchain_dynamodb
 
-DRAWINGS = Path(__file__).parents[2] / "docs/images/drawings"
+ROOT = Path(__file__).parents[2]
+DRAWINGS = ROOT / "docs/images/drawings"
+# The project's own pages lie where Git hosts look for them, beside docs/; on the site they are in project/.
+PROJECT = {
+    "changelog": ROOT / "CHANGELOG.md",
+    "contributing": ROOT / "CONTRIBUTING.md",
+    "security": ROOT / "SECURITY.md",
+    "findings": ROOT / "findings/README.md",
+}
 
 
 def drawing(source: str) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 from starlette.requests import ClientDisconnect
@@ -26,8 +26,11 @@ from images import kind_of, question_of
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.errors import ThrottledError
+from langchain_dynamodb.surrogates import mended
 from models import ScriptedModel, answer, choose_model
+from richtext import render
 from support import Call, Hooked, Meter, watch
+from test_richtext import HOSTILE
 from users import COOKIE, current_user
 
 if TYPE_CHECKING:
@@ -244,6 +247,8 @@ async def test_a_branch_is_a_chat_of_its_own(chat: Running, browser: Browser) ->
     version = await browser.version()
     made = await browser.post("/api/chats/c/branches", json={"id": "fork", "keep": 2}, headers=if_match(version))
     assert (made.status_code, made.json()["title"]) == (201, "Branch of first")
+    made = await browser.post("/api/chats/c/branches", json={"id": "fork", "keep": 2}, headers=if_match(version))
+    assert (made.status_code, made.json()["title"]) == (201, "Branch of first")  # whose first answer was lost
     assert await browser.texts("fork") == ["first", "one two three"]
     assert await browser.version("fork") == made.json()["version"]
     await browser.ask("another way", made.json()["version"], chat="fork")
@@ -786,6 +791,19 @@ def test_images_go_into_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
         ("I'm tired", "You said “I'm tired”."),
         ("my name is Zoë", "Hello Zoë!"),
         ("I'm Ann-Marie, hi", "Hello Ann-Marie!"),
+        ("Hi, I\u2019m Ian", "Hello Ian!"),
+        ("I am Julian. Who are you?", "Hello Julian!"),
+        ("I'm OK", "You said"),
+        ("I am German", "You said"),
+        ("I'm Canadian!", "You said"),
+        ("I am Ann's brother", "You said"),
+        ("I'm German and want vegetables", "You said"),
+        ("Do you keep my history?", "You said"),
+        ("Is it stable?", "You said"),
+        ("Can you decode that?", "You said"),
+        ("A Story, please", "Once upon a time"),
+        ("Two tables!", "## Three ways"),
+        ("Code", "## Three ways"),
     ],
 )
 def test_the_scripted_model_says_nothing_silly(said: str, answer: str) -> None:
@@ -802,3 +820,76 @@ async def test_answers_come_as_blocks_too(chat: Running, browser: Browser) -> No
     assert sent[-1] == {"keep": 0, "blocks": whole}
     question, answer = (await browser.show())["messages"]
     assert (answer["blocks"], question.get("blocks")) == (whole, None)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_answers_come_to_their_end(chat: Running, browser: Browser, name: str) -> None:
+    """They are streamed, stored and shown; the same text as a question and as a title is no matter either."""
+    chat.model.words = tuple(HOSTILE[name][start : start + 1000] for start in range(0, len(HOSTILE[name]), 1000))
+    sent = all_events(await browser.ask(mended(HumanMessage(HOSTILE[name])).text[:20_000]))
+    assert [name for name, _ in sent if name in ("problem", "done")] == ["done"]
+    said = mended(HumanMessage(HOSTILE[name])).text
+    question, answer = (await browser.show())["messages"]
+    assert (question["text"], answer["text"]) == (said[:20_000].strip(), said)
+    assert answer["blocks"] == json.loads(json.dumps(render(said)))
+    (listed,) = (await browser.get("/api/chats")).json()["chats"]
+    assert listed["title"] == (await browser.show())["title"] == sent[0][1]["title"]
+    assert 0 < len(listed["title"]) <= 60
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_chats_of_other_programs_open(chat: Running, browser: Browser, name: str) -> None:
+    """Whatever stands in messages of any kind, in the arguments and results of tools, in titles and metadata."""
+    said = HOSTILE[name]
+    key = {"PK": current_user(browser.cookies[COOKIE]), "SK": "c"}
+    call = {"id": "1", "name": "search", "args": {said[:100]: said}}
+    messages = [
+        SystemMessage(said),
+        HumanMessage(said),
+        AIMessage(said, tool_calls=[call], response_metadata={said[:100]: said}),
+        ToolMessage(said, tool_call_id="1", artifact={"found": said}),
+        AIMessage([{"type": "text", "text": said}, said, {"type": "image", "base64": said, "id": said[:100]}]),
+    ]
+    await chat.sessions.append(key, messages)
+    readable = mended(HumanMessage(said)).text
+    await chat.sessions.update_metadata(key, {"title": readable[:200], "more": {readable[:100]: [readable[:200]]}})
+    shown = await browser.show()
+    assert [message["type"] for message in shown["messages"]] == ["system", "human", "ai", "tool", "ai"]
+    assert [message["text"] for message in shown["messages"][:4]] == [readable] * 4
+    assert [chat["title"] for chat in (await browser.get("/api/chats")).json()["chats"]] == [shown["title"]]
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u202e", "\x01", "\u2060 \ufeff"])
+async def test_titles_can_be_seen(browser: Browser, unseen: str) -> None:
+    """A chat whose title is nothing but characters without a look could not be found in the list."""
+    await browser.ask(unseen)
+    assert (await browser.show())["title"] == "Untitled chat"
+    assert [chat["title"] for chat in (await browser.get("/api/chats")).json()["chats"]] == ["Untitled chat"]
+    renamed = await browser.patch("/api/chats/c", json={"title": unseen}, headers=if_match(await browser.version()))
+    assert (renamed.status_code, "a title needs a character that can be seen" in renamed.json()["detail"]) == (
+        422,
+        True,
+    )
+    assert await browser.texts() == [unseen, "one two three"]
+
+
+@pytest.mark.parametrize(
+    ("block", "status"),
+    [
+        ({"base64": base64.b64encode(PNG).decode()}, 200),
+        ({"base64": base64.b64encode(PNG).decode(), "mime_type": "text/html"}, 200),
+        ({"base64": base64.b64encode(b"<script>alert(1)</script>").decode(), "mime_type": "text/html"}, 404),
+        ({"base64": "no base64", "mime_type": "image/png"}, 404),
+        ({"base64": "\u202e"}, 404),
+        ({"base64": "c"}, 404),
+    ],
+)
+async def test_images_of_other_programs(chat: Running, browser: Browser, block: dict[str, str], status: int) -> None:
+    """An image is what its bytes say, whatever is said of it; and it is described to nobody otherwise."""
+    key = {"PK": current_user(browser.cookies[COOKIE]), "SK": "c"}
+    question = HumanMessage([{"type": "image", "id": "1", **block}])
+    await chat.sessions.append(key, [question])
+    shown = await browser.get("/api/chats/c/images/0/1")
+    kind = "image/png" if status == 200 else "application/json"
+    assert (shown.status_code, shown.headers["content-type"]) == (status, kind)
+    assert answer([question]).startswith(f"I see {'a PNG' if status == 200 else 'an unknown'} image")

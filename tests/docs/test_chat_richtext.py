@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("playwright", reason="no playwright: nox -s browser installs
 
 from playwright.sync_api import Page, expect
 
-from test_chat_browser import NewPage, address, ask, check_with_axe, chromium, new_page, put_chats
+from test_chat_browser import BEYOND, NewPage, address, ask, check_with_axe, chromium, new_page, put_chats
 from test_richtext import HOSTILE
 
 __all__ = ["address", "chromium", "new_page"]  # fixtures
@@ -132,3 +133,90 @@ def test_marks_are_not_read_aloud(new_page: NewPage) -> None:
     answered_in = page.locator("[aria-live=polite]")
     expect(answered_in).to_contain_text("It costs the same at any length.")
     assert not {*"|*#`"} & {*answered_in.inner_text()}
+
+
+def test_what_is_deep_fits_on_a_phone(new_page: NewPage, engine: TestEngine) -> None:
+    """Lists in lists and quotes in quotes, as deep as they are shown, and what is shown as it was typed."""
+    page = new_page(viewport={"width": 320, "height": 640})
+    lists = "".join("  " * depth + f"- level {depth}\n" for depth in range(19))
+    quotes = ">" * 38 + " a quote\n\n"
+    deeper = "".join("  " * depth + f"- deeper {depth}\n" for depth in range(30))
+    shown = show_chat(page, engine, f"{lists}\n{quotes}{'x' * 200}\n\n{deeper}")
+    expect(shown.locator("li")).to_have_count(19)
+    expect(shown.locator("blockquote")).to_have_count(38)
+    expect(shown.locator("> p").last).to_contain_text("\n" + "  " * 29 + "- deeper 29", use_inner_text=True)
+    assert page.evaluate(BEYOND) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "longest"), [("1986. a\n2. b\n", "1987."), ("999999999. a\n", "999999999."), ("1. a\n" * 120, "120.")]
+)
+def test_numbers_have_room(new_page: NewPage, engine: TestEngine, written: str, longest: str) -> None:
+    """They stand left of what they number, and are not cut off at the edge."""
+    page = new_page()
+    shown = show_chat(page, engine, written)
+    measured = """(list, number) => {
+        const context = document.createElement("canvas").getContext("2d");
+        context.font = getComputedStyle(list).font;
+        return parseFloat(getComputedStyle(list).paddingLeft) - context.measureText(number).width;
+    }"""
+    assert shown.locator("ol").evaluate(measured, longest) > 0
+
+
+def test_code_has_its_button_whatever_is_said_of_it(new_page: NewPage, engine: TestEngine) -> None:
+    """The button keeps its size beside a name of any length."""
+    page = new_page(viewport={"width": 320, "height": 640})
+    shown = show_chat(page, engine, f"```{'y' * 300} {'z ' * 100}\nx\n```")
+    button = shown.get_by_role("button", name="Copy code").bounding_box()
+    assert (button["width"] > 60, button["height"] < 50) == (True, True)
+    assert page.evaluate(BEYOND) == []
+
+
+def test_addresses_that_are_none_are_shown(new_page: NewPage, engine: TestEngine) -> None:
+    """What a browser cannot take for an address is text, with what it says."""
+    page = new_page()
+    shown = show_chat(page, engine, "[here](https://) and [there](http://a:b:c)")
+    expect(shown).to_have_text("here (https://) and there (http://a:b:c)")
+    assert shown.locator("a[href]").count() == 0
+
+
+def test_names_turn_no_sentence_around(new_page: NewPage) -> None:
+    """A title with characters that turn the direction of writing: the words around it stay as they are."""
+    page = new_page()
+    ask(page, "\u202eevil\u2067")
+    expect(page.get_by_role("button", name="Regenerate")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("\u202eevil\u2067")
+    expect(page).to_have_title("evil \u2013 Chat")
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("#delete-text")).to_have_text("“evil” will be gone for good.")
+    page.get_by_role("button", name="Cancel").click()
+    name = {"name": "\u202etxt.exe", "mimeType": "text/plain", "buffer": b"x"}
+    page.locator("#files").set_input_files([name])  # type: ignore[list-item]
+    expect(page.get_by_role("alert")).to_contain_text("“txt.exe” is no image that can be sent")
+
+
+@pytest.mark.parametrize("said", ["a\n" + " " * 80_000 + "b. ", "[" * 120_000, "[](" * 60_000, "x" * 300_000])
+def test_what_no_voice_can_say(new_page: NewPage, said: str) -> None:
+    """An answer of one piece that is laborious to read aloud: the page goes on."""
+    page = new_page()
+    told = {"question": {"version": 1, "index": 0, "title": "t", "images": []}, "token": said}
+    told |= {"blocks": {"keep": 0, "blocks": [["p", {}, ["the answer"]]]}, "done": {"version": 2, "index": 1}}
+    body = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in told.items())
+    page.route("**/turns", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+    ask(page, "q")
+    expect(page.locator(".message.ai .text")).to_have_text("the answer")
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+
+
+def test_hostile_answers_while_they_stream(new_page: NewPage) -> None:
+    """The scripted model repeats what was asked: the stream ends, and the chat can be loaded again."""
+    page = new_page()
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    ask(page, f"{'(*' * 300}b{'*)' * 300}\n\n{'>' * 60} secret")
+    expect(page.locator(".message.ai")).to_contain_text("secret")
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    before = page.locator(".message.ai .text").inner_html()
+    page.reload()
+    expect(page.locator(".message.ai")).to_contain_text("secret")
+    assert page.locator(".message.ai .text").inner_html() == before

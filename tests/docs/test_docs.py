@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import os
 import re
 import shlex
@@ -17,14 +18,14 @@ import boto3
 import pytest
 
 from aws_server import run_service
-from docs_server import ask_all, save_programs, serving
-from documentation import BLOCKS, FENCE, LINK, MARKER, PAGES, ROOT, Block, find_commands, is_broken, prose
+from docs_server import ask_all, save_programs, serving, with_command
+from documentation import BLOCKS, FENCE, LINK, MARKER, PAGES, ROOT, Block, find_commands, is_broken, prose, scripts
 from langchain_dynamodb.local import Engine, run_engine
 
 if TYPE_CHECKING:
     from conftest import TestEngine
 
-# The README says so too. LangChain prints the first whatever the filters are; every other warning is an error.
+# LangChain prints the first whatever the filters are; every other warning is an error.
 DEPRECATED = re.compile(r".*LangChainDeprecationWarning: RunnableWithMessageHistory is deprecated.*\n")
 WARNINGS = ("-W", "error", "-W", "ignore:`langchain-community` is being sunset")
 # Mangum asks for the main thread's event loop; Python 3.12 and 3.13 make one, and warn of it.
@@ -175,11 +176,6 @@ def test_server_command(environment: dict[str, str], tmp_path: Path) -> None:
         assert ask_all(command.page, port) == ANSWERS
 
 
-def scripts(page: Path) -> list[Block]:
-    """The ```` ```bash run ```` blocks of a page: scripts that are run one after the other, in one folder."""
-    return [block for block in BLOCKS if block.page == page and (block.language, block.kind) == ("bash", "run")]
-
-
 WITH_SCRIPTS = [page for page in PAGES if scripts(page)]
 
 
@@ -187,17 +183,45 @@ WITH_SCRIPTS = [page for page in PAGES if scripts(page)]
 def test_scripts(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """What a page has one type in prints what it shows; ``...`` there is any text. Nothing is warned of."""
     save_programs(page, tmp_path)
-    command = tmp_path / "bin" / "langchain-dynamodb"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m langchain_dynamodb "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
-    places = [str(command.parent), str(Path(sys.executable).parent), environment.get("PATH", "")]
-    environment = {**environment, "PATH": os.pathsep.join(places)}
+    environment = {**environment, **with_command(tmp_path)}
     for script in scripts(page):
         code, output, errors = run(["bash", "-e", "-c", script.code], environment, tmp_path)
-        pattern = ".*".join(map(re.escape, script.output.split("...")))
-        assert (code, re.fullmatch(pattern, output) is not None) == (0, True), f"{script.place}\n{output}{errors}"
+        as_shown = re.fullmatch(pattern(script.output), output)
+        assert (code, as_shown is not None) == (0, True), f"{script.place}\n{output}{errors}"
         assert [line for line in errors.splitlines() if "Warning" in line or "Traceback" in line] == []
+
+
+def pattern(shown: str) -> str:
+    """What a page shows; ``...`` is any text."""
+    return ".*".join(map(re.escape, shown.split("...")))
+
+
+def test_the_recorded_command_line() -> None:
+    """It shows commands of the page and what they print, and nothing of the machine that it was made on."""
+    recording = read_recording()
+    page = ROOT / "docs/howto/command-line.md"
+    typed = {line for script in scripts(page) for line in script.code.splitlines()}
+    printed = [line for script in scripts(page) for line in script.output.splitlines()]
+    runs = [printed[i:j] for i in range(len(printed)) for j in range(i + 1, i + 6)]
+    forms = [pattern("".join("".join(run).split())) for run in runs]
+    wrong = [
+        (command, output)
+        for command, output in recording.items()
+        if command not in typed or not any(re.fullmatch(form, output) for form in forms)
+    ]
+    assert (len(recording) > 3, wrong) == (True, [])
+
+
+def read_recording() -> dict[str, str]:
+    """The commands of the picture, and what each printed, without spaces: a terminal breaks lines."""
+    svg = (ROOT / "docs/images/command-line.svg").read_text(encoding="utf-8")
+    assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")  # no font of another server
+    lines: dict[int, str] = {}
+    for number, text in re.findall(r'<text [^>]*clip-path="url\(#[\w-]+-line-(\d+)\)">(.*?)</text>', svg):
+        lines[int(number)] = lines.get(int(number), "") + html.unescape(text).replace("\xa0", " ")
+    screen = "\n".join(lines[number].rstrip() for number in sorted(lines))
+    chunks = [chunk.partition("\n") for chunk in screen.removeprefix("$ ").split("\n$ ")]
+    return {command: "".join(output.split()) for command, _, output in chunks}
 
 
 RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
@@ -212,7 +236,7 @@ RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
     "turns.py": run_program,
     "conftest.py": run_conftest,
 }
-FRAMEWORKS = ("wsgi", "gunicorn_gevent", "tasks", "streamlit_app", "gradio_app", "notebook", "cell")
+FRAMEWORKS = ("wsgi", "gunicorn_gevent", "tasks", "streamlit_app", "gradio_app", "notebook", "cell", "without_aws")
 RUNNERS |= {f"{name}.py": run_elsewhere for name in FRAMEWORKS}
 # What is checked, and of which kinds: drawings in test_docs_design.py, all else but Python in test_docs_commands.py.
 CHECKED = {"python": RUNNERS.keys(), "bash": {"", "run"}, "toml": {""}, "json": {""}, "diff": {""}, "mermaid": {""}}
@@ -261,3 +285,23 @@ def test_pages_named_in_the_source() -> None:
     assert (len(pages) > 2, len(sections) > 0) == (True, True)
     assert [page for page in pages if not (ROOT / page).exists()] == []
     assert [title for title, page in sections if f"## {title}\n" not in (ROOT / page).read_text(encoding="utf-8")] == []
+
+
+def test_the_list_of_findings() -> None:
+    """A row for each script, linked by its name, and no other."""
+    page = (ROOT / "findings/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[([\w-]+)\]\(([\w-]+)\.sh\)", page, re.MULTILINE)
+    assert [name for name, file in rows if name != file] == []
+    assert sorted(file for _, file in rows) == sorted(path.stem for path in ROOT.glob("findings/*.sh"))
+
+
+def test_the_readme_is_short() -> None:
+    """A screen and a half: who wants to know more follows its links."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 115
+
+
+def test_every_picture_is_shown() -> None:
+    """By a page; those of drawings take the place of their text on the site."""
+    pages = [*PAGES, *ROOT.glob("docs/**/*.rst")]
+    shown = {name for page in pages for name in re.findall(r"images/([\w.-]+)", page.read_text(encoding="utf-8"))}
+    assert sorted(path.name for path in ROOT.glob("docs/images/*.*")) == sorted(shown)

@@ -229,6 +229,13 @@ def test_settings() -> None:
     assert sorted(name for tool in SETTINGS for name in tool) == ["pytest", "uv"]
 
 
+def test_the_extras_of_the_site() -> None:
+    """Its first page lists them all, and names no other where it installs some."""
+    page = (ROOT / "docs/index.rst").read_text(encoding="utf-8")
+    named = {name for extras in re.findall(r'"\.\[([\w,-]+)\]"', page) for name in extras.split(",")}
+    assert ({*re.findall(r"\* - ``([\w-]+)``", page)}, named - EXTRAS.keys()) == ({*EXTRAS}, set())
+
+
 def test_nox_installs_past_the_pin_as_the_page_says() -> None:
     """What the page overrides is what the session `latest_botocore` is run with; the extra named is one."""
     assert f'"{OVERRIDE}\\n"' in (ROOT / "noxfile.py").read_text(encoding="utf-8")

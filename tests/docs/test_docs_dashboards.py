@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from documentation import ROOT
+from langchain_dynamodb import errors
 from langchain_dynamodb.errors import ThrottledError
 from langchain_dynamodb.observers import Operation, Request
 from langchain_dynamodb.telemetry import OpenTelemetry
@@ -80,6 +81,23 @@ def test_the_page_lists_every_metric() -> None:
     listed = {name: labels or same for name, labels in listed.items()}
     about_system = {"db.system.name"}  # the same on each
     assert listed == {name: labels - about_system for name, (_, labels) in measured().items()}
+
+
+def test_the_alarms_go_off() -> None:
+    """Each error that the table of alarms names is what an operation is counted under, also with a code of AWS."""
+    page = HOWTO.read_text(encoding="utf-8").partition("## Alarms worth having")[2].partition("\n## ")[0]
+    conditions = [line.split("|")[1] for line in page.splitlines() if line.startswith("|")]
+    named = set(re.findall(r"\b\w+Error\b", " ".join(conditions)))
+    assert named >= {"ThrottledError", "StorageError", "CorruptSessionError"}
+    for name in named:
+        kind = getattr(errors, name)
+        error = kind("no", code="Code") if issubclass(kind, errors.StorageError) else kind.__new__(kind, "no")
+        reader = InMemoryMetricReader()
+        observer = OpenTelemetry(meter_provider=MeterProvider([reader]), spans=False)
+        observer.finished(Operation("append", "T", "s", error=error))
+        data: Any = reader.get_metrics_data()
+        [metric] = data.resource_metrics[0].scope_metrics[0].metrics
+        assert [point.attributes["error.type"] for point in metric.data.data_points] == [name]
 
 
 def test_grafana_asks_for_what_is_measured() -> None:

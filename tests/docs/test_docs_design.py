@@ -26,6 +26,8 @@ ARROWS = re.compile(r" {4}(\w+) --> (\w+(?: & \w+)*)")
 PARTICIPANT = re.compile(r" {4}participant ([A-Z]) as ([\w/]+)")
 MESSAGE = re.compile(r" {4,}([A-Z])--?>>([A-Z]): (\S.*)")
 NOTE = re.compile(r" {4,}Note over ([A-Z]): \S.*")
+SHAPE = re.compile(r" {4,}(?:subgraph )?(\w+)(?:\[|\(\[)\"([^\"]+)\"(?:\]|\]\))")
+FLOW = re.compile(r' {4}(\w+) -- "[^"]+" --> (\w+)')
 BLOCK = re.compile(r"( {4,})(?:(loop|alt|opt|else) \S.*|(end))")
 OUTSIDE = {"caller", "DynamoDB"}  # in a sequence, beside modules of the package
 
@@ -97,7 +99,26 @@ def check_sequence(lines: list[str]) -> None:
     assert (len(asked) > 3, asked - known) == (True, set())
 
 
-CHECKS: dict[str, Callable[[list[str]], None]] = {"flowchart TD": check_layers, "sequenceDiagram": check_sequence}
+def check_items(lines: list[str]) -> None:
+    """Arrows lead from one shape to another, and the attributes that are named are ours."""
+    rest = [line for line in lines if line.strip() not in ("direction LR", "end")]
+    shapes = {found[1]: found[2] for line in rest if (found := SHAPE.fullmatch(line))}
+    flows = [found.groups() for line in rest if (found := FLOW.fullmatch(line))]
+    assert (len(shapes) + len(flows), {*sum(flows, ())} - {*shapes}) == (len(rest), set())
+    named = set(re.findall(r"\blc_\w+", "\n".join(lines)))
+    assert (len(named) > 2, named - attributes()) == (True, set())
+
+
+def attributes() -> set[str]:
+    """The names of our own attributes."""
+    return {value for value in vars(lc).values() if isinstance(value, str)}
+
+
+CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "flowchart TD": check_layers,
+    "flowchart TB": check_items,
+    "sequenceDiagram": check_sequence,
+}
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=[drawing.place for drawing in DRAWINGS])
@@ -109,12 +130,16 @@ def test_drawing(drawing: Block) -> None:
 
 def test_drawings_are_found() -> None:
     """An empty list would pass all the same."""
-    assert sorted(drawing.code.splitlines()[0] for drawing in DRAWINGS) == ["flowchart TD", *["sequenceDiagram"] * 2]
+    kinds = sorted(drawing.code.splitlines()[0] for drawing in DRAWINGS)
+    assert kinds == ["flowchart TB", "flowchart TD", *["sequenceDiagram"] * 2]
 
 
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
+        ("flowchart TB", '    page2["another page"'),
+        ("flowchart TB", '    page1 -- "leads" --> page2'),
+        ("flowchart TB", '    page2["lc_nothing"]'),
         ("flowchart TD", "    repository -> _store"),
         ("flowchart TD", "    repository --> _shop"),
         ("flowchart TD", "    _store --> repository"),
@@ -147,7 +172,7 @@ def test_the_rules_that_the_source_cites() -> None:
 def test_the_attributes_that_the_rules_name() -> None:
     """An attribute that was renamed is renamed here too."""
     named = set(re.findall(r"\blc_\w+", DESIGN.read_text(encoding="utf-8")))
-    assert (len(named) > 5, named - {value for value in vars(lc).values() if isinstance(value, str)}) == (True, set())
+    assert (len(named) > 5, named - attributes()) == (True, set())
 
 
 def named_files(page: Path) -> set[str]:

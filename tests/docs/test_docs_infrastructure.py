@@ -99,6 +99,8 @@ def terraform() -> dict[str, Any]:
     assert (table["ttl"][0]["attribute_name"], table["ttl"][0]["enabled"]) == ("expireAt", True)
     assert table["point_in_time_recovery"][0]["enabled"] is True
     assert table["deletion_protection_enabled"] is True
+    moved_by_scaling = {"read_capacity", "write_capacity", "global_secondary_index"}
+    assert {name.strip("${}") for name in table["lifecycle"][0]["ignore_changes"]} == moved_by_scaling
     types = {attribute["name"]: attribute["type"] for attribute in table["attribute"]}
     [index] = table["global_secondary_index"]
     keys = [index["hash_key"], index["range_key"]]

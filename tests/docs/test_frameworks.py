@@ -141,16 +141,18 @@ def test_celery(sessions: SessionRepository, tmp_path: Path, pool: str) -> None:
     assert sorted(said) == [str(i) for i in range(6)]
 
 
-def test_notebook(sessions: SessionRepository, tmp_path: Path) -> None:
-    """Cells that await, and cells that do not; the values that they show."""
+def test_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without AWS: cells that await, and cells that do not; the values that they show."""
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     cells = [block.code for block in BLOCKS if block.page == HOWTO / "notebooks.md" and block.language == "python"]
     cells += ["sessions", "import asyncio\nasyncio.run(asyncio.sleep(0))"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(notebook, allow_errors=True, timeout=PATIENCE).execute()
-    [one, two, shown, refused] = [cell.outputs for cell in notebook.cells]
+    [_, one, two, shown, refused] = [cell.outputs for cell in notebook.cells]
     shown_values = [outputs[-1].data["text/plain"] for outputs in (one, two, shown)]
     assert shown_values == ["1", "['hi!']", "AsyncSessionRepository('SessionTable')"]
     assert "cannot be called from a running event loop" in refused[-1].evalue

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import richtext
 from documentation import PAGES
-from richtext import LONGEST, SAME, SCHEMES, Growing, render
+from richtext import DEEPEST, EFFORT, LONGEST, SAME, SCHEMES, Growing, render
 
 pytestmark = pytest.mark.once
 
@@ -26,7 +31,56 @@ HOSTILE = {
     "deep": ">" * 5000 + "- " * 5000 + "[" * 3000,
     "wide": "|a" * 500 + "\n" + "|-" * 500 + "\n" + "|b\n" * 200,
     "half a character": "\ud800 `\udfff`",
+    "emphasis in emphasis": "*a " * 300 + "b" + " a*" * 300,
+    "emphasis in quotes": ">" * 20 + "*a " * 30 + "b" + " a*" * 30,
+    "quotes in quotes": ">" * 30 + " secret\n\n" + ">" * 60 + " secret\n",
+    "lists in lists": "".join("  " * depth + f"- level {depth}\n" for depth in range(60)) + "\nand a paragraph\n",
+    "pictures in pictures": "![" * 100 + "a" + "](https://e.org)" * 100,
+    "an address used again and again": f"[a]: https://e.org/{'x' * 10_000}\n\n" + "[a]" * 1000,
+    "rows that end like on old Macs": "|a" * 150 + "\r" + "|-" * 150 + "\r" + "|\r" * 3000,
+    "a table that is almost empty": "|a" * 100 + "\n" + "|:-:" * 100 + "\n" + "|\n" * 150,
+    "cells beyond the columns": "| a |\n| - |\n| b | secret | `c\\|d` |\n\n> - |e|\n>   |-|\n>   g | h | secret |\n",
+    "words around a picture": '![a](https://e.org "secret") [b](https://e.org "secret") [](https://e.org/secret)',
+    "what is said of code": "~~~ python secret\nx\n~~~\n```secret",
+    "control characters": "".join(map(chr, range(32))) + "a\x7fb\x85c\u2028d\u2029e\ufefff",
+    "directions": "`a\u202eb\u2066` \u202e[gro.e](https://e.org/\u202e) <https://e.org/%E2%80%AE>\n\n    a\u2069b\n",
+    "one long word": "x" * 50_000,
+    "one long line": "*word* " * 3000,
+    "no end of numbers": "999999999. a\n1000000000. b\n",
 }
+LABORIOUS: dict[str, Callable[[int], str]] = {  # so many characters, of which each takes more than one look
+    "quotes that go on": lambda n: ">" * 38 + "a\n" * (n // 2),
+    "brackets": lambda n: "[" * n,
+    "closed brackets": lambda n: "[" * (n // 2) + "]" * (n // 2),
+    "pictures": lambda n: "![" * (n // 2),
+    "pictures in pictures": lambda n: ("![" * 38 + "](b)" * 38) * (n // 228),
+    "links": lambda n: "[a](<" * (n // 5),
+    "titles": lambda n: '[a](b "' * (n // 7),
+    "emphasis": lambda n: "*a_ " * (n // 4),
+    "backticks": lambda n: "".join("a" + "`" * k for k in range(1, int((2 * n) ** 0.5))),
+    "addresses": lambda n: "<http://a" * (n // 9),
+    "rows": lambda n: "|a\n|-\n" * (n // 6),
+    "no rows": lambda n: "a|\n" * (n // 3),
+    "headings": lambda n: "#\n" * (n // 2),
+    "lists": lambda n: "* a\n + b\n  - c\n" * (n // 15),
+    "references": lambda n: "[a]:\n" * (n // 5),
+}
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called meanwhile."""
+    before, count = sys.getprofile(), 0
+
+    def look(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(look)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
 
 
 def elements(nodes: Any) -> list[tuple[str, dict[str, str]]]:
@@ -40,16 +94,32 @@ def elements(nodes: Any) -> list[tuple[str, dict[str, str]]]:
 
 def text(nodes: Any) -> str:
     """What a reader sees."""
-    return "".join(node if isinstance(node, str) else text(node[2]) for node in nodes)
+    return "".join(node if isinstance(node, str) else text(node[2]) + node[1].get("lang", "") for node in nodes)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text(name: str) -> None:
-    """Only known elements and attributes come of it, and links lead to the web alone."""
-    for tag, attributes in elements(render(HOSTILE[name])):
+    """Only known elements and attributes come of it, links lead to the web or a mail program, and no word is lost."""
+    written = HOSTILE[name]
+    blocks = render(written)
+    for tag, attributes in elements(blocks):
         assert tag in TAGS
         assert {*attributes} <= KNOWN
         assert attributes.get("href", "https://").startswith(SCHEMES)
+    found = text(blocks) + " ".join(attributes.get("href", "") for _, attributes in elements(blocks))
+    assert [word for word in {*re.findall(r"[a-z]{3,}", written)} if word not in found] == []
+    assert found.count("secret") >= written.count("secret")
+    assert len(json.dumps(blocks)) < 100 * len(written) + 1000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_that_streams(name: str) -> None:
+    """It ends as the whole text is shown, and keeps nothing that is not in it, wherever it is cut."""
+    for size in (1, 7, 5000):
+        written, growing = HOSTILE[name][: 1000 * size], Growing()
+        for start in range(0, len(written), size):
+            growing.add(written[start : start + size])
+        assert growing.end() == {"keep": 0, "blocks": list(render(written))}
 
 
 def test_what_is_no_markdown_stays_readable() -> None:
@@ -74,25 +144,96 @@ def test_elements() -> None:
                 ("tbody", {}, [("tr", {}, [("td", {}, [("code", {}, ["g"])]), ("td", {"align": "right"}, ["h"])])]),
             ],
         ),
-        ("pre", {"lang": "py"}, ["i\n"]),
+        ("pre", {"lang": "py x"}, ["i\n"]),
         ("p", {}, [("a", {"href": "https://k"}, ["j"]), ("br", {}, []), "l"]),
     )
 
 
-MARKUP = st.text(st.sampled_from("ab1 \n\r`*_#->|[]():!~\\\t\u2028<"), max_size=30)
+PIECES = st.lists(
+    st.sampled_from([*"ab1 \n\r`*_#->|[]():!~\\\t\u2028<", "\r\n", "|-|-|\n", "> ", "](https://e)", "word"]),
+    max_size=30,
+)
 
 
-@given(MARKUP, st.integers(1, 9))
+@given(PIECES.map("".join), st.integers(1, 9))
 @example("1\n#1", 1)
+@example("a\n\nb\n|c|d|\n|-|-|", 1)
+@example("a\r\n\r\nb\r\n\r\nc\r\nd", 3)
 def test_piece_by_piece(written: str, size: int) -> None:
-    """In the end it is what the whole text is; on the way the blocks that are kept are those of what was said."""
+    """What is shown on the way is what was said by then; in the end it is what the whole text is."""
     growing, shown = Growing(), list[Any]()
     for start in range(0, len(written), size):
+        said = written[: start + size]
         if change := growing.add(written[start : start + size]):
             shown = [*shown[: change["keep"]], *change["blocks"]]  # type: ignore[misc,index]
-    if "]:" not in written and "\r" not in written and "\t" not in written:
-        assert shown == list(render(written))
+            if not said.endswith("\r"):  # of which nobody knows yet whether it is one end of a line or half of one
+                assert shown == list(render(said))
     assert growing.end() == {"keep": 0, "blocks": list(render(written))}
+
+
+@given(PIECES)
+def test_no_word_is_lost(pieces: list[str]) -> None:
+    """Whatever stands around it: as often as it was said."""
+    written = "".join(pieces)
+    assert text(render(written)).count("word") == written.count("word")
+
+
+@pytest.mark.parametrize("name", LABORIOUS)
+def test_what_takes_long_is_read_seldom(name: str) -> None:
+    """To stream a text costs no more than a few times what it costs to read it once."""
+    written, growing = LABORIOUS[name](2000), Growing()
+    work = calls(lambda: [growing.add(written[start : start + 4]) for start in range(0, len(written), 4)])
+    assert work < 4000 * len(written)
+
+
+@pytest.mark.parametrize("name", LABORIOUS)
+def test_what_takes_too_long_is_shown_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read a text once has a bound, however long the text is; the text is there all the same."""
+    monkeypatch.setattr(richtext, "EFFORT", 500)
+    written = LABORIOUS[name](20_000)
+    assert calls(lambda: render.__wrapped__(written)) < 500_000
+    assert render.__wrapped__(written) == (("p", {}, [written]),)
+
+
+def test_ordinary_text_is_not_too_long() -> None:
+    """As much prose, code and tables as is read at all takes half of what reading may take."""
+    for page in PAGES:
+        written = (page.read_text(encoding="utf-8") * 100)[:LONGEST]
+        assert richtext._read(written)[1] < 4 * EFFORT / 2
+
+
+def test_what_is_too_deep_is_shown_as_it_is() -> None:
+    """That block alone; and lists in lists may be as deep as anybody writes them."""
+    deep = ">" * DEEPEST + " a"
+    assert render(f"# b\n\n{deep}\n\n*c*") == (("h3", {}, ["b"]), ("p", {}, [deep]), ("p", {}, [("em", {}, ["c"])]))
+    nested = "".join("  " * depth + f"- level {depth}\n" for depth in range(19))
+    assert [tag for tag, _ in elements(render(nested))] == ["ul", "li"] * 19
+
+
+def test_cells_beyond_the_columns() -> None:
+    """They are a part of the last one, as they were typed: a bar in code makes one, which GitHub's rules drop."""
+    shown = render("| a | b |\n| - | - |\n| 1 | `c || d` |\n| 2 | e | f |  \n| 3 | g\\|h |\n")
+    rows = shown[0][2][1][2]  # type: ignore[misc]
+    cells: Any = [[["1"], [("code", {}, ["c || d"])]], [["2"], ["e | f"]], [["3"], ["g|h"]]]
+    assert [[cell[2] for cell in row[2]] for row in rows] == cells  # type: ignore[misc]
+
+
+def test_links_that_lead_nowhere_stay_text() -> None:
+    """A path, or a scheme that is none of the three, is shown as it was typed."""
+    written = "[a](/b) [c](tel:1) ![d](data:image/png;base64,AA) <foo:bar>"
+    assert render(written) == (("p", {}, [written]),)
+    assert render("[a](HTTPS://E.org)<mailto:b@c.d>") == (
+        ("p", {}, [("a", {"href": "HTTPS://E.org"}, ["a"]), ("a", {"href": "mailto:b@c.d"}, ["mailto:b@c.d"])]),
+    )
+
+
+def test_code_is_copied_as_it_looks() -> None:
+    """Characters that turn the direction of writing are shown by their numbers, in code."""
+    shown = render("`a\u202eb` c\u202ed\n\n```x\u2066\ne\u2069\n```")
+    assert shown == (
+        ("p", {}, [("code", {}, ["a[U+202E]b"]), " c\u202ed"]),
+        ("pre", {"lang": "x[U+2066]"}, ["e[U+2069]\n"]),
+    )
 
 
 def test_what_is_sent_stays_in_proportion() -> None:

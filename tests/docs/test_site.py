@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,8 +10,8 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from documentation import ROOT
-from site_pages import public_modules
+from documentation import BLOCKS, ROOT
+from site_pages import PROJECT, public_modules
 
 SITE = ROOT / "site"
 pytestmark = [
@@ -67,14 +68,29 @@ def test_nothing_comes_from_elsewhere(pages: dict[Path, Page]) -> None:
 
 
 def test_every_page(pages: dict[Path, Page]) -> None:
-    """Those of docs/, and one for each part of the API with all that is public in it."""
+    """Those of docs/, the project's own, and one for each part of the API with all that is public in it."""
     shown = {str(path.relative_to(SITE).with_suffix("")) for path in pages}
     written = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in ROOT.glob("docs/**/*.md")}
-    assert written - shown == set()
+    assert written | {f"project/{name}" for name in PROJECT} <= shown
     for module in public_modules():
         names = getattr(__import__(module, fromlist=["__all__"]), "__all__", ["ChatHistoryError"])
         ids = pages[SITE / "reference/api" / f"{module}.html"].ids
         assert [name for name in names if f"{module}.{name}" not in ids] == []
+
+
+def test_what_the_pages_import_is_in_the_reference(pages: dict[Path, Page]) -> None:
+    """Whatever programs of the pages take from the package can be looked up; one page shows how bytes are stored."""
+    shown = {identity for path, page in pages.items() if path.parent.name == "api" for identity in page.ids}
+    names = {name for block in BLOCKS if block.language == "python" for name in imported(block.code)}
+    inner = {name for name in names if name.startswith("langchain_dynamodb.codec.")}
+    assert ("langchain_dynamodb.telemetry.OpenTelemetry" in names, names - inner - shown) == (True, set())
+
+
+def imported(program: str) -> Iterator[str]:
+    """The full names of what a program takes from the package."""
+    for node in ast.walk(compile(program, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "langchain_dynamodb":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_search_knows_the_words() -> None:

@@ -9,6 +9,7 @@ import pytest
 from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, Index
 from langchain_dynamodb.admin import Check, doctor
+from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import AccessDeniedError, TableNotFoundError
 from memory_blobs import MemoryBlobs
 from support import Call, WatchedConnection, many, scan, watch
@@ -82,6 +83,16 @@ async def test_a_bucket(make_repository: RepositoryFactory) -> None:
         refusing = make_repository(blobs=MemoryBlobs(watcher=Denying(sessions._connection, operation)))
         [check] = [check for check in await doctor(refusing) if check.name == "bucket memory"]
         assert (check.state, check.told) == ("bad", "refused")
+
+
+async def test_encryption(make_repository: RepositoryFactory) -> None:
+    """A key that opens no session is told, and that one is missing; without encrypted sessions there is nothing to."""
+    key, other = (LocalKeyring(one * 32) for one in (b"k", b"z"))
+    assert "encryption" not in states(await doctor(make_repository()))
+    assert states(await doctor(make_repository(encryption=key)))["encryption"] == "good"
+    await make_repository(encryption=key).append("s", many(1))
+    found = [states(await doctor(make_repository(encryption=one)))["encryption"] for one in (key, other, None)]
+    assert found == ["good", "bad", "warning"]
 
 
 class Late(WatchedConnection):

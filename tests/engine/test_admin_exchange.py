@@ -6,7 +6,9 @@ import asyncio
 import enum
 import io
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,24 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from conftest import RepositoryFactory, TableFactory
-from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.admin import Outcome, Run, export_sessions, import_sessions
+from langchain_dynamodb import AsyncSessionRepository, SessionRepository
+from langchain_dynamodb._dynamodb import metering
+from langchain_dynamodb.admin import (
+    Outcome,
+    Progress,
+    Run,
+    doctor,
+    export_sessions,
+    import_sessions,
+    migrate,
+    reencrypt_sessions,
+    running,
+    verify,
+)
 from langchain_dynamodb.admin.lines import read_line
-from langchain_dynamodb.errors import InvalidInputError, UnregisteredClassWarning
-from support import SMALL, Crash, WatchedConnection, many, scan, watch
+from langchain_dynamodb.codec import messages as codec
+from langchain_dynamodb.errors import InvalidInputError, ThrottledError, UnregisteredClassWarning
+from support import SMALL, Call, Crash, Hooked, WatchedConnection, many, scan, watch
 
 VALUES = [
     HumanMessage("plain ünïcode", id="h1"),
@@ -133,9 +148,22 @@ async def test_what_has_expired_is_skipped(make_repository: RepositoryFactory, m
         (b"{", "line 1 is no session that export wrote"),
         (b"[]", "line 1 is no session that export wrote"),
         (b'{"langchain_dynamodb": 2}', "a newer version"),
-        (b'{"langchain_dynamodb":1,"session":"s","version":1,"messages":[{"type":"nobody"}]}', "cannot be decoded"),
         (b'{"langchain_dynamodb":1,"session":"s","version":1,"messages":[{"line":"$","binary":"?"}]}', "base64"),
-        (b'{"langchain_dynamodb":1,"session":"s","version":1,"messages":[],"attributes":{"a":{"X":1}}}', "no type"),
+        *(
+            (b'{"langchain_dynamodb":1,"session":"s","version":1,"messages":[],' + wrong + b"}", told)
+            for wrong, told in (
+                (b'"attributes":{"a":{"X":1}}', "no type"),
+                (b'"attributes":{"a":{"S":5}}', "no value of type S"),
+                (b'"attributes":{"a":{"N":"x"}}', "line 1 is no session"),
+                (b'"attributes":{"a":{"NS":["x"]}}', "line 1 is no session"),
+                (b'"session":5', "session 5 must be a text"),
+                (b'"session":null', "session None must be a text"),
+                (b'"expires":"abc"', "expires 'abc' must be a number"),
+                (b'"expires":-5', "expires -5 must be a number"),
+                (b'"version":1e300', "version 1e\\+300 must be a number"),
+                (b'"created":5', "line 1 is no session"),
+            )
+        ),
     ],
 )
 async def test_a_line_that_is_none(sessions: AsyncSessionRepository, line: bytes, told: str) -> None:
@@ -143,6 +171,35 @@ async def test_a_line_that_is_none(sessions: AsyncSessionRepository, line: bytes
     with pytest.raises(InvalidInputError, match=told):
         await import_sessions(sessions, io.BytesIO(line))
     assert await scan(sessions) == []
+
+
+async def test_a_session_that_cannot_be_had(sessions: AsyncSessionRepository) -> None:
+    """Its message cannot be decoded, or its attributes are ours to set: it has failed, and the others are imported."""
+    wrong = [
+        b'"messages":[{"type":"nobody"}]',
+        *(b'"messages":[],"attributes":{"%s":{"N":"5"}}' % name for name in (b"lc_intent", b"History", b"expireAt")),
+        b'"messages":[],"attributes":{"SessionId":{"S":"other"}}',
+    ]
+    lines = [b'{"langchain_dynamodb":1,"session":"s%d","version":1,%s}\n' % one for one in enumerate(wrong)]
+    lines.append(b'{"langchain_dynamodb":1,"session":"good","version":1,"messages":[{"type":"human","content":"hi"}]}')
+    told: list[Outcome] = []
+    summary = await import_sessions(sessions, io.BytesIO(b"".join(lines)), Run(tell=told.append))
+    assert summary.actions == {"failed": len(wrong), "imported": 1}
+    assert ["cannot be decoded" in str(one.detail) for one in told if one.session == "s0"] == [True]
+    assert [item["SessionId"] for item in await scan(sessions)] == [{"S": "good"}]
+
+
+async def test_a_class_that_is_not_registered(sessions: AsyncSessionRepository, dynamodb: Any) -> None:
+    """The session is written out as it is, and that it cannot be decoded here is told."""
+    await sessions.append("s", many(1))
+    line = codec.pack([b'{"type":"nobody","content":"x"}'])
+    (item,) = await scan(sessions)
+    dynamodb.put_item(TableName=sessions.table_name, Item={**item, "History": {"L": [{"B": line}]}})
+    told: list[Outcome] = []
+    output = io.BytesIO()
+    assert not (await export_sessions(sessions, output, Run(tell=told.append))).is_good
+    assert (told[0].action, "exported as it is" in str(told[0].detail)) == ("damaged", True)
+    assert b"nobody" in output.getvalue()
 
 
 async def test_a_dry_run_writes_nothing(sessions: AsyncSessionRepository) -> None:
@@ -198,6 +255,14 @@ async def test_chosen_by_name_or_pattern(make_repository: RepositoryFactory, mak
         {"segments": 2, "sessions": ["s"]},
         {"match": "*", "sessions": ["s"]},
         {"max_write_units": 0},
+        {"max_write_units": True},
+        {"segments": 2},
+        {"sessions": "ann/1"},
+        {"sessions": {"PK": "ann"}},
+        {"sessions": 5},
+        {"sessions": [5]},
+        {"match": 5},
+        {"resume": "file"},
         {"at_once": 0},
         {"dry_run": 1},
     ],
@@ -264,6 +329,117 @@ async def test_export_goes_on(sessions: AsyncSessionRepository, tmp_path: Path) 
     assert (sorted(found), summary.sessions) == (sorted(f"s{i}" for i in range(12)), 12)
 
 
+async def test_export_goes_on_with_another_file(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
+    """One that is not the one that was begun, or has lost something of it, is refused and stays as it is."""
+    for i in range(6):
+        await sessions.append(f"s{i}", many(1))
+    path, resume = tmp_path / "out.jsonl", tmp_path / "resume"
+    with path.open("wb") as output, pytest.raises(Crash):
+        await export_sessions(sessions, output, Run(resume=resume, tell=_crash, at_once=1))
+    written, other = path.read_bytes(), tmp_path / "other.jsonl"
+    other.write_bytes(b"x" * 10_000)
+    with other.open("r+b") as output, pytest.raises(InvalidInputError, match="is of another run"):
+        await export_sessions(sessions, output, Run(resume=resume))
+    path.write_bytes(written[:-1])
+    with path.open("r+b") as output, pytest.raises(InvalidInputError, match="it is another file, or was changed"):
+        await export_sessions(sessions, output, Run(resume=resume))
+    assert (other.read_bytes(), path.read_bytes()) == (b"x" * 10_000, written[:-1])
+    path.write_bytes(written)
+    with path.open("r+b") as output:
+        assert (await export_sessions(sessions, output, Run(resume=resume))).sessions == 6
+
+
+async def test_import_goes_on_with_another_file(
+    make_repository: RepositoryFactory, make_table: TableFactory, tmp_path: Path
+) -> None:
+    """Its first lines would be skipped: refused, as is another region and another target."""
+    source, target, resume = make_repository(), make_repository(make_table()), tmp_path / "resume"
+    for i in range(4):
+        await source.append(f"s{i}", many(1))
+    lines = b"".join(await exported(source))
+    run = Run(resume=resume, tell=_crash, at_once=1)
+    with pytest.raises(Crash):
+        await import_sessions(target, io.BytesIO(lines), run)
+    for other in (lines.replace(b'"s', b'"t'), lines + lines):
+        with pytest.raises(InvalidInputError, match="is of another run"):
+            await import_sessions(target, io.BytesIO(other), run)
+    elsewhere = make_repository(target.table_name, region_name="eu-west-1")
+    with pytest.raises(InvalidInputError, match="is of another run"):
+        await import_sessions(elsewhere, io.BytesIO(lines), run)
+    assert (await import_sessions(target, io.BytesIO(lines), replace(run, tell=print))).sessions == 4
+    with pytest.raises(Crash):
+        await migrate(source, run, to=target)
+    elsewhere = make_repository(target.table_name, region_name="us-west-1")
+    with pytest.raises(InvalidInputError, match="is of another run"):
+        await migrate(source, run, to=elsewhere)
+    with pytest.raises(InvalidInputError, match="resume needs a file"):
+        await import_sessions(target, _Pipe(lines), replace(run, resume=tmp_path / "new"))
+
+
+class _Pipe(io.BytesIO):
+    def tell(self) -> int:
+        raise io.UnsupportedOperation
+
+
+async def test_a_refused_run_leaves_no_file(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
+    """It would refuse the corrected one."""
+    resume = tmp_path / "resume"
+    with pytest.raises(InvalidInputError, match="itself"):
+        await migrate(sessions, Run(resume=resume), to=sessions)
+    assert not resume.exists()
+
+
+async def test_what_was_done_before_an_error_is_told(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
+    """All that was begun beside the one that ends the run is done, told and counted; the next run does the rest."""
+    for i in range(12):
+        await sessions.append(f"s{i}", many(1))
+    lines, resume = b"".join(await exported(sessions)), tmp_path / "resume"
+    for i in range(12):
+        await sessions.delete(f"s{i}")
+    failed: list[str] = []
+
+    async def fails(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "update_item" and not failed:
+            failed.append("")
+            await asyncio.sleep(0.3)  # till the others are done
+            raise ThrottledError("slow down", code="ThrottlingException")
+        return await proceed()
+
+    watch(sessions, Hooked, fails)
+    told: list[Outcome] = []
+    run = Run(resume=resume, tell=told.append)
+    with pytest.raises(ThrottledError):
+        await import_sessions(sessions, io.BytesIO(lines), run)
+    assert len(told) == len(await scan(sessions)) == 11
+    summary = await import_sessions(sessions, io.BytesIO(lines), run)
+    assert len(await scan(sessions)) == 12
+    assert (summary.actions["imported"], summary.sessions) == (12, len(told))
+
+
+async def test_a_long_search_is_seen(sessions: AsyncSessionRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far a run has come is shown where nothing matches for long, too."""
+    monkeypatch.setattr(running, "SHOW_SECONDS", 0.01)
+    await sessions.append("s", many(1))
+    seen: list[Progress] = []
+
+    async def slow(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        await asyncio.sleep(0.1 if operation == "scan" else 0)
+        return response
+
+    watch(sessions, Hooked, slow)
+    await export_sessions(sessions, io.BytesIO(), Run(match="nothing", show=seen.append))
+    assert seen
+
+
+async def test_not_for_synchronous_repositories(table_name: str) -> None:
+    """Said so, whatever function it is."""
+    with SessionRepository(table_name) as blocking:
+        for work in (verify, migrate, doctor, reencrypt_sessions, partial(export_sessions, output=io.BytesIO())):
+            with pytest.raises(InvalidInputError, match="pass an AsyncSessionRepository"):
+                await work(blocking)  # type: ignore[operator]
+
+
 async def test_of_another_run(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
     """A file of another run, or none of ours, is refused before anything is done."""
     resume = tmp_path / "resume"
@@ -320,8 +496,6 @@ async def test_cancelled(make_repository: RepositoryFactory, make_table: TableFa
 
 async def test_the_pace_is_kept(sessions: AsyncSessionRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each write waits until the ones before it are paid for."""
-    from langchain_dynamodb._dynamodb import metering
-
     now, slept = 100.0, []
 
     async def sleep(seconds: float) -> None:
@@ -335,3 +509,16 @@ async def test_the_pace_is_kept(sessions: AsyncSessionRepository, monkeypatch: p
         await pace.turn()
         pace.spend(units)
     assert slept == [0.5, 0.1]
+
+
+async def test_the_pace_is_kept_by_all() -> None:
+    """Those that wait go one after the other, before it is known what each takes."""
+    pace, loop = metering.Pace(100), asyncio.get_running_loop()
+    at: list[float] = []
+
+    async def write() -> None:
+        await pace.turn()
+        at.append(loop.time())
+
+    await asyncio.gather(*(write() for _ in range(8)))
+    assert at[-1] - at[0] > 0.06

@@ -14,7 +14,8 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.admin import Outcome, Run, reencrypt_sessions, repair_sessions, vacuum, verify
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError, SettingsError
-from support import SMALL, Crash, Crashing, many, remembered, scan, watch
+from memory_blobs import MemoryBlobs
+from support import SMALL, Call, Crash, Crashing, Hooked, many, remembered, scan, watch
 
 pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
 OLD, NEW = os.urandom(32), os.urandom(32)
@@ -54,6 +55,48 @@ async def test_those_that_are_damaged(make_repository: RepositoryFactory) -> Non
     assert (await repair_sessions(make_repository(sizes=SMALL), Run(match="*"))).actions == {"unchanged": 2}
 
 
+async def test_what_cannot_be_decoded(make_repository: RepositoryFactory, dynamodb: Any) -> None:
+    """It is damaged still, in a dry run too, until it is dropped; so is one of which an object is lost."""
+    bucket = MemoryBlobs(threshold=1000)
+    sessions = make_repository(blobs=bucket)
+    for name in ("page", "tail", "object"):
+        await sessions.append(name, many(5, 20_000 if name == "object" else 3000 if name == "page" else 100))
+        await sessions.append(name, many(1))
+    for item in await scan(sessions):
+        name = item["SessionId"]["S"].partition("~")[0]
+        if name == "page" and "lc_data" in item:
+            dynamodb.put_item(TableName=sessions.table_name, Item={**item, "lc_data": {"B": b"nonsense"}})
+        if item["SessionId"]["S"] == "tail":
+            dynamodb.put_item(TableName=sessions.table_name, Item={**item, "History": {"L": [{"B": b"nonsense"}]}})
+    bucket.objects.clear()
+    for dry_run in (True, False):
+        told: list[Outcome] = []
+        await repair_sessions(make_repository(blobs=bucket), Run(match="*", dry_run=dry_run, tell=told.append))
+        assert {one.session: one.action for one in told} == dict.fromkeys(("page", "tail", "object"), "damaged")
+        assert all("--drop-undecodable" in (one.detail or "") for one in told)
+    assert (await verify(make_repository(blobs=bucket))).actions == {"damaged": 3}
+    dropping = make_repository(blobs=bucket)
+    assert (await repair_sessions(dropping, Run(match="*"), drop_undecodable=True)).actions == {"repaired": 3}
+    assert (await verify(make_repository(blobs=bucket))).actions == {"verified": 3}
+
+
+async def test_an_append_in_between(make_repository: RepositoryFactory) -> None:
+    """A session that is well and that somebody goes on with meanwhile was not repaired."""
+    sessions, writing = make_repository(), make_repository()
+    await sessions.append("s", many(1))
+    appended: list[int] = []
+
+    async def between(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if not appended:
+            appended.append(await writing.append("s", many(1)))
+        return response
+
+    watch(sessions, Hooked, between)
+    assert (await repair_sessions(sessions, Run(sessions=["s"]))).actions == {"unchanged": 1}
+    assert appended
+
+
 async def test_which_sessions(sessions: AsyncSessionRepository) -> None:
     """They must be chosen; one that is not there is told."""
     with pytest.raises(InvalidInputError, match="repair which sessions"):
@@ -84,6 +127,18 @@ async def test_another_key(make_repository: RepositoryFactory, engine: TestEngin
     assert (await reencrypt_sessions(make(encryption=ring))).actions == {"unchanged": 4}
     assert await scan(only) == items
     assert (await reencrypt_sessions(make(encryption=ring), everything=True)).actions == {"reencrypted": 4}
+
+
+@pytest.mark.dynamodb_local_only
+@pytest.mark.parametrize("count", [2, 300])
+async def test_what_their_sessions_take(
+    make_repository: RepositoryFactory, engine: TestEngine, table_name: str, count: int
+) -> None:
+    """A dry run foretells it for items of langchain_community too."""
+    Theirs(table_name, "s", endpoint_url=engine.endpoint_url).add_messages(bulk(count))
+    dry = await reencrypt_sessions(make_repository(encryption=LocalKeyring(NEW)), Run(dry_run=True))
+    real = await reencrypt_sessions(make_repository(encryption=LocalKeyring(NEW)))
+    assert real.write_units == pytest.approx(dry.estimated_write_units, rel=0.1, abs=2)
 
 
 async def test_to_none(make_repository: RepositoryFactory) -> None:

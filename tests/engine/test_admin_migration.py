@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -12,9 +14,12 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from community_support import ALL_TYPES, Meddler, Theirs, bulk, plain
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.admin import Outcome, Run, export_sessions, migrate, vacuum, verify
-from langchain_dynamodb.errors import InvalidInputError
-from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch
+from langchain_dynamodb._dynamodb.connection import Connection
+from langchain_dynamodb.admin import Outcome, Run, delete_sessions, export_sessions, migrate, vacuum, verify
+from langchain_dynamodb.encryption import LocalKeyring
+from langchain_dynamodb.errors import InvalidInputError, ItemFormatError, SettingsError
+from memory_blobs import MemoryBlobs
+from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch, with_options
 
 pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
 
@@ -93,6 +98,16 @@ async def test_the_estimate(make_repository: RepositoryFactory, theirs: Any, cou
     )
 
 
+async def test_named_and_ours_already(make_repository: RepositoryFactory) -> None:
+    """It stays as it is, with a key to encrypt it with too; a dry run says so."""
+    await make_repository().append("s", many(3))
+    before = await scan(make_repository())
+    for dry_run in (True, False):
+        encrypting = make_repository(encryption=LocalKeyring(b"k" * 32))
+        assert (await migrate(encrypting, Run(sessions=["s"], dry_run=dry_run))).actions == {"unchanged": 1}
+    assert await scan(make_repository()) == before
+
+
 async def test_users_go_on_meanwhile(make_repository: RepositoryFactory, theirs: Any) -> None:
     """Those who write with this package lose nothing, whenever they come."""
     for i in range(8):
@@ -108,6 +123,52 @@ async def test_users_go_on_meanwhile(make_repository: RepositoryFactory, theirs:
     for i in range(8):
         texts = [message.text for message in (await make_repository().read(f"s{i}")).messages]
         assert (len(texts), texts[20:]) == (25, [f"turn {turn}" for turn in range(5)])
+
+
+async def test_users_go_on_while_they_move(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """A session is deleted here with all that was written by then there; what comes later begins a new one here."""
+    source, target = make_repository(sizes=SMALL), make_repository(make_table(), sizes=SMALL)
+    for i in range(6):
+        await source.append(f"s{i}", many(20))
+    before = {f"s{i}": (await source.read(f"s{i}")).messages for i in range(6)}
+    writing = make_repository(sizes=SMALL)
+
+    async def chat(name: str) -> None:
+        for turn in range(5):
+            await writing.append(name, [HumanMessage(f"turn {turn}")])
+
+    moving = migrate(source, Run(at_once=3), to=target, delete_source=True)
+    summary, *_ = await asyncio.gather(moving, *(chat(f"s{i}") for i in range(6)))
+    assert summary.is_good
+    for name, messages in before.items():
+        there, here = [(await make_repository(one.table_name).read(name)).messages for one in (target, source)]
+        assert there[:20] == messages
+        assert [message.text for message in (*there[20:], *here)] == [f"turn {turn}" for turn in range(5)]
+
+
+async def test_users_go_on_while_it_goes_back(make_repository: RepositoryFactory) -> None:
+    """Those who write in the format that it is to have are refused until it has gone back, and lose nothing."""
+    sessions, writing = make_repository(sizes=SMALL), make_repository(item_format="community")
+    for i in range(6):
+        await sessions.append(f"s{i}", many(20))
+    before = {f"s{i}": (await writing.read(f"s{i}")).messages for i in range(6)}
+
+    async def chat(name: str) -> None:
+        for turn in range(5):
+            while True:
+                try:
+                    await writing.append(name, [HumanMessage(f"turn {turn}")])
+                    break
+                except ItemFormatError:
+                    await asyncio.sleep(0.01)
+
+    going_back = migrate(sessions, Run(at_once=3), back=True)
+    await asyncio.wait_for(asyncio.gather(going_back, *(chat(name) for name in before)), timeout=60)
+    for name, messages in before.items():
+        found = (await make_repository().read(name)).messages
+        assert found[:20] == messages
+        assert [message.text for message in found[20:]] == [f"turn {turn}" for turn in range(5)]
+    assert formats(await scan(sessions)) == dict.fromkeys(before, False)
 
 
 async def test_they_write_in_between(make_repository: RepositoryFactory, theirs: Any) -> None:
@@ -189,6 +250,7 @@ async def test_what_does_not_fit_stays(make_repository: RepositoryFactory) -> No
     await sessions.append("large", bulk(1000, 600))
     before = await scan(sessions)
     told: list[Outcome] = []
+    assert (await migrate(sessions, Run(dry_run=True), back=True)).actions == {"failed": 2}
     assert (await migrate(sessions, Run(tell=told.append), back=True)).actions == {"failed": 2}
     reasons = {outcome.session: (outcome.detail or "").partition(":")[0] for outcome in told}
     assert reasons == {"titled": "ItemFormatError", "large": "MessageTooLargeError"}
@@ -280,6 +342,33 @@ async def test_deleted_once_it_is_there(
     }  # fmt: skip
 
 
+@pytest.mark.dynamodb_local_only
+@pytest.mark.parametrize("settings", [{}, {"delete_source": True}, {"item_format": "community"}])
+async def test_what_a_copy_takes(
+    make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any, settings: dict[str, Any]
+) -> None:
+    """A dry run foretells it: of a new one, of what is added later, and of the deletion here."""
+    delete, source, table = settings.pop("delete_source", False), make_repository(), make_table()
+    theirs("theirs", bulk(20))
+    await source.append("ours", many(200))
+    for _ in range(1 if delete else 2):
+        dry, real = [
+            await migrate(make_repository(), run, to=make_repository(table, **settings), delete_source=delete)
+            for run in (Run(dry_run=True), Run())
+        ]
+        assert real.write_units == pytest.approx(dry.estimated_write_units, rel=0.1, abs=8)
+        assert real.write_units > 0
+        await source.append("ours", many(20))
+
+
+async def test_too_large_for_their_format(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """A dry run says it too."""
+    source, target = make_repository(), make_repository(make_table(), item_format="community")
+    await source.append("s", bulk(1000, 600))
+    for dry_run in (True, False):
+        assert (await migrate(source, Run(dry_run=dry_run), to=target)).actions == {"failed": 1}
+
+
 async def test_into_langchain_communitys_format(
     make_repository: RepositoryFactory, make_table: TableFactory, engine: TestEngine
 ) -> None:
@@ -291,6 +380,141 @@ async def test_into_langchain_communitys_format(
     assert (await migrate(source, to=target)).actions == {"unchanged": 1}
     theirs = Theirs(table, "s", endpoint_url=engine.endpoint_url).messages
     assert [m.text for m in theirs] == [m.text for m in (await source.read("s")).messages]
+
+
+async def test_what_else_was_changed_in_between(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Metadata, attributes and a later expiry come over with the messages, and before the source is deleted."""
+    clock = make_repository.set_clock()
+    source, target = make_repository(sizes=SMALL), make_repository(make_table(), sizes=SMALL, ttl=50)
+    for name in ("longer", "titled", "lasting", "sliding"):
+        await source.append(name, many(30))
+        await source.update_metadata(name, {"title": "old"})
+        await source.set_expiry(name, 3600)
+    await migrate(source, to=target)
+    await source.update_metadata("longer", {"title": "new"}, attributes={"owner": "ann"})
+    await source.append("longer", many(1))
+    await source.update_metadata("titled", {"title": "new"}, attributes={"owner": "ann"})
+    await source.set_expiry("lasting", None)
+    clock.advance(600)
+    await source.set_expiry("sliding", 3600)
+    expected = {name: await source.read(name) for name in ("longer", "titled", "lasting", "sliding")}
+    told: list[Outcome] = []
+    await migrate(source, Run(tell=told.append), to=target)
+    assert {outcome.session: (outcome.action, outcome.messages, outcome.detail) for outcome in told} == {
+        "longer": ("extended", 1, "metadata 'title', attribute 'owner'"),
+        "titled": ("extended", 0, "metadata 'title', attribute 'owner'"),
+        "lasting": ("extended", 0, "expiry"),
+        "sliding": ("extended", 0, "expiry"),
+    }
+    for name, chat in expected.items():
+        there = await make_repository(target.table_name).read(name)
+        assert (there.messages, there.metadata, there.attributes, there.expires_at) == (
+            chat.messages, chat.metadata, chat.attributes, chat.expires_at
+        )  # fmt: skip
+    items = await scan(target)
+    assert (await migrate(source, to=target)).actions == {"unchanged": 4}
+    assert await scan(target) == items
+    assert (await migrate(source, to=target, delete_source=True)).actions == {"unchanged": 4}
+    assert await scan(source) == []
+
+
+async def test_never_deleted_otherwise(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """What was changed there since stays, and so does the source where that is another state of metadata."""
+    clock = make_repository.set_clock()
+    source, target = make_repository(), make_repository(make_table())
+    for name in ("title", "owner", "time", "both"):
+        await source.append(name, many(1), attributes={"owner": "ann"})
+        await source.update_metadata(name, {"title": "old"})
+    await migrate(source, to=target)
+    clock.advance(10)
+    await source.append("both", many(1))
+    await target.update_metadata("both", {"title": "new"})
+    await target.update_metadata("title", {"title": "new"})
+    await target.update_metadata("owner", {}, attributes={"owner": "bob"})
+    await target.set_expiry("time", 60)
+    assert (await migrate(source, to=target)).actions == {"unchanged": 3, "extended": 1}
+    assert (await target.read("time")).expires_at is not None
+    for dry_run in (True, False):
+        told: list[Outcome] = []
+        await migrate(source, Run(tell=told.append, dry_run=dry_run), to=target, delete_source=True)
+        assert {outcome.session: outcome.action for outcome in told} == {
+            "title": "different", "owner": "different", "time": "extended", "both": "different"
+        }  # fmt: skip
+    assert {item["SessionId"]["S"] for item in await scan(source)} == {"title", "owner", "both"}
+    found = {name: await target.read(name) for name in ("title", "owner", "time", "both")}
+    assert (found["title"].metadata, found["owner"].attributes) == ({"title": "new"}, {"owner": "bob"})
+    assert (found["both"].metadata, len(found["both"].messages)) == ({"title": "new"}, 2)
+    assert found["time"].expires_at is None
+
+
+async def test_attributes_and_time_in_their_format(
+    make_repository: RepositoryFactory, make_table: TableFactory
+) -> None:
+    """The same for sessions of langchain_community's format, on either side; it does not say when they were changed."""
+    paged, theirs = make_repository(), make_repository(make_table(), item_format="community")
+    await paged.append("s", many(1))
+    await migrate(paged, to=theirs)
+    await paged.append("s", many(1), attributes={"owner": "ann"})
+    await paged.set_expiry("s", 3600)
+    assert (await migrate(paged, to=theirs)).actions == {"extended": 1}  # and for good: the earlier expiry stays away
+    chat = await theirs.read("s")
+    assert (len(chat.messages), chat.attributes, chat.expires_at) == (2, {"owner": "ann"}, None)
+    back = make_repository(make_table())
+    await theirs.set_expiry("s", 60)
+    await migrate(theirs, to=back)
+    await theirs.set_expiry("s", 3600)
+    assert (await migrate(theirs, to=back)).actions == {"unchanged": 1}
+    assert (await migrate(theirs, to=back, delete_source=True)).is_good
+    chat = await back.read("s")
+    assert chat.expires_at is not None
+    assert 3500 < (chat.expires_at - datetime.now(timezone.utc)).total_seconds() < 3700
+    assert await scan(theirs) == []
+
+
+@pytest.mark.parametrize("back", [True, False])
+async def test_nothing_becomes_plain_text(
+    make_repository: RepositoryFactory, make_table: TableFactory, back: bool
+) -> None:
+    """An encrypted session stays as it is where it would, until that is wanted; a dry run says so too."""
+    source = make_repository(encryption=LocalKeyring(b"k" * 32))
+    await source.append("s", [HumanMessage("secret")])
+    to = None if back else make_repository(make_table(), item_format="community")
+    before = await scan(source)
+    for dry_run in (True, False):
+        told: list[Outcome] = []
+        await migrate(source, Run(dry_run=dry_run, tell=told.append), to=to, back=back)
+        assert (told[0].action, "plain=True" in (told[0].detail or "")) == ("failed", True)
+    assert (await scan(source), [] if to is None else await scan(to)) == (before, [])
+    for dry_run in (True, False):
+        assert (await migrate(source, Run(dry_run=dry_run), to=to, back=back, plain=True)).is_good
+    assert (await make_repository((to or source).table_name).read("s")).messages == [HumanMessage("secret")]
+
+
+async def test_tables_of_one_name_that_share_a_prefix(make_repository: RepositoryFactory) -> None:
+    """Refused before anything is read: deletions of one table would reach what the other has in the bucket."""
+    source = make_repository(blobs=MemoryBlobs())
+    await source.append("s", many(1, 2000))
+    target = with_options(source)
+    elsewhere = replace(target._connection.settings, region_name="eu-west-1")
+    target._connection = Connection(elsewhere)
+    with pytest.raises(SettingsError, match="deletions of one reach"):
+        await source.copy("s", "t", repository=target)
+    with pytest.raises(SettingsError, match="deletions of one reach"):
+        source._check_objects_apart(target)
+
+
+@pytest.mark.parametrize("prefix", ["in/", "", "in/new/"])
+async def test_a_shared_prefix(make_repository: RepositoryFactory, make_table: TableFactory, prefix: str) -> None:
+    """Names tell their table: what is deleted of one leaves the other's."""
+    bucket = MemoryBlobs()
+    source = make_repository(blobs=bucket)
+    target = make_repository(make_table(), blobs=replace(bucket, prefix=prefix))
+    await source.append("s", sent := many(1, 20_000))
+    assert (await migrate(source, to=target)).is_good
+    assert (await delete_sessions(source, Run(match="*"))).is_good
+    await vacuum(source, Run(), older_than=0)
+    assert (await target.read("s")).messages == sent
+    assert len(bucket.objects) == 1
 
 
 # --- Deaths ---
@@ -370,6 +594,36 @@ async def test_dying_on_the_way_to_another_table(
             for name in expected:
                 await make_repository(table).delete(name)
             assert await scan(make_repository(table)) == []
+    assert at > 5
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+async def test_dying_while_changes_are_brought(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Messages, metadata, attributes and expiry: what one run did not bring, the next one does."""
+    make_repository.wait(renew=600, lease=0.05)
+    died, at, table = True, 0, make_table()
+    while died:
+        at += 1
+        for after in (False, True):
+            source = make_repository(sizes=SMALL)
+            await source.append("s", many(30))
+            await source.set_expiry("s", 3600)
+            await migrate(source, to=make_repository(table, sizes=SMALL))
+            await source.append("s", many(5), attributes={"owner": "ann"})
+            await source.update_metadata("s", {"title": "new"})
+            await source.set_expiry("s", 7200)
+            died = await _to_another(make_repository, table, at, after)
+            await asyncio.sleep(0.06)  # past the lease
+            here = await make_repository().read("s")
+            await migrate(make_repository(), to=make_repository(table, sizes=SMALL), delete_source=True)
+            there = await make_repository(table).read("s")
+            if here.version:  # else it died when all was there
+                assert (there.messages, there.expires_at) == (here.messages, here.expires_at)
+            assert (len(there.messages), there.metadata, there.attributes) == (35, {"title": "new"}, {"owner": "ann"})
+            await vacuum(make_repository(), older_than=0)
+            assert await scan(make_repository()) == []
+            await make_repository(table).delete("s")
     assert at > 5
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.admin import Outcome, Run, delete_sessions, vacuum
+from langchain_dynamodb.admin import Outcome, Run, delete_sessions, vacuum, verify
 from langchain_dynamodb.errors import BlobUnavailableError, InvalidInputError, MissingBlobsError
 from memory_blobs import MemoryBlobs
 from scenarios import CASES, Case, objects_of, record, start, survives
@@ -24,6 +24,7 @@ from support import (
     Clock,
     Crash,
     Crashing,
+    Hooked,
     Recorder,
     Stopping,
     WatchedConnection,
@@ -76,9 +77,9 @@ async def test_by_name(make_repository: RepositoryFactory) -> None:
         await sessions.append(name, many(30))
     await lose_item(sessions, "a")
     run = Run(sessions=["a", "b", "none"])
-    assert (await delete_sessions(sessions, run)).actions == {"skipped": 2, "deleted": 1}
+    assert (await delete_sessions(sessions, run)).actions == {"failed": 2, "deleted": 1}
     assert {name.split("~")[0] for name in await names_left(sessions)} == {"a", "c"}
-    await delete_sessions(sessions, run, search_pages=True)
+    assert (await delete_sessions(sessions, run, search_pages=True)).is_good
     assert {name.split("~")[0] for name in await names_left(sessions)} == {"c"}
 
 
@@ -100,6 +101,49 @@ async def test_whole_keys(make_repository: RepositoryFactory, make_table: TableF
     )
     summary = await delete_sessions(sessions, Run(match="ann/*"))
     assert ({item["PK"]["S"] for item in await scan(sessions)}, summary.actions) == ({"bob"}, {"deleted": 1})
+
+
+async def test_another_tenant(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Each attribute of the key has its part of the pattern, in the table's order, whatever slashes values have."""
+    sessions = make_repository(make_table("tenant", "chat"))
+    keys = [{"tenant": tenant, "chat": chat} for tenant, chat in (("ann", "1"), ("ann/corp", "1"), ("1", "ann"))]
+    for key in keys:
+        await sessions.append(key, many(1))
+    for pattern in ("ann*", "ann/corp/*"):
+        for dry_run in (True, False):
+            with pytest.raises(InvalidInputError, match="a part for each key attribute of tenant, chat"):
+                await delete_sessions(sessions, Run(match=pattern, dry_run=dry_run))
+    told: list[Outcome] = []
+    await delete_sessions(sessions, Run(match="ann/*", tell=told.append))
+    assert [outcome.session for outcome in told] == keys[:1]
+    await delete_sessions(sessions, Run(match="ann[/]corp/[1]", tell=told.append))
+    assert [outcome.session for outcome in told] == keys[:2]
+    assert (await verify(sessions, Run(match="*"))).sessions == 1
+
+
+async def test_another_region(make_repository: RepositoryFactory) -> None:
+    """Of a session that is written there nothing is removed here, nor what is on its way from there."""
+    clock = make_repository.set_clock()
+    here, there = (make_repository(home_region=region, sizes=SMALL) for region in ("eu-central-1", "us-east-1"))
+    await there.append("s", many(30))
+    before = await scan(here)
+    await there.delete("s")
+    clock.advance(10)
+    await there.append("s", many(30))
+    pages = [item for item in await scan(here) if "lc_cut" in item and item not in before]
+    for item in await scan(here):
+        request = {"TableName": here.table_name, "Key": {"SessionId": item["SessionId"]}}
+        await here._connection.call("delete_item", request, write=True)
+    for item in before + pages:  # the replica has the new pages before the item
+        await here._connection.call("put_item", {"TableName": here.table_name, "Item": item}, write=True)
+    clock.advance(7200)
+    assert (await vacuum(here)).actions == {}
+    for dry_run in (True, False):
+        told: list[Outcome] = []
+        await delete_sessions(here, Run(match="*", dry_run=dry_run, tell=told.append))
+        assert [outcome.action for outcome in told] == ["failed"]
+        assert "WrongRegionError" in str(told[0].detail)
+    assert len(await scan(here)) == len(before + pages)
 
 
 @pytest.mark.dynamodb_local_only
@@ -288,7 +332,7 @@ async def test_pages_of_no_session(make_repository: RepositoryFactory) -> None:
         await sessions.append(name, many(30))
     await lose_item(sessions, "lost")
     await lose_item(sessions, "again")
-    clock.advance(7200)
+    clock.advance(3 * 3600)
     await sessions.append("again", many(30))
     kept = {name: (await sessions.read(name)).messages for name in ("kept", "again")}
     before = len(await scan(sessions))
@@ -302,13 +346,13 @@ async def test_pages_of_no_session(make_repository: RepositoryFactory) -> None:
 
 
 async def test_what_began_lately_stays(make_repository: RepositoryFactory) -> None:
-    """A replica may have the pages of a new session before its item."""
+    """A replica may have the pages of a new session before its item; of a fork nobody knows when it began exactly."""
     clock = make_repository.set_clock()
     sessions = make_repository(sizes=SMALL)
     await sessions.append("s", many(30))
     await lose_item(sessions, "s")
     assert (await vacuum(sessions)).actions == {}
-    clock.advance(3601)
+    clock.advance(3601 + 72 * 60)
     assert (await vacuum(sessions)).actions == {"removed": 1}
     assert await scan(sessions) == []
 
@@ -319,8 +363,81 @@ async def test_named_sessions_make_no_sense(sessions: AsyncSessionRepository) ->
         await vacuum(sessions, Run(sessions=["s"]))
 
 
+async def test_a_conversion_that_nobody_announced(make_repository: RepositoryFactory, dynamodb: Any) -> None:
+    """A large item of langchain_community has no room to say that it is being converted; attributes count too."""
+    make_repository.set_clock()
+    sessions = make_repository()
+    table, key = sessions.table_name, {"SessionId": {"S": "s"}}
+    history = {"L": [{"M": {"type": {"S": "human"}, "data": {"M": {"content": {"S": "x" * 120_000}}}}}]}
+    dynamodb.put_item(TableName=table, Item={**key, "History": history, "own": {"S": "x" * 100_000}})
+    page = sessions._key("s").page(sessions._reader.clock(), 0)
+    dynamodb.put_item(TableName=table, Item={**page, "lc_cut": {"N": "1"}})
+    assert (await vacuum(sessions, older_than=0)).actions == {}
+    dynamodb.put_item(TableName=table, Item={**key, "History": history})
+    assert (await vacuum(sessions, older_than=0)).actions == {"removed": 1}
+
+
+@pytest.mark.dynamodb_local_only
+async def test_what_ending_a_deletion_takes(make_repository: RepositoryFactory) -> None:
+    """A dry run foretells it for one that stopped half-way, with all its pages."""
+    sessions = make_repository()
+    await sessions.append("s", many(400))
+    dying = make_repository()
+    watch(dying, Hooked, _no_batches)
+    with pytest.raises(Crash):
+        await dying.delete("s")
+    dry, real = await vacuum(make_repository(), Run(dry_run=True)), await vacuum(make_repository())
+    assert (await scan(sessions), real.actions) == ([], {"removed": 1})
+    assert real.write_units == pytest.approx(dry.estimated_write_units, abs=2)
+
+
+async def _no_batches(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+    if operation == "batch_write_item":
+        raise Crash
+    return await proceed()
+
+
 # Every sixth: `nox -s deaths` takes all of them.
 WRITES = [case for case in CASES if not case.busy][:: 1 if "ALL_DEATHS" in os.environ else 6]
+
+
+@pytest.mark.real_engine
+@pytest.mark.once
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_deletion_dies_at_every_request(
+    make_repository: RepositoryFactory, bucket: MemoryBlobs, named: bool
+) -> None:
+    """The next one leaves nothing of the user, neither items nor objects; others lose nothing."""
+    make_repository.wait(renew=600, lease=0.05)
+    names = ["ann/1", "ann/long", "ann/large"]
+    run = Run(sessions=names) if named else Run(match="ann/*")
+    died, at = True, 0
+    while died:
+        at += 1
+        for after in (False, True):
+            sessions = make_repository(sizes=SMALL, blobs=bucket)
+            await sessions.append("bob/1", [human(20_000)], expected_version=0)
+            kept = (await sessions.read("bob/1")).messages
+            await sessions.append("ann/1", many(1))
+            await sessions.append("ann/long", many(30))
+            await sessions.append("ann/large", [human(20_000)])
+            if not named:
+                await sessions.append("ann/lost", [human(20_000)])
+                await lose_item(sessions, "ann/lost")
+            dying = make_repository(sizes=SMALL, blobs=bucket)
+            watch(dying, Crashing, at, after)
+            died = False
+            try:
+                await delete_sessions(dying, replace(run, at_once=1))
+            except Crash:
+                died = True
+            await asyncio.sleep(0.06)  # past the lease
+            await delete_sessions(make_repository(sizes=SMALL, blobs=bucket), run)
+            assert {name.split("~")[0] for name in await names_left(sessions)} == {"bob/1"}
+            assert {name.split("/")[0] for name in bucket.objects} == {"bob!2F1"}
+            assert (await make_repository(sizes=SMALL, blobs=bucket).read("bob/1")).messages == kept
+            await delete_sessions(make_repository(blobs=bucket), Run(sessions=["bob/1"]))
+    assert at > 5
 
 
 @pytest.mark.real_engine
@@ -362,8 +479,8 @@ async def test_it_removes_what_a_crash_left(make_repository: RepositoryFactory, 
         with pytest.raises(Crash):
             await case.operation(dying)
         clock.advance(60)  # past any lease
-        await vacuum(make(), older_than=30)
-        assert (await vacuum(make(), older_than=30)).actions == {}
+        await vacuum(make(), older_than=0)
+        assert (await vacuum(make(), older_than=0)).actions == {}
         assert tokens(objects_of(dying)) == await referred(dying)
         assert await survives(make(), course, goes_on=True) in (True, False)
 

@@ -71,6 +71,22 @@ async def test_a_file(make_repository: RepositoryFactory) -> None:
     assert found == {"same": "verified", "ahead": "verified", "gone": "different"}
 
 
+async def test_what_has_expired_since(make_repository: RepositoryFactory) -> None:
+    """It is not different, but gone as it was to be; no sessions can be named beside a file."""
+    clock = make_repository.set_clock()
+    sessions = make_repository()
+    await sessions.append("s", many(1))
+    await sessions.set_expiry("s", 60)
+    output = io.BytesIO()
+    await export_sessions(sessions, output)
+    clock.advance(100)
+    output.seek(0)
+    assert (await verify(sessions, against=output)).actions == {"skipped": 1}
+    output.seek(0)
+    with pytest.raises(InvalidInputError, match="none can be named"):
+        await verify(sessions, Run(sessions=["s"]), against=output)
+
+
 async def test_one_of_the_two(sessions: AsyncSessionRepository) -> None:
     """Which one is meant would be open."""
     with pytest.raises(InvalidInputError, match="give one of them"):

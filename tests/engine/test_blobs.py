@@ -36,6 +36,7 @@ from support import (
     Call,
     Crash,
     Hooked,
+    Recorder,
     Scripted,
     found_by,
     human,
@@ -318,7 +319,6 @@ async def test_a_repository_without_blobs(sessions: AsyncSessionRepository, buck
     without = with_options(sessions, blobs=None, sizes=Sizes())
     needs: list[Awaitable[object]] = [
         without.read("s"),
-        without.replace("s", [human()]),
         without.update_message("s", HumanMessage("new", id="small")),
         without.repair("s"),
         without.delete("s"),
@@ -406,7 +406,6 @@ async def test_another_bucket(sessions: AsyncSessionRepository, bucket: MemoryBl
         lambda: _all(other),
         lambda: other.repair("s", drop_undecodable=True),
         lambda: other.update_message("s", HumanMessage("new", id="small")),
-        lambda: other.replace("s", [human()]),
         lambda: other.copy("s", "fork"),
         lambda: other.delete("s"),
     ]
@@ -482,6 +481,41 @@ async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, b
     assert (await sessions.read("s")).version == 0
     await sessions.delete("s")
     assert (await scan(sessions), bucket.objects) == ([], {})
+
+
+@pytest.mark.parametrize("first", ["the same", "another"])
+@pytest.mark.parametrize("bucket_is", ["missing", "down", "another"])
+async def test_a_history_that_is_replaced_needs_no_objects(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, bucket_is: str, first: str
+) -> None:
+    """Where what is there cannot be read all is written anew; pages that cannot be removed stay."""
+    messages = await three(sessions)
+    given: dict[str, Any] = {"blobs": None, "sizes": Sizes()} if bucket_is == "missing" else {}
+    if bucket_is == "another":
+        given = {"blobs": MemoryBlobs(threshold=1000, bucket="other")}
+    without = with_options(sessions, **given)
+    if bucket_is == "down":
+        watch(without, Hooked, Down("get_object"))
+    new = [messages[0] if first == "the same" else human(30), human(30)]
+    await without.replace("s", new)
+    assert (await sessions.read("s")).messages == new
+    await sessions.update_metadata("s", {"a": 1})
+    assert (len(await scan(sessions)), bucket.objects) == (1, {})
+
+
+async def test_how_many_objects_a_replace_reads(sessions: AsyncSessionRepository, bucket: MemoryBlobs) -> None:
+    """Those that both histories begin with, and one more."""
+    messages = [large(str(i)) for i in range(6)]
+    for message in messages:
+        await sessions.append("s", [message])
+    for same, read in ((0, 1), (3, 4), (6, 6)):
+        await sessions.copy("s", f"copy {same}")
+        other = with_options(sessions)
+        recorder: Recorder = watch(other, Recorder)
+        new = [*messages[:same], human(20)]
+        await other.replace(f"copy {same}", new)
+        assert [name for name, _ in recorder.log].count("get_object") == read
+        assert (await sessions.read(f"copy {same}")).messages == new
 
 
 @pytest.mark.parametrize("error", [None, AccessDeniedError("no credentials")], ids=["down", "no credentials"])
@@ -879,14 +913,19 @@ async def test_a_fork_elsewhere(
 ) -> None:
     """In another bucket, or in none; who cannot have the data of the source begins nothing."""
     messages = await three(sessions)
+    await sessions.update_metadata("s", {"title": "t"}, attributes={"user": "u"})
     other = MemoryBlobs(threshold=1000, bucket="other")
     await sessions.copy("s", "there", repository=with_options(sessions, blobs=other))
     assert (len(bucket.objects), len(other.objects)) == (1, 1)
     assert (await with_options(sessions, blobs=other).read("there")).messages == messages
     bare = make_repository()
     await sessions.copy("s", "bare", repository=bare)
-    assert (await bare.read("bare")).messages == messages
+    copied = await make_repository().read("bare")
+    assert (copied.messages, copied.metadata, copied.attributes) == (messages, {"title": "t"}, {"user": "u"})
     before = await scan(sessions)
+    with pytest.raises(MessageTooLargeError, match=r"messages\[\d\] has \d+ bytes"):
+        await sessions.copy("s", "new", repository=make_repository(sizes=Sizes(message=1000)))
+    assert await scan(sessions) == before
     with pytest.raises(MissingBlobsError):
         await bare.copy("s", "new", repository=sessions)
     assert await scan(sessions) == before

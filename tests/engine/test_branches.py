@@ -12,8 +12,8 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from conftest import RepositoryFactory
 from corpus import conversation
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.errors import OutcomeUnknownError, StorageError, VersionConflictError
-from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, no_answer, remembered, scan, watch
+from langchain_dynamodb.errors import CorruptSessionError, OutcomeUnknownError, StorageError, VersionConflictError
+from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, is_of_pages, no_answer, remembered, scan, watch
 
 pytestmark = pytest.mark.once
 
@@ -205,6 +205,86 @@ async def test_appends_meanwhile(make_repository: RepositoryFactory) -> None:
     for name in "abc":
         mine = [int(text[2:]) for text in texts if text.startswith(f"{name}-")]
         assert mine == sorted(set(mine))
+
+
+def pages_read(recorder: Recorder) -> list[str]:
+    """Which requests were made for pages."""
+    return [name for name, request in recorder.log if is_of_pages(name, request)]
+
+
+async def test_another_beginning_is_seen_at_once(make_repository: RepositoryFactory) -> None:
+    """One page is read, however many there are; of what is in memory none where the beginning is the same."""
+    repository = make_repository(sizes=SMALL)
+    sent = await long(repository, pages=30)
+    for same, warm, wanted in (
+        (0, False, ["get_item"]),
+        (0, True, ["get_item"]),
+        (len(sent), False, ["get_item", "batch_get_item"]),
+        (len(sent), True, []),
+    ):
+        await repository.copy("s", "t")
+        other = make_repository(sizes=SMALL)
+        if warm:
+            await other.read("t")
+        recorder: Recorder = watch(other, Recorder)
+        new = [*sent[:same], human(30)]
+        await other.replace("t", new)
+        assert pages_read(recorder) == wanted
+        assert (await repository.read("t")).messages == new
+        await repository.delete("t")
+
+
+async def test_what_is_in_memory_of_an_older_history(make_repository: RepositoryFactory) -> None:
+    """Others have replaced it since, under the same numbers: what begins as it does now is left where it is."""
+    repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    sent = await long(repository)
+    await repository.read("s")
+    expected = await replaced(other, sent, 1)
+    for _ in range(20):
+        expected = [*expected, human(90)]
+        await other.append("s", expected[-1:])
+    for new in ([*expected, human(20)], [*sent[:9], human(20)]):
+        await repository.replace("s", new)
+        assert (await make_repository(sizes=SMALL).read("s")).messages == new
+
+
+@pytest.mark.parametrize("index", [0, 2, -1])
+@pytest.mark.parametrize("damage", ["missing", "undecodable"])
+async def test_pages_that_cannot_be_read(make_repository: RepositoryFactory, index: int, damage: str) -> None:
+    """They are in nobody's way who exchanges the history, though it begins as the present one does."""
+    repository = make_repository(sizes=SMALL)
+    sent = await long(repository)
+    page = pages_of(await scan(repository))[index]
+    key = {"SessionId": page["SessionId"]}
+    if damage == "missing":
+        await repository._connection.call("delete_item", {"TableName": repository.table_name, "Key": key}, write=True)
+    else:
+        item = {**page, "lc_data": {"B": b"junk"}}
+        await repository._connection.call("put_item", {"TableName": repository.table_name, "Item": item}, write=True)
+    new = [*sent, human(20)]
+    await make_repository(sizes=SMALL).replace("s", new)
+    assert (await make_repository(sizes=SMALL).read("s")).messages == new
+
+
+@pytest.mark.parametrize("edit", [truncated, replaced])
+async def test_an_error_of_the_write_is_none_of_the_read(make_repository: RepositoryFactory, edit: Edit) -> None:
+    """It is raised, and nothing is written in another way."""
+    repository = make_repository(sizes=SMALL)
+    sent = await long(repository)
+    writes = 0
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal writes
+        if operation in ("update_item", "put_item"):
+            writes += 1
+            raise CorruptSessionError("damaged just now", item="s", attribute=None)
+        return await proceed()
+
+    watch(repository, Hooked, hook)
+    with pytest.raises(CorruptSessionError, match="damaged just now"):
+        await edit(repository, sent, 9)
+    assert writes == 1
+    assert (await make_repository(sizes=SMALL).read("s")).messages == sent
 
 
 @pytest.mark.dynamodb_local_only

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -15,9 +16,19 @@ from botocore.config import Config
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
-from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, Sizes
+from langchain_dynamodb import (
+    AsyncSessionRepository,
+    CapacityMeter,
+    DynamoDBChatMessageHistory,
+    Observer,
+    SessionRepository,
+    Sizes,
+)
+from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.encryption import KmsKeyring, LocalKeyring
 from langchain_dynamodb.errors import RepositoryClosedError, SettingsError
+from langchain_dynamodb.observers import Operation
+from langchain_dynamodb.telemetry import OpenTelemetry
 from support import human
 
 SECRET = "not-to-be-shown"
@@ -35,6 +46,20 @@ EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def secret_keyring(session: object) -> LocalKeyring:
     """A function as users have one, which travels by its name."""
     return LocalKeyring(b"k" * 32)
+
+
+@dataclass
+class Counting(Observer):
+    """One of a user's own, equal to others by its name, so that it may travel."""
+
+    name: str = "mine"
+    count: int = field(default=0, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def finished(self, operation: Operation) -> None:
+        self.count += 1
 
 
 def test_shown_with_their_settings() -> None:
@@ -104,6 +129,9 @@ async def test_settings_travel(make_repository: RepositoryFactory, way: Callable
         "sizes": Sizes(message=10_000),
         "encryption": secret_keyring,
         "config": Config(read_timeout=7),
+        "blobs": S3Blobs("my-chats", prefix="chats/"),
+        "home_region": "eu-central-1",
+        "observers": [Counting()],
     }
     sessions = AsyncSessionRepository(make_repository.table_name, endpoint_url=make_repository.endpoint_url, **settings)
     await sessions.append("s", [HumanMessage("one")])
@@ -115,6 +143,7 @@ async def test_settings_travel(make_repository: RepositoryFactory, way: Callable
         assert (texts(chat.messages), chat.expires_at is not None) == (["one", "two"], True)
         assert repr(arrived) == repr(sessions)
         assert arrived._options == sessions._options
+        assert [observer.count for observer in arrived.observers] == [3]
     with pytest.raises(RepositoryClosedError):
         await sessions.read("s")
 
@@ -176,6 +205,14 @@ def test_keyrings_and_sessions_stay() -> None:
         with pytest.raises(TypeError, match=said):
             pickle.dumps(thing)
     assert copy.deepcopy(local).encryption is keyring
+    for observer in (CapacityMeter(), OpenTelemetry()):
+        observed = AsyncSessionRepository("Chats", observers=[observer])
+        for thing in (observed, SessionRepository("Chats", observers=[observer]), observed.history("s")):
+            with pytest.raises(
+                TypeError, match=f"the observer {type(observer).__name__} is not pickled.*make the repo"
+            ):
+                pickle.dumps(thing)
+        assert copy.deepcopy(observed).observers == (observer,)
     assert copy.deepcopy(lent)._connection.settings.aws_session is session
     kms = KmsKeyring("alias/chats", context={"app": "support"})
     assert pickle.loads(pickle.dumps(AsyncSessionRepository("Chats", encryption=kms))).encryption == kms

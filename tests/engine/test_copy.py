@@ -14,6 +14,7 @@ from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository, Sizes
 from langchain_dynamodb._store import copying
 from langchain_dynamodb._store.stored_pages import StoredPages
+from langchain_dynamodb.admin import copy_session
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
     CorruptSessionError,
@@ -160,11 +161,16 @@ async def test_all_messages_of_a_page_removed(make_repository: RepositoryFactory
     """The copy has no such page."""
     repository = make_repository(sizes=SMALL)
     await repository.append("s", [named(str(i), 400) for i in range(8)])
-    await repository.remove_message("s", "1")
+    for id in "01":
+        await repository.remove_message("s", id)
+    chains = [Chain.of(item) for item in await scan(repository) if "lc_chain" in item]
+    assert min(chain.messages for chain in chains) == 0
     await repository.copy("s", "fork")
     await repository.copy("s", "cut", keep=1)
-    assert [m.id for m in (await make_repository().read("fork")).messages] == [*"0234567"]
-    assert [m.id for m in (await make_repository().read("cut")).messages] == ["0"]
+    assert [m.id for m in (await make_repository().read("fork")).messages] == [*"234567"]
+    assert [m.id for m in (await make_repository().read("cut")).messages] == ["2"]
+    copied = [Chain.of(i) for i in await scan(repository) if i["SessionId"]["S"].startswith("fork~lc~")]
+    assert (len(copied), min(chain.messages for chain in copied) > 0) == (len(chains) - 1, True)
 
 
 # --- What comes along ---
@@ -279,6 +285,46 @@ async def test_from_and_to_community(make_repository: RepositoryFactory, count: 
     assert "M" in next(i for i in await scan(paged) if i["SessionId"]["S"] == "back")["History"]["L"][0]
 
 
+async def test_attributes_are_of_the_same_moment(make_repository: RepositoryFactory) -> None:
+    """Where the copy begins anew, since others changed the source, all of it is as they left that."""
+    repository, other = (make_repository(sizes=SMALL) for _ in range(2))
+    await repository.append("s", many(24), attributes={"user": "old"})
+    await repository.update_metadata("s", {"title": "old"})
+    changed = False
+
+    async def meanwhile(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal changed
+        if operation == "batch_write_item" and not changed:
+            changed = True
+            await other.truncate("s", keep=5)
+            await other.update_metadata("s", {"title": "new"}, attributes={"user": "new"})
+        return await proceed()
+
+    watch(repository, Hooked, meanwhile)
+    await repository.copy("s", "fork")
+    fork = await other.read("fork")
+    assert (changed, fork.message_count, fork.metadata, fork.attributes) == (True, 5, {"title": "new"}, {"user": "new"})
+
+
+async def test_without_messages(make_repository: RepositoryFactory) -> None:
+    """An empty session begins, but in the format of langchain_community, which has none."""
+    paged, community = make_repository(sizes=SMALL), make_repository(item_format="community")
+    await paged.append("s", [human()])
+    await community.append("c", [human()])
+    await paged.replace("empty", [])
+    for source, keep in (("s", 0), ("c", 0)):
+        version = await paged.copy(source, f"{source}0", keep=keep)
+        fork = await make_repository().read(f"{source}0")
+        assert (fork.version, fork.message_count) == (version, 0)
+        assert version > 0
+    await paged.update_metadata("empty", {"title": "t"}, must_exist=False)
+    await paged.copy("empty", "empty0")
+    assert (await make_repository().read("empty0")).metadata == {"title": "t"}
+    assert await paged.copy("s", "none", keep=0, repository=community) == 0
+    assert await paged.copy("empty", "none", repository=community) == 0
+    assert (await community.read("none")).version == 0
+
+
 # --- What is refused ---
 
 
@@ -327,6 +373,26 @@ async def test_bad_arguments(options: dict[str, Any], said: str) -> None:
         await AsyncSessionRepository("Table").copy("s", **{"to": "fork", **options})
 
 
+async def test_more_pages_than_one_write_may_have(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what can be done about a copy."""
+    repository = make_repository(sizes=SMALL)
+    await fill(repository)
+    monkeypatch.setattr("langchain_dynamodb._store.steps.MAX_WRITE_PAGES", 3)
+    with pytest.raises(InvalidInputError, match=r"at most 3: copy fewer \(keep="):
+        await repository.copy("s", "fork")
+    assert (await repository.read("fork")).version == 0
+
+
+@pytest.mark.parametrize("item_format", ["pages", "community"])
+async def test_the_outcome_of_the_command(make_repository: RepositoryFactory, item_format: Any) -> None:
+    """It counts what was copied, in either format."""
+    repository = make_repository(item_format=item_format)
+    await repository.append("s", many(5))
+    assert (await copy_session(repository, "s", "fork", keep=3)).messages == 3
+
+
 async def test_a_session_that_lost_a_page(make_repository: RepositoryFactory) -> None:
     """Is told as by a read, and nothing is left of the copy."""
     clock = make_repository.set_clock()
@@ -343,7 +409,37 @@ async def test_a_session_that_lost_a_page(make_repository: RepositoryFactory) ->
         clock.advance(3600)
 
 
+async def test_a_page_that_cannot_be_decrypted(make_repository: RepositoryFactory) -> None:
+    """The error names it, and nothing is left of the copy."""
+    repository = make_repository(encryption=ONE_KEY, sizes=SMALL)
+    await fill(repository)
+    first = min((i for i in await scan(repository) if "lc_chain" in i), key=lambda item: Chain.of(item).number)
+    await restore(repository, [{**first, "lc_data": {"B": first["lc_data"]["B"][::-1]}}])
+    left = len(await scan(repository))
+    with pytest.raises(DecryptionError, match=first["SessionId"]["S"]):
+        await repository.copy("s", "fork")
+    assert len(await scan(repository)) == left
+
+
 # --- Others at work meanwhile ---
+
+
+async def test_a_source_that_becomes_an_item_of_community(make_repository: RepositoryFactory) -> None:
+    """Deleted while it is copied, and begun anew by another program: the copy is of that, by the other way."""
+    repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    await fill(repository)
+    begun: list[BaseMessage] = []
+
+    async def meanwhile(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "batch_write_item" and not begun:
+            begun.extend(many(3))
+            await other.delete("s")
+            await make_repository(item_format="community").append("s", begun)
+        return await proceed()
+
+    watch(repository, Hooked, meanwhile)
+    await repository.copy("s", "fork")
+    assert (await other.read("fork")).messages == begun
 
 
 async def edit_and_branch(other: AsyncSessionRepository) -> None:

@@ -7,6 +7,7 @@ is looked at by the codec: it must not do it on that thread.
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,10 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from conftest import RepositoryFactory
+from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb import repository as module
+from langchain_dynamodb._store import community_writer
+from langchain_dynamodb.codec import messages
 from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
 from langchain_dynamodb.encryption import LocalKeyring
@@ -28,6 +34,11 @@ pytestmark = pytest.mark.once
 
 MOST_CALLS = 12_000  # of Python functions and built-in ones between two turns: about two milliseconds
 MANY = [HumanMessage(f"question {i}") if i % 2 else AIMessage(f"answer {i}", id=f"a{i}") for i in range(5_000)]
+NAMED = [message.model_copy(update={"id": f"m{i}"}) for i, message in enumerate(MANY)]
+_rng = random.Random(5)
+TURNS = [message for _ in range(1_000) for message in turn(_rng, 1_200)]
+
+Step = Callable[[AsyncSessionRepository], Awaitable[object]]
 
 
 class Turns:
@@ -72,9 +83,15 @@ class Watching(Codec):
         if threading.current_thread() is threading.main_thread():
             self.done.append((what, size))
 
-    def encode(self, messages: Sequence[BaseMessage], most: int, degraded: list[Degraded] | None = None) -> list[bytes]:
+    def encode(
+        self,
+        messages: Sequence[BaseMessage],
+        most: int,
+        degraded: list[Degraded] | None = None,
+        path: str | None = None,
+    ) -> list[bytes]:
         """As ever."""
-        lines = super().encode(messages, most, degraded)
+        lines = super().encode(messages, most, degraded, path)
         self._note("encode", sum(map(len, lines)))
         return lines
 
@@ -99,9 +116,6 @@ class Watching(Codec):
         return super().open(stored, place)
 
 
-Step = Callable[[AsyncSessionRepository], Awaitable[object]]
-
-
 async def nothing(repository: AsyncSessionRepository) -> None:
     """There is no session."""
 
@@ -111,10 +125,45 @@ async def stored(repository: AsyncSessionRepository) -> None:
     await repository.append("s", MANY)
 
 
+async def stored_turns(repository: AsyncSessionRepository) -> None:
+    """Of usual size: their pages have some hundred messages each."""
+    await repository.append("s", TURNS)
+
+
 async def one_by_one(repository: AsyncSessionRepository) -> None:
     """A page at a time."""
     async for _ in repository.iter_messages("s"):
         pass
+
+
+def over_http(operation: Step) -> Step:
+    """As behind FastAPI, where halves of characters are looked for."""
+    return lambda repository: operation(repository._for_http())
+
+
+async def turn_of_an_agent(repository: AsyncSessionRepository) -> None:
+    """Of one whose checkpointer has all of the conversation; meanwhile the session got a title."""
+    middleware: Any = pytest.importorskip("langchain_dynamodb.middleware").DynamoDBHistoryMiddleware(repository)
+    runtime: Any = pytest.importorskip("langgraph.runtime").Runtime(context=None)
+    chat = await repository.read("s")
+    record = {"session": "s", "version": chat.version - 1, "count": len(NAMED), "pending": []}
+    state: Any = {
+        "messages": [*NAMED, HumanMessage("more", id="more")],
+        "dynamodb_history": {**record, "stored": [message.id for message in NAMED]},
+    }
+    state.update(await middleware.abefore_agent(state, runtime, {"configurable": {"session_id": "s"}}))
+    assert isinstance(state["messages"], list)  # nothing had to be loaded
+    assert state["dynamodb_history"]["version"] == chat.version
+    await middleware.abefore_model(state, runtime)
+    await middleware.aafter_agent(state, runtime)
+    assert (await repository.read("s", limit=1)).message_count == len(NAMED) + 1
+
+
+async def stored_with_a_title(repository: AsyncSessionRepository) -> None:
+    """Messages that all have ids."""
+    pytest.importorskip("langchain_dynamodb.middleware")  # which takes long
+    await repository.append("s", NAMED)
+    await repository.update_metadata("s", {"title": "Questions"})
 
 
 OPERATIONS: dict[str, tuple[Step, Step]] = {
@@ -124,9 +173,15 @@ OPERATIONS: dict[str, tuple[Step, Step]] = {
     "replace the end": (stored, lambda repository: repository.replace("s", [*MANY[:-4], MANY[0]])),
     "truncate": (stored, lambda repository: repository.truncate("s", keep=2_500)),
     "edit": (stored, lambda repository: repository.update_message("s", AIMessage("another", id="a2"))),
+    "copy": (stored, lambda repository: repository.copy("s", "t")),
     "read": (stored, lambda repository: repository.read("s")),
     "iterate": (stored, one_by_one),
-    "copy": (stored, lambda repository: repository.copy("s", "fork")),
+    "append over HTTP": (nothing, over_http(stored)),
+    "read over HTTP": (stored, over_http(lambda repository: repository.read("s"))),
+    "iterate over HTTP": (stored, over_http(one_by_one)),
+    "agent": (stored_with_a_title, turn_of_an_agent),
+    "read turns": (stored_turns, lambda repository: repository.read("s")),
+    "iterate turns": (stored_turns, one_by_one),
     "repair": (stored, lambda repository: repository.repair("s", drop_undecodable=True)),
 }
 
@@ -170,6 +225,107 @@ async def test_one_long_message(make_repository: RepositoryFactory, shape: str) 
     assert isinstance(codec, Watching)
     assert codec.done
     assert max(codec.done, key=lambda done: done[1])[1] < 400_000
+
+
+LONG = "x" * (1 << 20)
+LARGE: dict[str, list[BaseMessage]] = {
+    "many of some size": [HumanMessage("x" * 8_000) for _ in range(100)],
+    "blocks": [HumanMessage([{"type": "text", "text": "x" * 7_000} for _ in range(150)])],
+    "numbers": [ToolMessage("x", tool_call_id="c", artifact=[[1 / (i + 2) for i in range(1_536)] for _ in range(60)])],
+    "metadata": [AIMessage("x", response_metadata={"logprobs": LONG})],
+    "invalid calls": [AIMessage("x", invalid_tool_calls=[{"name": "f", "args": LONG, "id": "c", "error": "no JSON"}])],
+    "a field of its own": [HumanMessage("x", page=LONG)],
+    "deep": [HumanMessage([{"type": "x", "a": {"b": {"c": {"d": [LONG]}}}}])],
+    "bytes": [ToolMessage("x", tool_call_id="c", artifact={"image": b"x" * (1 << 20)})],
+    "objects": [ToolMessage("x", tool_call_id="c", artifact=[Document(str(i), metadata={"i": i}) for i in range(900)])],
+}
+
+
+@pytest.fixture
+def deflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of what is deflated on the main thread."""
+    sizes: list[int] = []
+    pack = messages.pack
+
+    def noted(lines: Sequence[bytes]) -> bytes:
+        if threading.current_thread() is threading.main_thread():
+            sizes.append(sum(map(len, lines)))
+        return pack(lines)
+
+    monkeypatch.setattr(messages, "pack", noted)
+    return sizes
+
+
+@pytest.mark.parametrize("shape", LARGE)
+async def test_messages_that_are_large_in_some_way(
+    make_repository: RepositoryFactory, deflated: list[int], shape: str
+) -> None:
+    """They are encoded and deflated in threads."""
+    codec = Watching()
+    repository = with_options(make_repository(), codec=codec)
+    await repository.append("s", [HumanMessage("a")])
+    await repository.append("s", LARGE[shape])
+    codec = repository._codec  # type: ignore[assignment] # its copy of it
+    assert [what for what, size in codec.done if size > 10_000] == []
+    assert "encode" in [what for what, _ in codec.done]
+    assert 0 < max(deflated) < 10_000
+
+
+async def test_lines_that_turn_out_long(make_repository: RepositoryFactory, deflated: list[int]) -> None:
+    """Where that was not to be seen (each of these characters takes six in JSON), they are deflated in a thread."""
+    await make_repository().append("s", [HumanMessage("\0" * 100_000)])
+    assert deflated == []
+
+
+def note_work(monkeypatch: pytest.MonkeyPatch, module: Any, *names: str) -> list[str]:
+    """The names of those functions of a module that are called on the main thread."""
+    seen: list[str] = []
+
+    def noting(name: str) -> Any:
+        work = getattr(module, name)
+
+        def noted(*args: Any, **options: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                seen.append(name)
+            return work(*args, **options)
+
+        return noted
+
+    for name in names:
+        monkeypatch.setattr(module, name, noting(name))
+    return seen
+
+
+async def test_a_long_message_over_http(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves of characters are looked for in a thread, whichever way it goes; so is its idempotency key made."""
+    seen = note_work(monkeypatch, module, "refuse_halves", "mended", "ids_of")
+    repository = make_repository()._for_http()
+    wanted: tuple[tuple[str, str, set[str]], ...] = (
+        ("short", "x", {"refuse_halves", "mended", "ids_of"}),
+        ("long", LONG, set()),
+    )
+    for session, text, where in wanted:
+        seen.clear()
+        await repository.append(session, [HumanMessage(text)], idempotency_key="k")
+        await repository.read(session)
+        assert [message.text async for message in repository.iter_messages(session)] == [text]
+        assert set(seen) == where
+
+
+async def test_a_long_message_for_langchain_community(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made what that reads in a thread, whichever way it comes in."""
+    seen = note_work(monkeypatch, community_writer, "as_natives")
+    repository = make_repository(item_format="community")
+    for session in "st":
+        await repository.append(session, [HumanMessage("a", id="a")])
+    assert seen == ["as_natives"] * 2
+    long = HumanMessage(LONG[:140_000], id="a")
+    await repository.replace("s", [long])
+    await repository.update_message("t", long)
+    await repository.append("u", [long])
+    assert seen == ["as_natives"] * 2
 
 
 async def a_long_one(repository: AsyncSessionRepository) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,9 @@ from conftest import RepositoryFactory, TableFactory, TestEngine
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
+from langchain_dynamodb._store.whole_sessions import Placer
+from langchain_dynamodb.admin import Run, delete_sessions, vacuum
+from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import (
     CorruptSessionError,
     IncompleteSessionError,
@@ -21,8 +25,9 @@ from langchain_dynamodb.errors import (
     SettingsError,
     WrongRegionError,
 )
-from scenarios import half_a_batch, restore
-from support import SMALL, Chain, Meter, Recorder, human, many, named, scan, watch
+from memory_blobs import MemoryBlobs
+from scenarios import half_a_batch, half_deleted, half_edited, restore
+from support import SMALL, Call, Chain, Hooked, Meter, Recorder, human, many, named, scan, watch, with_options
 
 HERE, THERE = "eu-central-1", "us-west-2"
 Step = Callable[[AsyncSessionRepository], Awaitable[Any]]
@@ -48,7 +53,10 @@ CHANGES: dict[str, Step] = {
     "expiry": lambda r: r.set_expiry("s", 60),
     "permanent": lambda r: r.set_expiry("s", None),
     "delete": lambda r: r.delete("s"),
+    "delete all": lambda r: r.delete("s", search_pages=True),
     "repair": lambda r: r.repair("s"),
+    "reencrypt": lambda r: with_options(r, encryption=LocalKeyring(b"k" * 32)).reencrypt("s"),
+    "revert": lambda r: Placer(r._pages).revert(r._key("s"), plain=False),
     "copy onto it": lambda r: _copy_onto(r),
 }
 
@@ -105,7 +113,7 @@ async def test_another_region_changes_nothing(make_repository: RepositoryFactory
         await CHANGES[change](there)
     assert (refused.value.home, refused.value.here) == (HERE, THERE)
     assert in_order(await scan(here)) == before
-    if warm and change != "copy onto it":
+    if warm and change not in ("copy onto it", "reencrypt"):
         assert [operation for operation, _ in recorder.log] == ["get_item"]
     await CHANGES[change](here) if change not in ("guarded", "copy onto it") else None
 
@@ -159,6 +167,39 @@ async def test_what_cannot_be_taken_over(make_repository: RepositoryFactory) -> 
         await make_repository().take_over("s")
 
 
+async def test_a_session_of_another_region_that_has_expired(make_repository: RepositoryFactory) -> None:
+    """It reads as absent, but its item is its home's: whoever takes it over removes it, and then it can begin anew."""
+    clock = make_repository.set_clock()
+    here, there = (make_repository(home_region=region, sizes=SMALL) for region in (HERE, THERE))
+    await here.append("s", many(24))
+    await here.set_expiry("s", 60)
+    clock.advance(3600)
+    before = in_order(await scan(here))
+    assert (await there.read("s")).version == 0
+    for append in (there.append("s", [human()]), there.append("s", [human()], expected_version=0)):
+        with pytest.raises(WrongRegionError):
+            await append
+    assert in_order(await scan(here)) == before
+    with pytest.raises(SessionNotFoundError):
+        await there.take_over("s")
+    assert await scan(here) == []
+    await there.append("s", [human()])
+    assert await home_of(there) == THERE
+
+
+async def test_a_deletion_that_stopped_half_way(make_repository: RepositoryFactory) -> None:
+    """Who takes the session over ends it, though pages are missing already."""
+    here, there = (make_repository(home_region=region, sizes=SMALL) for region in (HERE, THERE))
+    await half_deleted(here)
+    (last,) = {max(item["SessionId"]["S"] for item in await scan(here) if is_page(item))}
+    await here._connection.call(
+        "delete_item", {"TableName": here.table_name, "Key": {"SessionId": {"S": last}}}, write=True
+    )
+    with pytest.raises(SessionNotFoundError):
+        await there.take_over("s")
+    assert await scan(here) == []
+
+
 async def test_who_has_no_region_is_not_asked(make_repository: RepositoryFactory) -> None:
     """A repository that is not told where it is writes as ever, and the stamp stays, through any change."""
     here, plain = make_repository(home_region=HERE, sizes=SMALL), make_repository(sizes=SMALL)
@@ -180,6 +221,8 @@ async def test_the_unfinished_write_of_another_region(make_repository: Repositor
     there = make_repository(home_region=THERE, sizes=SMALL)
     with pytest.raises(WrongRegionError):
         await there.append("s", [human()])
+    for run in (Run(dry_run=True), Run()):
+        assert (await vacuum(there, run)).actions == {"skipped": 1}
     assert in_order(await scan(here)) == before
     await there.take_over("s")
     await there.append("s", [AIMessage("later")])
@@ -251,30 +294,102 @@ async def test_an_item_that_is_older_than_its_pages(
     await there.update_message("s", HumanMessage("changed", id="first"))
     clock.advance(24 * 3600)
     await restore(there, [old])
-    with pytest.raises(IncompleteSessionError):
-        await make_repository(home_region=HERE, sizes=SMALL).read("s")
+    back = make_repository(home_region=HERE, sizes=SMALL)
+    with pytest.raises(IncompleteSessionError, match=r"newer than its item.*if it stays so.*repair"):
+        await back.read("s")
     with pytest.raises(CorruptSessionError):
         await make_repository(sizes=SMALL).read("s")
+    await back.repair("s")
+    assert (await back.read("s")).messages[0].content == "changed"
 
 
-@pytest.mark.parametrize("lacking", ["pages", "item"])
-async def test_taking_over_too_early(
-    make_repository: RepositoryFactory, replica: AsyncSessionRepository, lacking: str
-) -> None:
-    """Where it can be seen that something is still to come, it is refused, and nothing is written."""
-    here = make_repository(home_region=HERE, sizes=SMALL)
-    for _ in range(12):
-        await here.append("s", many(1, 300))
-    old = await scan(here)
+async def _go_on(home: AsyncSessionRepository) -> None:
     for _ in range(6):
-        await here.append("s", many(1, 300))
+        await home.append("s", many(1, 300))
+
+
+async def _commit_a_batch(home: AsyncSessionRepository) -> list[Any]:
+    """Returns what was there while it was written, and goes on."""
+    seen: list[Any] = []
+
+    async def hook(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "put_item" and not seen:
+            seen.extend(await scan(with_options(home)))
+        return await proceed()
+
+    watcher = watch(home, Hooked, hook)
+    await home.append("s", many(20))
+    home._table.connection = watcher.inner
+    await _go_on(home)
+    return seen
+
+
+async def _finish_an_edit(home: AsyncSessionRepository) -> list[Any]:
+    await home.delete("s")
+    await half_edited(home)
+    seen = await scan(home)
+    await _go_on(home)
+    return seen
+
+
+def _after(step: Step) -> Callable[[AsyncSessionRepository], Awaitable[list[Any]]]:
+    async def go_on(home: AsyncSessionRepository) -> list[Any]:
+        seen = await scan(home)
+        await step(home)
+        return seen
+
+    return go_on
+
+
+MOVES: dict[str, Callable[[AsyncSessionRepository], Awaitable[list[Any]]]] = {
+    "appends": _after(_go_on),
+    "batch": _commit_a_batch,
+    "edit": _finish_an_edit,
+    "edit of a page": _after(lambda r: r.update_message("s", HumanMessage("changed", id="first"))),
+    "replace": _after(lambda r: r.replace("s", many(14))),
+    "late replace": _after(lambda r: _replace_twice(r)),
+    "truncate": _after(lambda r: _truncate_and_go_on(r)),
+}
+
+
+async def _replace_twice(home: AsyncSessionRepository) -> None:
+    await home.replace("s", many(40))
+    await home.replace("s", many(40))
+
+
+async def _truncate_and_go_on(home: AsyncSessionRepository) -> None:
+    await home.truncate("s", keep=3)
+    await _go_on(home)
+
+
+def is_page(item: Any) -> bool:
+    """Whether it is none of a session."""
+    return "lc_chain" in item
+
+
+@pytest.mark.parametrize("late", ["item", "newest pages", "oldest page"])
+@pytest.mark.parametrize("move", MOVES)
+async def test_taking_over_too_early(
+    make_repository: RepositoryFactory, replica: AsyncSessionRepository, move: str, late: str
+) -> None:
+    """Where it can be seen that something is still to come, it is refused, and nothing is written or settled."""
+    clock = make_repository.set_clock()
+    replica = make_repository(replica.table_name, home_region=THERE, sizes=SMALL)
+    here = make_repository(home_region=HERE, sizes=SMALL)
+    await here.append("s", [named("first", 200), *many(11, 300)])
+    old = await MOVES[move](here)
     new = await scan(here)
-
-    def is_page(item: Any) -> bool:
-        return "lc_chain" in item
-
-    await restore(replica, [item for item in old if is_page(item) or lacking == "item"])
-    await restore(replica, [item for item in new if is_page(item) is (lacking == "item")])
+    oldest = min((item for item in new if is_page(item)), key=lambda item: Chain.of(item).number)
+    if late == "item":
+        await restore(replica, old)
+        await restore(replica, [item for item in new if is_page(item)])
+    elif late == "oldest page":
+        await restore(replica, [item for item in new if item is not oldest])
+    else:
+        await restore(replica, [item for item in new if not is_page(item) or item in old])
+        if all(item in old for item in new if is_page(item)):
+            pytest.skip("it writes none")
+    clock.advance(600)
     before = in_order(await scan(replica))
     with pytest.raises(IncompleteSessionError, match="wait until all of it was replicated"):
         await replica.take_over("s")
@@ -283,6 +398,70 @@ async def test_taking_over_too_early(
     await replica.take_over("s")
     await replica.append("s", [human()])
     assert (await replica.read("s")).messages[:-1] == (await here.read("s")).messages
+
+
+REMOVALS: dict[str, Step] = {
+    "delete": lambda r: r.delete("s", search_pages=True),
+    "delete_sessions": lambda r: delete_sessions(r, Run(match="*")),
+    "vacuum": lambda r: vacuum(r),
+}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+@pytest.mark.parametrize("fork", [False, True], ids=["begun", "forked"])
+@pytest.mark.parametrize("before", [False, True], ids=["new", "again"])
+async def test_pages_that_come_before_their_session(
+    make_repository: RepositoryFactory, replica: AsyncSessionRepository, removal: str, fork: bool, before: bool
+) -> None:
+    """They and their objects stay, for two hours, though there is no session yet, or the one before of that name."""
+    clock = make_repository.set_clock()
+    bucket = MemoryBlobs(threshold=200)
+    here = make_repository(home_region=HERE, sizes=SMALL, blobs=bucket)
+    replica = make_repository(replica.table_name, home_region=THERE, sizes=SMALL, blobs=bucket)
+    if before:
+        await here.append("s", [human()])
+        await restore(replica, await scan(here))
+        await here.delete("s")
+    await here.append("source" if fork else "s", many(24))
+    if fork:
+        await here.copy("source", "s")
+        await here.delete("source")
+    pages = [item for item in await scan(here) if is_page(item)]
+    await restore(replica, pages)
+    objects = sorted(bucket.objects)
+    with contextlib.suppress(WrongRegionError):
+        await REMOVALS[removal](replica)
+    assert in_order([item for item in await scan(replica) if is_page(item)]) == in_order(pages)
+    assert (sorted(bucket.objects), len(objects) > 3) == (objects, True)
+    clock.advance(3 * 3600)
+    with contextlib.suppress(WrongRegionError):
+        await REMOVALS[removal](replica)
+    assert before or await scan(replica) == []
+
+
+@pytest.mark.parametrize("change", ["truncate", "batch", "delete"])
+async def test_taken_over_before_a_lease(make_repository: RepositoryFactory, change: str) -> None:
+    """A writer that loses races takes a lease whatever the version: not on a session that has another home by then."""
+    here, there = (make_repository(home_region=region, sizes=SMALL) for region in (HERE, THERE))
+    await here.append("s", many(24))
+    leased = False
+
+    async def hook(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        nonlocal leased
+        if operation == "update_item" and not leased:
+            if leased := "{'S': 'lease'}" in str(request):
+                await there.take_over("s")
+                await there.append("s", [AIMessage("theirs")])
+            else:
+                await with_options(there, home_region=None).update_metadata("s", {"n": human().content})
+        return await proceed()
+
+    watch(here, Hooked, hook)
+    with pytest.raises(WrongRegionError):
+        await CHANGES[change](here)
+    assert leased
+    assert (await there.read("s")).messages[-1].content == "theirs"
+    assert await home_of(there) == THERE
 
 
 # --- Cost, settings, the other classes ---

@@ -411,6 +411,23 @@ def test_exit_in_the_middle_of_a_call(script: Script) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("begun", [True, False])
+def test_much_work_at_exit(script: Script, begun: bool) -> None:
+    """There are no more threads to be had then: what they would have done is done at once, the first call included."""
+    printed = script(f"""
+        repository = make(SessionRepository)
+        if {begun}:
+            repository.append("s1", [HumanMessage("first")])
+        @atexit.register
+        def bye():
+            repository.append("s2", [HumanMessage(str(i)) for i in range(200)])
+            repository.replace("s2", [HumanMessage("x" * 300_000), HumanMessage("y")])
+            print([len(text) for text in told(repository, "s2")])
+        """)
+    assert printed == "[300000, 1]\n"
+
+
+@pytest.mark.once
 def test_an_iterator_left_open(script: Script) -> None:
     """A synchronous iterator dropped in the middle, or alive at exit, leaves nothing behind."""
     printed = script("""

@@ -37,13 +37,15 @@ async def filled(repository: AsyncSessionRepository, pages: int = 5) -> list[Bas
 
 async def check(expected: list[BaseMessage], *readers: AsyncSessionRepository) -> None:
     """Every way to read shows just these."""
+    is_paged = any("lc_version" in item for item in await scan(readers[0]))
+    count = len(expected) if is_paged else None  # which is not known of langchain_community's items unread
     for reader in readers:
         chat = await reader.read("s")
         assert (chat.messages, chat.message_count) == (expected, len(expected))
         assert [message async for message in reader.iter_messages("s")] == expected
         for limit in (1, 2, 5, len(expected)):
             assert (await reader.read("s", limit=limit)).messages == expected[-limit:]
-        assert [summary.message_count async for summary in reader.list()] in ([len(expected)], [None])
+        assert [summary.message_count async for summary in reader.list()] == [count]
 
 
 def stored_pages(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -56,10 +58,14 @@ async def test_any_message_of_a_session(make_repository: RepositoryFactory, item
     """Each in turn changed, then each removed: the others stay, and the session goes on in every way."""
     repository, other = (make_repository(sizes=SMALL, item_format=item_format) for _ in range(2))
     expected = await filled(repository)
-    version = (await repository.read("s")).version
+    versions = [(await repository.read("s")).version]
     for i, message in enumerate(expected):
         expected[i] = AIMessage(f"another {i}", id=message.id)
-        assert await other.update_message("s", expected[i]) != version
+        versions.append(await other.update_message("s", expected[i]))
+        assert (await repository.read("s")).version == versions[-1]
+    assert len(set(versions)) == len(versions)
+    if item_format == "pages":
+        assert versions == [*range(versions[0], versions[0] + len(versions))]
     await check(expected, repository, other, make_repository())
     for i in (1, 6, 0, 8, len(expected) - 5, 3, 0, 0):
         await repository.remove_message("s", str(expected.pop(i).id))
@@ -166,16 +172,23 @@ async def test_too_large(make_repository: RepositoryFactory) -> None:
         await repository.update_message("s", named("a", 2000))
 
 
-async def test_the_newest_of_an_id(make_repository: RepositoryFactory) -> None:
-    """Where several messages have it."""
-    repository = make_repository(sizes=SMALL)
+@pytest.mark.parametrize("item_format", FORMATS)
+async def test_the_newest_of_an_id(make_repository: RepositoryFactory, item_format: str) -> None:
+    """Where several messages have it: within one append, in the tail, in pages."""
+    repository = make_repository(sizes=SMALL, item_format=item_format)
     sent = await filled(repository)
-    twice = [named("0"), named("x", 500)]
-    await repository.append("s", twice)
-    await repository.remove_message("s", "0")
-    assert (await repository.read("s")).messages == [*sent, twice[1]]
-    await repository.remove_message("s", "0")
-    assert (await repository.read("s")).messages == [*sent[1:], twice[1]]
+    again = [named("0"), named("0", 30), named("x", 500)]
+    await repository.append("s", again)
+    again[1] = HumanMessage("changed", id="0")
+    await repository.update_message("s", again[1])
+    await check([*sent, *again], repository)
+    expected = [*sent, *again]
+    for index in (len(sent) + 1, len(sent), 0):
+        await repository.remove_message("s", "0")
+        del expected[index]
+        await check(expected, repository)
+    with pytest.raises(MessageNotFoundError):
+        await repository.remove_message("s", "0")
 
 
 @pytest.mark.parametrize("size", [3000, 200_000])
@@ -197,12 +210,15 @@ async def test_a_message_that_has_no_room_in_its_place(
 
 
 async def test_what_it_writes(make_repository: RepositoryFactory) -> None:
-    """In the tail the session item; in a page that, the page, and the session item again: nothing else."""
+    """In the tail the session item; in a page that, the page, and the session item again: nothing else.
+
+    (In the tail a page is removed too, if there is one, that a cut may have left which died.)
+    """
     repository = make_repository(sizes=SMALL)
     sent = await filled(repository)
     recorder: Recorder = watch(repository, Recorder)
     await repository.update_message("s", named(str(sent[-1].id)))
-    assert [name for name, _ in recorder.log] == ["get_item", "update_item"]
+    assert [name for name, _ in recorder.log] == ["get_item", "update_item", "delete_item"]
     before = stored_pages(await scan(repository))
     recorder.log.clear()
     await repository.update_message("s", named("0"))

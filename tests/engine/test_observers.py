@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from langchain_dynamodb import (
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb.encryption import KmsKeyring
 from langchain_dynamodb.errors import InvalidInputError, SessionNotFoundError, StorageError, VersionConflictError
-from langchain_dynamodb.observers import OTHERS, Operation, Request, Totals
+from langchain_dynamodb.observers import OTHERS, UNKNOWN, Operation, Request, Totals
 from scripted_server import Server, ok, refuse
 from support import SMALL, Recorder, fill_tail, human, many, named, watch, with_options
 
@@ -180,6 +180,60 @@ async def test_an_iteration_that_is_left(make_repository: RepositoryFactory) -> 
     assert (iteration.name, iteration.messages, iteration.error) == ("iter_messages", 1, None)
     assert [request.name for request in notes.requests].count("GetItem") == 1
     assert (inner.told, iteration.requests) == (["read started", "read GetItem", "read finished"], 2)
+
+
+async def test_what_was_fetched_ahead_is_told_before_the_end(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a caller stops, the next pages are on their way: that request is a part of the iteration."""
+    monkeypatch.setattr("langchain_dynamodb._store.stored_pages.ITER_PAGES", 2)
+    monkeypatch.setattr("langchain_dynamodb._store.stored_pages.ITER_BYTES", 1)
+    notes = Notes()
+    repository = make_repository(sizes=SMALL, observers=[notes])
+    await repository.append("s", many(30))
+    notes.__init__()  # type: ignore[misc]
+    async with contextlib.aclosing(repository.iter_messages("s")) as messages:
+        async for _ in messages:
+            await asyncio.sleep(0)
+            break
+    assert notes.told[-1] == "iter_messages finished"
+    assert isinstance(notes.requests[-1].error, asyncio.CancelledError)
+
+
+async def test_what_a_hook_begins_is_not_told(make_repository: RepositoryFactory) -> None:
+    """It would be told of that, and begin more, without end."""
+    plain = make_repository()
+    tasks: list[asyncio.Task[int]] = []
+
+    class Beginning(Observer):
+        def requested(self, operation: Operation, request: Request) -> None:
+            if len(tasks) < 5:
+                tasks.append(asyncio.get_running_loop().create_task(plain.append("bills", [human(1)])))
+
+    await make_repository(observers=[Beginning()]).append("s", [HI])
+    await asyncio.gather(*tasks)
+    assert len(tasks) == 1
+
+
+async def test_swapped_arguments(make_repository: RepositoryFactory) -> None:
+    """Messages are no session, so that none is handed to an observer."""
+    notes = Notes()
+    with pytest.raises(InvalidInputError):
+        await make_repository(observers=[notes]).append([HI], "s")  # type: ignore[arg-type]
+    assert [operation.session for operation in notes.operations] == [None]
+
+
+async def test_how_aws_calls_a_request_that_failed(make_repository: RepositoryFactory, engine: TestEngine) -> None:
+    """Also where a condition did not hold."""
+    notes = Notes()
+    repository = make_repository(observers=[notes])
+    await repository.append("s", [HI])
+    with pytest.raises(VersionConflictError):
+        await repository.append("s", [HI], expected_version=5)
+    with pytest.raises(StorageError):
+        await make_repository("no-such-table", observers=[notes]).read("s")
+    assert [bool(request.request_id) for request in notes.requests] == [True] * len(notes.requests)
+    assert any(request.refused for request in notes.requests)
 
 
 async def test_a_cancelled_operation(make_repository: RepositoryFactory) -> None:
@@ -434,11 +488,19 @@ async def test_an_observer_that_raises_breaks_nothing(
 
 
 async def test_a_key_that_is_none(make_repository: RepositoryFactory, caplog: pytest.LogCaptureFixture) -> None:
-    """A function that raises, or whose result has no hash, counts nothing and breaks nothing."""
-    meter = CapacityMeter(by=lambda session: [session])  # type: ignore[arg-type, return-value]
+    """Of a function that raises, or whose result has no hash, nothing is lost and nothing breaks; it is logged once."""
+
+    def by(session: str) -> Any:
+        return 1 / 0 if session == "s" else [session]
+
+    meter = CapacityMeter(by=by, max_keys=1)
     repository = make_repository(observers=[meter])
-    assert await repository.append("s", [HI]) > 0
-    assert (meter.totals(), len(caplog.records)) == ({}, 1)
+    for session in "stt":
+        assert await repository.append(session, [HI]) > 0
+    assert await drain(repository.list()) != []
+    totals = meter.totals()
+    assert {key: used.operations for key, used in totals.items()} == {UNKNOWN: 3, None: 1}
+    assert (totals[UNKNOWN].requests, len(caplog.records)) == (3, 1)
 
 
 class Waiting(Observer):
@@ -455,6 +517,13 @@ class Unhashable(Observer):
     number: int = 0
 
 
+@dataclass(frozen=True)
+class Frozen(Observer):
+    """Has a hash, that of a list."""
+
+    seen: list[str] = field(default_factory=list)
+
+
 @pytest.mark.parametrize(
     ("observers", "said"),
     [
@@ -463,6 +532,7 @@ class Unhashable(Observer):
         ([CapacityMeter], r"observers\[0\] is the class itself"),
         ([Observer(), Waiting()], r"observers\[1\].finished is async"),
         ([Unhashable()], r"observers\[0\] has no hash"),
+        ([Frozen()], r"observers\[0\] has no hash"),
     ],
 )
 def test_what_is_no_observer(observers: Any, said: str) -> None:

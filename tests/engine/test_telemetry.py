@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -33,11 +35,11 @@ from aws_server import run_service
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository, telemetry
 from langchain_dynamodb.blobs import S3Blobs
-from langchain_dynamodb.encryption import LocalKeyring
-from langchain_dynamodb.errors import InvalidInputError, StorageError, VersionConflictError
+from langchain_dynamodb.encryption import KmsKeyring, LocalKeyring
+from langchain_dynamodb.errors import InvalidInputError, KeyUnavailableError, StorageError, VersionConflictError
 from langchain_dynamodb.telemetry import OpenTelemetry
 from scripted_server import Server, refuse
-from support import SMALL, many, with_options
+from support import SMALL, Call, Hooked, many, noise, watch, with_options
 
 SECRET = "nobody must read this"
 HI = HumanMessage(SECRET)
@@ -197,7 +199,7 @@ async def test_errors(server: Server) -> None:
     await repository.aclose()
     read, get, append, update, look = collected.spans
     assert (read.status.status_code, read.status.description) == (StatusCode.ERROR, "ThrottledError")
-    assert told(read)["error.type"] == "ThrottlingException"
+    assert told(read)["error.type"] == "ThrottledError"
     assert {n: v for n, v in told(get).items() if n in ("error.type", "db.response.status_code")} == {
         "error.type": "ThrottlingException",
         "db.response.status_code": "ThrottlingException",
@@ -207,6 +209,7 @@ async def test_errors(server: Server) -> None:
     # A refused condition is an answer that the protocol goes on from.
     assert (update.status.status_code, "error.type" in told(update)) == (StatusCode.UNSET, False)
     assert told(update)["db.response.status_code"] == "ConditionalCheckFailedException"
+    assert "aws.dynamodb.consumed_capacity" not in told(update)  # DynamoDB does not say
     assert look.name == "DynamoDB.GetItem"
     points = collected.points()
     assert [p.value for p in points["langchain_dynamodb.retries"]] == [1]
@@ -248,8 +251,88 @@ async def test_no_content_and_no_sessions(make_repository: RepositoryFactory, s3
         assert (SECRET in shown, "alice" in shown) == (False, asked)
         named = [told(span)[gen_ai_attributes.GEN_AI_CONVERSATION_ID] for span in collected.spans if
                  gen_ai_attributes.GEN_AI_CONVERSATION_ID in told(span)]  # fmt: skip
-        wanted = {"alice", '{"SessionId": "alice", "user": "bob"}'}
-        assert wanted & set(named) == (wanted if asked else set())
+        wanted = {"alice", '{"SessionId": "alice"}'}
+        assert wanted & {*named} == (wanted if asked else set())
+        assert asked or not named
+        with pytest.raises(InvalidInputError):
+            await repository.append([HI], "alice")  # type: ignore[arg-type]
+        assert (SECRET in repr(list(map(told, collected.spans))), len(collected.spans) > 3) == (False, True)
+
+
+async def test_a_copy_to_another_table(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Units are those of the table that each request was about."""
+    collected = Collected()
+    here, there = make_repository(observers=[collected.observer()]), make_repository(make_table())
+    await here.append("alice", [HI])
+    await here.copy("alice", "alice", repository=there)
+    counted = {(p.attributes["langchain_dynamodb.operation"], p.attributes["db.collection.name"])
+               for p in collected.points()["langchain_dynamodb.capacity"]}  # fmt: skip
+    wanted = {("append", here.table_name), ("copy", here.table_name), ("copy", there.table_name)}
+    assert counted == wanted
+
+
+@pytest.mark.parametrize("service", ["kms", "s3"])
+async def test_other_services(make_repository: RepositoryFactory, service: str) -> None:
+    """A request that fails says where and with what; only DynamoDB's are those of a database."""
+    with run_service(service) as url:
+        options: dict[str, Any] = {"encryption": KmsKeyring("alias/none", endpoint_url=url)}
+        if service == "s3":
+            options = {"blobs": S3Blobs("no-such-bucket", threshold=5000, endpoint_url=url)}
+        collected = Collected()
+        repository = make_repository(observers=[collected.observer()], **options)
+        with pytest.raises((StorageError, KeyUnavailableError)):
+            await repository.append("alice", [HumanMessage(noise(200_000))])
+        failed = [told(span) for span in collected.spans if span.kind == SpanKind.CLIENT and not span.status.is_ok]
+        assert failed
+        for about in failed:
+            address = urlsplit(url)
+            assert (about["server.address"], about["server.port"]) == (address.hostname, address.port)
+            assert about["error.type"] == {"kms": "NotFoundException", "s3": "NoSuchBucket"}[service]
+            assert about["aws.request_id"]
+            assert not any(name.startswith("db.") for name in about)
+
+
+async def test_an_iteration_that_is_left(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages that were on their way hang on its span, and are no error."""
+    monkeypatch.setattr("langchain_dynamodb._store.stored_pages.ITER_PAGES", 2)
+    monkeypatch.setattr("langchain_dynamodb._store.stored_pages.ITER_BYTES", 1)
+    collected = Collected()
+    repository = make_repository(sizes=SMALL, observers=[collected.observer()])
+    await make_repository(sizes=SMALL).append("alice", many(30))
+    async with contextlib.aclosing(repository.iter_messages("alice")) as messages:
+        async for _ in messages:
+            await asyncio.sleep(0)
+            break
+    operation, *requests = collected.spans
+    assert {span.status.status_code for span in (operation, *requests)} == {StatusCode.UNSET}
+    assert not any("error.type" in told(span) for span in requests)
+    assert {span.parent and span.parent.span_id for span in requests} == {operation.context.span_id}  # type: ignore[union-attr]
+    assert told(operation)["langchain_dynamodb.requests"] == len(requests) > 2
+
+
+async def test_a_cancelled_operation(make_repository: RepositoryFactory) -> None:
+    """Its span ends, and tells that; what tidies up afterwards hangs on it too."""
+    collected = Collected()
+    repository = make_repository(sizes=SMALL, observers=[collected.observer()])
+    sent = asyncio.Event()
+
+    async def hook(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "put_item":
+            sent.set()
+            await asyncio.sleep(60)
+        return await proceed()
+
+    watch(repository, Hooked, hook)
+    task = asyncio.ensure_future(repository.append("alice", many(30)))
+    await sent.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [operation] = [span for span in collected.spans if span.kind == SpanKind.INTERNAL]
+    assert (told(operation)["error.type"], operation.status.status_code) == ("CancelledError", StatusCode.ERROR)
+    assert {span.parent and span.parent.span_id for span in collected.spans if span is not operation} == {
+        operation.context.span_id  # type: ignore[union-attr]
+    }
 
 
 def test_the_facade_goes_on_with_the_callers_span(engine: TestEngine, make_table: TableFactory) -> None:

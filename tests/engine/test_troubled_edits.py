@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from test_message_edits import check, filled, stored_pages
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._items.session_items import GUARD
-from langchain_dynamodb.errors import CorruptSessionError, StorageError
+from langchain_dynamodb.codec.classes import MESSAGES, register_message_class
+from langchain_dynamodb.codec.messages import UndecodableError, unpack
+from langchain_dynamodb.errors import CorruptSessionError, MessageNotFoundError, StorageError
 from support import SMALL, Call, Chain, Hooked, human, is_of_pages, named, no_answer, scan, watch
+
+MANY = 1 << 24
 
 
 async def half_removed(repository: AsyncSessionRepository, id: str) -> None:
@@ -27,6 +32,21 @@ async def half_removed(repository: AsyncSessionRepository, id: str) -> None:
     watcher = watch(repository, Hooked, hook)
     await repository.remove_message("s", id)
     repository._table.connection = watcher.inner
+
+
+def stored_text(items: list[dict[str, Any]]) -> bytes:
+    """All that the table holds of messages, in its session items and in whatever pages there are."""
+    found = [
+        line for item in items for entry in item.get("History", {"L": []})["L"] for line in unpack(entry["B"], MANY)
+    ]
+    block = b""
+    for item in sorted((item for item in items if "lc_data" in item), key=lambda item: Chain.of(item).number):
+        block += item["lc_data"]["B"]
+        with contextlib.suppress(UndecodableError):  # else it is a part, and the next page has another
+            found += unpack(block, MANY)
+            block = b""
+    assert not block
+    return b"".join(found)
 
 
 async def lose_page(repository: AsyncSessionRepository, index: int) -> range:
@@ -75,6 +95,33 @@ async def test_a_writer_that_dies_before_the_page(make_repository: RepositoryFac
         items = await scan(repository)
         assert not any("lc_edit" in item for item in items)
         assert not any(item["lc_data"] == old for item in stored_pages(items))
+
+
+@pytest.mark.parametrize("last", [False, True])
+async def test_the_newest_of_an_id_after_a_writer_that_died(make_repository: RepositoryFactory, last: bool) -> None:
+    """What it had removed or changed is so before others look for an id."""
+    repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    expected = await filled(repository)
+    expected.append(named("0"))
+    await repository.append("s", expected[-1:])
+    await go_on(repository, expected, 6)
+    newest = len(expected) - 7
+    if last:  # the only one left
+        await repository.remove_message("s", "0")
+        del expected[newest]
+        newest = 0
+    await half_removed(repository, "0")
+    del expected[newest]
+    assert any("lc_edit" in item for item in await scan(repository))
+    await check(expected, make_repository(sizes=SMALL))
+    if last:
+        with pytest.raises(MessageNotFoundError):
+            await other.remove_message("s", "0")
+    else:
+        expected[0] = named("0")
+        await other.update_message("s", expected[0])
+    assert not any("lc_edit" in item for item in await scan(repository))
+    await check(expected, make_repository(sizes=SMALL))
 
 
 async def test_a_lost_answer(make_repository: RepositoryFactory) -> None:
@@ -360,3 +407,185 @@ async def test_an_entry_of_text_by_another_program(make_repository: RepositoryFa
     fresh = make_repository()
     await fresh.update_message("s", HumanMessage("y", id="b"))
     assert [message.content for message in (await fresh.read("s")).messages][1:] == ["y"]
+
+
+class Shout(HumanMessage):
+    """A class that is registered in some processes only."""
+
+
+@pytest.mark.parametrize("place", ["tail", "page"])
+async def test_one_that_cannot_be_decoded(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It is named: neither is an older one with its id taken for it, nor is it said not to be there."""
+    monkeypatch.setattr(MESSAGES, "by_tag", MESSAGES.by_tag)  # as they are again, in the end
+    monkeypatch.setattr(MESSAGES, "by_class", MESSAGES.by_class)
+    repository = make_repository(sizes=SMALL)
+    await repository.append("s", [HumanMessage("old", id="m1"), HumanMessage("other", id="m2")])
+    known = MESSAGES.by_tag, MESSAGES.by_class
+    register_message_class(Shout, "shout")
+    await repository.append("s", [Shout("m2 is wrong", id="m1"), Shout("x", id="m3")])
+    expected = (await repository.read("s")).messages
+    MESSAGES.by_tag, MESSAGES.by_class = known
+    if place == "page":
+        for i in range(4):
+            expected.append(named(f"later {i}", 200))
+            await repository.append("s", expected[-1:])
+    before = await scan(repository)
+    part = "lc_data" if place == "page" else "History"
+    for id in ("m1", "m3"):
+        for change in (
+            lambda id: repository.remove_message("s", id),
+            lambda id: repository.update_message("s", HumanMessage("new", id=id)),
+        ):
+            with pytest.raises(
+                CorruptSessionError, match=r"unknown message class shout; .*register_message_class"
+            ) as told:
+                await change(id)
+            assert part in str(told.value.attribute)
+    assert await scan(repository) == before
+    expected[1] = HumanMessage("another", id="m2")
+    await repository.update_message("s", expected[1])
+    with pytest.raises(MessageNotFoundError):
+        await repository.remove_message("s", "m4")
+    register_message_class(Shout, "shout")
+    await check(expected, make_repository(sizes=SMALL))
+
+
+LATER: dict[str, Callable[[AsyncSessionRepository], Awaitable[object]]] = {
+    "metadata": lambda sessions: sessions.update_metadata("s", {"a": 1}),
+    "expiry": lambda sessions: sessions.set_expiry("s", 1000),
+    "cut": lambda sessions: go_on(sessions, [], 12),
+    "batch": lambda sessions: sessions.append("s", [named(f"x{i}", 600) for i in range(5)]),
+    "truncate": lambda sessions: sessions.truncate("s", keep=2),
+    "edit": lambda sessions: sessions.remove_message("s", "1"),
+    "repair": lambda sessions: sessions.repair("s"),
+}
+
+
+@pytest.mark.parametrize("later", LATER)
+@pytest.mark.parametrize("way", ["branch", "rewrite"])
+async def test_pages_that_cannot_be_removed(
+    make_repository: RepositoryFactory, caplog: pytest.LogCaptureFixture, way: str, later: str
+) -> None:
+    """Where the history is written anew, with the old text in pages that are dropped: told, and made good."""
+    repository = make_repository(sizes=SMALL)
+    expected = await filled(repository, pages=6)
+    index, old, new = (-3, 3_000, 10) if way == "branch" else (0, 90, 1_300)
+    if way == "branch":  # from a message in several parts on
+        expected[index] = named(str(expected[index].id), old)
+        await repository.update_message("s", expected[index])
+    secret = str(expected[index].content).encode()
+    fails = True
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if fails and (operation == "batch_write_item" or operation == "delete_item"):
+            raise StorageError("no", code="InternalServerError")
+        return await proceed()
+
+    watch(repository, Hooked, hook)
+    expected[index] = named(str(expected[index].id), new)
+    await repository.update_message("s", expected[index])
+    assert "its old text could not be removed from the table yet" in caplog.text
+    await check(expected, make_repository(sizes=SMALL))
+    before = await scan(repository)
+    assert secret in stored_text(before)
+    assert any("lc_ceiling" in item for item in before) == (way == "branch")
+    fails = False
+    caplog.clear()
+    await LATER[later](make_repository(sizes=SMALL))
+    items = await scan(repository)
+    assert secret not in stored_text(items)
+    # A batch has written over all of them.
+    assert later == "batch" or not any("lc_ceiling" in item or "lc_floor" in item for item in items)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("dies", [True, False])
+async def test_a_page_of_a_cut_that_died(make_repository: RepositoryFactory, dies: bool) -> None:
+    """It has the messages of the tail, and nobody reads it; once one of them was edited it is gone."""
+    repository, other = make_repository(sizes=SMALL), make_repository(sizes=SMALL)
+    expected = await filled(repository)
+    secret = str(expected[-1].content).encode()
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if dies and operation in ("update_item", "delete_item"):
+            raise StorageError("no", code="InternalServerError")
+        return await proceed()
+
+    watch(repository, Hooked, hook)
+    with contextlib.suppress(StorageError):
+        await repository.append("s", [named("x", 600)])
+    left = [item for item in stored_pages(await scan(other)) if secret in stored_text([item])]
+    assert len(left) == 1
+    expected[-1] = HumanMessage("[redacted]", id=expected[-1].id)
+    await other.update_message("s", expected[-1])
+    assert secret not in stored_text(await scan(other))
+    if dies:
+        await check(expected, make_repository(sizes=SMALL))
+
+
+async def test_a_page_that_is_gone_is_told(
+    make_repository: RepositoryFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an edit whose page is lost after the commit nobody can say that it was carried out."""
+    repository = make_repository(sizes=SMALL)
+    await filled(repository)
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "update_item" and "lc_edit" in str(request):
+            watcher.inner, repository._table.connection = repository._table.connection, watcher.inner
+            await lose_page(repository, 0)
+        return response
+
+    watcher = watch(repository, Hooked, hook)
+    await repository.remove_message("s", "0")
+    assert "could not be removed from the table yet: its page is missing or damaged" in caplog.text
+    assert any("lc_edit" in item for item in await scan(repository))
+
+
+async def test_pages_of_another_region_stay(make_repository: RepositoryFactory) -> None:
+    """Whoever takes a session over removes none that were dropped there: their numbers may have other pages by now."""
+    repository = make_repository(sizes=SMALL, home_region="eu-1")
+    await filled(repository, pages=6)
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        if operation == "delete_item":
+            raise StorageError("no", code="InternalServerError")
+        return await proceed()
+
+    watch(repository, Hooked, hook)
+    await repository.truncate("s", keep=5)
+    before = stored_pages(await scan(repository))
+    other = make_repository(sizes=SMALL, home_region="us-1")
+    await other.take_over("s")
+    assert stored_pages(await scan(repository)) == before
+    await other.update_metadata("s", {"a": 1})
+    assert len(stored_pages(await scan(repository))) < len(before)
+
+
+@pytest.mark.parametrize("change", ["metadata", "append", "large append"])
+async def test_no_answer_about_the_page_of_an_earlier_edit(make_repository: RepositoryFactory, change: str) -> None:
+    """That leaves no doubt about what follows it, which was not sent; whatever others do meanwhile."""
+    repository, other, third = (make_repository(sizes=SMALL) for _ in range(3))
+    expected = await filled(other)
+    await half_removed(other, "0")
+    await repository.read("s")  # so that it knows of the edit
+    expected = expected[1:4]
+    lost = False
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal lost
+        response = await proceed()
+        if not lost and operation == "update_item" and "~lc~" in str(request["Key"]):
+            lost = True
+            await third.truncate("s", keep=3)
+            raise no_answer()
+        return response
+
+    watch(repository, Hooked, hook)
+    new = [] if change == "metadata" else [named("new", 10 if change == "append" else 3_000)]
+    await (repository.append("s", new) if new else repository.update_metadata("s", {"a": 1}))
+    assert lost
+    await check([*expected, *new], make_repository(sizes=SMALL))

@@ -717,6 +717,7 @@ ERRORS: list[tuple[errors.ChatHistoryError, int, str]] = [
     (errors.SessionBusyError(SECRET), 503, "session_busy"),
     (errors.StorageError(SECRET), 503, "storage_unavailable"),
     (errors.StorageError(SECRET, code="InternalServerError"), 503, "storage_unavailable"),
+    (errors.StorageError(SECRET, code="ReplicatedWriteConflictException"), 503, "session_busy"),
     (errors.OutcomeUnknownError(SECRET), 500, "outcome_unknown"),
     (errors.StorageError(SECRET, code="ValidationException"), 500, "internal_error"),
     (errors.TableNotFoundError(SECRET, code="ResourceNotFoundException"), 500, "internal_error"),
@@ -1135,7 +1136,7 @@ def test_openapi(open_sessions: Open) -> None:
     }
     answers = paths["/documented/{session_id}"]["get"]["responses"]
     assert {status for status in answers if "application/problem+json" in answers[status].get("content", {})} == {
-        "404", "409", "412", "413", "503"
+        "404", "409", "412", "413", "421", "503"
     }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ from langchain_dynamodb.errors import (
     SettingsError,
     StorageError,
     VersionConflictError,
+    WrongRegionError,
 )
 from langchain_dynamodb.middleware import DynamoDBHistoryMiddleware
 from langchain_dynamodb.middleware.agent import LOOK_BACK
@@ -106,6 +107,23 @@ async def test_the_sync_facade_serves_as_well(engine: Any, table_name: str) -> N
         agent = Agent(sessions, ["hello"])  # type: ignore[arg-type]
         agent.graph.invoke({"messages": [("human", "hi")]}, {"configurable": {"session_id": "s"}})
         assert [message.text for message in sessions.read("s").messages] == ["hi", "hello"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_session_that_another_region_writes(make_repository: RepositoryFactory, style: str) -> None:
+    """The model is not asked for an answer that could not be stored: neither at first nor when a thread goes on."""
+    here, there = (make_repository(home_region=region) for region in ("eu-central-1", "us-west-2"))
+    await here.append("s", [HumanMessage("hi")])
+    agent = Agent(there, ["one", "two"], checkpointer=InMemorySaver())
+    with pytest.raises(WrongRegionError):
+        await agent.run("0", style=style, thread="other")
+    await there.take_over("s")
+    await agent.run("1", style=style)
+    await here.take_over("s")
+    with pytest.raises(WrongRegionError):
+        await agent.run("2", style=style)
+    assert len(agent.asked) == 1
+    assert await stored(here) == ["human: hi", "human: 1", "ai: one"]
 
 
 async def test_the_format_of_langchain_community(make_repository: Any) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from langchain_dynamodb import DynamoDBChatMessageHistory, pair_tool_calls
 from langchain_dynamodb.codec.registry import OBJECTS
-from langchain_dynamodb.errors import UnsupportedMessageError
+from langchain_dynamodb.errors import UnsupportedMessageError, WrongRegionError
 from runnable_support import passes_context_on
 from support import refusal
 
@@ -371,6 +371,23 @@ async def test_outside_of_a_turn_the_error_is_all(make_history: MakeHistory, cap
     with pytest.raises(UnsupportedMessageError):
         await make_history().aadd_messages([AIMessage([{"type": "x", "client": object()}])])
     assert [record for record in caplog.records if record.name == "langchain_dynamodb"] == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("style", IN_CONTEXT)
+async def test_a_session_that_another_region_writes(style: str, mode: str, make_history: MakeHistory) -> None:
+    """The turn ends with that error before the model is asked, since the end of it would be swallowed."""
+    await make_history(home_region="eu-central-1").aadd_messages([HumanMessage("hi")])
+    asked: list[Any] = []
+    step = RunnableLambda(lambda value: asked.append(value) or value)
+
+    def there(session_id: str) -> DynamoDBChatMessageHistory:
+        return make_history(session_id, home_region="us-west-2")
+
+    with pytest.raises(WrongRegionError):
+        await take_turns(with_history(step, there, mode), style, [question(mode, "again")])
+    assert asked == []
+    assert contents(await there("s1").aget_messages()) == ["hi"]
 
 
 async def test_a_strict_history(make_history: MakeHistory) -> None:

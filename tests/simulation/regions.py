@@ -1,12 +1,14 @@
 """Two regions of a global table: each takes writes, and the last writer of an item wins, some time later elsewhere.
 
 Every change of an item is on its way to the other region for a time of its own, so that items arrive in any order. A
-run has writers in one region and readers in both; in half of them that region fails, and the other takes over.
+run has writers in one region and readers in both; in half of them that region fails, and the other takes over. What
+the writers do is one of `CHANGES`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,20 +21,37 @@ from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._store import table
 from langchain_dynamodb._store.cache import LRU
-from langchain_dynamodb.errors import IncompleteSessionError, MessageNotFoundError, StorageError, WrongRegionError
+from langchain_dynamodb.encryption import LocalKeyring
+from langchain_dynamodb.errors import (
+    CorruptSessionError,
+    IncompleteSessionError,
+    MessageNotFoundError,
+    SessionNotFoundError,
+    StorageError,
+    VersionConflictError,
+    WrongRegionError,
+)
 
 from .engine import ConditionFailed as Refusal
 from .engine import Engine, Key
 from .expressions import Invalid, Item
 from .loop import Loop
 from .network import Crash
-from .oracle import SESSION, Tags, look
+from .oracle import MASTER_KEY, SESSION, Tags, look
 from .play import _chance
 from .scenario import SIZES
 from .workload import START_MICROSECONDS, message
 
 LONGEST_LAG = 2.0  # seconds that a change of an item is on its way
 HOME, OTHER = "eu-central-1", "us-west-2"
+EDITS = ["edit", "remove"]  # after which a replica may show an old text beside a new one
+WHOLE = ["replace", "truncate", "reencrypt", "delete"]
+CHANGES = {
+    "appends": ["append"] * 5,
+    "edits": ["append"] * 5 + ["batch", *EDITS],
+    "whole": ["append"] * 4 + ["batch", *WHOLE],
+    "all": ["append"] * 6 + ["batch", *EDITS, *WHOLE],
+}
 
 
 class Region(Engine):
@@ -104,6 +123,7 @@ class Told:
 
     stored: dict[str, str | None] = field(default_factory=dict)
     open: dict[str, set[str | None]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
     def begin(self, tags: Tags, *, removed: bool = False) -> None:
         """A call that stores these, or removes them."""
@@ -111,9 +131,15 @@ class Told:
             self.open.setdefault(_id(tag), {self.stored.get(_id(tag))}).add(None if removed else tag)
 
     def end(self, tags: Tags, *, removed: bool = False) -> None:
-        """It was acknowledged."""
+        """It was acknowledged; what was dropped before that does not come back."""
+        self.gone.update(map(_id, tags) if removed else ())
         for tag in tags:
-            self.stored[_id(tag)] = None if removed else tag
+            self.stored[_id(tag)] = None if _id(tag) in self.gone else tag
+            self.open.pop(_id(tag), None)
+
+    def withdraw(self, tags: Tags) -> None:
+        """It was refused."""
+        for tag in tags:
             self.open.pop(_id(tag), None)
 
     def wrong(self, found: Tags) -> list[str]:
@@ -131,9 +157,9 @@ def _id(tag: str) -> str:
 
 
 class Regions:
-    """One run: `homes` says whether the repositories are told their regions; `edits`, whether messages are changed."""
+    """One run: `homes` says whether the repositories are told their regions."""
 
-    def __init__(self, seed: int, *, homes: bool = True, edits: bool = True) -> None:
+    def __init__(self, seed: int, changes: str, *, homes: bool = True) -> None:
         self.chance = random.Random(seed)
         _chance.seed(seed)
         table._schemas = LRU(1)
@@ -145,7 +171,9 @@ class Regions:
         self.problems: list[str] = []
         self.late = 0  # reads that were told to try again
         self.refused = 0  # changes that were told to go elsewhere
-        self._homes, self._edits = homes, edits
+        self._homes, self._kinds = homes, CHANGES[changes]
+        self._strict = homes and not set(EDITS) & set(self._kinds)
+        self._moved = False  # away from its first home
         self._states: dict[int, Tags] = {0: ()}  # by version, as written
         self._ticks = self._numbers = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -159,7 +187,9 @@ class Regions:
 
     def repository(self, name: str) -> AsyncSessionRepository:
         """A new process in a region."""
-        made = AsyncSessionRepository("Sessions", sizes=SIZES["tiny"], home_region=name if self._homes else None)
+        keyring = LocalKeyring(MASTER_KEY) if "reencrypt" in self._kinds else None
+        region = name if self._homes else None
+        made = AsyncSessionRepository("Sessions", sizes=SIZES["tiny"], home_region=region, encryption=keyring)
         made = made._with(replace(made._options, clock=self._clock))
         made._table.connection = Way(made._table.connection, self, self.regions[name])
         return made
@@ -181,8 +211,11 @@ class Regions:
             pass
 
     async def _change(self, repository: AsyncSessionRepository) -> None:
-        kind = self.chance.choice(["append"] * 5 + ["batch", "edit", "remove"] * self._edits)
+        kind = self.chance.choice(self._kinds)
         known = [name for name, tag in self.told.stored.items() if tag is not None and name not in self.told.open]
+        if kind in WHOLE:
+            await self._change_whole(repository, kind)
+            return
         if kind in ("append", "batch") or not known:
             tags = tuple(self._tag(letter) for letter in ("MLML" if kind == "batch" else self.chance.choice("SML")))
             self.told.begin(tags)
@@ -200,8 +233,35 @@ class Regions:
                 self.told.begin((target,), removed=True)
                 await repository.remove_message(SESSION, target)
                 self.told.end((target,), removed=True)
-        except MessageNotFoundError:  # another writer removed it
+        except (MessageNotFoundError, SessionNotFoundError):  # another writer removed it
             self.told.open.setdefault(target, set()).add(None)
+
+    async def _change_whole(self, repository: AsyncSessionRepository, kind: str) -> None:
+        """As it was just read: nothing that others append meanwhile is dropped."""
+        chat = await repository.read(SESSION)
+        if not chat.version:
+            return
+        tags, keep = _tags(chat.messages), self.chance.randrange(len(chat.messages) + 1)
+        dropped = () if kind == "reencrypt" else tags if kind == "delete" else tags[keep:]
+        new = tuple(self._tag(letter) for letter in self.chance.choice(["", "S", "MLMLM"]) if kind == "replace")
+        undone = (*(tag for tag in dropped if _id(tag) not in self.told.open), *new)
+        self.told.begin(dropped, removed=True)
+        self.told.begin(new)
+        try:
+            if kind == "replace":
+                messages = [*chat.messages[:keep], *map(_message, new)]
+                await repository.replace(SESSION, messages, expected_version=chat.version)
+            elif kind == "truncate":
+                await repository.truncate(SESSION, keep=keep, expected_version=chat.version)
+            elif kind == "delete":
+                await repository.delete(SESSION, expected_version=chat.version)
+            else:
+                await repository.reencrypt(SESSION)
+        except (VersionConflictError, SessionNotFoundError):
+            self.told.withdraw(undone)
+        else:
+            self.told.end(dropped, removed=True)
+            self.told.end(new)
 
     def _tag(self, letter: str) -> str:
         self._numbers += 1
@@ -218,10 +278,14 @@ class Regions:
                 except IncompleteSessionError:
                     self.late += 1
                     continue
+                except CorruptSessionError:  # it may be older there than pages that its new home has dropped
+                    if name == HOME and self._moved:
+                        continue
+                    raise
                 except Crash:
                     return
                 tags = _tags(chat.messages)
-                if self._homes and not self._edits and tags != self._states.get(chat.version):
+                if self._strict and tags != self._states.get(chat.version):
                     self.problems.append(f"{name} shows {tags} at {chat.version}: {self._states.get(chat.version)}")
 
     async def intrude(self, name: str) -> None:
@@ -229,22 +293,28 @@ class Regions:
         repository = self.repository(name)
         for _ in range(3):
             await asyncio.sleep(self.chance.uniform(0, 1.0))
-            if (await self.repository(name).read(SESSION, limit=0)).version:  # else it would begin another
-                try:
-                    await repository.append(SESSION, [_message("x0S")])
-                    self.problems.append(f"{name} took a write")
-                except WrongRegionError:
-                    self.refused += 1
+            await self._refused(repository)
+            with contextlib.suppress(WrongRegionError):
+                await repository.delete(SESSION, search_pages=True)
+
+    async def _refused(self, repository: AsyncSessionRepository) -> bool:
+        """Whether there is a session, which this region may not write."""
+        try:
+            await repository.append(SESSION, [_message("x0S")], must_exist=True)
+            self.problems.append(f"{repository.home_region} took a write")
+        except WrongRegionError:
+            self.refused += 1
+        except SessionNotFoundError:
+            return False
+        return True
 
     async def take_over(self, name: str) -> None:
         """Once all was replicated."""
         repository = self.repository(name)
-        try:
-            await repository.append(SESSION, [_message("x0S")])
-            self.problems.append(f"{name} took a write")
-        except WrongRegionError:
-            self.refused += 1
-        await repository.take_over(SESSION)
+        with contextlib.suppress(SessionNotFoundError):  # it was deleted, or that was begun
+            if await self._refused(repository):
+                await repository.take_over(SESSION)
+        self._moved = name == OTHER or self._moved
 
     # --- The course of a run ---
 

@@ -57,6 +57,12 @@ def test_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f'--seed {seed} --replay "{found.scenario}"' in report(found, seed)
 
 
+def test_the_page_counts_the_mutations() -> None:
+    """As many ways to break the protocol as there are."""
+    page = (PACKAGE.parents[1] / "docs/reliability.md").read_text(encoding="utf-8")
+    assert f"breaks the protocol in {len(MUTATIONS)} ways" in page
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_mutations_apply(mutation: Mutation, tmp_path: Path) -> None:
     """What ``nox -s mutations`` replaces is there, and what it makes can be compiled."""

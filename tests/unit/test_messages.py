@@ -9,6 +9,7 @@ import datetime
 import enum
 import hashlib
 import io
+import json
 import pathlib
 import random
 import sys
@@ -23,13 +24,14 @@ from langchain_core.messages import (
     AIMessageChunk,
     BaseMessage,
     HumanMessage,
+    RemoveMessage,
     ToolMessage,
     messages_from_dict,
 )
 from pydantic import BaseModel, Field, PrivateAttr
 
 import corpus
-from langchain_dynamodb.codec.classes import MESSAGES
+from langchain_dynamodb.codec.classes import BUILT_IN, MESSAGES, MessageClass
 from langchain_dynamodb.codec.dictionary import DICTIONARY_1
 from langchain_dynamodb.codec.messages import (
     UndecodableError,
@@ -502,6 +504,83 @@ def test_a_registered_class_checks_what_is_decoded_again() -> None:
     assert [looks(message) for message in again] == [looks(m) for m in messages]
     with pytest.raises(UndecodableError, match="mood"):
         decode_lines([lines[0].replace(b'"wild"', b"7")], again=True)
+
+
+REQUIRED: dict[str, Any] = {"tool_call_id": "c1", "role": "critic", "name": "f"}
+
+
+@pytest.mark.parametrize("cls", BUILT_IN)
+def test_messages_decoded_again_share_nothing_with_their_class(cls: type[BaseMessage]) -> None:
+    """What is put into one of them is in no other: not in the next one read, nor in a new one."""
+    given = {
+        name: REQUIRED[name] for name, field in cls.model_fields.items() if name in REQUIRED and field.is_required()
+    }
+    new: Any = cls
+    line = encode_message(new(id="1", **given) if cls is RemoveMessage else new("hi", **given))
+    short = json.loads(line)
+    for name, default in cls.model_fields.items():  # langchain-core 1.0 writes the empty lists of its plain defaults
+        if short.get(name) == default.get_default(call_default_factory=True) == []:
+            del short[name]
+    for stored in (line, json.dumps(short).encode()):
+        for message in decode_lines([stored, stored], again=True):
+            assert looks(message) == looks(decode_line(line))
+            for value in vars(message).values():
+                if isinstance(value, list):
+                    value.append("mine")
+                elif isinstance(value, dict):
+                    value["mine"] = 1
+        assert "mine" not in repr(
+            [decode_lines([stored], again=True), decode_line(stored), new(**decode_line(line).__dict__)]
+        )
+
+
+class _Plain(HumanMessage):
+    things: list[Any] = Field(default=[])
+    names: set[str] = Field(default=set())
+    table: dict[str, list[int]] = Field(default={"a": [1]})
+    made: list[int] = Field(default_factory=lambda: [7])
+    level: int = 3
+
+
+def test_defaults_that_can_change_are_made_for_each_message() -> None:
+    """Whether the class has them as they are or made by a function; without its constructor."""
+    one, other = MessageClass(_Plain, "plain").build([{"content": "a"}, {"content": "b", "level": 4}])
+    assert [looks(one), looks(other)] == [looks(_Plain("a")), looks(_Plain("b", level=4))]
+    one.things.append(1)  # type: ignore[attr-defined]
+    one.names.add("x")  # type: ignore[attr-defined]
+    one.table["a"].append(2)  # type: ignore[attr-defined]
+    one.made.clear()  # type: ignore[attr-defined]
+    (third,) = MessageClass(_Plain, "plain").build([{"content": "a"}])
+    assert [looks(other), looks(third)] == [looks(_Plain("b", level=4)), looks(_Plain("a"))]
+    assert _Plain("a").things == []
+
+
+class _Derived(HumanMessage):
+    size: int = 0
+
+    def model_post_init(self, context: Any, /) -> None:
+        self.size = len(self.content)
+
+
+class _Dependent(HumanMessage):
+    shout: str = Field(default_factory=lambda data: str(data["content"]).upper())
+
+
+class _Private(HumanMessage):
+    _cache: dict[str, int] = PrivateAttr(default_factory=dict)
+
+
+class _Forbids(HumanMessage, extra="forbid"):
+    pass
+
+
+def test_which_classes_are_made_without_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of langchain-core's own, which have nothing but fields; should one get more, it is checked each time."""
+    assert [cls for cls in BUILT_IN if not MessageClass(cls, "x").can_build] == []
+    classes = [_Plain, _Derived, _Dependent, _Private, _Forbids]
+    assert not any(MessageClass(cls, "x").can_build for cls in classes)
+    monkeypatch.setattr("langchain_dynamodb.codec.classes.BUILT_IN", classes)
+    assert [cls for cls in classes if MessageClass(cls, "x").can_build] == [_Plain]
 
 
 def test_the_name_of_a_registered_class_is_stored() -> None:

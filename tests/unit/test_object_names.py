@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.blobs.names import LONGEST, ObjectName, escaped, key_values, session_part, table_part
 from langchain_dynamodb.blobs.s3 import LONGEST_PREFIX
-from langchain_dynamodb.errors import InvalidInputError
+from langchain_dynamodb.blobs.stores import check_apart
+from langchain_dynamodb.errors import InvalidInputError, SettingsError
 
 Key = tuple[tuple[str, str, "str | bytes"], ...]
 TOKEN = "0123456789abcdef01234567"
@@ -111,6 +113,19 @@ def test_arguments_that_cannot_be_used(given: dict[str, Any], told: str) -> None
     """An error names the value and what it must be."""
     with pytest.raises(InvalidInputError, match=told):
         S3Blobs(**{"bucket": "chats", **given})
+
+
+@pytest.mark.parametrize(
+    ("other", "apart"),
+    [("a/", False), ("", True), ("a/b/", True), ("b/", True), (None, True)],
+)
+def test_tables_of_one_name(other: str | None, apart: bool) -> None:
+    """They must not share a prefix; another prefix or bucket is another place."""
+    with contextlib.nullcontext() if apart else pytest.raises(SettingsError, match="deletions of one reach"):
+        check_apart(S3Blobs("chats", "a/"), None if other is None else S3Blobs("chats", other))
+    with contextlib.nullcontext() if apart else pytest.raises(SettingsError, match="deletions of one reach"):
+        check_apart(None if other is None else S3Blobs("chats", other), S3Blobs("chats", "a/"))
+    check_apart(S3Blobs("chats", "a/"), S3Blobs("other", "a/"))
 
 
 def test_equal_places() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -167,6 +168,25 @@ async def test_iterating_goes_up_and_reads_strongly() -> None:
     shelf = Shelf(lag=[1])
     found = "".join([str(message.content) async for message in reader(shelf).iterate(KEY)])
     assert (found, shelf.looks) == ("0123456abc", [([0, 1, 2, 3], True)])
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [(300, 0, [16, 32, 64, 100, 88]), (16, 100, [16, 32, 2, 2]), (0, 60, [16, 2, 2]), (10, 0, [10])],
+)
+async def test_how_far_ahead_pages_are_fetched(small: int, large: int, expected: list[int]) -> None:
+    """Twice as many each time, up to a request's worth or a MiB; what an early end has paid for is bounded so."""
+    pages = [
+        replace(PAGES[0], number=number, data=bytes(3_000 if number < small else 380_000))
+        for number in range(small + large)
+    ]
+    shelf = Shelf(pages=pages)
+    item = replace(QUIET, pages=len(pages))
+    async with contextlib.aclosing(reader(shelf).pages.fetched_ahead(KEY, item)) as batches:
+        async for numbers, found in batches:
+            assert list(found) == list(numbers)
+    assert [len(numbers) for numbers, _ in shelf.looks][: len(expected)] == expected
+    assert sum(len(numbers) for numbers, _ in shelf.looks) == len(pages)
 
 
 @pytest.mark.parametrize("number", range(4))

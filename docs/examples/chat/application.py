@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import functools
 import logging
 import os
@@ -21,16 +20,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, field_validator, model_validator
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answers import STOPPED, Answer, AnswerResponse
-from images import images_in, question_of
+from images import bytes_of, images_in, kind_of, question_of
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
 from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.blobs import S3Blobs
-from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError
+from langchain_dynamodb.errors import ChatHistoryError, InvalidCursorError, VersionConflictError
 from langchain_dynamodb.fastapi import (
     SessionDependencies,
     Sessions,
@@ -138,6 +137,13 @@ class Title(BaseModel):
 
     title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 
+    @field_validator("title")
+    @classmethod
+    def _shows_something(cls, title: str) -> str:
+        if not can_be_seen(title):
+            raise ValueError("a title needs a character that can be seen")
+        return title
+
 
 class Branch(BaseModel):
     """A chat to begin, with the first messages of another."""
@@ -207,7 +213,13 @@ async def show(
 
 def title_of(chat: ChatSession | SessionSummary) -> str:
     """The chat's title."""
-    return str(chat.metadata.get("title", NO_TITLE))
+    title = str(chat.metadata.get("title", ""))
+    return title if can_be_seen(title) else NO_TITLE
+
+
+def can_be_seen(text: str) -> bool:
+    """Whether it has more than spaces, controls and characters without a width."""
+    return any(character.isprintable() and character != " " for character in text)
 
 
 def shown_message(index: int, message: BaseMessage) -> dict[str, Any]:
@@ -229,9 +241,10 @@ async def show_image(
     at = index - (chat.message_count - len(chat.messages))
     found = images_in(chat.messages[at]) if 0 <= at < len(chat.messages) else []
     for block in found:
-        if block.get("id") == image_id:
+        data = bytes_of(block)
+        if block.get("id") == image_id and (kind := kind_of(data)):
             headers = {"Cache-Control": "private, max-age=31536000, immutable"}
-            return Response(base64.b64decode(block["base64"]), media_type=block["mime_type"], headers=headers)
+            return Response(data, media_type=kind.mime_type, headers=headers)
     raise HTTPException(404, "There is no such image (any more).")
 
 
@@ -253,9 +266,16 @@ async def branch(new: Branch, user: User, key: Key, sessions: Sessions, expected
     """Begin another chat with the first messages of this one, if it is as the browser knows it."""
     refuse_to_begin(expected)
     to = key_of(user, new.id)
-    version = await sessions.copy(key, to, keep=new.keep, expected_version=expected)
+    try:
+        await sessions.copy(key, to, keep=new.keep, expected_version=expected)
+    except VersionConflictError as error:
+        kept = (await sessions.read(key)).messages[: new.keep]
+        if error.expected != 0 or (await sessions.read(to)).messages[: new.keep] != kept:
+            raise
+        # An earlier request has made it, whose answer was lost.
     chat = await sessions.read(to, limit=0)
-    title, version = await give_title(sessions, to, f"Branch of {title_of(chat).removeprefix('Branch of ')}", version)
+    title = f"Branch of {title_of(chat).removeprefix('Branch of ')}"
+    title, version = await give_title(sessions, to, title, chat.version)
     return {"title": title, "version": version}
 
 
@@ -294,6 +314,8 @@ async def give_title(sessions: AsyncSessionRepository, key: Session, text: str, 
     """Name a new chat after a text, such as its first question; returns its title and the session's version."""
     words = " ".join(text.split())
     title = words if len(words) <= 60 else words[:59].rsplit(" ", 1)[0] + "…"
+    if not can_be_seen(title):
+        title = NO_TITLE
     try:
         return title, await sessions.update_metadata(key, {"title": title}, expected_version=version)
     except ChatHistoryError:  # the question is stored, and that is what counts

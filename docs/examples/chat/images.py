@@ -103,9 +103,17 @@ def images_in(message: BaseMessage) -> list[dict[str, Any]]:
     return [b for b in blocks if isinstance(b, dict) and b.get("type") == "image" and isinstance(b.get("base64"), str)]
 
 
+def bytes_of(block: dict[str, Any]) -> bytes:
+    """The data of an image block; none where another program has stored what is no base64."""
+    try:
+        return base64.b64decode(block["base64"])
+    except ValueError:
+        return b""
+
+
 def described(block: dict[str, Any]) -> str:
     """An image in words: its kind and sizes."""
-    data = base64.b64decode(block["base64"])
-    kind = kind_of(data) or Kind("unknown")
-    pixels = f" of {kind.width} by {kind.height} pixels" if kind.width else ""
-    return f"a {kind.name} image{pixels} ({len(data):,} bytes)"
+    data = bytes_of(block)
+    kind = kind_of(data)
+    pixels = f" of {kind.width} by {kind.height} pixels" if kind and kind.width else ""
+    return f"{f'a {kind.name}' if kind else 'an unknown'} image{pixels} ({len(data):,} bytes)"

@@ -41,8 +41,14 @@ async with AsyncSessionRepository("SessionTable") as sessions:
 1. It is **all or nothing**.
 2. It costs the same at any length.
 """
-_NAMED = re.compile(r"\b(?:I'm|I am|[Mm]y name is)\s+([^\W\d_a-z]\w+(?:['-]\w+)*)")  # "I am a cook" names nobody
+_NAME = r"([^\W\d_a-z]\w+(?:['-]\w+)*)"  # "I am a cook" names nobody, nor does "I am German"
+_NAMED = re.compile(rf"\b(?:[Mm]y name is\s+{_NAME}|I(?:['\u2019]m| am)\s+{_NAME}(?=\s*(?:[.,;!?]|$)))", re.MULTILINE)
+_NO_NAME = re.compile(
+    r"(?i:ok|okay)|German|French|Dutch|Swiss|Greek|Czech|Welsh|Indian|\w+(?:ish|ese|ican|alian|adian|ussian)"
+)
 _ASKED = re.compile(r"\bmy name\s*\?", re.IGNORECASE)
+_STORY = re.compile(r"\b(?:story|stories)\b", re.IGNORECASE)
+_EXAMPLE = re.compile(r"\b(?:tables?|code)\b", re.IGNORECASE)
 
 
 class ScriptedModel(BaseChatModel):
@@ -82,18 +88,24 @@ def answer(messages: Sequence[BaseMessage]) -> str:
         told = " and ".join(map(described, images))
         return f"I see {told}. I am only a script: a model with eyes would tell you more."
     said = [message.text for message in messages if isinstance(message, HumanMessage)]
-    names = _NAMED.findall("\n".join(said))
+    names = names_in("\n".join(said))
     if _ASKED.search(said[-1]):
         return f"Your name is {names[-1]}." if names else "You have not told me your name."
-    if _NAMED.search(said[-1]):
+    if names_in(said[-1]):
         return f"Hello {names[-1]}! I will remember that, as long as this chat is kept."
-    if "story" in said[-1].lower():
+    if _STORY.search(said[-1]):
         return STORY
-    if "table" in said[-1].lower() or "code" in said[-1].lower():
+    if _EXAMPLE.search(said[-1]):
         return EXAMPLE
     if len(said) == 1:
         return f"You said “{said[0]}”. Ask me for a story, for a table, or tell me your name and ask for it later."
     return f"You said “{said[-1]}”. That was thing number {len(said)} you told me; the first was “{said[0]}”."
+
+
+def names_in(said: str) -> list[str]:
+    """The names that somebody goes by, as far as a script can tell."""
+    found = (match[1] or match[2] for match in _NAMED.finditer(said))
+    return [name for name in found if not _NO_NAME.fullmatch(name)]
 
 
 def choose_model(name: str) -> BaseChatModel:

@@ -30,7 +30,7 @@ def main() -> int:
     options = parse_arguments()
     screen = Screen()
     theirs = None if options.chat else find_theirs()
-    # What langchain_community's page shows is deprecated, as the README says; saying it at each step would not help.
+    # What langchain_community's page shows is deprecated; saying it at each step would not help.
     warnings.simplefilter("ignore", DeprecationWarning)
     # Before our settings hide the user's credentials, which a real model needs.
     model = choose_model(options.model) if options.chat else None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import aioboto3
@@ -24,6 +23,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, DataNotFoundError, ProfileNotFound
 from botocore.loaders import Loader
 
+from .._threads import off_loop
 from ..errors import InvalidInputError
 
 # The default timeouts of a minute are for uploads; a DynamoDB call takes milliseconds. A fixed user agent is not
@@ -151,9 +151,9 @@ def merged_config(config: Config | None, service: str = "dynamodb") -> AioConfig
 async def aio_session(settings: ConnectionSettings) -> tuple[aioboto3.Session, str | None]:
     """The session to make a client from, and its region; reads files in a thread."""
     if isinstance(settings.aws_session, aioboto3.Session):
-        await asyncio.to_thread(_read_config_files, settings.aws_session)
+        await off_loop(partial(_read_config_files, settings.aws_session))
         return settings.aws_session, settings.region_name
-    return await asyncio.to_thread(_new_session, settings.aws_session, settings.region_name, settings.service)
+    return await off_loop(partial(_new_session, settings.aws_session, settings.region_name, settings.service))
 
 
 def _new_session(
@@ -201,7 +201,7 @@ class _BorrowedProvider:
         self._credentials = credentials
 
     async def load(self) -> AioCredentials:
-        frozen = await asyncio.to_thread(self._credentials.get_frozen_credentials)
+        frozen = await off_loop(self._credentials.get_frozen_credentials)
         return _BorrowedCredentials(self._credentials, frozen)
 
 
@@ -216,5 +216,5 @@ class _BorrowedCredentials(AioCredentials):  # type: ignore[misc]
     async def get_frozen_credentials(self) -> Any:
         refresh_needed = getattr(self._source, "refresh_needed", None)
         if refresh_needed is not None and refresh_needed():
-            return await asyncio.to_thread(self._source.get_frozen_credentials)
+            return await off_loop(self._source.get_frozen_credentials)
         return self._source.get_frozen_credentials()

@@ -78,25 +78,22 @@ class Connection:
             told.read_units, told.write_units = units(operation, request, response, failure)
             told.refused = isinstance(failure, ConditionFailed)
             told.error = None if told.refused else failure
-            told.request_id = response.get("ResponseMetadata", {}).get("RequestId")
+            told.request_id = attempts.request_id
             operation_here.add(told)
         return response
 
     async def _send(
         self, operation: str, request: Mapping[str, Any], write: bool, attempts: _Attempts
     ) -> dict[str, Any]:
-        if self._closed:
-            raise RepositoryClosedError(
-                "This repository was closed by aclose() or close(): make a new one, or enter this one again "
-                "(async with, with)."
-            )
         shared = self._join()
         client = await shared.ready()
         attempts.use(shared, client)
         token = _current.set(attempts)
         try:
             response: dict[str, Any] = await getattr(client, operation)(**request)
+            attempts.answered(response)
         except Exception as error:
+            attempts.answered(getattr(error, "response", None))
             if keeps_failing(error) and not shared.used:
                 shared.retire()
             told = self._told(
@@ -121,6 +118,11 @@ class Connection:
     def _told(self) -> Callable[..., Exception]:
         return _TELLING.get(self.settings.service, call_error)
 
+    async def place(self) -> tuple[str, str]:
+        """Endpoint and region that it calls, wherever they were set; raises `SettingsError` where that is nowhere."""
+        client = await self._join().ready()
+        return client.meta.endpoint_url, client.meta.region_name
+
     def __reduce__(self) -> tuple[type[Connection], tuple[ConnectionSettings]]:
         return Connection, (self.settings,)  # wherever it goes, the next call finds or makes a client
 
@@ -142,6 +144,11 @@ class Connection:
                     await shared.close()
 
     def _join(self) -> _SharedClient:
+        if self._closed:
+            raise RepositoryClosedError(
+                "This repository was closed by aclose() or close(): make a new one, or enter this one again "
+                "(async with, with)."
+            )
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -276,12 +283,24 @@ if hasattr(os, "register_at_fork"):
 class _Attempts:
     """What became of the attempts that botocore made for one call."""
 
-    __slots__ = ("asking", "client", "corrupt", "ended", "endpoint", "maybe_applied", "once", "region", "sent")
+    __slots__ = (
+        "asking",
+        "client",
+        "corrupt",
+        "ended",
+        "endpoint",
+        "maybe_applied",
+        "once",
+        "region",
+        "request_id",
+        "sent",
+    )
 
     def __init__(self, once: bool) -> None:
         self.client: Callable[[], _SharedClient | None] = _no_client
         self.endpoint: str | None = None
         self.region: str | None = None
+        self.request_id: str | None = None
         self.once = once
         self.sent = self.ended = 0
         self.asking = self.maybe_applied = self.corrupt = False
@@ -291,6 +310,11 @@ class _Attempts:
         # Weak: timers of the event loop keep the context of a finished call, and so this, until they would be due.
         self.client = weakref.ref(shared)
         self.endpoint, self.region = client.meta.endpoint_url, client.meta.region_name
+
+    def answered(self, response: Any) -> None:
+        """Note how AWS calls the request."""
+        told = response.get("ResponseMetadata") if isinstance(response, dict) else None
+        self.request_id = told.get("RequestId") if isinstance(told, dict) else None
 
     @property
     def outcome_unknown(self) -> bool:

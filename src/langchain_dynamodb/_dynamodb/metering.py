@@ -24,7 +24,10 @@ class Usage:
 
 @dataclass
 class Pace:
-    """Write units a second (None: as many as there are). Each write waits until the ones before it are paid for."""
+    """Write units a second (None: as many as there are). Each write waits until the ones before it are paid for.
+
+    One that is under way counts as a unit, until what it took is known.
+    """
 
     units: float | None = None
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
@@ -35,13 +38,15 @@ class Pace:
         while True:
             delay = self._free_at - self.clock() if self.units else 0.0
             if delay <= 0:
-                return
+                break
             await asyncio.sleep(delay)
+        if self.units:  # nobody comes in between
+            self._free_at = max(self._free_at, self.clock()) + 1 / self.units
 
     def spend(self, units: float) -> None:
-        """Note what a write took."""
+        """Note what a write took that had its turn."""
         if self.units:
-            self._free_at = max(self._free_at, self.clock()) + units / self.units
+            self._free_at += (units - 1) / self.units
 
 
 class MeteredConnection(Connection):
@@ -70,7 +75,8 @@ class MeteredConnection(Connection):
             reads, writes = units(operation, request, response, refused)
             usage.read_units += reads
             usage.write_units += writes
-            self._pace.spend(writes)
+            if write:
+                self._pace.spend(writes)
         usage.scanned += response.get("ScannedCount", 0) if operation == "scan" else 0
         return response
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from .._threads import off_loop
 from ..errors import BlobUnavailableError
 from .connection import Connection
 from .failures import object_error
@@ -44,4 +45,4 @@ async def _read(body: Any) -> bytes:
             pieces.append(piece)
     finally:
         body.close()
-    return pieces[0] if len(pieces) == 1 else await asyncio.to_thread(b"".join, pieces)
+    return pieces[0] if len(pieces) == 1 else await off_loop(partial(b"".join, pieces))

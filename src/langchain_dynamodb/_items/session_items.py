@@ -69,7 +69,7 @@ class Intent:
     """
 
     op: bytes
-    kind: str  # "append", "rewrite", "convert", "revert", "lease", "delete"
+    kind: str  # "append", "rewrite", "copy", "convert", "revert", "lease", "delete"
     generation: int
     first: int
     last: int
@@ -185,6 +185,11 @@ class SessionItem:
     def entries(self) -> int:
         """Number of entries that the stored list has."""
         return max(1, len(self.tail)) if self.listed is None else self.listed
+
+    @property
+    def has_dropped_pages(self) -> bool:
+        """Whether pages may still be stored that were dropped."""
+        return self.floor < self.first_page or self.pages < self.ceiling
 
     def noting(self, bucket: str) -> SessionItem:
         """The state that says that data of its pages may be there."""

@@ -61,7 +61,8 @@ def to_community(old: SessionItem, new: CommunityItem, names: Names) -> Statemen
 def lease(old: SessionItem, intent: Intent, names: Names, now: int, op: bytes | None = None) -> Statement:
     """UpdateItem that takes the lease on a session whatever its version: others append without pause.
 
-    With the `op` of an append: only where it has not taken place since `old` was seen, by the fence of an insert.
+    Not where another region has taken it over. With the `op` of an append: only where that has not taken place since
+    `old` was seen, by the fence of an insert.
     """
     e = Expression()
     version, held = e.name(lc.VERSION), e.name(lc.INTENT)
@@ -69,6 +70,7 @@ def lease(old: SessionItem, intent: Intent, names: Names, now: int, op: bytes | 
     e.set(lc.INTENT, intent.attribute())
     e.require(f"{e.name(lc.GENERATION)} = {e.value(number(old.generation))}")
     e.require(f"(attribute_not_exists({held}) OR {is_of(e, intent.op)})")
+    e.require(f"{e.name(lc.HOME)} = {e.value({'S': old.home})}" if old.home else _lacks(e, lc.HOME))
     e.require(unexpired(e, names, now))
     if op is not None:
         for attribute in (lc.TAIL_OPS, lc.PAGE_OPS):

@@ -12,6 +12,7 @@ from .expiry import Expiries
 from .pages import Destination, Draft, in_parts
 from .states import next_state, tail_bytes, unborn
 
+EARLIER = 1 << 32  # microseconds that a copy's generation may lie before its beginning: 72 minutes
 SPARE_PAGES = 4  # that what is kept of one page may need, which inflates to a mebibyte
 
 
@@ -30,12 +31,9 @@ class Written:
 
 
 def begun(now: int, to: Destination) -> SessionItem:
-    """Start of a copy. Its generation is nobody else's, whatever clocks say: its pages are put without a condition.
-
-    It lies within 72 minutes before the beginning.
-    """
+    """Start of a copy. Its generation is nobody else's, whatever clocks say: its pages are put without a condition."""
     start = unborn(now, to.cipher)
-    return replace(start, generation=max(1, now - int.from_bytes(os.urandom(4), "big")))
+    return replace(start, generation=max(1, now - int.from_bytes(os.urandom(4), "big") % EARLIER))
 
 
 def laid_out(blocks: Sequence[Draft], to: Destination) -> tuple[list[Draft], tuple[bytes, ...]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .._items.keys import SessionKey
 from .._items.session_items import MAX_INFLATED, MAX_SESSION_ITEM, Edit, Page, SessionItem
 from ..codec.messages import Codec, UndecodableError
-from .pages import PAGE_INFLATED, Destination
+from .pages import PAGE_INFLATED, Destination, most_inflated
 from .states import next_state, tail_bytes
 
 MAX_EDIT = 32 << 10  # bytes of a message on its way to its page: the session item bears it until it is there
@@ -116,11 +116,11 @@ def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: C
     return exchanged(lines, edit.position, new[0])
 
 
-def carried_out(page: Page, item: SessionItem, to: Destination, most: int) -> Page:
+def carried_out(page: Page, item: SessionItem, to: Destination, longest: int = MAX_INFLATED) -> Page:
     """The page as it is with the edit under way, which it lacks; raises `UndecodableError`.
 
-    Inflated it has so many bytes at `most`.
+    A message in it has at most `longest` bytes.
     """
     place = to.key.place(item.generation, page.number)
-    lines = applied(to.codec.unpack(page.data, place, most), item, to.key, to.codec)
+    lines = applied(to.codec.unpack(page.data, place, most_inflated(page, longest)), item, to.key, to.codec)
     return replace(counted(page, item), data=to.codec.pack(lines, place), edited=item.edited)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from .._checks import short
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
@@ -9,9 +11,15 @@ from .._items.session_items import SessionItem
 from ..errors import IdempotencyError, MessageNotFoundError, SessionNotFoundError, VersionConflictError
 
 
-def check_expected(
-    key: SessionKey, item: SessionItem | CommunityItem | None, expected: int | None, given: int | None = None
-) -> None:
+class Versioned(Protocol):
+    """A state of a session."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+
+def check_expected(key: SessionKey, item: Versioned | None, expected: int | None, given: int | None = None) -> None:
     """Raise `VersionConflictError` unless the session is at the expected version; it names the one that was `given`."""
     actual = item.version if item else 0
     if expected not in (None, actual):

@@ -100,6 +100,14 @@ class Destination(NamedTuple):
         return max(self.sizes.tail(self.key) - key, LEAST_ROOM)
 
 
+def most_inflated(page: Page, longest: int) -> int:
+    """Bytes that the data of a page may inflate to, where one message may have `longest`.
+
+    A page of several messages is never cut so large, so it need not be believed to be.
+    """
+    return longest if page.messages <= 1 else 2 * PAGE_INFLATED
+
+
 class PageStart(NamedTuple):
     """Where a run of new pages begins; from those before it so many messages were `removed`."""
 

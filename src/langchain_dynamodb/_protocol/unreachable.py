@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from .._items.community_item import CommunityItem, State
 from .._items.session_items import SessionItem
+from .copying import EARLIER
+
+GRACE_SECONDS = 3600
+"""Pages of sessions that began since then stay, where others may know of these sessions already."""
 
 UNANNOUNCED_BYTES = 200_000
 """An item of langchain_community of this size may be about to be converted by a writer that had no room to say so."""
@@ -18,6 +22,11 @@ class SeenPage:
     generation: int
     number: int
     cut: int
+
+
+def generations_before(now: int, seconds: int) -> int:
+    """Those below this are of sessions that began so many seconds before `now` (microseconds): also those of forks."""
+    return now - seconds * 1_000_000 - EARLIER if seconds else now
 
 
 def is_unreachable(page: SeenPage, item: State | None, began_before: int, size: int = 0) -> bool:

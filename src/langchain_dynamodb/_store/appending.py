@@ -16,9 +16,9 @@ from .._protocol.expiry import NO_EXPIRY
 from .._protocol.identity import check_content, check_exists, check_expected
 from .._protocol.pages import Batch, Destination
 from .._protocol.unknown_outcome import Doubt, unknown_outcome
+from .._threads import off_loop
 from ..errors import ChatHistoryError, StorageError
 from .expiring import extend_after, extend_before
-from .off_loop import off_loop
 from .pending_edits import carry_out
 from .preparing import Preparer
 from .reading import Reader
@@ -207,7 +207,8 @@ class Appender:
                 raise Refused(item, retried=False)
             request = request.at(await self.steps.destination(key, item))
         if item is not None and item.edit:
-            item = await carry_out(self.steps, key, item)
+            with preparing():
+                item = await carry_out(self.steps, key, item)
         now, times = self.steps.clock(), NO_EXPIRY
         if self.ttl is not None or (item is not None and item.expires is not None):
             item, times = await extend_before(self.steps, key, item, now, self.ttl)

@@ -9,9 +9,10 @@ from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.session_items import Intent, Page, SessionItem
 from .._protocol import community
+from .._threads import off_loop
 from ..codec import messages as codec
 from ..errors import ChatHistoryError, StorageError
-from .off_loop import MANY_NATIVES, off_loop
+from .off_loop import MANY_NATIVES
 from .reading import Reader
 from .retrying import preparing
 from .steps import Steps

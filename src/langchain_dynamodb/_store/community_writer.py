@@ -23,14 +23,15 @@ from .._protocol import community
 from .._protocol.append import Ids
 from .._protocol.expiry import expiries
 from .._protocol.identity import message_not_found
+from .._threads import off_loop
 from ..codec.native import to_native
-from ..codec.places import Degraded
+from ..codec.places import Degraded, nth_message
 from ..codec.telling import tell
 from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .attempts import change
 from .deleting import Deleter
 from .expiring import unstamped
-from .off_loop import MANY_NATIVES, off_loop
+from .off_loop import MANY_NATIVES
 from .writer import Content, MessageEdit
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
@@ -56,7 +57,7 @@ class CommunityWriter(Deleter):
         must_exist: bool,
     ) -> int:
         """See `Writer`. With `history_size` the list is written back whole, as langchain_community does."""
-        natives, degraded = await self._natives(content.messages)
+        natives, degraded = await self._natives(content)
         if not history_size:
             check_size(key, natives)
 
@@ -80,7 +81,7 @@ class CommunityWriter(Deleter):
         self, key: SessionKey, content: Content, expected: int | None, *, own: Changes, must_exist: bool
     ) -> int:
         """See `Writer`."""
-        natives, degraded = await self._natives(content.messages)
+        natives, degraded = await self._natives(content)
         check_size(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
@@ -105,7 +106,7 @@ class CommunityWriter(Deleter):
 
     async def edit(self, key: SessionKey, edit: MessageEdit, expected: int | None) -> int:
         """See `Writer`."""
-        natives, degraded = await self._natives([] if edit.message is None else [edit.message])
+        natives, degraded = await self._natives(edit.content, "message")
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem:
             item = self._readable(key, state)
@@ -172,9 +173,9 @@ class CommunityWriter(Deleter):
         new = replace(old, history=history, has_history=True, expires=stamp)
         return await self._remembering(key, old, new, ops, own)
 
-    async def _natives(self, messages: Sequence[BaseMessage]) -> tuple[list[AttributeValue], list[Degraded]]:
-        making = partial(as_natives, messages, strict=self.steps.codec.strict)
-        return await off_loop(making) if len(messages) > MANY_NATIVES else making()
+    async def _natives(self, content: Content, path: str | None = None) -> tuple[list[AttributeValue], list[Degraded]]:
+        making = partial(as_natives, content.messages, path, strict=self.steps.codec.strict)
+        return await off_loop(making) if content.is_much or len(content.messages) > MANY_NATIVES else making()
 
     async def _remembering(
         self, key: SessionKey, old: CommunityItem, new: CommunityItem, ops: frozenset[bytes], own: Changes = NO_CHANGES
@@ -188,15 +189,17 @@ class CommunityWriter(Deleter):
             return _written(await self.steps.table.update(key, request))
 
 
-def as_natives(messages: Sequence[BaseMessage], *, strict: bool = False) -> tuple[list[AttributeValue], list[Degraded]]:
+def as_natives(
+    messages: Sequence[BaseMessage], only: str | None = None, *, strict: bool = False
+) -> tuple[list[AttributeValue], list[Degraded]]:
     """Messages as langchain_community stores them, and what of them will come back as something else.
 
-    Raises `UnsupportedMessageError` for what it could not read.
+    `only` is the path of a single one in errors. Raises `UnsupportedMessageError` for what it could not read.
     """
     degraded: list[Degraded] = []
     natives = []
     for i, message in enumerate(messages):
-        path = f"messages[{i}]"
+        path = nth_message(i, only)
         native = to_native(message, path, strict=strict, degraded=degraded)
         natives.append(to_attribute(native, path, depth=1, json_only=False))
     return natives, degraded

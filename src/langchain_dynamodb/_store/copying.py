@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .._dynamodb.attribute_values import AttributeValue, Changes
+from .._dynamodb.attribute_values import AttributeValue, Changes, Item
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.session_items import MAX_ITEM_DATA, Page, SessionItem, new_op
@@ -21,12 +20,14 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from ..codec import messages as codec
 from ..errors import VersionConflictError
 from .attempts import change
+from .encoding import encoded
 from .off_loop import off_loop_if_many
 from .paged_writer import PagedWriter
 from .reading import Reader
 from .retrying import preparing
 from .steps import Steps
 from .table import WRITE_BATCH, Refused
+from .whole_sessions import Placer, Whole, read_whole
 from .writer import Content, Writer
 
 # What is in memory at once: so many pages, which are written together, or as many as have so many bytes.
@@ -48,24 +49,33 @@ class Source:
 
         Raises `SessionNotFoundError`, `VersionConflictError`, and `MissingBlobsError` where its data cannot be had.
         """
-        item = await self.reader.item(self.key)
-        self._check(item)
-        assert item is not None  # it exists
+        item = self._checked(await self.reader.item(self.key))
         if isinstance(item, SessionItem) and item.bucket is not None:
             self.reader.pages.table.objects.required(self.key, item.bucket)
         return await self.reader.vault.unlocked(self.key, item) if isinstance(item, SessionItem) else item
 
-    async def decoded(self) -> Content:
-        """Its messages, to be encoded anew; raises the same."""
+    async def decoded(self, most: int) -> tuple[State, Content]:
+        """The same, with its messages encoded anew; raises the same, and `MessageTooLargeError` above so many bytes."""
         snapshot = await self.reader.snapshot(self.key, None, None)
         assert snapshot is not None  # no version was named
-        self._check(snapshot.item)
         messages = snapshot.messages[: self.keep]
-        return Content(messages, self.reader.decoder.codec.encode(messages, sys.maxsize), codec.is_much(messages))
+        item = self._checked(snapshot.item)
+        return item, await encoded(self.reader.decoder.codec, messages, most)
 
-    def _check(self, item: State | None) -> None:
+    async def whole(self) -> Whole:
+        """It with its messages as lines; raises the same."""
+        whole = await read_whole(self.reader, self.key)
+        check_expected(self.key, whole, self.expected)
+        if whole is None:
+            check_exists(self.key, None)
+        assert whole is not None  # it exists
+        return replace(whole, lines=whole.lines[: self.keep], created=None, updated=None)
+
+    def _checked(self, item: State | None) -> State:
         check_expected(self.key, item, self.expected)
         check_exists(self.key, item)
+        assert item is not None  # it exists
+        return item
 
     def metadata(self, item: SessionItem) -> AttributeValue | None:
         """What it has, in the clear."""
@@ -129,16 +139,21 @@ class Copier:
     async def copy(self, source: Source, key: SessionKey, own: Changes) -> int:
         """Returns the version of the copy; raises `VersionConflictError` where there is a session already."""
         first = await source.seen()
-        own = {**self._brought(first, key), **own}
-        if isinstance(first, CommunityItem) or not isinstance(self.writer, PagedWriter) or self._is_too_large(first):
-            return await self.writer.replace(key, await source.decoded(), 0, own=own, must_exist=False)
+        if not isinstance(self.writer, PagedWriter):
+            found, content = await source.decoded(self.steps.sizes.message)
+            own = self._with_brought(found.own, key, own)
+            return await self.writer.replace(key, content, 0, own=own, must_exist=False)
+        placer = Placer(self.writer)
 
         async def step(item: State | None, op: bytes, attempt: int) -> SessionItem:
             found = first if attempt == 0 else await source.seen()
-            if isinstance(found, CommunityItem):  # deleted, and begun by somebody else
-                raise Refused(None, retried=False)
+            if isinstance(found, CommunityItem) or self._is_too_large(found):
+                whole = await source.whole()
+                brought = self._with_brought(whole.own or {}, key, own)
+                expires = expiries(self.steps.clock(), self.ttl, None).session
+                return await placer.first(key, replace(whole, expires=expires, own=brought), op)
             try:
-                return await self._begin(source, found, key, own, op)
+                return await self._begin(source, found, key, self._with_brought(found.own, key, own), op)
             except VersionConflictError:  # of the source: its pages were not those of one state
                 raise Refused(None, retried=False) from None
 
@@ -148,10 +163,11 @@ class Copier:
         """Whether its pages may be larger than the destination takes them, which has no place for large data."""
         return found.bucket is not None and self.steps.table.objects.blobs is None
 
-    def _brought(self, found: State, key: SessionKey) -> Changes:
-        """The attributes of the user's own on the source that can be such here."""
+    def _with_brought(self, theirs: Item, key: SessionKey, own: Changes) -> Item:
+        """The attributes `own`, over those of the user's own on the source that can be such here."""
         taken = {*self.steps.table.names, *key.item}
-        return {name: value for name, value in found.own.items() if name not in taken}
+        brought = {name: value for name, value in theirs.items() if name not in taken}
+        return {name: value for name, value in {**brought, **own}.items() if value is not None}
 
     async def _begin(self, source: Source, found: SessionItem, key: SessionKey, own: Changes, op: bytes) -> SessionItem:
         to = await self.steps.destination(key, None)

@@ -18,11 +18,12 @@ from .._items.parsing import corrupt, undecodable
 from .._items.session_items import MAX_INFLATED, SessionItem
 from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
+from .._threads import off_loop
 from ..codec import messages as codec
 from ..codec.messages import Codec, UndecodableError
 from ..codec.native import from_native
 from .chunks import UNREADABLE, Chunk, Lines, count, in_slices
-from .off_loop import MANY_NATIVES, off_loop
+from .off_loop import MANY_NATIVES
 
 SLICE_BYTES = 1 << 20  # of text that is decoded or inflated before other tasks of the event loop get their turn
 
@@ -97,7 +98,7 @@ class Decoder:
                 messages += await off_loop(decoding) if sum(map(len, lines)) > SLICE_BYTES else decoding()
             except UndecodableError as error:
                 if not self.skip_undecodable:
-                    raise self._undecodable(key, item, parts, error) from error
+                    raise self.undecodable(key, item, parts, error) from error
                 messages += _decodable(lines)
                 chunks = ()  # they stay to be checked
         for chunk in chunks:
@@ -105,9 +106,10 @@ class Decoder:
                 chunk.lines.decoded = True
         return messages
 
-    def _undecodable(
+    def undecodable(
         self, key: SessionKey, item: SessionItem, chunks: Iterable[Chunk], error: UndecodableError
     ) -> Exception:
+        """The error for one of the messages in these chunks."""
         index = error.index or 0
         for chunk in chunks:
             if index < len(chunk.lines):

@@ -17,9 +17,10 @@ from .table import Table
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Searches a table for the pages of a session."""
+    """Searches a table for the pages of a session, but for those of generations from `before` on."""
 
     table: Table
+    before: int
 
     async def remove(self, key: SessionKey) -> None:
         """Remove the pages of earlier sessions of this name, and their objects, whatever became of their items.
@@ -32,9 +33,10 @@ class Leftovers:
         item = await self.table.get(key) if found or objects else None
         if item is not None and not isinstance(item, SessionItem):
             return  # it may be about to be converted, by a writer that had no room to say so
-        dead = [page for page in found if item is None or page.generation != item.generation]
+        living = item.generation if item else None
+        dead = [page for page in found if page.generation != living and page.generation < self.before]
         await in_parallel(lambda page: self.table.discard(key, page.generation, page.number, page.cut), dead)
-        names = [str(of) for of in objects if item is None or of.generation != item.generation]
+        names = [str(of) for of in objects if of.generation != living and of.generation < self.before]
         await self.table.objects.remove(names)
 
     async def _search(self, key: SessionKey) -> AsyncIterator[SeenPage]:

@@ -9,8 +9,8 @@ from functools import partial
 from .._items.keys import SessionKey
 from .._items.session_items import SessionItem
 from .._protocol import edits
+from .._threads import off_loop
 from ..codec.messages import UndecodableError
-from .off_loop import off_loop
 from .steps import Steps
 from .table import Refused
 

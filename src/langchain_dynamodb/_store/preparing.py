@@ -27,13 +27,18 @@ class Preparer(Converter):
     async def prepared(
         self, key: SessionKey, item: SessionItem | CommunityItem, op: bytes, *, encrypt: bool = True
     ) -> SessionItem:
-        """The session unlocked, in our format, without an edit under way, and encrypted as this repository does it.
+        """The session unlocked, in our format, and encrypted as this repository does it.
 
-        `op` is that of the operation which needs it. Without `encrypt` what is plain may stay so.
+        No edit is under way any more, and the pages that were dropped are gone, where that can be. `op` is that of the
+        operation which needs it. Without `encrypt` what is plain may stay so.
         """
         if isinstance(item, CommunityItem):
             return await self.convert(key, item, op)
-        item = await carry_out(self.steps, key, await self.steps.vault.unlocked(key, item))
+        item = await self.steps.vault.unlocked(key, item)
+        with preparing():
+            item = await carry_out(self.steps, key, item)
+        if not self.steps.is_elsewhere(item):  # whose home may use the numbers of these pages again
+            item = await self.steps.sweep(key, item)
         return await self.encrypt(key, item, op) if encrypt and self.steps.vault.must_encrypt(item) else item
 
     async def encrypt(self, key: SessionKey, item: SessionItem, op: bytes, *, plain: bool = False) -> SessionItem:

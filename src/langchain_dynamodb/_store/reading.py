@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -17,16 +17,18 @@ from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
 from .._items.session_items import MAX_INFLATED, Page, SessionItem
-from .._protocol.chain import follows, precedes
+from .._protocol.chain import first_break, follows
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PageStart
+from .._protocol.rewrite import count_same
 from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import Snapshot, readable
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
-from .chunks import Chunk, count, in_runs, newest_of
-from .decoding import Decoder
+from .chunks import SLICE, Chunk, LoadedPage, count, in_runs, newest_of
+from .decoding import SLICE_BYTES, Decoder
 from .stored_pages import StoredPages, Unproven
+from .table import GET_BATCH
 from .vault import Vault
 
 ATTEMPTS = 10  # times a read starts over while the session is rewritten under it
@@ -119,16 +121,62 @@ class Reader:
             pages = await self._window(key, item, item.message_count)
         return [line for chunk in pages for line in chunk.lines] + self.decoder.tail_lines(key, item)
 
-    async def branch(self, key: SessionKey, item: SessionItem, keep: int) -> tuple[PageStart, list[bytes]]:
+    async def common(
+        self, key: SessionKey, item: SessionItem, lines: Sequence[bytes]
+    ) -> tuple[int, Sequence[LoadedPage]]:
+        """How many messages this very state begins with as `lines` do, and its pages, if it does.
+
+        The oldest page is looked at first. The others are inflated from there up, while they are the same. Raises as
+        the method `lines` does.
+        """
+        same = 0
+        run: list[LoadedPage] = []
+        async with self._missing_told(key):
+            if await self._begins_otherwise(key, item, lines[0]):
+                return 0, ()
+            pages = await self.pages.newest(key, item, item.message_count)
+            for loaded in pages:
+                run.append(loaded)
+                if not loaded.page.indexes:
+                    continue
+                (chunk,) = await self.pages.inflate(key, item, run)
+                wanted = len(chunk.lines)
+                alike = count_same(chunk.lines, lines[same : same + wanted])
+                same += alike
+                if alike < wanted:
+                    return same, pages
+                run = []
+                await asyncio.sleep(0)
+        return same + count_same(self.decoder.tail_lines(key, item), lines[same:]), pages
+
+    async def _begins_otherwise(self, key: SessionKey, item: SessionItem, line: bytes) -> bool:
+        """Whether its oldest page tells that its first message is another one."""
+        number = item.first_page
+        known = self.pages.remembered(key, item, number)
+        for loaded in [known, None] if known else [None]:
+            if loaded is None:  # or it may be an older page of that number
+                page = (await self.pages.get(key, item, [number], consistent=True)).get(number)
+                if page is None or not follows(item, None, page):
+                    return False  # which is told by who reads all
+                loaded = LoadedPage(page)
+            chunks = await self.pages.inflate(key, item, [loaded]) if loaded.page.parts == 1 else []
+            if not chunks or chunks[0].lines[:1] in ([], [line]):
+                return False
+        return True
+
+    async def branch(
+        self, key: SessionKey, item: SessionItem, keep: int, pages: Sequence[LoadedPage] | None = None
+    ) -> tuple[PageStart, list[bytes]]:
         """Where pages have to begin that hold the first messages up to `keep` and then others, and the former's lines.
 
-        Those before are whole pages. Raises as `lines` does.
+        Those before are whole pages. All of its `pages` may be given, where they are known. Raises as `lines` does.
         """
         left = keep - (item.message_count - item.tail_count)
         if left >= 0:
             return PageStart.after(item), self.decoder.tail_lines(key, item)[:left]
-        async with self._missing_told(key):
-            pages = await self.pages.newest(key, item, -left)
+        if pages is None:
+            async with self._missing_told(key):
+                pages = await self.pages.newest(key, item, -left)
         left += sum(loaded.page.messages for loaded in pages)
         removed = item.removed - sum(loaded.page.removed for loaded in pages)
         for run in in_runs(pages):
@@ -189,10 +237,15 @@ class Reader:
         return await self.pages.inflate(key, item, await self.pages.newest(key, item, wanted))
 
     async def _iterate_pages(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[BaseMessage], None]:
+        messages = size = 0
         async with contextlib.aclosing(self.oldest_first(key, item)) as runs:
             async for run in runs:
                 lines = await self.pages.lines(key, item, run[-1], run)
                 yield await self.decoder.decode(key, item, [Chunk(run[-1].number, 0, lines)])
+                messages, size = messages + len(lines), size + sum(map(len, lines))
+                if messages >= SLICE or size >= SLICE_BYTES:  # of many pages that came at once
+                    messages = size = 0
+                    await asyncio.sleep(0)
 
     async def oldest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[list[Page], None]:
         """Its pages, each with those before it that hold parts of its message, read strongly, fetched ahead.
@@ -224,16 +277,28 @@ class Reader:
         now = await self.item(key)
         return isinstance(now, SessionItem) and now.keeps_pages_of(item) and now.edited == item.edited
 
-    async def check_newest(self, key: SessionKey, item: SessionItem) -> None:
-        """Raise `IncompleteSessionError` where the session item here is surely older than the pages, or newer."""
-        numbers = [n for n in (item.pages - 1, item.pages, item.pages + 1) if n >= item.first_page]
-        pages = await self.pages.get(key, item, numbers, consistent=True, unreadable=set())
-        newest = pages.pop(item.pages - 1, None)
-        late = item.pages > item.first_page and not (newest and precedes(item, newest, None))
-        if late or any(page.cut > item.version for page in pages.values()):
-            where = str(key.page(item.generation, item.pages - late))
-            told = f"session {key} is not yet as region {item.home!r} left it: wait until all of it was replicated"
-            raise IncompleteSessionError(told, item=where)
+    async def check_arrived(self, key: SessionKey, item: SessionItem) -> None:
+        """Raise `IncompleteSessionError` where the session item here is surely older than some page, or newer.
+
+        All pages are read, strongly.
+        """
+        if item.intent and item.intent.kind == "delete":
+            return  # some of them are gone, and nothing follows
+        late, above, top = None, None, item.pages
+        while late is None and top > item.first_page:
+            numbers = range(max(item.first_page, top - GET_BATCH), top)
+            found = await self.pages.get(key, item, numbers, consistent=True)
+            late = first_break(found, item, numbers, above)
+            top, above = numbers.start, found.get(numbers.start)
+        if late is None and (await self.pages.beyond(key, item))[0] > item.version:
+            late = item.pages
+        if late is not None:
+            home = "its home" if item.home is None else f"region {item.home!r}"
+            raise IncompleteSessionError(
+                f"session {key} is not yet as {home} left it: wait until all of it was replicated (what never will "
+                "be, a repair by a repository without home_region gives up)",
+                item=str(key.page(item.generation, late)),
+            )
 
     async def gone(self, key: SessionKey, item: SessionItem, number: int, found: Page | None = None) -> Exception:
         """Why a page is not there: the session was rewritten, or it is damaged."""
@@ -257,12 +322,15 @@ class Reader:
         where = str(key.page(item.generation, number))
         # On a table of one region the item is never older than its pages, but where an old one was put back by hand.
         outdated = self.pages.home is not None and found is not None and max(found.cut, found.edited) > item.version
-        if is_recent(item, number, cut, self.clock()) or self.pages.lags(item) or outdated:
-            told = f"item {where}: this page of session {key}, which has just changed, is not there yet: try again"
-            if self.pages.lags(item):
-                told += f" (its home is region {item.home!r}, where it can be told whether the page is lost)"
+        page = f"item {where}: this page of session {key}"
+        if self.pages.lags(item):
+            told = f"its home is region {item.home!r}, where it can be told whether the page is lost"
+            return IncompleteSessionError(f"{page} is not there yet: try again ({told})", item=where)
+        if outdated:
+            told = "an older item was put back, or the newer one never came: repair goes on from here"
+            told = f"{page} is newer than its item: try again (if it stays so, {told})"
+            return IncompleteSessionError(told, item=where)
+        if is_recent(item, number, cut, self.clock()):
+            told = f"{page}, which has just changed, is not there yet: try again"
             return IncompleteSessionError(told, item=where)
         return corrupt(where, None, f"this page of session {key} is missing, or is not the one the session proves")
-
-
-UNREADABLE = b""

@@ -16,21 +16,19 @@ from .._items.attribute_names import EDIT
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt
-from .._items.session_items import MAX_INFLATED, MAX_LEFT_PAGES, Page, SessionItem, new_op
+from .._items.session_items import MAX_INFLATED, Page, SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.foreign_entries import Tail, TakenOut, decodable, mend, strangers
 from .._protocol.missing_pages import Survey
 from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, paginate
 from .._protocol.windows import Missing, gap
+from .._threads import off_loop
 from ..codec import messages as codec
 from ..errors import SessionNotFoundError
 from ..models import Removed, RepairReport
-from .off_loop import off_loop
 from .rewriting import Rewriter
 from .salvaging import Run, Salvager, missing_at
-
-BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 
 
 class _Stay(NamedTuple):
@@ -150,8 +148,7 @@ class Repairer:
 
     async def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
-        pages = self.rewriter.reader.pages
-        unpacking = partial(pages.unpack_page, key, item, run, pages.table.objects.longest)
+        unpacking = partial(self.rewriter.reader.pages.unpack_page, key, item, run)
         return await off_loop(partial(decodable, unpacking))
 
     async def _carry_out(
@@ -226,15 +223,10 @@ class Repairer:
         So no cut is refused for their versions any more, and `delete` finds them. Pages that it knows may have been
         `edited` later.
         """
-        steps, last = self.rewriter.steps, max(item.pages, item.reach)
-        numbers: Sequence[int] = [item.pages, *range(last + 1, last + 1 + BEYOND_PAGES)]
-        version, top = max(item.version, edited), last
-        while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
-            found = await steps.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
-            version = max([version, *(page.cut for page in found.values())])
-            top = max([top, *found])
-            numbers = range(top + 1, top + 1 + BEYOND_PAGES) if top in found and top > last else ()
-        if (version, top) == (item.version, last):
+        steps = self.rewriter.steps
+        version, top = await self.rewriter.reader.pages.beyond(key, item)
+        version = max(version, edited)
+        if version == item.version and top <= max(item.pages, item.reach):
             return item
         new = states.changed(item, new_op(), steps.clock(), None)
         return await steps.compare_and_set(key, item, replace(new, version=version + 1, reach=top))

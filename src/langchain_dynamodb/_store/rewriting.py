@@ -15,8 +15,9 @@ from .._items.keys import SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
+from .._protocol.pages import PageStart
 from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
-from ..errors import CorruptSessionError, IncompleteSessionError
+from ..errors import BlobUnavailableError, CorruptSessionError, IncompleteSessionError, MissingBlobsError
 from .attempts import change
 from .deleting import Deleter
 from .expiring import extend_after, extend_before, keep_for_good, unstamped
@@ -25,6 +26,12 @@ from .preparing import Preparer
 from .reading import Reader
 from .salvaging import Salvager
 from .writer import Content
+
+# Pages that cannot be read: of no concern to who writes all anew.
+UNREADABLE = (CorruptSessionError, IncompleteSessionError, MissingBlobsError, BlobUnavailableError)
+
+Beginning: TypeAlias = tuple[PageStart, list[bytes]]
+"""What stays of a history: the pages before a place, and messages that follow them."""
 
 Change: TypeAlias = Callable[[SessionItem | None, bytes], Awaitable[SessionItem | None]]
 
@@ -58,16 +65,19 @@ class Rewriter(Deleter):
                 return item
             in_tail = keep - (item.message_count - item.tail_count)
             if in_tail < 0:
+                begun: Beginning | None = None
                 with contextlib.suppress(CorruptSessionError):
-                    if keep and (new := await self._branch(key, item, keep, (), op)):
-                        return new
+                    begun = await self.reader.branch(key, item, keep) if keep else None
+                if begun and (new := await self._branch(key, item, begun, (), op)):
+                    return new
                 kept = await Salvager(self.reader).first_lines(key, item, keep)
                 return await self._rewrite(key, item, kept, op)
             now = self.steps.clock()
             kept = self.reader.decoder.tail_lines(key, item)[:in_tail]
             old, times = await extend_before(self.steps, key, item, now, self.ttl)
             to = self.steps.to(key, old)
-            tail = (to.codec.pack(kept, key.place()),) if kept else ()
+            packing = partial(to.codec.pack, kept, key.place())
+            tail = (await off_loop_if_many(kept, packing),) if kept else ()
             new = rewrite.tail_truncated(old, tail, len(kept), op, now, times.session)
             return await self._swing(key, old, new, self.ttl)
 
@@ -106,17 +116,17 @@ class Rewriter(Deleter):
         return await self._change(key, expected, step, must_exist=True)
 
     async def take_over(self, key: SessionKey) -> int:
-        """Let this region write the session from now on."""
-        taking = replace(self, steps=replace(self.steps, takes_over=True))
+        """Let this region write the session from now on, once all of it has arrived, as far as that can be seen."""
+        steps = replace(self.steps, arrived=self.reader.check_arrived)
 
-        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+        async def step(item: State | None, op: bytes, attempt: int) -> SessionItem:
             assert item is not None  # it must exist
-            if item.home == self.steps.home:
-                return item
-            await self.reader.check_newest(key, item)
-            return await self.steps.compare_and_set(key, item, states.changed(item, op, self.steps.clock(), None))
+            ready = await self.converter.prepared(key, item, op, encrypt=False)
+            if ready.home == steps.home:
+                return ready
+            return await steps.compare_and_set(key, ready, states.changed(ready, op, steps.clock(), None))
 
-        return await taking._change(key, None, step, must_exist=True, encrypt=False)
+        return await change(steps, key, new_op(), None, step, must_exist=True)
 
     async def reencrypt(self, key: SessionKey, *, plain: bool) -> int:
         """Write the session anew under a new key of this repository, or (`plain`) under none."""
@@ -165,35 +175,38 @@ class Rewriter(Deleter):
     ) -> SessionItem:
         """The whole history: what it begins with is left where it is, if it is there already and little follows."""
         if item and lines and item.first_page < item.pages:
-            with contextlib.suppress(CorruptSessionError, IncompleteSessionError):  # it needs none of that
-                same = rewrite.count_same(await self.reader.lines(key, item), lines)
-                return await self._from(key, item, same, lines, op, own)
+            same, begun = 0, None
+            with contextlib.suppress(*UNREADABLE):  # it needs none of that
+                same, pages = await self.reader.common(key, item, lines)
+                begun = await self.reader.branch(key, item, same, pages) if same else None
+            return await self._from(key, item, begun, same, lines, op, own)
         return await self._rewrite(key, item, lines, op, own)
 
     async def _from(
         self,
         key: SessionKey,
         item: SessionItem,
+        begun: Beginning | None,
         same: int,
         lines: Sequence[bytes],
         op: bytes,
         own: Changes = NO_CHANGES,
     ) -> SessionItem:
-        """The whole history, of which so many messages are the first ones already: by a branch where that can be."""
-        branched = await self._branch(key, item, same, lines[same:], op, own) if same else None
+        """The whole history, of which so many messages stay, if any do: by a branch where that can be."""
+        branched = await self._branch(key, item, begun, lines[same:], op, own) if begun else None
         return branched or await self._rewrite(key, item, lines, op, own)
 
     async def _branch(
         self,
         key: SessionKey,
         item: SessionItem,
-        keep: int,
+        begun: Beginning,
         lines: Sequence[bytes],
         op: bytes,
         own: Changes = NO_CHANGES,
     ) -> SessionItem | None:
-        """The first `keep` messages, then `lines`, in one write; None where that cannot be, and nothing was done."""
-        start, kept = await self.reader.branch(key, item, keep)
+        """What `begun` keeps, then `lines`, in one write; None where that cannot be, and nothing was done."""
+        start, kept = begun
         now = self.steps.clock()
         old, times = await extend_before(self.steps, key, item, now, self.ttl)
         following = [*kept, *lines]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .._dynamodb.attribute_values import NO_CHANGES, Changes
 from .._dynamodb.expressions import Statement
@@ -34,6 +34,7 @@ from .table import Refused, Table
 from .vault import Vault
 
 LATEST = 2 * GENERATIONS  # above any version
+Arrived: TypeAlias = Callable[[SessionKey, SessionItem], Awaitable[None]]
 S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
 
@@ -50,13 +51,13 @@ class Steps:
     timing: Timing
     vault: Vault
     home: str | None = None  # the region that this repository writes in, if that is looked at
-    takes_over: bool = False  # sessions of other regions
+    arrived: Arrived | None = None  # given to take over sessions of other regions: which of them may be
 
     def is_elsewhere(self, item: State | None) -> bool:
         """Whether another region writes this session."""
         if self.home is None or not isinstance(item, SessionItem):
             return False
-        return item.home not in (None, self.home) and not self.takes_over
+        return item.home not in (None, self.home)
 
     def check_home(self, key: SessionKey, item: State | None) -> None:
         """Raise `WrongRegionError` where another region writes this session."""
@@ -68,6 +69,13 @@ class Steps:
                 home=str(item.home),
                 here=str(self.home),
             )
+
+    async def _check_region(self, key: SessionKey, item: State | None) -> None:
+        """The same, before anything is settled; who takes over has to see that nothing of the session is late."""
+        if self.arrived is None:
+            self.check_home(key, item)
+        elif isinstance(item, SessionItem) and item.home != self.home:
+            await self.arrived(key, item)
 
     def stamped(self, new: S) -> S:
         """The state with this region as its home."""
@@ -140,7 +148,7 @@ class Steps:
     async def clear(self, key: SessionKey, item: SessionItem) -> SessionItem:
         """Delete the pages that were dropped and may still exist; returns the state that says so, which is not stored.
 
-        What fails here is made good by the next cut, rewrite or delete.
+        What fails here is made good by the next change but a small append.
         """
         below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
         try:
@@ -156,8 +164,8 @@ class Steps:
         return replace(item, floor=item.first_page, ceiling=0)
 
     async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
-        """The same after a change that dropped pages, taking note of it."""
-        if item != (cleared := await self.clear(key, item)):
+        """The same where there are any, taking note of it."""
+        if item.has_dropped_pages and item != (cleared := await self.clear(key, item)):
             with contextlib.suppress(ChatHistoryError, Refused):
                 return await self.patch(key, item, cleared)
         return item
@@ -220,9 +228,11 @@ class Steps:
     def intent(self, op: bytes, kind: str, generation: int, pages: range) -> Intent:
         """An intent to write pages of these numbers."""
         if len(pages) > MAX_WRITE_PAGES:
+            advice = "append them in several calls, or use larger Sizes(page=..., item=...)"
+            if kind == "copy":
+                advice = "copy fewer (keep=...), or export the session and import it with larger Sizes(page=...)"
             raise InvalidInputError(
-                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: "
-                "append them in several calls, or use larger Sizes(page=..., item=...)"
+                f"these messages need {len(pages)} pages, and one call writes at most {MAX_WRITE_PAGES}: {advice}"
             )
         return Intent(op, kind, generation, pages.start, pages.stop - 1, self._lease_end())
 
@@ -328,9 +338,12 @@ class Steps:
         """
         patience = self.patience(f"get hold of session {key}")
         watched = Watched()
+        seen: State | None = None
         while True:
             item = await self.table.get(key)
-            self.check_home(key, item)
+            if item != seen:  # but for a lease that was renewed
+                await self._check_region(key, item)
+                seen = item
             if item is None or self.is_idle(item):
                 return item
             try:

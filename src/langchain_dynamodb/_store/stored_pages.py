@@ -11,10 +11,10 @@ from .._dynamodb.batches import in_parallel
 from .._items import attribute_names as lc
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
-from .._items.session_items import Page, SessionItem
+from .._items.session_items import MAX_LEFT_PAGES, Page, SessionItem
 from .._protocol import edits
 from .._protocol.chain import first_break, first_needed, missing_parts
-from .._protocol.pages import PAGE_INFLATED, Draft
+from .._protocol.pages import Draft, most_inflated
 from ..codec import messages as codec
 from ..codec.messages import UndecodableError
 from ..observers import current
@@ -24,11 +24,12 @@ from .decoding import SLICE_BYTES, Decoder
 from .off_loop import off_loop_if_many
 from .table import GET_BATCH, Table
 
-# A session is read forward beginning with so many pages, and on with as many as have so many bytes, at most twice in
-# memory.
+# A session is read forward beginning with so many pages, and on with twice as many each time, until these have so many
+# bytes: those that are worked on, and as many more as come meanwhile. What the next ones have is not known before.
 ITER_PAGES = 16
 ITER_BYTES = 1 << 20
 GET_OBJECTS = 8  # fetched at a time
+BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
@@ -49,7 +50,7 @@ class Unproven(Exception):
 
 @dataclass(frozen=True)
 class StoredPages:
-    """Reads pages of sessions, each named by its key and the item; committed ones are immutable and cached."""
+    """Reads pages of sessions, each named by its key and the item; the cache has them as of their last edit."""
 
     table: Table
     decoder: Decoder
@@ -81,7 +82,7 @@ class StoredPages:
         self, key: SessionKey, item: SessionItem, numbers: range, successor: Page | None
     ) -> list[LoadedPage]:
         """Committed pages, proved backwards by what the `successor` of the last (None: the session item) says."""
-        found = {n: page for n in numbers if (page := self._remembered(key, item, n))}
+        found = {n: page for n in numbers if (page := self.remembered(key, item, n))}
         if found and (operation := current.get()):
             operation.cache_hits += len(found)
         for consistent, wanted in ((False, [n for n in numbers if n not in found]), (True, list(numbers))):
@@ -121,12 +122,27 @@ class StoredPages:
             found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}
         return {n: edits.counted(page, item) for n, page in found.items()} if item.edit else found
 
-    def _remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
+    def remembered(self, key: SessionKey, item: SessionItem, number: int) -> LoadedPage | None:
         """A page in the cache: it may be from before the last edit, where that was of another page."""
         now = _cached(key, item, number)
         if item.edited and number != item.edited_page:
             self.cache.rename((*now[:-1], item.edited_before), now)
         return self.cache.get(now)
+
+    async def beyond(self, key: SessionKey, item: SessionItem) -> tuple[int, int]:
+        """Of pages that the session does not know of, as where `item` is older than they: version and highest number.
+
+        Those of `item` itself where there are none.
+        """
+        last = max(item.pages, item.reach)
+        version, top = item.version, last
+        numbers: Sequence[int] = sorted({item.pages, item.pages + 1, *range(last + 1, last + 1 + BEYOND_PAGES)})
+        while numbers and top - item.pages < MAX_LEFT_PAGES - BEYOND_PAGES:
+            found = await self.table.get_pages(key, item.generation, numbers, consistent=True, unreadable=set())
+            version = max([version, *(max(page.cut, page.edited) for page in found.values())])
+            top = max([top, *found])
+            numbers = range(top + 1, top + 1 + BEYOND_PAGES) if top in found and top > last else ()
+        return version, top
 
     async def inflate(self, key: SessionKey, item: SessionItem, pages: Sequence[LoadedPage]) -> list[Chunk]:
         """The messages of pages, in order and in slices; raises `CorruptSessionError`."""
@@ -182,10 +198,8 @@ class StoredPages:
 
         if len(parts) != page.parts:
             raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
-        # A page of several messages is never cut larger, so it need not be believed to be.
-        most = self.table.objects.longest if page.messages <= 1 else 2 * PAGE_INFLATED
         try:
-            unpacking = partial(self.unpack_page, key, item, parts, most)
+            unpacking = partial(self.unpack_page, key, item, parts)
             unpacked = await off_loop_if_many([part.data for part in parts], unpacking)
             lines = Lines(self.decoder.edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except UndecodableError as error:
@@ -199,10 +213,10 @@ class StoredPages:
             self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
 
-    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page], most: int) -> list[bytes]:
+    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page]) -> list[bytes]:
         """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
         opened = [self.opened_data(key, item, part) for part in parts]
-        return codec.unpack(b"".join(opened), most)
+        return codec.unpack(b"".join(opened), most_inflated(parts[-1], self.table.objects.longest))
 
     async def drafts(self, key: SessionKey, item: SessionItem, run: Sequence[Page]) -> list[Draft]:
         """Pages as they are, to be put in another place; raises `CorruptSessionError`."""
@@ -240,7 +254,7 @@ class StoredPages:
             while numbers:
                 pages = await coming
                 size = sum(len(page.data) for page in pages.values()) // max(1, len(pages))
-                count = max(1, min(GET_BATCH, ITER_BYTES // max(1, size)))
+                count = max(1, min(GET_BATCH, 2 * len(numbers), ITER_BYTES // max(1, size)))
                 following = range(numbers.stop, min(numbers.stop + count, item.pages))
                 coming = fetch(following)
                 yield numbers, pages

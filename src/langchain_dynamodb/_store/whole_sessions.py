@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from .._dynamodb.attribute_values import AttributeValue, Item
+from .._items.attributes import merged
+from .._items.clock import MICROSECONDS
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.parsing import LAST_SECOND, corrupt
 from .._items.session_items import Page, SessionItem, new_op
-from .._protocol import community, conditions
+from .._protocol import community, conditions, states
 from .._protocol.expiry import THIRTY_DAYS
 from .._protocol.pages import Batch, Destination, PageStart, make_pages
 from .._protocol.rewrite import Exchange, place_all
-from .._protocol.sealed_metadata import sealed_metadata
+from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from .._protocol.states import next_state, tail_bytes, unborn
+from .._threads import off_loop
 from ..codec import messages as codec
-from ..errors import ChatHistoryError, ItemFormatError, SessionBusyError
+from ..errors import ChatHistoryError, EncryptionError, ItemFormatError, SessionBusyError
 from .attempts import change
 from .chunks import SLICE
 from .community_writer import as_natives, check_size
-from .off_loop import off_loop, off_loop_if_many
+from .expiring import extend_before, keep_for_good
+from .off_loop import off_loop_if_many
 from .reading import ATTEMPTS, Reader
 from .rewriting import Rewriter
 from .stored_pages import Unproven
@@ -46,6 +51,7 @@ class Whole:
     metadata: AttributeValue | None = None
     own: Item | None = None
     in_pages: bool = True  # False: in the format of langchain_community
+    encrypted: bool = False  # where it was taken out
 
 
 async def read_whole(reader: Reader, key: SessionKey) -> Whole | None:
@@ -62,12 +68,31 @@ async def read_whole(reader: Reader, key: SessionKey) -> Whole | None:
             lines = await reader.lines(key, item)
         except Unproven:
             continue  # rewritten meanwhile
-        return Whole(lines, item.version, item.created, item.updated, item.expires, item.metadata, item.own)
+        times, is_encrypted = (item.created, item.updated, item.expires), item.cipher is not None
+        return Whole(lines, item.version, *times, item.metadata, item.own, encrypted=is_encrypted)
     raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
 
 
 def _native_lines(reader: Reader, key: SessionKey, item: CommunityItem) -> list[bytes]:
     return codec.encode_messages(reader.decoder.natives(key, item, exact=True))
+
+
+def check_encrypted(key: SessionKey, encrypted: bool, plain: bool) -> None:
+    """Raise `EncryptionError` where a session would become plain text, unless that is wanted."""
+    if encrypted and not plain:
+        raise EncryptionError(
+            f"session {key} is encrypted, and would become plain text: nothing was done. If that is wanted, say so by "
+            "plain=True (--plain)"
+        )
+
+
+def check_no_metadata(key: SessionKey, metadata: AttributeValue | None) -> None:
+    """Raise `ItemFormatError` where there is metadata, for which the format of langchain_community has no place."""
+    if metadata is not None and metadata["M"]:
+        raise ItemFormatError(
+            f"session {key} has metadata, for which the format of langchain_community has no place: remove it first "
+            "(update_metadata with None for each name)"
+        )
 
 
 async def check_decodable(key: SessionKey, lines: Sequence[bytes]) -> None:
@@ -89,18 +114,47 @@ class Placer:
 
     async def begin(self, key: SessionKey, whole: Whole) -> int:
         """Write the session where there is none, in one commit; raises `VersionConflictError` where there is one."""
-        steps = self.rewriter.steps
 
         async def step(item: SessionItem | None, op: bytes) -> SessionItem | None:
-            now, to = steps.clock(), await steps.destination(key, None)
-            decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
-            own = whole.own or {}
-            if isinstance(decision, Exchange):
-                return await steps.compare_and_set(key, None, decision.new, own)
-            intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
-            return await steps.under_intent(key, None, intent, decision, own)
+            return await self.first(key, whole, op)
 
         return await self.rewriter._change(key, 0, step, must_exist=False)
+
+    async def first(self, key: SessionKey, whole: Whole, op: bytes) -> SessionItem:
+        """The same as a step of a change; raises `MessageTooLargeError` too."""
+        steps = self.rewriter.steps
+        codec.check_lengths(whole.lines, steps.sizes.message)
+        now, to = steps.clock(), await steps.destination(key, None)
+        decision = await off_loop_if_many(whole.lines, partial(first_state, whole, to, op, now))
+        own = whole.own or {}
+        if isinstance(decision, Exchange):
+            return await steps.compare_and_set(key, None, decision.new, own)
+        intent = steps.intent(op, "append", decision.base.generation, decision.numbers)
+        return await steps.under_intent(key, None, intent, decision, own)
+
+    async def describe(self, key: SessionKey, whole: Whole, expires: int | None, expected: int) -> int:
+        """Give a session that is there the metadata and attributes of `whole`, beside its own, and an expiry.
+
+        That is in seconds since the epoch (None: never). One write, but for the pages' own stamps.
+        """
+        steps, own = self.rewriter.steps, whole.own or {}
+
+        async def step(item: SessionItem | None, op: bytes) -> SessionItem:
+            assert item is not None  # it must exist
+            to, now = steps.to(key, item), steps.clock()
+            given = whole.metadata["M"] if whole.metadata else {}
+            metadata = merged(opened_metadata(item.metadata, key, to.codec), given)
+            stored = sealed_metadata(metadata, to) if given else None
+            if expires is None and item.expires is not None:
+                old = await keep_for_good(steps, key, item)
+                new = replace(states.described(old, stored, op, now, None), expires=None, pages_expire=0)
+                return await steps.compare_and_set(key, old, new, own)
+            seconds = None if expires is None else max(1, expires - math.ceil(now / MICROSECONDS))
+            old, times = await extend_before(steps, key, item, now, seconds)
+            new = states.described(old, stored, op, now, times.session)
+            return await self.rewriter._swing(key, old, new, seconds, own)
+
+        return await self.rewriter._change(key, expected, step, must_exist=True)
 
     async def convert(self, key: SessionKey) -> int:
         """Bring a session into the format and under the encryption of this repository; others stay as they are."""
@@ -110,13 +164,12 @@ class Placer:
 
         return await self.rewriter._change(key, None, step, must_exist=True)
 
-    async def revert(self, key: SessionKey) -> int:
+    async def revert(self, key: SessionKey, *, plain: bool) -> int:
         """Bring a session back into the format of langchain_community; those that are in it stay as they are.
 
         The session item is exchanged in one step, then the pages are removed.
 
-        Raises `MessageTooLargeError` where it does not fit into one item, `UnsupportedMessageError` for a message that
-        langchain_community would not read as it is, and `ItemFormatError` where there is metadata, which has no place.
+        Raises what `natives_of` raises.
         """
         steps, reader = self.rewriter.steps, self.rewriter.reader
 
@@ -125,15 +178,9 @@ class Placer:
             if isinstance(item, CommunityItem):
                 return item
             ready = await self.rewriter.converter.prepared(key, item, op, encrypt=False)
-            metadata = (await reader.opened(key, ready)).metadata
-            if metadata is not None and metadata["M"]:
-                raise ItemFormatError(
-                    f"session {key} has metadata, for which the format of langchain_community has no place: remove it "
-                    "first (update_metadata with None for each name)"
-                )
-            lines = await reader.lines(key, ready)
-            natives = await off_loop(partial(_as_natives, lines))
-            check_size(key, natives)
+            opened = await reader.opened(key, ready)
+            lines = await reader.lines(key, opened)
+            natives = await natives_of(key, lines, opened.metadata, opened.cipher is not None, plain=plain)
             new = community.reverted(ready, {"L": natives}, op, steps.clock())
             await steps.table.update(key, conditions.to_community(ready, new, steps.table.names))
             steps.known.discard(key)
@@ -145,8 +192,19 @@ class Placer:
         return await change(steps, key, new_op(), None, step, must_exist=True)
 
 
-def _as_natives(lines: Sequence[bytes]) -> list[AttributeValue]:
-    natives, _ = as_natives(codec.decode_lines(lines), strict=True)
+async def natives_of(
+    key: SessionKey, lines: Sequence[bytes], metadata: AttributeValue | None, encrypted: bool, *, plain: bool
+) -> list[AttributeValue]:
+    """The messages of one of our sessions as langchain_community stores them, if all of it can be had there.
+
+    Raises `MessageTooLargeError` where it does not fit into one item, `UnsupportedMessageError` for a message that
+    langchain_community would not read as it is, `ItemFormatError` where there is metadata, which has no place, and
+    `EncryptionError` where it is encrypted, unless it may be `plain` there.
+    """
+    check_encrypted(key, encrypted, plain)
+    check_no_metadata(key, metadata)
+    natives: list[AttributeValue] = await off_loop(lambda: as_natives(codec.decode_lines(lines), strict=True)[0])
+    check_size(key, natives)
     return natives
 
 

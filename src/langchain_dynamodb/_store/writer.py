@@ -21,11 +21,15 @@ class Content(NamedTuple):
 
 
 class MessageEdit(NamedTuple):
-    """What becomes of the newest stored message with this id: another one, given as `Content` is, or (None) nothing."""
+    """What becomes of the newest stored message with this id: the one of `content`, or nothing where that has none."""
 
     id: str
-    message: BaseMessage | None = None
-    line: bytes | None = None
+    content: Content = Content((), ())
+
+    @property
+    def line(self) -> bytes | None:
+        """The other one."""
+        return self.content.lines[0] if self.content.lines else None
 
 
 class Writer(Protocol):

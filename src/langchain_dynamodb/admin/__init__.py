@@ -14,7 +14,7 @@ from .mending import reencrypt_sessions, repair_sessions
 from .migrating import migrate
 from .removing import delete_sessions, vacuum
 from .reports import Check, Outcome, Progress, Summary
-from .running import Run
+from .run import Run
 
 __all__ = [
     "Check",

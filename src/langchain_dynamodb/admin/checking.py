@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from .._items.keys import Session
-from .._store.listing import session_name
 from .._store.whole_sessions import check_decodable, read_whole
 from ..errors import CorruptSessionError, EncryptionError, InvalidInputError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
-from .exchanging import stored_sessions
+from .exchanging import digest, stored_sessions
 from .lines import Stored
 from .placing import count_same
 from .reports import Outcome, Summary
-from .running import Done, Run, chosen, working
+from .run import Run
+from .running import Done, chosen, working
 
 
 async def verify(
@@ -33,13 +33,13 @@ async def verify(
     run = run or Run()
     if to is not None and against is not None:
         raise InvalidInputError("verify to= another repository or against= a file: give one of them")
-    about = {"to": None if to is None else to.table_name, "against": against is not None}
-    async with working("verify", repository, run, walks=against is None, **about) as work:
+    file = None if against is None else digest(against, run)
+    async with working("verify", repository, run, walks=against is None, to=to, file=file) as work:
         source, other = work.metered(repository), None if to is None else work.metered(to)
 
-        async def look(session: Session, expected: Sequence[bytes] | None = None) -> Done:
+        async def look(session: Session, expected: Sequence[bytes] | None = None, expires: int | None = None) -> Done:
             key = source._key(session)
-            name = session_name(key.item, source.primary_key_name)
+            name = work.name(key)
             try:
                 whole = await read_whole(source._pages.reader, key)
                 lines = [] if whole is None else whole.lines
@@ -50,6 +50,8 @@ async def verify(
                 if run.sessions:
                     raise SessionNotFoundError(f"there is no session {key} to verify")
                 return Done(Outcome(session=name, action="skipped", detail="deleted meanwhile"))
+            if whole is None and expires is not None and expires <= source._reader.clock() // 1_000_000:
+                return Done(Outcome(session=name, action="skipped", detail="has expired since"))
             wrong = _lacks(lines, expected or [], "this table")
             if other is not None:
                 wrong = await _elsewhere(other, name, lines)
@@ -58,7 +60,7 @@ async def verify(
             return Done(Outcome(session=name, action="verified", messages=len(lines)))
 
         async def compare(stored: Stored) -> Done:
-            return await look(stored.session, stored.whole.lines)
+            return await look(stored.session, stored.whole.lines, stored.whole.expires)
 
         if against is not None:
             await work.each(stored_sessions(work, against), compare)

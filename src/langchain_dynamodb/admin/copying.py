@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from .._checks import check_count, check_flag
 from .._dynamodb.attribute_values import item_bytes
+from .._dynamodb.metering import Pace, Usage
+from .._items.community_item import CommunityItem
 from .._items.keys import Session
 from .._items.session_items import SessionItem, new_op
 from .._protocol.identity import check_exists, check_expected
@@ -15,24 +17,36 @@ from ..errors import InvalidInputError
 from ..repository import AsyncSessionRepository
 from .estimates import INTENT_BYTES, begin_units, page_units, units
 from .reports import Outcome
+from .run import check_pace, check_repository
 
 
 async def copy_session(
-    repository: AsyncSessionRepository, session: Session, to: Session, *, keep: int | None = None, dry_run: bool = False
+    repository: AsyncSessionRepository,
+    session: Session,
+    to: Session,
+    *,
+    keep: int | None = None,
+    max_write_units: float | None = None,
+    dry_run: bool = False,
 ) -> Outcome:
-    """`copy` of the repository, or with `dry_run` what it would take; the outcome is that of the new session.
+    """`copy` of the repository, at most so many write units a second; the outcome is that of the new session.
+
+    With `dry_run` what it would take.
 
     Raises what `copy` raises: `SessionNotFoundError` where there is nothing to copy, `VersionConflictError` where there
     is a session `to` already. In a dry run `InvalidInputError` for ``item_format="community"``, which has no estimate.
     """
+    check_repository(repository)
     check_count("keep", keep)
+    check_pace(max_write_units)
     check_flag("dry_run", dry_run)
+    repository = repository._metered(Usage(), Pace(max_write_units))
     key, new = repository._key(session), repository._key(to)
     name = session_name(new.item, repository.primary_key_name)
     if not dry_run:
         await repository.copy(session, to, keep=keep)
         copied = await repository._reader.item(new)
-        count = copied.message_count if isinstance(copied, SessionItem) else None
+        count = len(copied.natives) if isinstance(copied, CommunityItem) else copied.message_count if copied else 0
         return Outcome(session=name, action="copied", messages=count)
     if repository.item_format != "pages":
         raise InvalidInputError('a dry run of a copy needs item_format="pages"')

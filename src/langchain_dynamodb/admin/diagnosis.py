@@ -11,32 +11,48 @@ from typing import Any
 from uuid import uuid4
 
 from .._dynamodb.attribute_values import Item
+from .._dynamodb.expressions import Expression
 from .._dynamodb.failures import ConditionFailed
+from .._items import attribute_names as lc
+from .._items.keys import native_key, session_key
+from .._items.session_items import SessionItem
 from .._items.table_schema import Schema, parse_schema
 from ..blobs.stores import Blobs
-from ..errors import AccessDeniedError, ChatHistoryError, SettingsError, StorageError
+from ..errors import (
+    AccessDeniedError,
+    ChatHistoryError,
+    EncryptionError,
+    MissingKeyError,
+    SettingsError,
+    StorageError,
+)
 from ..repository import AsyncSessionRepository
 from .reports import Check
+from .run import check_repository
 
+SAMPLE = 100  # items looked at for an encrypted session
 CLOCK_SECONDS = 60  # a clock that is wrong by more is told; AWS refuses requests at 300
 _PACKAGES = ("langchain-dynamodb", "langchain-core", "aioboto3", "aiobotocore", "botocore", "pydantic", "orjson")
 _ABSENT = "lc_doctor"  # an attribute that no item has
 
 
 async def doctor(repository: AsyncSessionRepository) -> list[Check]:
-    """Look at the table, its keys, TTL, indexes, protection, the rights, the bucket, the clock and the versions.
+    """Look at table, keys, TTL, indexes, protection, rights, encryption, the bucket, the clock and the versions.
 
     Nothing is changed: the right to write is tried out by writes whose condition cannot hold, on a key that no session
     has. That takes about ten write and read units. A bucket is only listed and read: a write would leave something.
 
     Raises `TableNotFoundError`, `AccessDeniedError` for DescribeTable, and `StorageError` where nothing answers.
     """
+    check_repository(repository)
     described = await repository._table.describe()
     table = described["Table"]
     schema = parse_schema(table)
     checks = [_table(table), _keys(repository, schema), await _ttl(repository)]
     checks += [_index(repository, schema, name) for name in sorted(schema.indexes)]
     checks += [await _protection(repository, table), await _rights(repository, schema)]
+    if encryption := await _encryption(repository, schema):
+        checks.append(encryption)
     if repository._options.blobs is not None:
         checks.append(await _bucket(repository._options.blobs))
     return [*checks, _clock(described), _versions()]
@@ -139,6 +155,27 @@ async def _rights(repository: AsyncSessionRepository, schema: Schema) -> Check:
         told = f"these calls are refused: {', '.join(denied)} (docs/permissions.md has the policy)"
         return Check(name="rights", state="bad", told=told)
     return Check(name="rights", state="good", told=f"all {len(tried)} calls are allowed")
+
+
+async def _encryption(repository: AsyncSessionRepository, schema: Schema) -> Check | None:
+    """Whether the key of an encrypted session, if there is one among the first items, can be had."""
+    e = Expression()
+    looked_for = {"Limit": SAMPLE, "FilterExpression": f"attribute_exists({e.name(lc.KEY)})"}
+    asked = {"TableName": repository.table_name, **looked_for, **e.request()}
+    try:
+        found = (await repository._table.connection.call("scan", asked))["Items"]
+        for raw in found:
+            key = session_key(native_key({name: raw[name] for name in schema.keys}), repository.primary_key_name)
+            if isinstance(item := await repository._reader.item(key), SessionItem):
+                await repository._vault.unlocked(key, item)
+                return Check(name="encryption", state="good", told=f"the key of session {key} can be had")
+    except MissingKeyError as error:
+        return Check(name="encryption", state="warning", told=str(error))
+    except (EncryptionError, AccessDeniedError) as error:
+        return Check(name="encryption", state="bad", told=str(error))
+    if repository._options.encryption is None:
+        return None
+    return Check(name="encryption", state="good", told=f"none of the first {SAMPLE} items is an encrypted session")
 
 
 async def _bucket(blobs: Blobs) -> Check:

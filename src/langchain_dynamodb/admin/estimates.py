@@ -75,6 +75,11 @@ def append_units(lines: Sequence[bytes], sizes: Sizes | None = None) -> int:
     return units(item) if size < item // 2 else 2 * units(item) + units(size)
 
 
+def describe_units(sizes: Sizes | None = None) -> int:
+    """Of setting metadata, attributes or an expiry, about: the session item once."""
+    return units((sizes or Sizes()).session_item)
+
+
 def delete_units(item: int, pages: Iterable[Item], numbers: int) -> int:
     """Of deleting a session whose item has so many bytes, with these pages; one unit for a number that has none."""
     sizes = [units(item_bytes(page)) for page in pages]

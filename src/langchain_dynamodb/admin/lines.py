@@ -12,6 +12,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,7 +22,6 @@ from .._dynamodb.attribute_values import Item
 from .._items.keys import Session, SessionKey, native_key
 from .._store.listing import session_name
 from .._store.whole_sessions import Whole
-from ..codec import messages as codec
 from ..errors import InvalidInputError
 
 FORMAT = 1
@@ -67,23 +67,31 @@ def read_line(line: bytes, where: str) -> Stored:
         if told["langchain_dynamodb"] != FORMAT:
             raise InvalidInputError(f"{where} is of format {short(told['langchain_dynamodb'])}, which a newer version "
                                     "of langchain-dynamodb writes: update")  # fmt: skip
-        session = told["session"] if "session" in told else native_key(_item(told["key"]))
+        session = _text_of(told, "session") if "session" in told else native_key(_item(told["key"]))
         whole = Whole(
             lines=[_line(message) for message in told["messages"]],
-            version=int(told["version"]),
+            version=_number_of(told, "version"),
             created=_microseconds(told.get("created")),
             updated=_microseconds(told.get("updated")),
-            expires=told.get("expires"),
+            expires=_number_of(told, "expires") if "expires" in told else None,
             metadata={"M": _item(told["metadata"])} if "metadata" in told else None,
             own=_item(told.get("attributes", {})),
         )
-        for message in whole.lines:
-            codec.decode_line(message)
-    except codec.UndecodableError as error:
-        raise InvalidInputError(f"{where} holds a message that cannot be decoded: {error.reason}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise InvalidInputError(f"{where} is no session that export wrote: {type(error).__name__}: {error}") from error
     return Stored(session, whole)
+
+
+def _text_of(told: Mapping[str, Any], name: str) -> str:
+    if not isinstance(told[name], str):
+        raise TypeError(f"{name} {short(told[name])} must be a text")
+    return str(told[name])
+
+
+def _number_of(told: Mapping[str, Any], name: str) -> int:
+    if type(told[name]) is not int or told[name] < 0:
+        raise TypeError(f"{name} {short(told[name])} must be a number from 0 on")
+    return int(told[name])
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
@@ -132,9 +140,16 @@ def _value(told: Mapping[str, Any]) -> dict[str, Any]:
         return {kind: [_value(one) for one in content]}
     if kind == "M":
         return {kind: _item(content)}
-    if kind not in ("S", "N", "BOOL", "NULL", "SS", "NS"):
+    if kind in ("SS", "NS"):
+        return {kind: [_value({kind[0]: one})[kind[0]] for one in content]}
+    if kind not in _KINDS:
         raise ValueError(f"{short(kind)} is no type of DynamoDB's")
+    if type(content) is not _KINDS[kind] or (kind == "N" and not Decimal(str(content)).is_finite()):
+        raise TypeError(f"{short(content)} is no value of type {kind}")
     return {kind: content}
+
+
+_KINDS: dict[str, type] = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 
 
 def _bytes(text: str) -> bytes:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from .._checks import check_flag
-from .._dynamodb.attribute_values import item_bytes
-from .._items.community_item import CommunityItem
+from .._items.community_item import CommunityItem, State
 from .._items.keys import Session, SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite
 from .._protocol.expiry import NO_EXPIRY
-from .._store.listing import session_name
 from .._store.repairing import Repairer
-from ..errors import InvalidInputError, SessionNotFoundError, SettingsError
+from .._store.whole_sessions import Placer, check_decodable, read_whole
+from ..errors import CorruptSessionError, InvalidInputError, SessionNotFoundError, SettingsError
 from ..models import RepairReport
 from ..repository import AsyncSessionRepository
 from .estimates import rewrite_units, units
+from .foretelling import community_units, pages_units, stored_size
 from .reports import Outcome, Summary
-from .running import Done, Run, chosen, working
+from .run import Run, check_repository
+from .running import Done, chosen, working
 
 
 async def repair_sessions(
@@ -24,6 +25,7 @@ async def repair_sessions(
 ) -> Summary:
     """`repair` for the sessions that are named or that match: ``repaired``, with a report, or ``unchanged``.
 
+    One in which something is left that cannot be decoded is ``damaged``: `drop_undecodable` takes it out.
     What is missing is given up for good, so sessions must be chosen (``match="*"`` is all of them); look first by a dry
     run, whose write units are the most it can take.
     """
@@ -41,18 +43,31 @@ async def repair_sessions(
                 report = await Repairer(sessions._pages).examine(key, drop_undecodable=drop_undecodable)
             else:
                 report = await sessions.repair(session, drop_undecodable=drop_undecodable)
-            name = session_name(key.item, sessions.primary_key_name)
-            changed = bool(before and report.version != before.version) or not _is_empty(report)
-            if not changed:
+            name = work.name(key)
+            told = None if _is_empty(report) else report
+            if not (told and run.dry_run) and (left := await _unreadable(sessions, key)):
+                advice = "" if drop_undecodable else " (--drop-undecodable takes out what cannot be decoded)"
+                return Done(Outcome(session=name, action="damaged", repair=told, detail=left + advice))
+            if told is None:
                 return Done(Outcome(session=name, action="unchanged"))
             most = None
             if run.dry_run and isinstance(before, SessionItem):
-                old = await _pages_units(sessions, key, before)
-                most = 2 * old + 4 * units(_size(sessions, key, before))
+                old = await pages_units(sessions, key, before)
+                most = 2 * old + 4 * units(stored_size(sessions, key, before))
             return Done(Outcome(session=name, action="repaired", write_units=most, repair=report))
 
         await work.each(chosen(work, sessions), mend)
         return work.summary
+
+
+async def _unreadable(sessions: AsyncSessionRepository, key: SessionKey) -> str | None:
+    """Why the session, as it is now, cannot be read; None where it can."""
+    try:
+        whole = await read_whole(sessions._pages.reader, key)
+        await check_decodable(key, whole.lines if whole else [])
+    except CorruptSessionError as error:
+        return str(error)
+    return None
 
 
 def _is_empty(report: RepairReport) -> bool:
@@ -69,6 +84,7 @@ async def reencrypt_sessions(
     run changes nothing, but with `everything`.
     """
     run = run or Run()
+    check_repository(repository)
     check_flag("plain", plain)
     check_flag("everything", everything)
     if repository._options.encryption is None:
@@ -78,7 +94,7 @@ async def reencrypt_sessions(
 
         async def renew(session: Session) -> Done:
             key = sessions._key(session)
-            name = session_name(key.item, sessions.primary_key_name)
+            name = work.name(key)
             item = await sessions._reader.item(key)
             if item is None or not item.version:
                 if run.sessions:
@@ -93,32 +109,26 @@ async def reencrypt_sessions(
             if not due:
                 return Done(Outcome(session=name, action="unchanged"))
             if run.dry_run:
-                cost = await _cost(sessions, key, item, plain) if isinstance(item, SessionItem) else None
+                sessions._pages.steps.check_home(key, item)
+                cost = await _cost(sessions, key, item, plain)
                 return Done(Outcome(session=name, action="reencrypted", write_units=cost))
+            if isinstance(item, CommunityItem):  # whose conversion encrypts it
+                await Placer(sessions._pages).convert(key)
+                return Done(Outcome(session=name, action="reencrypted", messages=len(item.natives)))
             await sessions.reencrypt(session, plain=plain)
-            count = item.message_count if isinstance(item, SessionItem) else len(item.natives)
-            return Done(Outcome(session=name, action="reencrypted", messages=count))
+            return Done(Outcome(session=name, action="reencrypted", messages=item.message_count))
 
         await work.each(chosen(work, sessions), renew)
         return work.summary
 
 
-def _size(sessions: AsyncSessionRepository, key: SessionKey, item: SessionItem) -> int:
-    return key.size + item_bytes({**item.own, **item.attributes(sessions._table.names)})
-
-
-async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: SessionItem, plain: bool) -> int:
+async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: State, plain: bool) -> int:
     steps, table = sessions._pages.steps, sessions._table
+    if isinstance(item, CommunityItem):
+        whole = await read_whole(sessions._pages.reader, key)
+        return await community_units(sessions, key, item, whole.lines if whole else [])
     opened = await steps.vault.unlocked(key, item)
     lines = await sessions._pages.reader.lines(key, opened)
     to = steps.to(key, opened) if plain else await steps.destination(key, None)
     state = rewrite.decide(lines, opened, to, new_op(), steps.clock(), NO_EXPIRY)
-    return rewrite_units(key, item, state, table, await _pages_units(sessions, key, item))
-
-
-async def _pages_units(sessions: AsyncSessionRepository, key: SessionKey, item: SessionItem) -> int:
-    """Of deleting its pages, or putting them anew."""
-    table, numbers = sessions._table, range(item.floor, item.pages)
-    there = await table.get_pages(key, item.generation, numbers, consistent=False, whole=True)
-    stored = ({**key.page(item.generation, n), **page.attributes(table.names)} for n, page in there.items())
-    return sum(units(item_bytes(one)) for one in stored)
+    return rewrite_units(key, item, state, table, await pages_units(sessions, key, item))

@@ -11,22 +11,20 @@ from .._dynamodb.attribute_values import Item, item_bytes
 from .._dynamodb.expressions import Expression
 from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
-from .._items.keys import Session
-from .._items.session_items import SessionItem, new_op
-from .._protocol import community
-from .._store.community_writer import as_natives, check_size
-from .._store.listing import session_name
+from .._items.keys import Session, SessionKey
+from .._items.session_items import SessionItem
 from .._store.scanning import scan
-from .._store.whole_sessions import Placer, read_whole
-from ..codec import messages as codec
+from .._store.whole_sessions import Placer, Whole, check_encrypted, natives_of, read_whole
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
-from .estimates import conversion_units, delete_units, units
+from .estimates import delete_units, units
 from .foreign import SourceFormat, foreign_name, foreign_session
-from .placing import ATTEMPTS, bring, count_same
+from .foretelling import community_units, deletion_units, stored_pages
+from .placing import ATTEMPTS, bring, count_same, lacking
 from .reports import Outcome, Summary
-from .running import Done, Run, Thing, Work, chosen, listed, named, working
+from .run import Run, check_repository
+from .running import Done, Thing, Work, chosen, listed, named, working
 
 
 async def migrate(
@@ -37,6 +35,7 @@ async def migrate(
     back: bool = False,
     delete_source: bool = False,
     source_format: SourceFormat | None = None,
+    plain: bool = False,
 ) -> Summary:
     """Bring the sessions of langchain_community into our format, in place, or all sessions to another repository.
 
@@ -45,8 +44,9 @@ async def migrate(
     sessions of ours become items of langchain_community (``reverted``), as far as they fit into one.
 
     With `to` each session is ``copied`` as it is at that moment. What is added here afterwards, the next run brings
-    over (``extended``); what has gone on there stays, and what begins otherwise there is told (``different``) and left.
-    `delete_source` deletes a session here once all of it is there, if it has not changed since it was read.
+    over (``extended``), with metadata, attributes and a later expiry; what has gone on there stays, and what begins
+    otherwise there is told (``different``) and left. `delete_source` deletes a session here once all of it is there, if
+    it has not changed since it was read. Encrypted sessions become plain text nowhere, unless with `plain`.
 
     With a `source_format` this table is one of another library (``"javascript"``: @langchain/community,
     ``"llama-index"``), whose histories are copied to `to` in the same way, under their ids; it is only read.
@@ -54,8 +54,10 @@ async def migrate(
     A second run changes nothing.
     """
     run = run or Run()
+    check_repository(repository)
     check_flag("back", back)
     check_flag("delete_source", delete_source)
+    check_flag("plain", plain)
     if to is not None and back:
         raise InvalidInputError(
             'back is in place; for another table give to= a repository with item_format="community"'
@@ -68,20 +70,19 @@ async def migrate(
         raise InvalidInputError(
             f"source_format={source_format!r} needs to=, and copies what matches; nothing is deleted"
         )
-    about: dict[str, Any] = {"to": None if to is None else to.table_name, "back": back}
-    about |= {"delete_source": delete_source, "format": source_format}
-    async with working("migrate", repository, run, **about) as work:
+    about: dict[str, Any] = {"back": back, "delete_source": delete_source, "format": source_format, "plain": plain}
+    async with working("migrate", repository, run, to=to, **about) as work:
         source = work.metered(repository)
         if to is not None:
             await _check_other(source, to)
             if source_format is not None:
-                target = work.metered(to)
+                target = work.target(to)
                 await work.each(_foreign(work, source, source_format), lambda item: _copy(work, target, item))
                 return work.summary
-            mover = _Mover(source, work.metered(to), work, delete_source)
+            mover = _Mover(source, work.target(to), work, delete_source, plain)
             await work.each(chosen(work, source), mover.move)
         else:
-            changer = _InPlace(source, work, back)
+            changer = _InPlace(source, work, back, plain)
             await work.each(_summaries(work, source), changer.change)
         return work.summary
 
@@ -92,6 +93,7 @@ async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepositor
     endpoints = [one._connection.settings.endpoint_url for one in (source, to)]
     if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
         raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
+    source._check_objects_apart(to)
 
 
 async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:
@@ -101,7 +103,7 @@ async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerat
             yield thing
         return
     async for one in named(work):
-        key = session_name(source._key(one.session).item, source.primary_key_name)
+        key = work.name(source._key(one.session))
         yield Thing(one.position, one.session, SessionSummary(session=key, version=None, message_count=None))
 
 
@@ -116,12 +118,12 @@ async def _foreign(
     keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
     request = {"FilterExpression": f"attribute_exists({e.name(table.names.history)})"}
     run = work.run
-    batches = scan(table, e, request, segments=run.segments, segment=run.segment, cursor=work.position)
+    batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=work.position)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
                 name = foreign_name(item, keys)
-                if run.wants(name):
+                if work.wants(name):
                     yield Thing(None if left else cursor, name, (item, table.names, keys, source_format))
 
 
@@ -135,8 +137,8 @@ async def _copy(work: Work, to: AsyncSessionRepository, item: _Foreign) -> Done:
 class _InPlace:
     """Changes the format of sessions where they are."""
 
-    def __init__(self, source: AsyncSessionRepository, work: Work, back: bool) -> None:
-        self._source, self._work, self._back = source, work, back
+    def __init__(self, source: AsyncSessionRepository, work: Work, back: bool, plain: bool) -> None:
+        self._source, self._work, self._back, self._plain = source, work, back, plain
         self._placer = Placer(source._pages)
 
     async def change(self, summary: SessionSummary) -> Done:
@@ -147,14 +149,11 @@ class _InPlace:
         try:
             if self._work.run.dry_run:
                 return Done(await self._foretell(summary.session))
-            item = await self._source._table.get(key) if self._back else None
-            if isinstance(item, CommunityItem):
-                if item.intent is not None:  # of a writer that died: it left pages
-                    await self._source._pages.steps.await_idle(key, b"")
-                return Done(Outcome(session=summary.session, action="unchanged"))
             if self._back:
-                await self._placer.revert(key)
-                return Done(Outcome(session=summary.session, action="reverted", messages=summary.message_count))
+                return Done(await self._revert(key, summary))
+            named = await self._source._reader.item(key) if self._work.run.sessions else None
+            if isinstance(named, SessionItem):
+                return Done(Outcome(session=summary.session, action="unchanged", messages=named.message_count))
             await self._placer.convert(key)
         except SessionNotFoundError:
             if self._work.run.sessions:
@@ -165,37 +164,38 @@ class _InPlace:
             Outcome(session=summary.session, action="converted", messages=known.message_count if known else None)
         )
 
+    async def _revert(self, key: SessionKey, summary: SessionSummary) -> Outcome:
+        item = await self._source._table.get(key)
+        if isinstance(item, CommunityItem):
+            if item.intent is not None:  # of a writer that died: it left pages
+                await self._source._pages.steps.await_idle(key, b"")
+            return Outcome(session=summary.session, action="unchanged")
+        await self._placer.revert(key, plain=self._plain)
+        count = item.message_count if item else None
+        return Outcome(session=summary.session, action="reverted", messages=count)
+
     async def _foretell(self, name: str | dict[str, Any]) -> Outcome:
         source = self._source
         key, steps = source._key(name), source._pages.steps
         item = await source._reader.item(key)
         if item is None or not item.version:
             raise SessionNotFoundError(f"there is no session {key}")
+        steps.check_home(key, item)
         whole = await read_whole(source._pages.reader, key)
         lines = whole.lines if whole else []
-        size = key.size + item_bytes({**item.own, **item.attributes(steps.table.names)})
+        told = Outcome(session=name, action="reverted" if self._back else "converted", messages=len(lines))
         if isinstance(item, CommunityItem) and not self._back:
-            destination = await steps.destination(key, None)
-            decided = community.decide(lines, item, destination, new_op(), steps.clock(), None)
-            cost = conversion_units(key, size, decided, steps.table)
-            return Outcome(session=name, action="converted", messages=len(lines), write_units=cost)
-        if isinstance(item, SessionItem) and self._back:
-            return Outcome(
-                session=name,
-                action="reverted",
-                messages=len(lines),
-                write_units=await self._cost_back(item, name, lines),
-            )
-        return Outcome(session=name, action="unchanged", messages=len(lines))
+            return told.model_copy(update={"write_units": await community_units(source, key, item, lines)})
+        if isinstance(item, SessionItem) and self._back and whole:
+            return told.model_copy(update={"write_units": await self._cost_back(key, item, whole)})
+        return told.model_copy(update={"action": "unchanged"})
 
-    async def _cost_back(self, item: SessionItem, name: str | dict[str, Any], lines: Any) -> int:
-        table, key = self._source._table, self._source._key(name)
-        natives, _ = as_natives(codec.decode_lines(lines), strict=True)
-        check_size(key, natives)
-        after = key.size + item_bytes({**item.own, table.names.history: {"L": natives}})
+    async def _cost_back(self, key: SessionKey, item: SessionItem, whole: Whole) -> int:
+        source, names = self._source, self._source._table.names
+        natives = await natives_of(key, whole.lines, whole.metadata, whole.encrypted, plain=self._plain)
+        after = key.size + item_bytes({**item.own, names.history: {"L": natives}})
         numbers = range(item.floor, max(item.pages, item.reach, item.ceiling) + 1) if item.pages else range(0)
-        there = await table.get_pages(key, item.generation, numbers, consistent=False, whole=True)
-        pages = ({**key.page(item.generation, n), **page.attributes(table.names)} for n, page in there.items())
+        pages = await stored_pages(source, key, item.generation, numbers)
         return units(after) + (delete_units(after, pages, len(numbers)) if numbers else 0)
 
 
@@ -203,25 +203,30 @@ class _Mover:
     """Copies sessions into another repository."""
 
     def __init__(
-        self, source: AsyncSessionRepository, to: AsyncSessionRepository, work: Work, delete_source: bool
+        self, source: AsyncSessionRepository, to: AsyncSessionRepository, work: Work, delete_source: bool, plain: bool
     ) -> None:
-        self._source, self._to, self._work, self._delete = source, to, work, delete_source
+        self._source, self._to, self._work, self._delete, self._plain = source, to, work, delete_source, plain
 
     async def move(self, session: Session) -> Done:
         """Copy one, or what it has more than there; then delete it here, if that is wanted."""
         key = self._source._key(session)
-        name = session_name(key.item, self._source.primary_key_name)
+        name = self._work.name(key)
         for _ in range(ATTEMPTS):
             whole = await read_whole(self._source._pages.reader, key)
             if whole is None:
                 if self._work.run.sessions:
                     raise SessionNotFoundError(f"there is no session {key}")
                 return Done(Outcome(session=name, action="skipped", detail="deleted meanwhile"))
-            outcome = await bring(self._to, name, whole, begun="copied", dry_run=self._work.run.dry_run)
-            if not self._delete or self._work.run.dry_run or outcome.action == "different":
+            check_encrypted(key, whole.encrypted and self._to.encryption is None, self._plain)
+            dry_run = self._work.run.dry_run
+            outcome = await bring(self._to, name, whole, begun="copied", dry_run=dry_run, moving=self._delete)
+            if not self._delete or outcome.action == "different":
                 return Done(outcome)
+            if dry_run:
+                return Done(await self._with_deletion(key, outcome))
             there = await read_whole(self._to._pages.reader, self._to._key(name))
-            if there is None or count_same(whole.lines, there.lines) < len(whole.lines):
+            same = there is not None and count_same(whole.lines, there.lines) == len(whole.lines)
+            if there is None or not same or lacking(whole, there):
                 raise ItemFormatError(f"session {key} did not come out in the other table as it is here; it stays here")
             try:
                 await self._source._writer.delete(key, whole.version)
@@ -229,3 +234,9 @@ class _Mover:
                 continue  # somebody went on with it: bring that over too
             return Done(outcome.model_copy(update={"detail": "deleted here"}))
         raise SessionBusyError(f"session {key} was changed {ATTEMPTS} times while it was copied: try again")
+
+    async def _with_deletion(self, key: SessionKey, outcome: Outcome) -> Outcome:
+        """What a deletion here takes too."""
+        self._source._pages.steps.check_home(key, item := await self._source._table.get(key))
+        cost = (outcome.write_units or 0) + (await deletion_units(self._source, key, item) if item else 0)
+        return outcome.model_copy(update={"write_units": cost})

@@ -16,19 +16,19 @@ from .._items.community_item import CommunityItem, State
 from .._items.keys import PageName, SessionKey, native_key, page_name, session_key
 from .._items.session_items import Reference, SessionItem
 from .._protocol import conditions
-from .._protocol.unreachable import SeenPage, is_unreachable
-from .._store.listing import session_name
+from .._protocol.unreachable import GRACE_SECONDS, SeenPage, generations_before, is_unreachable
 from .._store.scanning import scan
 from .._store.steps import LATEST
 from .._store.unreferenced_objects import USUAL_AGE, UnreferencedObjects
 from ..blobs.names import ObjectName, session_part
-from ..errors import InvalidInputError, SessionBusyError
+from ..errors import InvalidInputError, SessionBusyError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
-from .estimates import delete_units, units
+from .estimates import units
+from .foretelling import deletion_units, settling_units, stored_size
 from .reports import Action, Outcome, Summary
-from .running import Done, Run, Thing, Work, working
+from .run import Run
+from .running import Done, Thing, Work, working
 
-GRACE_SECONDS = 3600
 _NAMED, _SCANNED, _LISTED = "named ", "scanned ", "listed"  # what a position is of
 
 
@@ -61,9 +61,9 @@ async def delete_sessions(
     """Delete the sessions that are named or that match, and whatever is left of them.
 
     With a pattern, or `search_pages`, the whole table is scanned, so that what has expired and pages whose session
-    item was lost are found too. Objects in S3 go with their session; those that only a name says whose they were are
-    found by the session that is named, or with a pattern by a listing of the bucket. Each outcome says how many
-    messages, pages and objects there were.
+    item was lost are found too; else a named session that is not there has ``failed``. Objects in S3 go with their
+    session; those that only a name says whose they were are found by the session that is named, or with a pattern by a
+    listing of the bucket. Each outcome says how many messages, pages and objects there were.
 
     Raises `InvalidInputError` where no sessions are chosen; ``match="*"`` is all of them.
     """
@@ -74,23 +74,22 @@ async def delete_sessions(
     async with working("delete", repository, run, search_pages=search_pages) as work:
         sessions = work.metered(repository)
         if run.sessions and not (work.position or "").startswith(_SCANNED):
-            await work.each(_named(work, sessions), lambda key: _delete(work, sessions, key))
+            await work.each(_named(work, sessions), lambda key: _delete(work, sessions, key, missing_ok=search_pages))
         if run.match is not None or search_pages:
             names = {sessions._key(session) for session in run.sessions}
-            key_name = sessions.primary_key_name
 
             def wanted(key: SessionKey) -> bool:
-                return key in names if names else run.wants(session_name(key.item, key_name))
+                return key in names if names else work.wants(work.name(key))
 
             async def remove(found: Found) -> Done:
                 if found.item is not None:
-                    return await _delete(work, sessions, found.key)
-                return await _sweep(work, sessions, found, "deleted", sessions._reader.clock(), counted=not names)
+                    return await _delete(work, sessions, found.key, missing_ok=True)
+                return await _sweep(work, sessions, found, "deleted", sessions._begun_before(), counted=not names)
 
             async def remove_objects(found: Objects) -> Done:
                 if run.dry_run and await sessions._table.get(found.key):
                     return Done(None)  # which was counted with its objects
-                name = session_name(found.key.item, key_name)
+                name = work.name(found.key)
                 told = Outcome(session=name, action="deleted", detail="objects of no session")
                 gone = await _remove_objects(work, sessions, *found)
                 return Done(told.model_copy(update={"objects": gone}) if gone else None)
@@ -109,7 +108,8 @@ async def vacuum(
 
     Such pages are left where a session item was lost, or where a write came late. A page that a running writer may
     still commit stays: "Pages that may be removed" in docs/design.md says how that is known. So do those of sessions
-    that began within `older_than` seconds, for tables with replicas. The whole table is scanned.
+    that began within `older_than` seconds, and 72 minutes (forks do not tell when exactly), for tables with replicas.
+    The whole table is scanned.
 
     With `blobs` the bucket is listed too: objects that are a day old (or `older_than`, if that is more), and that no
     page refers to, are removed.
@@ -120,10 +120,10 @@ async def vacuum(
         raise InvalidInputError("vacuum scans the table: give a pattern (match), or delete sessions with search_pages")
     async with working("vacuum", repository, run, older_than=older_than) as work:
         sessions = work.metered(repository)
-        began_before = sessions._reader.clock() - older_than * 1_000_000
+        began_before = generations_before(sessions._reader.clock(), older_than)
 
         def wanted(key: SessionKey) -> bool:
-            return run.wants(session_name(key.item, sessions.primary_key_name))
+            return work.wants(work.name(key))
 
         async def tidy(found: Found) -> Done:
             if found.item is not None:
@@ -133,7 +133,7 @@ async def vacuum(
         async def remove_objects(found: Objects) -> Done:
             if not run.dry_run:
                 await sessions._table.objects.remove([str(name) for name in found.names])
-            name = session_name(found.key.item, sessions.primary_key_name)
+            name = work.name(found.key)
             told = "objects that no page refers to"
             return Done(Outcome(session=name, action="removed", objects=len(found.names), detail=told))
 
@@ -153,7 +153,7 @@ async def _unreferenced(
 
     def ours(key: SessionKey) -> bool:
         part = zlib.crc32(session_part(key.attributes).encode()) % run.segments
-        return part == run.segment and wanted(key)
+        return part == run.part and wanted(key)
 
     found = UnreferencedObjects(table, table.objects.blobs, sessions._reader.clock).find(age, ours)
     async with contextlib.aclosing(found):
@@ -190,7 +190,7 @@ async def _scanned(
     if not run.dry_run:  # which tells the cost, and so needs sizes
         request["ProjectionExpression"] = ", ".join(map(e.name, (*schema.keys, lc.CUT)))
     start = work.position.removeprefix(_SCANNED) if work.position and not work.position.startswith(_NAMED) else None
-    batches = scan(table, e, request, segments=run.segments, segment=run.segment, cursor=start)
+    batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=start)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             found = _by_session(items, [*schema.keys], sessions.primary_key_name, wanted)
@@ -234,15 +234,17 @@ def _seen(page: PageName, item: Item) -> SeenPage:
     return SeenPage(page.generation, page.number, int(cut) if cut.isdecimal() else 0)
 
 
-async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey) -> Done:
+async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey, *, missing_ok: bool) -> Done:
     """Delete a session, expired or not, and say what there was."""
-    table, name = sessions._table, session_name(key.item, sessions.primary_key_name)
+    table, name = sessions._table, work.name(key)
     objects = await table.objects.find(key)
     item = await table.get(key)
     if item is None or not item.version:
         if gone := await _remove_objects(work, sessions, key, objects):
             told = Outcome(session=name, action="deleted", objects=gone, detail="objects of no session")
             return Done(told)
+        if not missing_ok:
+            raise SessionNotFoundError(f"there is no session {key} to delete")
         return Done(Outcome(session=name, action="skipped", detail="there is no such session"))
     if isinstance(item, CommunityItem):
         told = Outcome(session=name, action="deleted", messages=len(item.natives), pages=0)
@@ -250,9 +252,10 @@ async def _delete(work: Work, sessions: AsyncSessionRepository, key: SessionKey)
         count = item.pages - item.first_page
         told = Outcome(session=name, action="deleted", messages=item.message_count, pages=count)
     if work.run.dry_run:
+        sessions._pages.steps.check_home(key, item)
         if isinstance(item, SessionItem):
             await table.check_objects(key, item, range(item.floor, max(item.pages, item.reach) + 1))
-        cost = await _cost(sessions, key, item)
+        cost = await deletion_units(sessions, key, item)
         return Done(told.model_copy(update={"write_units": cost, "objects": len(objects) or None}))
     await sessions._writer.delete(key, None)
     gone = await _remove_objects(work, sessions, key, objects)
@@ -268,29 +271,20 @@ async def _remove_objects(
     """
     if not names:
         return 0
-    table, now = sessions._table, sessions._reader.clock()
+    table, before = sessions._table, sessions._begun_before()
     item = await table.get(key)
-    size = _size_of(sessions, item)
-    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, now, size)]
+    if sessions._pages.steps.is_elsewhere(item):  # what it has there may be on its way
+        return 0
+    size = _size_of(sessions, key, item)
+    dead = [of for of in names if is_unreachable(SeenPage(of.generation, of.page, LATEST), item, before, size)]
     if not work.run.dry_run:
         await table.objects.remove([str(of) for of in dead])
     return len(dead)
 
 
-def _size_of(sessions: AsyncSessionRepository, item: State | None) -> int:
+def _size_of(sessions: AsyncSessionRepository, key: SessionKey, item: State | None) -> int:
     """Of an item of langchain_community, which may have no room to say that it is about to be converted."""
-    return item_bytes(item.attributes(sessions._table.names)) if isinstance(item, CommunityItem) else 0
-
-
-async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: State) -> int:
-    table = sessions._table
-    size = key.size + item_bytes({**item.own, **item.attributes(table.names)})
-    if isinstance(item, CommunityItem):
-        return units(size)
-    numbers = range(item.floor, max(item.pages, item.reach) + 1)
-    there = await table.get_pages(key, item.generation, numbers, consistent=False, whole=True)
-    pages = ({**key.page(item.generation, n), **page.attributes(table.names)} for n, page in there.items())
-    return delete_units(size, pages, len(numbers))
+    return stored_size(sessions, key, item) if isinstance(item, CommunityItem) else 0
 
 
 async def _sweep(
@@ -302,7 +296,9 @@ async def _sweep(
     """
     table, key = sessions._table, found.key
     item = await table.get(key)
-    size = _size_of(sessions, item)
+    if sessions._pages.steps.is_elsewhere(item):  # what it has there may be on its way
+        return Done(None)
+    size = _size_of(sessions, key, item)
     dead = [one for one in found.pages if is_unreachable(one.place, item, began_before, size)]
     if not dead:
         return Done(None)
@@ -316,7 +312,7 @@ async def _sweep(
         removed = await in_parallel(lambda at: table.discard(key, at.generation, at.number, at.cut), places)
     pages, objects = (sum(gone) for gone in zip(*removed, strict=True))
     told = Outcome(
-        session=session_name(key.item, sessions.primary_key_name),
+        session=work.name(key),
         action=action,
         pages=pages,
         objects=objects if counted and objects else None,
@@ -328,16 +324,21 @@ async def _sweep(
 
 async def _settle(work: Work, sessions: AsyncSessionRepository, found: Found) -> Done:
     """Let a write end that has stopped half-way; one that is going on is left alone."""
-    steps, name = sessions._pages.steps, session_name(found.key.item, sessions.primary_key_name)
+    steps, name = sessions._pages.steps, work.name(found.key)
     before = await steps.table.get(found.key)
     if before is None or before.intent is None:
         return Done(None)
     if before.intent.kind != "delete" and before.intent.lease > steps.clock():
         return Done(Outcome(session=name, action="skipped", detail="it is being written"))
-    if not work.run.dry_run:
+    if isinstance(before, SessionItem) and steps.is_elsewhere(before):
+        return Done(Outcome(session=name, action="skipped", detail=f"region {before.home!r} writes it"))
+    cost = None
+    if work.run.dry_run:
+        cost = await settling_units(sessions, found.key, before, before.intent)
+    else:
         try:
             await steps.await_idle(found.key, b"")
         except SessionBusyError as error:
             return Done(Outcome(session=name, action="skipped", detail=str(error)))
-    told = f"a write ({before.intent.kind}) that stopped half-way"
-    return Done(Outcome(session=name, action="removed", detail=told, write_units=2 if work.run.dry_run else None))
+    told = Outcome(session=name, action="removed", detail=f"a write ({before.intent.kind}) that stopped half-way")
+    return Done(told.model_copy(update={"write_units": cost}))

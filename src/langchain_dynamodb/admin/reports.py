@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -103,6 +104,17 @@ class Tally:
         self.messages += outcome.messages or 0
         self.objects += outcome.objects or 0
         self.estimated += outcome.write_units or 0
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """As JSON."""
+        counts = {"messages": self.messages, "objects": self.objects, "estimated": self.estimated}
+        return {"actions": self.actions, **counts}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """The inverse; raises `KeyError` and `TypeError` for what it is not."""
+        self.actions = Counter(saved["actions"])
+        self.messages, self.objects, self.estimated = saved["messages"], saved["objects"], saved["estimated"]
 
     @property
     def sessions(self) -> int:

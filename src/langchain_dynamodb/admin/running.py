@@ -8,16 +8,15 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from .._checks import check_count, check_flag, short
+from .._checks import short
 from .._dynamodb.metering import Pace, Usage
-from .._items.keys import Session
-from .._store.listing import TOTAL_SEGMENTS, Listing
+from .._items.keys import Session, SessionKey
+from .._items.table_schema import parse_schema
+from .._store.listing import Listing, session_name
 from ..errors import (
     AccessDeniedError,
     ChatHistoryError,
@@ -29,69 +28,13 @@ from ..errors import (
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
 from .reports import Outcome, Progress, Summary, Tally
+from .run import Run, check_repository, label
 
 T = TypeVar("T")
 BUFFERED = 4  # times `at_once`: done, but behind one that is not
 SAVE_SECONDS = 1.0  # what a kill costs is done again, no more than this
+SHOW_SECONDS = 0.5  # between two looks at how far it is, where no session ends meanwhile
 DRAIN_SECONDS = 60.0  # a run that is stopped waits so long for what it has begun
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a command goes over the sessions of a table, or over those named.
-
-    `sessions` names them; with none it is all, or those that `match`, a pattern as of the shell, compared with the
-    session id, or with the values of the whole key joined by ``/``. Of so many `segments` of the table only number
-    `segment` (from 0 on) is looked at, so that many machines can share one. `at_once` sessions are worked on at a time,
-    with at most `max_write_units` a second. With `dry_run` nothing is written. `resume` is a file that says how far the
-    run has come: it is there while the run is not through, and where it is there at the start, the run goes on.
-
-    `tell` is called with what became of each session, `show` now and then with how far it has come.
-
-    Raises `InvalidInputError`.
-    """
-
-    sessions: Sequence[Session] = ()
-    match: str | None = None
-    segments: int = 1
-    segment: int = 0
-    at_once: int = 8
-    max_write_units: float | None = None
-    dry_run: bool = False
-    resume: Path | None = None
-    tell: Callable[[Outcome], None] = lambda outcome: None
-    show: Callable[[Progress], None] = lambda progress: None
-
-    def __post_init__(self) -> None:
-        check_flag("dry_run", self.dry_run)
-        check_count("at_once", self.at_once, optional=False)
-        if self.sessions and self.match is not None:
-            raise InvalidInputError(f"match={short(self.match)} and sessions: give one of them")
-        if type(self.segments) is not int or not 1 <= self.segments <= TOTAL_SEGMENTS:
-            raise InvalidInputError(f"segments={short(self.segments)} must be a number from 1 to {TOTAL_SEGMENTS}")
-        if type(self.segment) is not int or not 0 <= self.segment < self.segments:
-            raise InvalidInputError(f"segment={short(self.segment)} must be a number from 0 to {self.segments - 1}")
-        if self.sessions and self.segments > 1:
-            raise InvalidInputError(
-                f"segments={self.segments} are of the whole table: name no sessions, or no segments"
-            )
-        units = self.max_write_units
-        if units is not None and not (isinstance(units, (int, float)) and units > 0):
-            raise InvalidInputError(f"max_write_units={short(units)} must be a number above 0, or None")
-        if self.at_once < 1:
-            raise InvalidInputError(f"at_once={self.at_once} must be a number from 1 on")
-
-    def wants(self, session: Session) -> bool:
-        """Whether the pattern, if there is one, fits."""
-        return self.match is None or fnmatchcase(label(session), self.match)
-
-
-def label(session: Session) -> str:
-    """A session's name on one line: its id, or the values of its key joined by ``/``."""
-    if isinstance(session, str):
-        return session
-    values = (value.hex() if isinstance(value, bytes) else str(value) for value in session.values())
-    return "/".join(values)
 
 
 @dataclass(frozen=True)
@@ -111,6 +54,15 @@ class Done(NamedTuple):
 
 
 @dataclass
+class _Begun(Generic[T]):
+    """Something that is worked on, or done but behind something that is not."""
+
+    thing: Thing[T]
+    task: asyncio.Task[Done]
+    told: bool = False
+
+
+@dataclass
 class Work:
     """One run: what it used, how far it is, and what it has done."""
 
@@ -118,8 +70,11 @@ class Work:
     table: str
     run: Run
     about: dict[str, Any]
+    primary_key_name: str
+    key_names: tuple[str, ...] = ()  # in the table's order, where it is known
     usage: Usage = field(default_factory=Usage)
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = field(default_factory=Tally)  # of all that was told
+    passed: Tally = field(default_factory=Tally)  # of what comes before the position
     position: str | None = None
     output: int = 0  # bytes written out up to there
     flush: Callable[[], int] = lambda: 0  # writes out what is buffered; says how many bytes there are
@@ -135,6 +90,23 @@ class Work:
         """The repository, with what it uses counted here."""
         return repository._metered(self.usage, self.pace)
 
+    def target(self, repository: AsyncSessionRepository) -> AsyncSessionRepository:
+        """The same for one that sessions are brought to: they keep the time that they have, whatever its `ttl`."""
+        metered = self.metered(repository)
+        return metered._with(replace(metered._options, ttl=None))
+
+    def name(self, key: SessionKey) -> str | dict[str, Any]:
+        """The session as its users name it."""
+        name = session_name(key.item, self.primary_key_name)
+        return name if isinstance(name, str) else self._in_order(name)
+
+    def wants(self, session: Session) -> bool:
+        """Whether the pattern, if there is one, fits this session."""
+        return self.run.wants(session if isinstance(session, str) else self._in_order(session))
+
+    def _in_order(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: key[name] for name in self.key_names} if {*self.key_names} == {*key} else dict(key)
+
     # --- Going on after an interruption ---
 
     def load(self) -> None:
@@ -146,9 +118,8 @@ class Work:
             saved = json.loads(path.read_bytes())
             about, self.position, self.output = saved["about"], saved["position"], saved["output"]
             self._before = saved["seconds"]
-            self.tally.actions.update(saved["actions"])
-            self.tally.messages, self.tally.objects = saved["messages"], saved["objects"]
-            self.tally.estimated = saved["estimated"]
+            for tally in (self.tally, self.passed):
+                tally.load(saved)
             self.usage.read_units, self.usage.write_units, self.usage.scanned = saved["used"]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(f"{path} does not say where a run has stopped: give another file") from error
@@ -158,7 +129,7 @@ class Work:
                 "or another file"
             )
 
-    def save(self) -> None:
+    def save(self, tally: Tally) -> None:
         """Say in the file how far the run has come: the old or the new text, whatever happens meanwhile."""
         self.output = self.flush()
         if self.run.resume is None:
@@ -169,10 +140,7 @@ class Work:
             "position": self.position,
             "output": self.output,
             "seconds": self.seconds,
-            "actions": self.tally.actions,
-            "messages": self.tally.messages,
-            "objects": self.tally.objects,
-            "estimated": self.tally.estimated,
+            **tally.saved,
             "used": [self.usage.read_units, self.usage.write_units, self.usage.scanned],
         }
         beside = self.run.resume.with_name(self.run.resume.name + ".new")
@@ -195,14 +163,15 @@ class Work:
     ) -> None:
         """Do it to all, some at a time; results count, and are written out, in the order of the things.
 
-        An error of one session is its outcome, and the others go on; one that all would meet ends the run. Where it
-        ends early, what was begun is finished first.
+        Each is told as soon as it is done; what is to be written out, once that is. An error of one session is its
+        outcome, and the others go on; one that all would meet ends the run. Where it ends early, what was begun is
+        finished, and told, first.
         """
-        under_way: deque[tuple[Thing[T], asyncio.Task[Done]]] = deque()
+        under_way: deque[_Begun[T]] = deque()
         try:
             async with contextlib.aclosing(things):
                 async for thing in things:
-                    under_way.append((thing, asyncio.create_task(_told(do, thing))))
+                    under_way.append(_Begun(thing, asyncio.create_task(_told(do, thing))))
                     while _busy(under_way) >= self.run.at_once or len(under_way) >= BUFFERED * self.run.at_once:
                         await self._next(under_way, write)
             while under_way:
@@ -210,33 +179,44 @@ class Work:
         finally:
             await self._end(under_way, write)
 
-    async def _next(
-        self, under_way: deque[tuple[Thing[T], asyncio.Task[Done]]], write: Callable[[bytes], object]
-    ) -> None:
-        """Wait until one more is done, and count those at the front that are."""
-        await asyncio.wait([task for _, task in under_way if not task.done()] or [under_way[0][1]],
-                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
-        self._count(under_way, write)
+    async def _next(self, under_way: deque[_Begun[T]], write: Callable[[bytes], object]) -> None:
+        """Wait until one more is done."""
+        waiting = [begun.task for begun in under_way if not begun.task.done()] or [under_way[0].task]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        self._tell(under_way)
+        self._pass(under_way, write)
 
-    def _count(self, under_way: deque[tuple[Thing[T], asyncio.Task[Done]]], write: Callable[[bytes], object]) -> None:
-        while under_way and under_way[0][1].done():
-            thing, task = under_way[0]
-            outcome, payload = task.result()
-            under_way.popleft()
-            self.position = thing.position or self.position
+    def _tell(self, under_way: deque[_Begun[T]]) -> None:
+        """Tell of those that are done, wherever they are in the order; what is written out is told when it is."""
+        for begun in under_way:
+            if not begun.told and begun.task.done() and not (begun.task.cancelled() or begun.task.exception()):
+                outcome, payload = begun.task.result()
+                if outcome is not None and not payload:
+                    begun.told = True
+                    self._add(outcome)
+
+    def _pass(self, under_way: deque[_Begun[T]], write: Callable[[bytes], object]) -> None:
+        """Take those at the front that are done out of the queue: a run that goes on begins after them."""
+        while under_way and under_way[0].task.done():
+            outcome, payload = under_way[0].task.result()
+            begun = under_way.popleft()
+            self.position = begun.thing.position or self.position
             if payload:
                 write(payload)
             if outcome is not None:
-                self.tally.add(outcome)
-                self.run.tell(outcome)
+                self.passed.add(outcome)
+                if not begun.told:
+                    self._add(outcome)
             self.run.show(self.progress)
         if time.monotonic() - self._saved >= SAVE_SECONDS:
-            self.save()
+            self.save(self.passed)
 
-    async def _end(
-        self, under_way: deque[tuple[Thing[T], asyncio.Task[Done]]], write: Callable[[bytes], object]
-    ) -> None:
-        tasks = [task for _, task in under_way]
+    def _add(self, outcome: Outcome) -> None:
+        self.tally.add(outcome)
+        self.run.tell(outcome)
+
+    async def _end(self, under_way: deque[_Begun[T]], write: Callable[[bytes], object]) -> None:
+        tasks = [begun.task for begun in under_way]
         if not tasks:
             return
         try:
@@ -245,7 +225,9 @@ class Work:
             for task in tasks:
                 task.cancel()
             with contextlib.suppress(BaseException):  # the one that ends the run is on its way already
-                self._count(under_way, write)
+                self._tell(under_way)
+            with contextlib.suppress(BaseException):
+                self._pass(under_way, write)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
@@ -278,8 +260,8 @@ class Work:
         )
 
 
-def _busy(under_way: deque[tuple[Thing[T], asyncio.Task[Done]]]) -> int:
-    return sum(not task.done() for _, task in under_way)
+def _busy(under_way: deque[_Begun[T]]) -> int:
+    return sum(not begun.task.done() for begun in under_way)
 
 
 async def _told(do: Callable[[T], Awaitable[Done]], thing: Thing[T]) -> Done:
@@ -301,22 +283,51 @@ def failed(session: Session, error: ChatHistoryError) -> Outcome:
 
 @contextlib.asynccontextmanager
 async def working(
-    command: str, repository: AsyncSessionRepository, run: Run, *, walks: bool = True, **about: Any
+    command: str,
+    repository: AsyncSessionRepository,
+    run: Run,
+    *,
+    walks: bool = True,
+    to: AsyncSessionRepository | None = None,
+    **about: Any,
 ) -> AsyncIterator[Work]:
-    """A run of a command on this repository's table; `about` says what tells it from others of this command."""
-    place = {"table": repository.table_name, "endpoint_url": repository._connection.settings.endpoint_url}
+    """A run of a command on this repository's table; `about`, and where `to` is, tell it from others of the command."""
+    check_repository(repository)
+    if to is not None:
+        check_repository(to, "to")
     of = {"sessions": [label(one) for one in run.sessions], "match": run.match}
-    which = {"segments": run.segments, "segment": run.segment, "dry_run": run.dry_run}
-    work = Work(command, repository.table_name, run, {"command": command, **place, **of, **which, **about})
+    which = {"segments": run.segments, "segment": run.part, "dry_run": run.dry_run}
+    where = {"at": await _place(repository), "to": None if to is None else await _place(to)}
+    about = {"command": command, **where, **of, **which, **about}
+    work = Work(command, repository.table_name, run, about, repository.primary_key_name)
     work.load()
-    if walks and not run.sessions:
-        work.items = (await repository._table.describe())["Table"].get("ItemCount") or None
+    walks = walks and not run.sessions
+    if walks or run.match is not None or not all(isinstance(one, str) for one in run.sessions):
+        described = (await repository._table.describe())["Table"]
+        work.key_names = (*parse_schema(described).keys,)
+        work.items = (described.get("ItemCount") or None) if walks else None
+    showing = asyncio.create_task(_show(work))
     try:
         yield work
     except BaseException:
-        work.save()
+        if work.tally.sessions or work.position is not None:  # else there is nothing to go on with
+            work.save(work.tally)
         raise
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
     work.finish()
+
+
+async def _place(repository: AsyncSessionRepository) -> list[str]:
+    return [repository.table_name, *await repository._connection.place()]
+
+
+async def _show(work: Work) -> None:
+    """Let it be seen that the run is on, where no session is found for long."""
+    while True:
+        await asyncio.sleep(SHOW_SECONDS)
+        work.run.show(work.progress)
 
 
 async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[Session], None]:
@@ -340,8 +351,8 @@ async def named(work: Work) -> AsyncGenerator[Thing[Session], None]:
 async def listed(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:
     """Those of the table, as far as they match and are this run's."""
     run = work.run
-    listing = Listing(cursor=work.position, segments=run.segments, segment=run.segment)
+    listing = Listing(cursor=work.position, segments=run.segments, segment=run.part)
     async with contextlib.aclosing(repository._lister.list(listing)) as summaries:
         async for summary in summaries:
-            if run.wants(summary.session):
+            if work.wants(summary.session):
                 yield Thing(summary.cursor, summary.session, summary)

@@ -16,6 +16,7 @@ from .._dynamodb.client_settings import ConnectionSettings
 from .._dynamodb.connection import Connection
 from .._dynamodb.failures import NoObject, ObjectExists
 from .._dynamodb.objects import download, upload_body
+from .._threads import off_loop
 from ..errors import BlobUnavailableError, InvalidInputError, StorageError
 from .names import END_OF_TABLE
 from .stores import StoredObject
@@ -90,7 +91,7 @@ class S3Blobs:
 
         async def send(start: int) -> dict[str, Any]:
             part = memoryview(data)[start : start + PART]
-            digest = await asyncio.to_thread(lambda: hashlib.sha256(part).digest())
+            digest = await off_loop(lambda: hashlib.sha256(part).digest())
             one = {"PartNumber": start // PART + 1, "ChecksumSHA256": _base64(digest)}
             answer = await call("upload_part", {**upload, **one, "Body": upload_body(part)}, write=True)
             return {**one, "ETag": answer["ETag"]}

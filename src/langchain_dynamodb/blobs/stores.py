@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from ..errors import SettingsError
+
 
 class StoredObject(NamedTuple):
     """An object in a listing; `modified` in seconds since the epoch."""
@@ -47,3 +49,12 @@ class Blobs(Protocol):
 
     async def delete(self, names: Sequence[str]) -> None:
         """Remove them, if they are there."""
+
+
+def check_apart(some: Blobs | None, others: Blobs | None) -> None:
+    """Raise `SettingsError` where two tables of one name would keep their objects in one place."""
+    if some is not None and others is not None and (some.bucket, some.prefix) == (others.bucket, others.prefix):
+        raise SettingsError(
+            f"large data of both tables, which have the same name, would be in bucket {some.bucket!r} under "
+            f"{some.prefix!r}, where deletions of one reach that of the other: give one another prefix"
+        )

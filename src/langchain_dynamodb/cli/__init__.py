@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from .._checks import how_to_install
+from .others import OTHERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         told = f"langchain-dynamodb needs {' and '.join(missing)}, which this Python lacks"
-        print(f"{told}: {how_to_install('cli')}", file=sys.stderr)
+        print(f"{told}: {how_to_install('cli')}\n{OTHERS}", end="", file=sys.stderr)
         return 2
     from .commands import cli  # only here: without the extra there is nothing to import
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import click
 
-from ..errors import ChatHistoryError, InvalidInputError
-from .exits import GOOD, Misused, Unusable
+from ..errors import ChatHistoryError, InvalidInputError, RepositoryClosedError, StorageError
+from .exits import GOOD, Bad, Misused, Stopped, Unusable
 from .looking import cost_command, doctor_command, list_command, show_command, verify_command
-from .mending import delete_command, reencrypt_command, repair_command, vacuum_command
+from .mending import reencrypt_command, repair_command
 from .moving import copy_command, export_command, import_command, migrate_command
+from .others import OTHERS
+from .removing import delete_command, vacuum_command
 from .screen import error_line
 
-EPILOG = """\b
+EPILOG = f"""\b
+{OTHERS}
+\b
 Exit codes:
   0    all is well
-  1    no such session, or one failed, is damaged or differs (each is named)
-  2    the command line cannot be used
+  1    no such session, or one failed, is damaged or differs (each is named); or nobody reads the output any more
+  2    the command line, or a file of it, cannot be used
   3    the table cannot be used: no such table, no rights, no answer
-  130  stopped by Ctrl+C or SIGTERM (with --resume it can be gone on with)
+  130  stopped: by Ctrl+C, SIGTERM or a "no" (with --resume it can be gone on with)
 """
 
 
@@ -30,8 +34,16 @@ class Commands(click.Group):
             code = super().invoke(ctx)
         except InvalidInputError as error:
             raise Misused(error_line(error)) from error
-        except ChatHistoryError as error:
+        except (StorageError, RepositoryClosedError) as error:
             raise Unusable(error_line(error)) from error
+        except ChatHistoryError as error:
+            raise Bad(error_line(error)) from error
+        except click.Abort as error:
+            raise Stopped("Nothing was done.") from error
+        except BrokenPipeError:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise Misused(error_line(error)) from error
         ctx.exit(code or GOOD)
 
 

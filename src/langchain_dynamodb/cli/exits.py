@@ -7,6 +7,12 @@ import click
 GOOD, BAD, MISUSED, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
 
 
+class Bad(click.ClickException):
+    """A session is missing, damaged or different, in one line."""
+
+    exit_code = BAD
+
+
 class Misused(click.ClickException):
     """The command line cannot be used, in one line."""
 

@@ -10,12 +10,15 @@ import click
 from .. import cost as cost_model
 from .._store.listing import Listing
 from ..admin import Run, Summary, doctor, verify
-from ..admin.running import label
 from ..models import ChatSession, SessionSummary
-from .exits import BAD, GOOD
-from .runs import SESSIONS, all_named, other_table, run, run_over
-from .screen import Screen, error_line
-from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, Settings, make_run, options, parse_session
+from ..repository import AsyncSessionRepository
+from ..surrogates import mended
+from .exits import BAD, GOOD, Bad
+from .names import parse_session, typed, typed_partition
+from .options import CONNECTION, OTHER_TABLE, OVER_ALL, SESSIONS, options
+from .runs import all_named, run, run_over
+from .screen import Screen, error_line, name_line
+from .settings import Settings, elsewhere
 
 
 @click.command("doctor")
@@ -38,8 +41,14 @@ def doctor_command(settings: Settings, chosen: dict[str, Any]) -> int:
 
 
 @click.command("list")
-@click.option("--match", metavar="GLOB", help="Only sessions whose id (or key, joined by /) matches, as in a shell.")
-@click.option("--partition", help="Only those with this value of the table's (or index's) hash key.")
+@click.option(
+    "--match", metavar="GLOB", help="Only sessions whose id (or key: 'ann/*') matches, as in a shell ([*]: a star)."
+)
+@click.option(
+    "--partition",
+    metavar="VALUE",
+    help="Only those with this value of the table's (or index's) hash key; JSON where that has several attributes.",
+)
 @click.option("--index", help="Name of the index to list by; newest first.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
 @click.option("--segments", type=int, default=1, help="Parts of the table, for so many machines.")
@@ -54,19 +63,21 @@ def list_command(
 ) -> int:
     """List sessions, without their messages."""
     screen = Screen(as_json=settings.json, verbose=False)
-    made = make_run({"match": chosen["match"], "segments": chosen["segments"], "segment": chosen["segment"] or 0})
-    whole = Listing(partition, index, limit=None if made.match else limit, segments=made.segments,
-                    segment=None if partition else made.segment)  # fmt: skip
+    made = Run(match=chosen["match"], segments=chosen["segments"], segment=chosen["segment"])
 
     async def look() -> None:
         shown = 0
-        async with settings.open() as sessions, contextlib.aclosing(sessions._lister.list(whole)) as summaries:
-            async for summary in summaries:
-                if made.wants(summary.session):
-                    screen.line(summary) if settings.json else screen.say(_summary(summary))
-                    shown += 1
-                    if shown == limit:
-                        return
+        async with settings.open() as sessions:
+            fixed = None if partition is None else await typed_partition(sessions, partition, index)
+            whole = Listing(fixed, index, limit=None if made.match else limit, segments=made.segments,
+                            segment=None if partition else made.segment)  # fmt: skip
+            async with contextlib.aclosing(sessions._lister.list(whole)) as summaries:
+                async for summary in summaries:
+                    if made.wants(summary.session):
+                        screen.line(summary) if settings.json else screen.say(_summary(summary))
+                        shown += 1
+                        if shown == limit:
+                            return
 
     run(look)
     return GOOD
@@ -74,11 +85,11 @@ def list_command(
 
 def _summary(summary: SessionSummary) -> str:
     if summary.error:
-        return f"{label(summary.session)}  damaged: {error_line(summary.error)}"
+        return f"{name_line(summary.session)}  damaged: {error_line(summary.error)}"
     if summary.version is None:
-        return f"{label(summary.session)}  in the format of langchain_community"
+        return f"{name_line(summary.session)}  in the format of langchain_community"
     updated = summary.updated_at.isoformat(timespec="seconds") if summary.updated_at else "?"
-    return f"{label(summary.session)}  {summary.message_count} messages  {updated}"
+    return f"{name_line(summary.session)}  {summary.message_count} messages  {updated}"
 
 
 @click.command("show")
@@ -94,12 +105,13 @@ def show_command(
 
     async def look() -> ChatSession:
         async with settings.open() as sessions:
-            return await sessions.read(parse_session(session), limit=limit, skip_missing_pages=skip_missing_pages)
+            [named] = await typed(sessions, [parse_session(session)])
+            chat = await sessions.read(named, limit=limit, skip_missing_pages=skip_missing_pages)
+            if not chat.version:
+                raise Bad(f"there is no session {session!r} in table {sessions.table_name!r}")
+            return chat.model_copy(update={"messages": mended(chat.messages)})
 
-    chat: ChatSession = run(look)
-    if not chat.version:
-        click.echo(f"Error: there is no session {session!r} in table {settings.table!r}", err=True)
-        return BAD
+    chat = run(look)
     if settings.json:
         screen.line(chat)
         return GOOD
@@ -123,18 +135,17 @@ def verify_command(
     sessions: tuple[str, ...],
     to_table: str | None,
     against: BinaryIO | None,
-    **elsewhere: Any,
+    **there: Any,
 ) -> int:
     """Read every session wholly; exit code 1 where one is damaged or differs, naming it."""
-    there = other_table(settings, elsewhere)
+    repository = settings.open()
+    other = elsewhere(repository, to_table, **there)
 
-    async def work(made: Run) -> Summary:
-        async with contextlib.AsyncExitStack() as stack:
-            source = await stack.enter_async_context(settings.open())
-            to = await stack.enter_async_context(there.open(to_table)) if to_table else None
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        async with other or contextlib.nullcontext() as to:
             return await verify(source, made, to=to, against=against)
 
-    return run_over(settings, chosen, work, all_named(sessions))
+    return run_over(settings, chosen, work, all_named(sessions), repository=repository)
 
 
 @click.command(

@@ -9,13 +9,16 @@ from typing import Any, BinaryIO
 
 import click
 
+from .._store.options import ItemFormat
 from ..admin import Outcome, Run, Summary, copy_session, export_sessions, import_sessions, migrate
 from ..admin.foreign import SourceFormat
-from ..errors import SessionNotFoundError, VersionConflictError
-from .exits import BAD, GOOD
-from .runs import SESSIONS, all_named, other_table, run, run_over
-from .screen import Screen, error_line, outcome_line
-from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, WRITING, Settings, options, parse_session
+from ..repository import AsyncSessionRepository
+from .exits import GOOD
+from .names import parse_session, typed
+from .options import CONNECTION, OTHER_TABLE, OVER_ALL, SESSIONS, WRITING, options
+from .runs import all_named, run, run_over
+from .screen import Screen, outcome_line, private
+from .settings import USUAL_NAMES, Settings, elsewhere
 
 
 @click.command("export")
@@ -24,22 +27,23 @@ from .settings import CONNECTION, OTHER_TABLE, OVER_ALL, WRITING, Settings, opti
 def export_command(settings: Settings, chosen: dict[str, Any], sessions: tuple[str, ...], output: Path | None) -> int:
     """Write sessions as JSON Lines, exactly; import reads them. Encrypted sessions are written in the clear."""
 
-    async def work(made: Run) -> Summary:
-        async with settings.open() as source:
-            with contextlib.ExitStack() as stack:
-                return await export_sessions(source, _opened(stack, output, chosen["resume"]), made)
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        with _opened(output, chosen["resume"]) as file:
+            return await export_sessions(source, file, made)
 
     return run_over(settings, chosen, work, all_named(sessions), to_stderr=output is None)
 
 
-def _opened(stack: contextlib.ExitStack, output: Path | None, resume: Path | None) -> BinaryIO:
+def _opened(output: Path | None, resume: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
     """The file, kept as it is where a run goes on."""
     if output is None:
         if resume is not None:
             raise click.UsageError("--resume needs --output: what was printed cannot be gone on with")
-        return sys.stdout.buffer
-    goes_on = resume is not None and resume.exists() and output.exists()
-    return stack.enter_context(output.open("r+b" if goes_on else "wb"))
+        return contextlib.nullcontext(sys.stdout.buffer)
+    goes_on = resume is not None and resume.exists()
+    if goes_on and not output.exists():
+        raise click.UsageError(f"{output} is not there any more: remove {resume} to export all anew")
+    return open(output, "r+b" if goes_on else "wb", opener=private)
 
 
 @click.command("import")
@@ -48,9 +52,8 @@ def _opened(stack: contextlib.ExitStack, output: Path | None, resume: Path | Non
 def import_command(settings: Settings, chosen: dict[str, Any], file: BinaryIO) -> int:
     """Write the sessions of a file that export made; what is there already stays. A second time changes nothing."""
 
-    async def work(made: Run) -> Summary:
-        async with settings.open() as to:
-            return await import_sessions(to, file, made)
+    async def work(to: AsyncSessionRepository, made: Run) -> Summary:
+        return await import_sessions(to, file, made)
 
     return run_over(settings, chosen, work)
 
@@ -59,8 +62,7 @@ def import_command(settings: Settings, chosen: dict[str, Any], file: BinaryIO) -
 @click.argument("session")
 @click.argument("new")
 @click.option("--keep", type=click.IntRange(min=0), help="Only so many messages from the beginning.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; tell what would be done, and its cost.")
-@options(CONNECTION)
+@options(WRITING, CONNECTION)
 def copy_command(settings: Settings, chosen: dict[str, Any], session: str, new: str, keep: int | None) -> int:
     """Begin the session NEW as a copy of SESSION: all of its messages, or the first --keep of them.
 
@@ -69,15 +71,10 @@ def copy_command(settings: Settings, chosen: dict[str, Any], session: str, new: 
 
     async def work() -> Outcome:
         async with settings.open() as sessions:
-            return await copy_session(
-                sessions, parse_session(session), parse_session(new), keep=keep, dry_run=chosen["dry_run"]
-            )
+            source, to = await typed(sessions, [parse_session(session), parse_session(new)])
+            return await copy_session(sessions, source, to, keep=keep, **chosen)
 
-    try:
-        outcome: Outcome = run(work)
-    except (SessionNotFoundError, VersionConflictError) as error:
-        click.echo(f"Error: {error_line(error)}", err=True)
-        return BAD
+    outcome = run(work)
     screen = Screen(as_json=settings.json, verbose=False)
     screen.line(outcome) if settings.json else screen.say(outcome_line(outcome))
     return GOOD
@@ -92,32 +89,30 @@ def copy_command(settings: Settings, chosen: dict[str, Any], session: str, new: 
     help="The table is one of @langchain/community (JavaScript) or of llama-index; needs --to-table.",
 )
 @click.option("--delete-source", is_flag=True, help="Delete each session here once all of it is there.")
+@click.option("--plain", is_flag=True, help="Let encrypted sessions become plain text with --to-format community.")
 @options(SESSIONS, WRITING, OVER_ALL, OTHER_TABLE, CONNECTION)
 def migrate_command(
     settings: Settings,
     chosen: dict[str, Any],
     sessions: tuple[str, ...],
     to_table: str | None,
-    to_format: str,
+    to_format: ItemFormat,
     from_format: SourceFormat | None,
     delete_source: bool,
-    **elsewhere: Any,
+    plain: bool,
+    **there: Any,
 ) -> int:
     """Convert the sessions of langchain_community, in place or into another table; back with --to-format community.
 
     Users may go on meanwhile, and a second run changes nothing (docs/howto/migrate-a-table.md).
     """
-    here, there = settings.of_format(from_format), other_table(settings, elsewhere)
-    if from_format is not None:
-        there = there.with_default_names()
+    repository = settings.of_format(from_format).open()
+    names = USUAL_NAMES if from_format else {}
+    other = elsewhere(repository, to_table, item_format=to_format, **there, **names)
+    options = {"back": other is None and to_format == "community", "delete_source": delete_source, "plain": plain}
 
-    async def work(made: Run) -> Summary:
-        async with contextlib.AsyncExitStack() as stack:
-            source = await stack.enter_async_context(here.open())
-            to = None
-            if to_table is not None:
-                to = await stack.enter_async_context(there.open(to_table, item_format=to_format))
-            back = to is None and to_format == "community"
-            return await migrate(source, made, to=to, back=back, delete_source=delete_source, source_format=from_format)
+    async def work(source: AsyncSessionRepository, made: Run) -> Summary:
+        async with other or contextlib.nullcontext() as to:
+            return await migrate(source, made, to=to, source_format=from_format, **options)
 
-    return run_over(settings, chosen, work, all_named(sessions))
+    return run_over(settings, chosen, work, all_named(sessions), repository=repository)

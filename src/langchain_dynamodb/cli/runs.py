@@ -8,21 +8,25 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from .._items.keys import Session
 from ..admin import Run, Summary
+from ..repository import AsyncSessionRepository
 from .exits import BAD, GOOD, Stopped
+from .names import parse_session, read_names, typed
 from .screen import Screen
-from .settings import Settings, make_run, parse_session, read_names
+from .settings import Settings
+
+T = TypeVar("T")
 
 
-def run(main: Callable[[], Awaitable[Any]], resumed_by: Path | None = None) -> Any:
+def run(main: Callable[[], Awaitable[T]], how_to_go_on: str = "") -> T:
     """Run it on an event loop of its own; the first Ctrl+C or SIGTERM cancels it, so that it stops cleanly."""
 
-    async def stoppable() -> Any:
+    async def stoppable() -> T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
 
@@ -37,7 +41,7 @@ def run(main: Callable[[], Awaitable[Any]], resumed_by: Path | None = None) -> A
         try:
             return await main()
         except asyncio.CancelledError:
-            raise Stopped(_how_to_go_on(resumed_by)) from None
+            raise Stopped(f"Stopped.{how_to_go_on}") from None
         finally:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 for number in numbers:
@@ -48,26 +52,34 @@ def run(main: Callable[[], Awaitable[Any]], resumed_by: Path | None = None) -> A
 
 def _how_to_go_on(resumed_by: Path | None) -> str:
     if resumed_by is None:
-        return "Stopped. To be able to go on where it stopped, use --resume FILE."
-    return f"Stopped. The same command goes on from here (--resume {resumed_by})."
+        return " To be able to go on where it stopped, use --resume FILE."
+    return f" The same command goes on from here (--resume {resumed_by})."
 
 
 def run_over(
     settings: Settings,
     chosen: dict[str, Any],
-    work: Callable[[Run], Awaitable[Summary]],
+    work: Callable[[AsyncSessionRepository, Run], Awaitable[Summary]],
     sessions: Sequence[Session] = (),
+    *,
+    repository: AsyncSessionRepository | None = None,
     **screen: Any,
 ) -> int:
-    """Run a command over sessions, and tell what it does."""
+    """Run a command over sessions, and tell what it does; the repository is that of the settings, unless given."""
     resume: Path | None = chosen["resume"]
     goes_on = resume is not None and resume.exists()
+    repository = repository or settings.open()
     with contextlib.closing(
         Screen(as_json=settings.json, verbose=settings.verbose, goes_on=goes_on, **screen)
     ) as shown:
-        made = make_run(chosen, tuple(sessions), tell=shown.outcome, show=shown.progress)
+
+        async def main() -> Summary:
+            async with repository as source:
+                named = await typed(source, sessions)
+                return await work(source, Run(named, **chosen, tell=shown.outcome, show=shown.progress))
+
         with shown.watched():
-            summary: Summary = run(lambda: work(made), resume)
+            summary = run(main, _how_to_go_on(resume))
         shown.summary(summary)
     return GOOD if summary.is_good else BAD
 
@@ -84,17 +96,3 @@ def make_sure(question: str, yes: bool, dry_run: bool = False) -> None:
 def all_named(sessions: Sequence[str], file: Path | None = None) -> list[Session]:
     """The sessions of the command line, and those of a file."""
     return [*map(parse_session, sessions), *(read_names(file) if file else ())]
-
-
-def other_table(settings: Settings, told: dict[str, Any]) -> Settings:
-    """That of the options `OTHER_TABLE`."""
-    return settings.elsewhere(**{name.removeprefix("to_"): value for name, value in told.items()})
-
-
-SESSIONS = [click.argument("sessions", nargs=-1, metavar="[SESSION]...")]
-FROM_FILE = click.option(
-    "--from-file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File of sessions, one a line: ids, keys as JSON, or what list --json wrote.",
-)

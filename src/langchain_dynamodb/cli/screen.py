@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +17,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from .._items.keys import Session
 from ..admin import Outcome, Progress, Summary
 from ..admin.reports import BAD
-from ..admin.running import label
+from ..admin.run import label
 from ..cost import DOLLARS_PER_MILLION_READ_UNITS, DOLLARS_PER_MILLION_WRITE_UNITS
+from ..errors import InvalidInputError
+
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # not tabs and ends of lines
 
 
 class Screen:
@@ -35,8 +41,8 @@ class Screen:
     ) -> None:
         self._json, self._verbose, self._err = as_json, verbose, to_stderr
         self._report: IO[str] | None = None
-        if report is not None:  # each line is in the file at once, and a run that goes on goes on with it
-            self._report = report.open("a" if goes_on else "w", encoding="utf-8", buffering=1)
+        if report is not None:
+            self._report = _opened(report, "a" if goes_on else "x")
         self._live: Live | None = None
 
     def line(self, told: BaseModel) -> None:
@@ -44,8 +50,8 @@ class Screen:
         click.echo(told.model_dump_json(exclude_none=True), err=self._err)
 
     def say(self, text: str) -> None:
-        """A line of text."""
-        click.echo(text, err=self._err)
+        """A line of text, in which what would steer a terminal is written out."""
+        click.echo(printable(text), err=self._err)
 
     def outcome(self, outcome: Outcome) -> None:
         """What became of one session."""
@@ -71,9 +77,12 @@ class Screen:
         self.say(summary_line(summary))
 
     def close(self) -> None:
-        """Nothing more is told."""
+        """Nothing more is told. A report of nothing, of a run that was refused, is removed."""
         if self._report:
             self._report.close()
+            path = Path(self._report.name)
+            if not path.stat().st_size:
+                path.unlink()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -86,6 +95,29 @@ class Screen:
         self._live = None
 
 
+def _opened(report: Path, mode: str) -> IO[str]:
+    """A file for a report: each line is in it at once. One of before is another report, which is to be kept."""
+    try:
+        return open(report, mode, encoding="utf-8", buffering=1, opener=private)
+    except FileExistsError as error:
+        raise InvalidInputError(f"{report} is there already: give another file for this report") from error
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file for `open`; a new one is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
+def printable(text: str) -> str:
+    """The same with control characters, and halves of characters, written out."""
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def name_line(session: Session) -> str:
+    """A session's name on one line."""
+    return printable(label(session)).replace("\n", "\\n")
+
+
 def outcome_line(outcome: Outcome) -> str:
     """One line: what became of a session."""
     there = {"messages": outcome.messages, "pages": outcome.pages, "objects": outcome.objects}
@@ -96,7 +128,7 @@ def outcome_line(outcome: Outcome) -> str:
         lost = sum(gap.messages for gap in outcome.repair.missing)
         told = {"missing": lost, "brought in": outcome.repair.brought_in, "taken out": len(outcome.repair.removed)}
         counts += [f"{number} {what}" for what, number in told.items() if number]
-    parts = [label(outcome.session), outcome.action, ", ".join(counts), outcome.detail or ""]
+    parts = [name_line(outcome.session), outcome.action, ", ".join(counts), outcome.detail or ""]
     return "  ".join(part for part in parts if part)
 
 

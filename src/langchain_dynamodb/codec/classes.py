@@ -6,13 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import repeat
-from typing import Any, Protocol, TypeVar
+from itertools import repeat, starmap
+from typing import Any, Protocol, TypeVar, cast
 
 import langchain_core.messages as lc
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefinedType
 
 from .._checks import short
 from ..errors import InvalidInputError
@@ -37,6 +38,7 @@ _MODULE: Callable[[type], object] = type.__dict__["__module__"].__get__
 _set = object.__setattr__
 _exhaust: Callable[[map[Any]], object] = partial(deque, maxlen=0)
 _ALWAYS = object()  # the "default" of a field that is always written
+_SHARED = (str, bytes, bool, int, float, type(None), PydanticUndefinedType)  # types of defaults that cannot change
 
 
 class MessageClass:
@@ -51,14 +53,14 @@ class MessageClass:
         self.usual_type = fields["type"].default
         self.allows_extra = cls.model_config.get("extra") == "allow"
         self.has_post_init = cls.model_post_init is not BaseModel.model_post_init
-        self.is_built_in = cls in BUILT_IN
-        self._template = {name: None if field.default_factory else field.default for name, field in fields.items()}
-        self._made: list[tuple[str, Any]] = [  # of built-in classes: list or dict
-            (name, field.default_factory) for name, field in fields.items() if field.default_factory
-        ]
+        self._template = {name: field.default for name, field in fields.items()}
+        self._made = [(name, make) for name, field in fields.items() if (make := _factory(field))]
+        derives = any(field.default_factory_takes_validated_data for field in fields.values())
+        is_plain = self.allows_extra and not (derives or self.has_post_init or cls.__private_attributes__)
+        self.can_build = cls in BUILT_IN and is_plain  # others may be other classes by now: they are checked each time
 
     def build(self, stored: Sequence[dict[str, Any]]) -> list[BaseMessage]:
-        """Messages with these fields, none of which it looks at; of a built-in class.
+        """Messages with these fields, none of which it looks at; of a class that `can_build`.
 
         For bytes that were decoded before. It goes through all messages with each step, in C: that takes half the time
         of going through all steps with each message, and from Python 3.12 on no garbage is collected in between.
@@ -67,7 +69,7 @@ class MessageClass:
         messages: list[BaseMessage] = list(map(object.__new__, repeat(self.cls, count)))
         states = list(map(dict.copy, repeat(self._template, count)))
         for name, make in self._made:
-            _exhaust(map(dict.__setitem__, states, repeat(name), map(make, repeat((), count))))
+            _exhaust(map(dict.__setitem__, states, repeat(name), starmap(make, repeat((), count))))
         _exhaust(map(dict.update, states, stored))
         extras: list[dict[str, Any]] = list(map(dict, repeat((), count)))
         if not all(map(self.names.issuperset, stored)):
@@ -186,6 +188,19 @@ def _default(field: FieldInfo) -> object:
     if field.default_factory is dict:
         return {}
     return field.default if type(field.default) in (type(None), str, bool, int) else _ALWAYS
+
+
+def _factory(field: FieldInfo) -> Callable[[], Any] | None:
+    """What makes the default anew for each message; None where all may have the same.
+
+    langchain-core 1.0 has plain lists as defaults.
+    """
+    if field.default_factory:
+        return cast("Callable[[], Any]", field.default_factory)
+    kind = type(field.default)
+    if kind in _SHARED:
+        return None
+    return kind if kind in (list, dict, set) and not field.default else field.get_default  # which copies it
 
 
 MESSAGES = MessageClasses()

@@ -20,11 +20,11 @@ from pydantic import ValidationError
 
 from .._checks import is_utf8, short
 from ..errors import UnsupportedMessageError
+from .assembling import assemble, class_of, extra_fields, field_of
 from .classes import BUILT_IN, MESSAGES, MessageClass
 from .kinds import ObjectClass
 from .lines import UndecodableError
 from .marks import NATIVE_MARK, Known, Reader, Replaced, registered
-from .messages import assemble, class_of, extra_fields, field_of
 from .objects import Writer
 from .places import Degraded, Where, type_name, unsupported
 from .settling import settled

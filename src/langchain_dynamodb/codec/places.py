@@ -28,6 +28,11 @@ def path_of(where: Where) -> str:
     return f"{where}{''.join(reversed(steps))}"[:LONGEST_PATH]
 
 
+def nth_message(index: int, only: str | None = None) -> str:
+    """The path of one of several messages; of the `only` one that one's own."""
+    return only or f"messages[{index}]"
+
+
 class Nth(NamedTuple):
     """A key that is no text, in a path: by its position and type."""
 

@@ -82,6 +82,7 @@ _DOCUMENT = {
         "detail": {"type": "string"},
         "code": {"type": "string"},
         "current_version": {"type": "integer"},
+        "home_region": {"type": "string"},
     },
     "required": ["title", "status", "detail", "code"],
 }
@@ -93,6 +94,7 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         409: "The session is at another version",
         412: "The session does not meet If-Match or If-None-Match",
         413: "A message is too large",
+        421: "Another region writes the session",
         503: "Busy, throttled or not there as a whole yet: try again",
     }.items()
 }

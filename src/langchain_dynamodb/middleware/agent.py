@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Annotated, Any, Optional, cast
+from functools import partial
+from typing import Annotated, Any, Optional, TypeVar, cast
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -22,7 +23,9 @@ from .._checks import check_count, check_flag, how_to_install
 from .._items.keys import Session
 from .._protocol.tool_calls import pair_tool_calls, with_stand_ins
 from .._protocol.windows import Window
+from .._store.off_loop import off_loop_if_much
 from .._store.retrying import Patience
+from .._threads import off_loop
 from ..blocking import SessionRepository
 from ..errors import IdempotencyError, InvalidInputError, SessionNotFoundError, SettingsError, VersionConflictError
 from ..models import ChatSession
@@ -51,11 +54,13 @@ except ImportError as error:
         f"langchain_dynamodb.middleware needs langchain 1.2.15 or newer. Install it: {how_to_install('langchain')}"
     ) from error
 
+MANY = 1_000  # messages to go through that take about a millisecond: the event loop does not wait for more
 LOOK_BACK = 100  # messages looked through, besides the run's own, when others wrote meanwhile
 
 # The sessions of the agents whose tools are running around this code.
 _outer: ContextVar[tuple[tuple[object, ...], ...]] = ContextVar("langchain_dynamodb_outer", default=())
 
+T = TypeVar("T")
 FindSession = Callable[[Runtime[Any], RunnableConfig], Session]
 
 
@@ -135,14 +140,13 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
     ) -> dict[str, Any] | None:
         """Load the session."""
         session = self._find_session(runtime, config or {})
-        record, given = state.get("dynamodb_history"), with_ids(state["messages"])
+        record, given = state.get("dynamodb_history"), await _aside(with_ids, state["messages"])
         if record is None or record["session"] != session:
             record, messages = await self._load(session, given, record)
         else:
             record, messages = await self._refresh(record, given)
         if self._limit != 0:
-            messages = pair_tool_calls(messages)
-            record = {**record, "pending": with_stand_ins(record["pending"], messages)}
+            record, messages = await _aside(partial(_paired, record), messages)
         if all(map(operator.is_, messages, state["messages"])) and len(messages) == len(state["messages"]):
             return {"dynamodb_history": record}
         # Not as an update through the reducer: streams of messages would repeat the history to the user.
@@ -159,27 +163,27 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
 
     async def abefore_model(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Note what the run added so far, before other middleware may remove it from the state."""
-        return self.before_model(state, runtime)
+        record = state.get("dynamodb_history")
+        return None if record is None else await _aside(partial(_noted, record), state["messages"])
 
     def before_model(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Note what the run added so far, before other middleware may remove it from the state."""
         record = state.get("dynamodb_history")
-        if record is None:
-            return None
-        noted = note_run(record, state["messages"])
-        return None if noted == record else {"dynamodb_history": noted}
+        return None if record is None else _noted(record, state["messages"])
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
         """Give an answer an id of its own, before LangGraph lets it take the place of one with the same id."""
-        return _renamed(cast(HistoryState, request.state), await handler(request))
+        state, response = cast(HistoryState, request.state), await handler(request)
+        return await _aside(partial(_renamed, state.get("dynamodb_history"), response), state["messages"])
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
         """Give an answer an id of its own, before LangGraph lets it take the place of one with the same id."""
-        return _renamed(cast(HistoryState, request.state), handler(request))
+        state, response = cast(HistoryState, request.state), handler(request)
+        return _renamed(state.get("dynamodb_history"), response, state["messages"])
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
@@ -213,8 +217,8 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         record = state.get("dynamodb_history")
         if record is None:  # the run was ended before it loaded the session
             return None
-        record = note_run(record, state["messages"])
-        return {"dynamodb_history": await self._append(record)} if record["pending"] else None
+        noted = await _aside(partial(note_run, record), state["messages"])
+        return {"dynamodb_history": await self._append(noted)} if noted["pending"] else None
 
     def after_agent(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Append what the run added."""
@@ -248,7 +252,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
     async def _look(self, session: str | dict[str, Any], unless_version: int | None = None) -> Window | None:
         # A thread may know of version 0 from a run that did not have to find its session.
         known = unless_version or None if self._must_exist else unless_version
-        window = await self._sessions._window(session, self._limit, known)
+        window = await self._sessions._window(session, self._limit, known, to_write=True)
         if window is not None:
             self._check_exists(session, window.chat)
         return window
@@ -268,13 +272,16 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         window = await self._look(session, record["version"])
         last = record["stored"][-1:]
         needed = {message.id for message in messages} | set(last)
-        current = note({**record, "stored": [known for known in record["stored"] if known in needed]}, messages)
+        held: HistoryRecord = {**record, "stored": [known for known in record["stored"] if known in needed]}
+        current = await _aside(partial(note, held), messages)
         if window is None:
             return await self._recognised(current, record), messages
         chat = window.chat
         if self._limit == 0:
             current = {**current, "count": chat.message_count}
-        elif chat.message_count != record["count"] or is_changed(chat, messages, record["stored"]):
+        elif chat.message_count != record["count"] or await off_loop_if_much(
+            messages, partial(is_changed, chat, messages, record["stored"])
+        ):
             return await self._merge(session, window, current["pending"])
         return await self._recognised({**current, "version": chat.version}, record), messages
 
@@ -342,7 +349,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
                 again = isinstance(error, IdempotencyError)
                 chat = await self._since(record, again)
                 self._check_exists(record["session"], chat)
-                pending = lacking(pending, chat.messages)
+                pending = await off_loop_if_much(pending, partial(lacking, pending, chat.messages))
                 if not pending:
                     return stored_all(record, record["version"], 0)
                 if again:
@@ -376,8 +383,25 @@ def _takes_runtime_and_config(function: FindSession) -> bool:
     return not inspect.iscoroutinefunction(function)
 
 
-def _renamed(state: HistoryState, response: ModelResponse[Any]) -> ModelResponse[Any]:
-    return replace(response, result=with_own_ids(response.result, state["messages"], state.get("dynamodb_history")))
+async def _aside(work: Callable[[list[BaseMessage]], T], messages: list[BaseMessage]) -> T:
+    """What it makes of the messages, through all of which it goes; in a thread where they are many."""
+    return await off_loop(partial(work, messages)) if len(messages) > MANY else work(messages)
+
+
+def _noted(record: HistoryRecord, messages: list[BaseMessage]) -> dict[str, Any] | None:
+    noted = note_run(record, messages)
+    return None if noted == record else {"dynamodb_history": noted}
+
+
+def _paired(record: HistoryRecord, messages: list[BaseMessage]) -> tuple[HistoryRecord, list[BaseMessage]]:
+    paired = pair_tool_calls(messages)
+    return {**record, "pending": with_stand_ins(record["pending"], paired)}, paired
+
+
+def _renamed(
+    record: HistoryRecord | None, response: ModelResponse[Any], messages: list[BaseMessage]
+) -> ModelResponse[Any]:
+    return replace(response, result=with_own_ids(response.result, messages, record))
 
 
 def _entry(context: object, name: str) -> object:

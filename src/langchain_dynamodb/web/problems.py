@@ -13,6 +13,7 @@ from .etags import Preconditions, etag
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}  # seconds; the SDK and the repository have waited before they gave up
 _AWS_IS_DOWN = {None, "InternalServerError", "InternalFailure", "ServiceUnavailable"}  # None: no answer at all
+_LOST_TO_A_REGION = "ReplicatedWriteConflictException"  # in a strongly consistent global table
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _unavailable(error: errors.ChatHistoryError) -> Problem | None:
     """What the same request may get past in a moment."""
     if isinstance(error, errors.ThrottledError):
         return Problem(503, "throttled", "Too many requests at once: try again.", RETRY_AFTER)
-    if isinstance(error, errors.SessionBusyError):
+    if isinstance(error, errors.SessionBusyError) or getattr(error, "code", None) == _LOST_TO_A_REGION:
         return Problem(503, "session_busy", "Others keep this session busy: try again.", RETRY_AFTER)
     if isinstance(error, errors.IncompleteSessionError):
         return Problem(503, "session_incomplete", "A part of this session is not there yet: try again.", RETRY_AFTER)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -14,7 +16,7 @@ from langchain_dynamodb._items.session_items import MAX_INFLATED, Edit, Page, Se
 from langchain_dynamodb._protocol import conditions, edits
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, edit_page
 from langchain_dynamodb._protocol.states import tail_bytes
-from langchain_dynamodb.codec.messages import Codec, encode_message, last_with_id, pack, unpack
+from langchain_dynamodb.codec.messages import Codec, UndecodableError, encode_message, last_with_id, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError
 from support import named, noise
 
@@ -189,6 +191,16 @@ def test_damage(name: str, value: AttributeValue) -> None:
         read_back({**stored(in_page()), name: value})
 
 
+def test_a_page_that_inflates_to_too_much() -> None:
+    """One of several messages is never cut so large; a large message has a page of its own."""
+    with pytest.raises(UndecodableError, match="block of more than"):
+        edits.carried_out(replace(PAGE, data=pack([b"x" * (1 << 20)] * 3)), in_page(), TO)
+    one = replace(PAGE, messages=1, data=pack([b"x" * (3 << 20)]))
+    assert unpack(edits.carried_out(one, in_page(position=0), TO).data, MOST) == [NEW]
+    with pytest.raises(UndecodableError, match="block of more than"):
+        edits.carried_out(one, in_page(position=0), TO, longest=1 << 20)
+
+
 # --- By its id ---
 
 
@@ -206,7 +218,23 @@ def test_an_id_in_a_line_of_another_kind() -> None:
         assert last_with_id([encode_message(message)], "ü") == 0
 
 
-@pytest.mark.parametrize("other", [line('"id":"a"'), b'{"id":"a"}'])
-def test_what_looks_like_that_id(other: bytes) -> None:
-    """A text that has it, and what cannot be decoded."""
-    assert last_with_id([other], "a") is None
+def test_what_looks_like_that_id() -> None:
+    """A text that has it."""
+    assert last_with_id([line('"id":"a"')], "a") is None
+
+
+@pytest.mark.parametrize("id", ["a", "ü", "\ud800"])
+def test_one_that_cannot_be_decoded(id: str) -> None:
+    """It is that one, or may be it: another, older one must not be taken for it. With another id it is not."""
+    unknown: dict[str, Any] = {"type": "my.Shout", "content": id}
+    for fields in ({**unknown, "id": id}, {**unknown, "id": id, "artifact": {"$": ["newer"]}}):
+        for mark in (b"", b"!", b"$", b"$!"):
+            stored = mark + json.dumps(fields).encode()
+            with pytest.raises(UndecodableError) as caught:
+                last_with_id([encode_message(named(id)), stored, NEW], id)
+            assert caught.value.index == 1
+    for fields in (unknown, {**unknown, "id": "other"}, {**unknown, "id": None}):
+        stored = b"!" + json.dumps(fields).encode()
+        assert last_with_id([encode_message(named(id)), stored], id) == 0
+    with pytest.raises(UndecodableError):
+        last_with_id([encode_message(named(id)), b'{"id":"a", ' + id.encode("utf-8", "surrogatepass")], id)

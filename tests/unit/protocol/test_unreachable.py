@@ -6,7 +6,8 @@ import pytest
 
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._items.session_items import Intent, SessionItem
-from langchain_dynamodb._protocol.unreachable import UNANNOUNCED_BYTES, SeenPage, is_unreachable
+from langchain_dynamodb._protocol.copying import EARLIER
+from langchain_dynamodb._protocol.unreachable import UNANNOUNCED_BYTES, SeenPage, generations_before, is_unreachable
 
 OLD, NEW, GRACE = 1000, 9000, 5000
 SESSION = SessionItem(version=50, generation=OLD, created=OLD, first_page=2, pages=5)
@@ -56,3 +57,10 @@ def test_a_write_under_way(number: int) -> None:
 def test_items_of_langchain_community(item: CommunityItem, size: int, expected: bool) -> None:
     """A conversion that is under way keeps its pages."""
     assert is_unreachable(SeenPage(OLD, 0, 10), item, GRACE, size) is expected
+
+
+def test_a_fork_that_began_just_now() -> None:
+    """Its generation may lie 72 minutes back."""
+    now = 5 * EARLIER
+    assert generations_before(now, 1) <= now - (EARLIER - 1)
+    assert generations_before(now, 0) == now

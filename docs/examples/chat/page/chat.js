@@ -24,6 +24,10 @@ function button(text, action, kind = "quiet") {
   return made;
 }
 
+/** A name without what would turn the direction of the words around it. */
+const straight = (name) => name.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+const quoted = (name) => `“${straight(name)}”`;
+
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 // --- The server ---
@@ -204,11 +208,10 @@ class Chat {
   }
 
   /** Go on in a chat of its own that begins with what was said up to this message. */
-  async branch(message) {
+  async branch(message, id = newId()) {
     if (this.branching) return;
     this.branching = true;
     hideNotice();
-    const id = newId();
     try {
       const body = { id, keep: message.index + 1 };
       const response = await call("POST", `${this.path}/branches`, { version: this.version, body });
@@ -218,7 +221,7 @@ class Chat {
       refresh();
     } catch (error) {
       if (error.conflict) this.conflict(error, "No branch was made.");
-      else explain(error, () => this.branch(message));
+      else explain(error, () => this.branch(message, id)); // which may have been made: only its answer was lost
     } finally {
       this.branching = false;
     }
@@ -315,7 +318,7 @@ class Chat {
   }
 
   conflict(error, more) {
-    const which = this === current ? "This chat" : `“${this.title}”`;
+    const which = this === current ? "This chat" : quoted(this.title);
     const action = this === current ? ["Reload the chat", () => this.reload()] : ["Open it", () => go(this.id)];
     tell(`${which} was ${error.gone ? "deleted" : "changed"} in another tab or on another device. ${more}`, [action]);
   }
@@ -372,7 +375,7 @@ function newId() {
 function show() {
   const fresh = current.known && current.version === 0 && current.messages.length === 0;
   $("title").textContent = current.title;
-  document.title = `${current.title} – Chat`;
+  document.title = `${straight(current.title)} – Chat`;
   if ($("log").firstChild !== current.list) $("log").replaceChildren(current.list);
   $("hello").hidden = !fresh;
   $("chat-actions").hidden = current.version === 0;
@@ -460,8 +463,8 @@ async function attach(files) {
   hideNotice();
   for (const file of files) {
     const size = attached.reduce((sum, image) => sum + (image.size ?? 0), file.size);
-    if (!IMAGES.types.test(file.type)) tell(`“${file.name}” is no image that can be sent: PNG, JPEG, GIF or WebP.`);
-    else if (file.size > IMAGES.bytes) tell(`“${file.name}” has ${megabytes(file.size)} MB. An image may have 5 MB at most.`);
+    if (!IMAGES.types.test(file.type)) tell(`${quoted(file.name)} is no image that can be sent: PNG, JPEG, GIF or WebP.`);
+    else if (file.size > IMAGES.bytes) tell(`${quoted(file.name)} has ${megabytes(file.size)} MB. An image may have 5 MB at most.`);
     else if (attached.length >= IMAGES.most) tell(`A question may have ${IMAGES.most} images at most.`);
     else if (size > IMAGES.together) tell("The images have more than 10 MB together. Send some with the next question.");
     else attached.push({ url: URL.createObjectURL(file), size: file.size, data: base64(file) });
@@ -759,7 +762,7 @@ $("rename").addEventListener("click", () => {
   $("new-title").select();
 });
 $("delete").addEventListener("click", () => {
-  $("delete-text").textContent = `“${current.title}” will be gone for good.`;
+  $("delete-text").textContent = `${quoted(current.title)} will be gone for good.`;
   $("delete-dialog").showModal();
 });
 

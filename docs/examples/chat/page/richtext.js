@@ -22,9 +22,16 @@ function element(node) {
   if (tag === "a") return link(made, attributes.href);
   if (tag === "pre") return code(made, attributes.lang);
   if (tag === "table") return scrolled(made, "A table");
-  if (tag === "ol" && /^\d{1,9}$/.test(attributes.start)) made.start = attributes.start;
+  if (tag === "ol") numbered(made, attributes.start);
   if (ALIGN.has(attributes.align)) made.style.textAlign = attributes.align;
   return made;
+}
+
+/** A list that counts from `start`, with room for its longest number. */
+function numbered(made, start) {
+  if (/^\d{1,9}$/.test(start)) made.start = start;
+  const digits = String(made.start + made.childElementCount - 1).length;
+  if (digits > 2) made.style.paddingLeft = `${digits + 1}ch`;
 }
 
 function link(made, address) {
@@ -32,6 +39,7 @@ function link(made, address) {
   try {
     url = new URL(address);
   } catch {
+    made.append(` (${address})`); // the server took it for one; what leads nowhere is shown at least
     return made;
   }
   if (!["https:", "http:", "mailto:"].includes(url.protocol)) return made;
@@ -103,11 +111,12 @@ function copyOldWay(text) {
   }
 }
 
-/** Markdown as it is read aloud: without its marks. */
+/** Markdown as it is read aloud: without its marks. No pattern looks at a character again for each one before it. */
 export function plain(text) {
   return text
-    .replace(/^\s*(?:```.*|#{1,6} |> ?|[|:\s-]+$)/gm, "")
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/^[ \t]*(?:```.*|#{1,6} |> ?)/gm, "")
+    .replace(/^[|: \t-]+$/gm, "")
+    .replace(/!?\[([^[\]\n]*)\]\([^()\n]*\)/g, "$1")
     .replace(/[*`|]|__/g, " ")
     .replace(/[ \t]{2,}/g, " ")
     .trim();
