@@ -1,8 +1,8 @@
 """What no library on this SDK can do without: the requests of an operation, sent once more by the SDK alone.
 
 A worker of the part `against`. The requests are those that this package makes, with another session's name where they
-write, so that their conditions hold again. What is written as JSON in deflated blocks is so once more, and reads inflate
-what comes, read its JSON and make as many messages. Nothing is checked, compared or proved.
+write, so that their conditions hold again. What is written as JSON in deflated blocks is so once more, and reads
+inflate what comes, read its JSON and make as many messages. Nothing is checked, compared or proved.
 """
 
 from __future__ import annotations
