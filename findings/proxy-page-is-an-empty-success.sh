@@ -3,7 +3,7 @@
 #
 # boto3 1.44.8 takes it for a success that says nothing: PutItem and TransactWriteItems "were done", GetItem finds no
 # such item, Query none at all; so do SQS, KMS and Secrets Manager (messages sent, no ciphertext, no secret). Nothing is
-# logged or sent again. STS and SNS raise `KeyError: 'GetCallerIdentityResult'`, a bug by its looks. aiobotocore 3.10.0
+# sent again. STS and SNS raise `KeyError: 'GetCallerIdentityResult'`, a bug by its looks. aiobotocore 3.10.0
 # (botocore 1.43.117) does as boto3. The SDK for JavaScript 3.1169.0 raises a SyntaxError.
 #
 # Only the content type tells: `response["ResponseMetadata"]["HTTPHeaders"]["content-type"]` is text/html. An

@@ -1,8 +1,8 @@
 """What no library on this SDK can do without: the requests of an operation, sent once more by the SDK alone.
 
 A worker of the part `against`. The requests are those that this package makes, with another session's name where they
-write, so that their conditions hold again. What is written as JSON in deflated blocks is so once more, and reads inflate
-what comes, read its JSON and make as many messages. Nothing is checked, compared or proved.
+write, so that their conditions hold again. What is written as JSON in deflated blocks is so once more, and reads
+inflate what comes, read its JSON and make as many messages. Nothing is checked, compared or proved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from support import Recorder, watch
 from workers import serve
 
 Request = tuple[str, Mapping[str, Any]]
-RUNS = 60  # of an operation that writes, made ready before: only sending is measured
+RUNS = 100  # of an operation that writes, made ready before: only sending is measured
 LAST = 20
 MAX_BYTES = 1 << 26  # of a block
 
@@ -66,10 +66,11 @@ class Floors(Operations):
         await self._send(next(self.writes[name]))
         return turns
 
-    async def read(self, name: str, messages: int) -> int:
-        """The requests of a read, and messages."""
-        _make_messages((await self._lines(self.reads[name]))[-messages:])
-        return 1
+    async def read(self, name: str, messages: int, times: int = 1) -> int:
+        """The requests of so many reads, and messages."""
+        for _ in range(times):
+            _make_messages((await self._lines(self.reads[name]))[-messages:])
+        return times
 
     async def read_again(self) -> int:
         """Where pages are remembered."""
@@ -141,7 +142,7 @@ async def main(url: str) -> None:
         lambda: floors.read("cold, short", 1000),
         lambda: floors.read("cold, 1.2 KB", 600),
         floors.read_again,
-        lambda: floors.read("last", LAST),
+        lambda: floors.read("last", LAST, 8),
     ), strict=True))  # fmt: skip
     async with session.client(
         settings.service, region_name=region, endpoint_url=url, config=merged_config(None)
