@@ -887,6 +887,45 @@ async def test_a_repair_has_one_object_in_memory(sessions: AsyncSessionRepositor
     assert peaks[1] < 1.2 * peaks[0]
 
 
+LIST, DELETE = "list_objects_v2", "delete_objects"
+REQUESTS: dict[str, tuple[Step, dict[str, int]]] = {
+    "append": (lambda s: s.append("s", [large("more")]), {"put_object": 1}),
+    "append a small one": (lambda s: s.append("s", [human(10)]), {}),
+    "read": (lambda s: s.read("s"), {"get_object": 4}),
+    "iterate": (lambda s: _all(s), {"get_object": 4}),
+    "replace": (lambda s: s.replace("s", [human(10), human(10)]), {LIST: 1, DELETE: 1}),
+    "truncate": (lambda s: s.truncate("s", keep=1), {DELETE: 1}),
+    "update another": (lambda s: s.update_message("s", HumanMessage("new", id="small")), {"get_object": 4}),
+    "update to a small one": (
+        lambda s: s.update_message("s", HumanMessage("new", id="3")),
+        {"get_object": 2, DELETE: 1},
+    ),
+    "update": (lambda s: s.update_message("s", large("2")), {"get_object": 3, "put_object": 1, DELETE: 1}),
+    "copy": (lambda s: s.copy("s", "fork"), {"get_object": 4, "put_object": 4}),
+    "copy the beginning": (lambda s: s.copy("s", "fork", keep=3), {"get_object": 2, "put_object": 2}),
+    "reencrypt": (lambda s: s.reencrypt("s"), {"get_object": 4, "put_object": 4, LIST: 1, DELETE: 1}),
+    "repair": (lambda s: s.repair("s"), {}),
+    "repair and drop": (lambda s: s.repair("s", drop_undecodable=True), {"get_object": 4}),
+    "name": (lambda s: s.update_metadata("s", {"title": "t"}), {}),
+    "delete": (lambda s: s.delete("s"), {LIST: 1, DELETE: 1}),
+    "delete a small one": (lambda s: s.delete("small"), {LIST: 1}),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_requests_of_the_bucket(make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str) -> None:
+    """As docs/howto/large-data.md tells them, of a process that has nothing in memory."""
+    sessions = make_repository(blobs=bucket, encryption=KEYRING)
+    for message in (SMALL_ONE, *(large(str(number)) for number in range(4)), AIMessage("last")):
+        await sessions.append("s", [message])
+    await sessions.append("small", [SMALL_ONE])
+    step, expected = REQUESTS[name]
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    await step(other)
+    assert {operation: count for operation, count in watched.requests.items() if "object" in operation} == expected
+
+
 # --- Forks ---
 
 
