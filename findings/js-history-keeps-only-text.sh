@@ -17,7 +17,7 @@ echo '{"type": "module"}' >package.json
 npm install --silent --legacy-peer-deps dynalite@4.0.0 @langchain/community@1.1.29 @langchain/core@1.1.38 \
     @aws-sdk/client-dynamodb@3.1169.0 >/dev/null
 port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
-node_modules/.bin/dynalite --port "$port" --createTableMs 0 >log 2>&1 & server=$!
+node_modules/.bin/dynalite --host 127.0.0.1 --port "$port" --createTableMs 0 >log 2>&1 & server=$!
 
 cat >ask.mjs <<'P'
 import { CreateTableCommand, DynamoDBClient, ScanCommand } from "@aws-sdk/client-dynamodb";

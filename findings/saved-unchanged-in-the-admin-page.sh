@@ -19,7 +19,7 @@ read -r a b < <(node -e '
 const net = require("net"), servers = [0, 1].map(() => net.createServer().listen(0, "127.0.0.1"));
 setTimeout(() => { console.log(...servers.map((one) => one.address().port)); servers.forEach((one) => one.close()); }, 100);' --input-type=commonjs)
 export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x DYNAMO_ENDPOINT=http://127.0.0.1:$a
-node_modules/.bin/dynalite --port "$a" --createTableMs 0 >/dev/null 2>&1 & servers+=($!)
+node_modules/.bin/dynalite --host 127.0.0.1 --port "$a" --createTableMs 0 >/dev/null 2>&1 & servers+=($!)
 node_modules/.bin/dynamodb-admin --host 127.0.0.1 --port "$b" >/dev/null 2>&1 & servers+=($!)
 
 cat >ask.mjs <<'J'
@@ -37,10 +37,11 @@ const item = {
   binarySet: { BS: [new Uint8Array([1])] },
 };
 const started = async (attempt) => {
-  for (;;) {
+  for (let more = 150; ; more--) {
     try {
       return await attempt();
-    } catch {
+    } catch (error) {
+      if (!more) throw error;
       await new Promise((wait) => setTimeout(wait, 300));
     }
   }
