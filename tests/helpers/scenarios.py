@@ -457,7 +457,8 @@ async def restore(repository: AsyncSessionRepository, items: list[Any]) -> None:
 async def state(repository: AsyncSessionRepository) -> list[Any]:
     """Messages, metadata and what is missing in one list, to compare."""
     chat = await repository.read("s", skip_missing_pages=True)
-    return [*(message.content for message in chat.messages), *chat.metadata.items(), *((repr(gap),) for gap in chat.missing)]
+    missing = [(repr(gap),) for gap in chat.missing]
+    return [*(message.content for message in chat.messages), *chat.metadata.items(), *missing]
 
 
 async def survives(other: AsyncSessionRepository, course: Course, goes_on: bool) -> bool:
