@@ -191,10 +191,10 @@ def sources(session: nox.Session) -> None:
 
 @nox.session
 def deaths(session: nox.Session) -> None:
-    """Vacuum beside every kind of write, and kill commands, at each of their requests; CI has some of them."""
+    """Deaths at each request of every kind of write, of commands, and beside a vacuum; CI has some of them."""
     session.install("-e", with_extras(session), *group("test"))
     session.env["ALL_DEATHS"] = "1"
-    tests = [f"tests/engine/test_{name}.py" for name in ("admin_removal", "command_deaths")]
+    tests = [f"tests/engine/test_{name}.py" for name in ("admin_removal", "command_deaths", "crash", "copy")]
     run_pytest(session, *tests, "--engine", "dynamodb-local")
 
 

@@ -67,7 +67,7 @@ class Scale:
         self.flow_rounds = 1 if small else 3
         self.flow_messages = 20 if small else throughput.MESSAGES
         self.codec_turns = 5 if small else 100
-        self.against_rounds = 1 if small else 25
+        self.against_rounds = 1 if small else 60
         self.commit = against.BASELINE
         self.sealed_turns = 20 if small else 1000
         self.sealed_sessions = 20 if small else 1000

@@ -1,12 +1,14 @@
 """Against an earlier commit: CPU time of the same operations in two processes, in turns, on one engine.
 
-Each process has its own package. What is reported is the median of the rounds' ratios.
+Each process has its own package, a third uses the SDK alone (`floors`). What is reported is the median of the rounds'
+ratios.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import operator
 import statistics
 import subprocess
 import sys
@@ -37,19 +39,24 @@ def checkout(commit: str, folder: str) -> str:
 
 
 def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
-    """Ratios new/old by operation, and the microseconds of the new one."""
+    """Ratios new/old and floor/old by operation, and the microseconds of the new one."""
     with tempfile.TemporaryDirectory() as folder:
         sources = {"old": checkout(commit, folder), "new": str(ROOT / "src")}
         workers = {name: Worker(__file__, url, source=source) for name, source in sources.items()}
+        workers["floor"] = Worker(str(Path(__file__).with_name("floors.py")), url)
         times = run_rounds(workers, list(OPERATIONS), rounds)
         for worker in workers.values():
             worker.end()
-    ratios = {name: [new / old for new, old in zip(t["new"], t["old"], strict=True)] for name, t in times.items()}
     return {
         "commit": commit,
-        "ratio": {name: round(statistics.median(found), 3) for name, found in ratios.items()},
+        "ratio": {name: _ratio(found["new"], found["old"]) for name, found in times.items()},
+        "floor": {name: _ratio(found["floor"], found["old"]) for name, found in times.items()},
         "us": {name: round(statistics.median(t["new"]) * 1e6, 1) for name, t in times.items()},
     }
+
+
+def _ratio(times: list[float], others: list[float]) -> float:
+    return round(statistics.median(map(operator.truediv, times, others)), 3)
 
 
 # --- In the worker: nothing but the public interface, which both packages have ---

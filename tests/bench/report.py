@@ -190,8 +190,11 @@ def _agents(results: Results) -> str:
 
 def _against(results: Results) -> str:
     found = results["against"]
-    rows = [(name, f"{ratio:g}", f"{found['us'][name]:,.0f}") for name, ratio in found["ratio"].items()]
-    head = (f"CPU, now / commit {found['commit']}", "ratio", "microseconds now")
+    rows = [
+        (name, f"{ratio:g}", f"{found['floor'][name]:g}", f"{found['us'][name]:,.0f}")
+        for name, ratio in found["ratio"].items()
+    ]
+    head = (f"CPU / commit {found['commit']}", "now", "the floor", "microseconds now")
     return table(head, rows)
 
 

@@ -737,6 +737,56 @@ async def test_an_old_image(chat: Running, browser: Browser) -> None:
     assert (await browser.get(f"/api/chats/c/images/0/{image}")).content == PNG
 
 
+async def test_an_image_is_read_with_no_older_one(
+    chat: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the chat's messages only those from it on; one that comes meanwhile does not hide it."""
+    await browser.ask("", images=[GIF])
+    await browser.ask("", await browser.version(), images=[PNG])
+    await chat.sessions.append(chat_key := await only(chat), [HumanMessage("more")])
+    shown = (await browser.show())["messages"][2]
+    read, limits = chat.sessions.read, []
+
+    async def watched(key: Any, *, limit: int) -> Any:
+        limits.append(limit)
+        if limits == [0, 3]:
+            await chat.sessions.append(chat_key, [HumanMessage("meanwhile")])
+        return await read(key, limit=limit)
+
+    monkeypatch.setattr(chat.sessions, "read", watched)
+    answer = await browser.get(f"/api/chats/c/images/2/{shown['images'][0]}")
+    assert (answer.content, limits) == (PNG, [0, 3, 4])
+    limits.clear()
+    assert (await browser.get(f"/api/chats/c/images/9/{shown['images'][0]}")).status_code == 404
+    assert set(limits) == {0}
+
+
+async def only(chat: Running) -> Any:
+    """The one chat that there is."""
+    (summary,) = [summary async for summary in chat.sessions.list()]
+    return summary.session
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_that_is_too_long(chat: Running, browser: Browser, declared: bool) -> None:
+    """It is refused before it is read: at once where its length is told, else as soon as it is too long."""
+    sent: list[int] = []
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            sent.append(10**6)
+            yield b" " * 10**6
+
+    headers = {
+        **if_match(0),
+        "Content-Type": "application/json",
+        **({"Content-Length": "100000000"} if declared else {}),
+    }
+    answer = await browser.post("/api/chats/c/turns", content=parts(), headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (413, "A question may have 27 MB at most, images included.")
+    assert len(sent) <= 28
+
+
 async def test_a_question_may_be_an_image_alone(chat: Running, browser: Browser) -> None:
     """Then the chat is named after that."""
     events(await browser.ask("", images=[PNG]))
@@ -775,11 +825,11 @@ def test_the_scripted_model_says_what_it_sees() -> None:
 
 
 def test_images_go_into_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If one is given; the names begin with the table's."""
+    """If one is given; the names there tell the table."""
     monkeypatch.setenv("CHAT_BUCKET", "my-chats")
     blobs = Settings.read().open_sessions()._options.blobs
     assert isinstance(blobs, S3Blobs)
-    assert (blobs.bucket, blobs.prefix) == ("my-chats", "ChatTable/")
+    assert (blobs.bucket, blobs.prefix) == ("my-chats", "")
     monkeypatch.delenv("CHAT_BUCKET")
     assert Settings.read().open_sessions()._options.blobs is None
 

@@ -597,7 +597,7 @@ def test_a_phone(new_page: NewPage) -> None:
     page = new_page(viewport={"width": 360, "height": 640}, is_mobile=True, has_touch=True)
     drawer = page.get_by_role("navigation")
     expect(drawer).to_be_hidden()
-    page.get_by_label("Your question").fill("I am Ann" + "-" * 200)
+    page.get_by_label("Your question").fill("My name is Ann" + "-" * 200)
     page.get_by_role("button", name="Send").tap()
     answered(page, HELLO)
     assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -509,11 +509,11 @@ async def test_a_shared_prefix(make_repository: RepositoryFactory, make_table: T
     bucket = MemoryBlobs()
     source = make_repository(blobs=bucket)
     target = make_repository(make_table(), blobs=replace(bucket, prefix=prefix))
-    await source.append("s", many(1, 2000))
+    await source.append("s", sent := many(1, 20_000))
     assert (await migrate(source, to=target)).is_good
     assert (await delete_sessions(source, Run(match="*"))).is_good
     await vacuum(source, Run(), older_than=0)
-    assert (await target.read("s")).messages == many(1, 2000)
+    assert (await target.read("s")).messages == sent
     assert len(bucket.objects) == 1
 
 

@@ -186,6 +186,7 @@ STEPS: dict[str, Step] = {
     "append several": lambda s: s.append("s", [large("more"), human(), large("and more")]),
     "append at a version": lambda s: _at_version(s, lambda version: s.append("s", [large()], expected_version=version)),
     "append and trim": lambda s: s.append("s", [large("more")], history_size=1),
+    "append by a cut and trim": lambda s: _cut_and_trim(s),
     "replace": lambda s: s.replace("s", [large("new"), human()]),
     "replace by small ones": lambda s: s.replace("s", [human()]),
     "replace the end": lambda s: _replace_end(s),
@@ -209,6 +210,11 @@ async def _at_version(sessions: AsyncSessionRepository, append: Callable[[int], 
     await append((await sessions.read("s")).version)
 
 
+async def _cut_and_trim(sessions: AsyncSessionRepository) -> None:
+    await sessions.append("s", [large("more")])  # the tail is empty then
+    await sessions.append("s", [large("and more")], history_size=1)
+
+
 async def _replace_end(sessions: AsyncSessionRepository) -> None:
     messages = (await sessions.read("s")).messages
     await sessions.replace("s", [*messages[:2], human()])
@@ -219,7 +225,10 @@ async def _replace_end(sessions: AsyncSessionRepository) -> None:
 async def test_nothing_is_left(
     make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str, encrypted: bool
 ) -> None:
-    """Whatever is done, an object is there for each reference, and none beside; then a delete leaves nothing."""
+    """Whatever is done, an object is there for each page that the session has, and none beside, nor a page.
+
+    Only what `history_size` drops stays, with its pages, until the next cut. Then a delete leaves nothing.
+    """
     sessions = make_repository(blobs=bucket, encryption=KEYRING if encrypted else None)
     twin: Any = _Named(make_repository(), "twin")  # the same without objects
     await three(twin)
@@ -227,10 +236,27 @@ async def test_nothing_is_left(
     await three(sessions)
     await STEPS[name](sessions)
     assert tokens(bucket.objects) == await referred(sessions)
+    assert len(await _dropped(sessions)) == (4 if name == "append by a cut and trim" else 0)
+    if "delete" not in name:
+        await with_options(sessions).append("s", [large("one more")])
+        assert await _dropped(sessions) == []
+        assert tokens(bucket.objects) == await referred(sessions)
+        await sessions.remove_message("s", "one more")
     assert await _ids(with_options(sessions), "s") == await _ids(make_repository(), "twin")
     await sessions.delete("s")
     assert bucket.objects == {}
     assert [item for item in await scan(sessions) if item["SessionId"]["S"].startswith("s")] == []
+
+
+async def _dropped(repository: AsyncSessionRepository) -> list[str]:
+    """The pages of session "s" that are there, and that it has no more."""
+    items = {item["SessionId"]["S"]: item for item in await scan(repository)}
+    pages = [name for name in items if name.startswith("s~lc~")]
+    if not pages:
+        return []
+    numbers = {name: int(items["s"].get(name, {"N": "0"})["N"]) for name in ("lc_pages", "lc_reused", "lc_first_page")}
+    there = range(numbers["lc_first_page"], numbers["lc_pages"] - numbers["lc_reused"])
+    return [page for page in pages if int(page[-8:], 16) not in there]
 
 
 async def _ids(repository: AsyncSessionRepository, session: str) -> list[str]:
@@ -380,7 +406,6 @@ async def test_another_bucket(sessions: AsyncSessionRepository, bucket: MemoryBl
         lambda: _all(other),
         lambda: other.repair("s", drop_undecodable=True),
         lambda: other.update_message("s", HumanMessage("new", id="small")),
-        lambda: other.replace("s", [human()]),
         lambda: other.copy("s", "fork"),
         lambda: other.delete("s"),
     ]
@@ -459,13 +484,16 @@ async def test_a_bucket_that_does_not_answer(sessions: AsyncSessionRepository, b
 
 
 @pytest.mark.parametrize("first", ["the same", "another"])
-@pytest.mark.parametrize("bucket_is", ["missing", "down"])
+@pytest.mark.parametrize("bucket_is", ["missing", "down", "another"])
 async def test_a_history_that_is_replaced_needs_no_objects(
     sessions: AsyncSessionRepository, bucket: MemoryBlobs, bucket_is: str, first: str
 ) -> None:
     """Where what is there cannot be read all is written anew; pages that cannot be removed stay."""
     messages = await three(sessions)
-    without = with_options(sessions, **({"blobs": None, "sizes": Sizes()} if bucket_is == "missing" else {}))
+    given: dict[str, Any] = {"blobs": None, "sizes": Sizes()} if bucket_is == "missing" else {}
+    if bucket_is == "another":
+        given = {"blobs": MemoryBlobs(threshold=1000, bucket="other")}
+    without = with_options(sessions, **given)
     if bucket_is == "down":
         watch(without, Hooked, Down("get_object"))
     new = [messages[0] if first == "the same" else human(30), human(30)]
@@ -857,6 +885,45 @@ async def test_a_repair_has_one_object_in_memory(sessions: AsyncSessionRepositor
         tracemalloc.stop()
         assert watched.requests["get_object"] == count
     assert peaks[1] < 1.2 * peaks[0]
+
+
+LIST, DELETE = "list_objects_v2", "delete_objects"
+REQUESTS: dict[str, tuple[Step, dict[str, int]]] = {
+    "append": (lambda s: s.append("s", [large("more")]), {"put_object": 1}),
+    "append a small one": (lambda s: s.append("s", [human(10)]), {}),
+    "read": (lambda s: s.read("s"), {"get_object": 4}),
+    "iterate": (lambda s: _all(s), {"get_object": 4}),
+    "replace": (lambda s: s.replace("s", [human(10), human(10)]), {LIST: 1, DELETE: 1}),
+    "truncate": (lambda s: s.truncate("s", keep=1), {DELETE: 1}),
+    "update another": (lambda s: s.update_message("s", HumanMessage("new", id="small")), {"get_object": 4}),
+    "update to a small one": (
+        lambda s: s.update_message("s", HumanMessage("new", id="3")),
+        {"get_object": 2, DELETE: 1},
+    ),
+    "update": (lambda s: s.update_message("s", large("2")), {"get_object": 3, "put_object": 1, DELETE: 1}),
+    "copy": (lambda s: s.copy("s", "fork"), {"get_object": 4, "put_object": 4}),
+    "copy the beginning": (lambda s: s.copy("s", "fork", keep=3), {"get_object": 2, "put_object": 2}),
+    "reencrypt": (lambda s: s.reencrypt("s"), {"get_object": 4, "put_object": 4, LIST: 1, DELETE: 1}),
+    "repair": (lambda s: s.repair("s"), {}),
+    "repair and drop": (lambda s: s.repair("s", drop_undecodable=True), {"get_object": 4}),
+    "name": (lambda s: s.update_metadata("s", {"title": "t"}), {}),
+    "delete": (lambda s: s.delete("s"), {LIST: 1, DELETE: 1}),
+    "delete a small one": (lambda s: s.delete("small"), {LIST: 1}),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_requests_of_the_bucket(make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str) -> None:
+    """As docs/howto/large-data.md tells them, of a process that has nothing in memory."""
+    sessions = make_repository(blobs=bucket, encryption=KEYRING)
+    for message in (SMALL_ONE, *(large(str(number)) for number in range(4)), AIMessage("last")):
+        await sessions.append("s", [message])
+    await sessions.append("small", [SMALL_ONE])
+    step, expected = REQUESTS[name]
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    await step(other)
+    assert {operation: count for operation, count in watched.requests.items() if "object" in operation} == expected
 
 
 # --- Forks ---

@@ -16,10 +16,12 @@ import chaos
 from chaos import Client, History
 from conftest import RepositoryFactory, TestEngine
 from faults import Fault, Plan, Script
+from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.encryption import LocalKeyring
 from linearizability import Undecided
+from memory_blobs import MemoryBlobs
 from proxy import Proxy
-from support import SMALL, remembered, scan
+from support import SMALL, found_by, remembered, scan
 
 CLIENTS = 5
 OPERATIONS = 14  # of each client
@@ -39,7 +41,7 @@ def config(client: int) -> Config:
 
 
 class Round:
-    """Five clients and one session, which every other seed encrypts."""
+    """Five clients and one session, which every other seed encrypts, and every third keeps in a bucket."""
 
     def __init__(self, engine: TestEngine, make_repository: RepositoryFactory, kind: str, seed: int) -> None:
         self.kind = kind
@@ -47,7 +49,11 @@ class Round:
         self.history = History(f"s{seed}", deletes=kind == "deleting")
         self.proxy = Proxy(str(engine.endpoint_url), Plan(seed), slow_seconds=0.8)
         self.make_repository = make_repository
-        self.encryption = LocalKeyring(b"k" * 32) if seed % 2 else None
+        self.options = {
+            "sizes": SMALL,
+            "encryption": LocalKeyring(b"k" * 32) if seed % 2 else None,
+            "blobs": MemoryBlobs(threshold=150) if seed % 3 == 0 else None,
+        }
 
     async def play(self) -> None:
         """Play it; raises what is wrong."""
@@ -60,9 +66,7 @@ class Round:
     async def _play(self) -> None:
         clients = []
         for i in range(CLIENTS):
-            repository = self.make_repository(
-                endpoint_url=self.proxy.url, config=config(i), sizes=SMALL, encryption=self.encryption
-            )
+            repository = self.make_repository(endpoint_url=self.proxy.url, config=config(i), **self.options)
             clients.append(Client(chr(ord("a") + i), repository, self.seed, self.history))
         await asyncio.gather(*(client.run(KINDS[self.kind], OPERATIONS) for client in clients))
         self.proxy.plan = Script()
@@ -74,7 +78,7 @@ class Round:
         for client in clients:
             await client.read()
             await client.iterate()
-        repository = self.make_repository(sizes=SMALL, encryption=self.encryption)
+        repository = self.make_repository(**self.options)
         patient = Client("z", repository, self.seed, self.history)
         await patient.append()
         await patient.read()
@@ -84,7 +88,8 @@ class Round:
             self.history.outcomes["undecided"] += 1
         if self.kind == "appending":
             self.history.check_appends(chaos.tags_of((await repository.read(self.history.session)).messages))
-        generation = f"~lc~{remembered(repository, self.history.session).generation:014x}~"
+        number = remembered(repository, self.history.session).generation
+        generation = f"~lc~{number:014x}~"
         await repository.delete(self.history.session)
         ids = [item["SessionId"]["S"] for item in await scan(repository)]
         left = [name for name in ids if name.partition("~")[0] == self.history.session]
@@ -93,6 +98,16 @@ class Round:
             assert [name for name in left if generation in name] == []
             assert set(left) <= {item["SessionId"]["S"] for item in untold}
         self.history.outcomes["items left"] += len(left)
+        if isinstance(blobs := self.options["blobs"], MemoryBlobs):  # other generations: of writes that got no answer
+            assert [name for name in blobs.objects if f"/{number:014x}/" in name] == []
+            unreferenced = UnreferencedObjects(repository._table, blobs, lambda: 10**16)
+            dead = await found_by(unreferenced)
+            assert [name for name in left if "~lc~" not in name] == []
+            late = {
+                name.rpartition("~")[2] for name in left
+            }  # pages that came after all, with the objects that they have
+            assert {name.rpartition("/")[2].partition("-")[0] for name in blobs.objects.keys() - dead} <= late
+            self.history.outcomes["objects left"] += len(blobs.objects)
         assert self.history.session not in left
 
 

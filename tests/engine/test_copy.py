@@ -26,7 +26,7 @@ from langchain_dynamodb.errors import (
     VersionConflictError,
 )
 from memory_blobs import MemoryBlobs
-from scenarios import LARGE, half_edited, is_leased, restore
+from scenarios import ALL_DEATHS, LARGE, half_edited, is_leased, restore
 from support import (
     SMALL,
     At,
@@ -619,7 +619,7 @@ def clock(make_repository: RepositoryFactory) -> Clock:
 
 @pytest.mark.once
 @pytest.mark.real_engine
-@pytest.mark.parametrize("where", ["long", "short", "encrypted", "blobs", "encrypted blobs"])
+@pytest.mark.parametrize("where", ["long", "short", "encrypted", "encrypted blobs", *["blobs"] * ALL_DEATHS])
 @pytest.mark.parametrize("way", ["dies", "is cancelled"])
 async def test_dying_at_every_request(
     make_repository: RepositoryFactory, clock: Clock, monkeypatch: pytest.MonkeyPatch, where: str, way: str

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import random
+from base64 import b64encode
+from fractions import Fraction
 from functools import partial
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from conftest import RepositoryFactory
 from corpus import TURNS, compact_json, conversation, turn
 from langchain_dynamodb.codec.messages import encode_messages, pack
 from langchain_dynamodb.cost import KMS_WRAPPED_BYTES, main, session_usage, stored_turn_bytes
 from like_kms import LikeKms
+from memory_blobs import MemoryBlobs
 from support import Meter, watch
 
 
@@ -44,6 +48,48 @@ async def test_the_model_agrees_with_the_engine(
         pytest.approx(writing.write_units, rel=0.1),
         pytest.approx(reading.read_units, rel=0.1),
     )
+
+
+@pytest.mark.dynamodb_local_only
+@pytest.mark.parametrize("images", [1, 7, 60])
+@pytest.mark.parametrize("wrapped", [None, KMS_WRAPPED_BYTES], ids=["plain", "encrypted"])
+async def test_images(make_repository: RepositoryFactory, wrapped: int | None, images: int) -> None:
+    """Evenly among 30 turns: units within 10 percent, requests of S3 and bytes there as counted."""
+    turns = list(conversation("short", 30))
+    bucket = MemoryBlobs(threshold=64 << 10, bucket="a-bucket-of-20-chars")
+    encryption = None if wrapped is None else LikeKms(bytes(32))
+    writer, reader = (make_repository(encryption=encryption, blobs=bucket) for _ in range(2))
+    writing: Meter = watch(writer, Meter)
+    appended = 0
+    for number, messages in enumerate(turns):
+        while appended < math.ceil(images * (number + 1) / len(turns)):
+            appended += 1
+            await writer.append(
+                "session", [HumanMessage(b64encode(random.Random(appended).randbytes(150_000)).decode())]
+            )
+        await writer.append("session", messages)
+    reading: Meter = watch(reader, Meter)
+    await reader.read("session")
+    stored = sum(len(pack(encode_messages(messages))) for messages in turns) / len(turns)
+    usage = partial(session_usage, turn_bytes=0, stored_bytes=stored, key_bytes=len("SessionIdsession"))
+    usage = partial(usage, wrapped_key_bytes=wrapped, image_bytes=200_000)
+    warm = usage(30, images=images)
+    # The 31st read, if it is cold: with it come as many images as 30 turns had.
+    cold = usage(31, images=Fraction(31 * images, 30), cold_reads=1).read_units
+    cold -= usage(30, images=images, cold_reads=1).read_units
+    assert (warm.write_units, cold) == (
+        pytest.approx(writing.write_units, rel=0.1),
+        pytest.approx(reading.read_units, rel=0.1),
+    )
+    assert (warm.s3_writes, len(bucket.objects)) == (images, images)
+    assert warm.s3_bytes == pytest.approx(sum(map(len, bucket.objects.values())), rel=0.02)
+
+
+def test_images_in_parts() -> None:
+    """Above 8 MiB, which is 11 MB as base64, each has several requests; a cold read has one."""
+    small, large = (session_usage(10, 700, images=10, image_bytes=size, cold_reads=1) for size in (10**7, 2 * 10**7))
+    assert (small.s3_writes, large.s3_writes) == (10, 40)
+    assert small.s3_reads == large.s3_reads == sum(range(1, 10))
 
 
 @pytest.mark.once
@@ -97,6 +143,11 @@ def test_the_calculator(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1,000 sessions of 50 turns: 50,000 turns" in out
     assert f"{units:,.0f}  ${units / 1e6:,.2f}" in out
     assert f"${units / 50_000:,.2f} for a million turns" in out
+    assert "S3" not in out
+    assert main(["--turns", "50", "--users", "1000", "--images", "10", "--image-bytes", "2000000"]) == 0
+    out = capsys.readouterr().out
+    assert "S3 requests              10,000  $0.05" in out
+    assert "stored in S3           15.20 GB  $0.35 a month" in out
 
 
 @pytest.mark.once

@@ -17,6 +17,7 @@ from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb.codec.messages import pack
 from langchain_dynamodb.encryption import DataKey, Keyring, LocalKeyring
 from langchain_dynamodb.errors import (
+    BlobDamagedError,
     CorruptSessionError,
     DecryptionError,
     InvalidInputError,
@@ -24,9 +25,11 @@ from langchain_dynamodb.errors import (
     MissingKeyError,
     SessionNotFoundError,
     SettingsError,
+    ThrottledError,
     VersionConflictError,
 )
-from support import SMALL, Meter, human, many, noise, remembered, scan, watch, with_options
+from memory_blobs import MemoryBlobs
+from support import SMALL, Call, Chain, Hooked, Meter, human, many, noise, remembered, scan, watch, with_options
 
 KEY, OTHER = LocalKeyring(b"k" * 32), LocalKeyring(b"o" * 32)
 SECRET = "the secret of the session"
@@ -367,6 +370,83 @@ async def test_pages_cannot_be_swapped(
     for one, other in (pages, pages[::-1]):
         dynamodb.put_item(TableName=sealed.table_name, Item={**one, "lc_data": other["lc_data"]})
     await fails(sealed, caplog)
+
+
+def with_edit(item: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The session item with another edit under way."""
+    return {**item, "lc_edit": {"M": {**item["lc_edit"]["M"], **changes}}}
+
+
+EDITS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
+    "changed": lambda mine, other: with_edit(mine, data=flipped(mine["lc_edit"]["M"]["data"])),
+    "of another session": lambda mine, other: with_edit(mine, data=other["lc_edit"]["M"]["data"]),
+    "an entry of the tail": lambda mine, other: with_edit(mine, data=mine["History"]["L"][0]),
+    "plain": lambda mine, other: with_edit(mine, data={"B": pack([b'{"type":"human","content":"forged"}'])}),
+    "at another position": lambda mine, other: with_edit(mine, position={"N": "0"}),
+    "in another page": lambda mine, other: {**mine, "lc_edited_page": {"N": "0"}},
+}
+
+
+@pytest.mark.parametrize("change", EDITS)
+async def test_an_edit_under_way_cannot_be_changed_or_moved(
+    sealed: AsyncSessionRepository, dynamodb: Any, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    """It is bound to session, page and position; nor is what was tampered with brought into the page."""
+    caplog.set_level(logging.DEBUG, "langchain_dynamodb")
+    dying = fresh(sealed)
+    watch(dying, Hooked, page_edits_fail)
+    for session in ("s", "t"):
+        await sealed.append(session, [HumanMessage(SECRET + noise(150), id=str(n)) for n in range(12)])
+        await sealed.append(session, [secret(9)])
+        (second,) = [c for c in map(Chain.of, await pages_of(sealed, session)) if c.number == 1]
+        await dying.update_message(session, HumanMessage(SECRET, id=str(second.first + 1)))
+    now = items(dynamodb, sealed.table_name)
+    edit, page = now["s"]["lc_edit"]["M"], now["s"]["lc_edited_page"]
+    assert (edit["position"] != {"N": "0"}, page != {"N": "0"}) == (True, True)
+    tampered = EDITS[change](now["s"], now["t"])
+    dynamodb.put_item(TableName=sealed.table_name, Item=tampered)
+    await fails(sealed, caplog)
+    pages = {name: item for name, item in items(dynamodb, sealed.table_name).items() if "lc_data" in item}
+    await fresh(sealed).append("s", [secret(10)])
+    with pytest.raises(DecryptionError):
+        await fresh(sealed).update_message("s", HumanMessage("new", id="1"))
+    after = items(dynamodb, sealed.table_name)
+    assert {name: after[name] for name in pages} == pages
+
+
+async def pages_of(repository: AsyncSessionRepository, session: str) -> list[dict[str, Any]]:
+    """The items of its pages."""
+    return [item for item in await scan(repository) if item["SessionId"]["S"].startswith(f"{session}~lc~")]
+
+
+async def page_edits_fail(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+    """No edit comes into its page."""
+    if operation == "update_item" and "~lc~" in str(request["Key"]):
+        raise ThrottledError("throttled")
+    return await proceed()
+
+
+@pytest.mark.parametrize("what", ["references", "references and objects"])
+async def test_large_data_cannot_be_swapped(sealed: AsyncSessionRepository, dynamodb: Any, what: str) -> None:
+    """What a reference leads to is of its own page; who can write to the bucket too, is found out by the cipher."""
+    bucket = MemoryBlobs(threshold=1000)
+    sessions = fresh(sealed, blobs=bucket)
+    for number in range(2):
+        await sessions.append("s", [HumanMessage(noise(9000), id=str(number))])
+    now = items(dynamodb, sealed.table_name)
+    one, other = sorted(name for name in now if "S" in now[name].get("lc_data", {}))
+    references = [now[name]["lc_data"]["S"].split(" ") for name in (one, other)]
+    if what == "references":
+        swapped = references[::-1]
+    else:  # each page gets size and hash of the other's object, which is put under the name of its own
+        names = sorted(bucket.objects)
+        bucket.objects.update(zip(names, [bucket.objects[name] for name in names[::-1]], strict=True))
+        swapped = [[references[i][0], *references[1 - i][1:]] for i in (0, 1)]
+    for name, reference in zip((one, other), swapped, strict=True):
+        dynamodb.put_item(TableName=sealed.table_name, Item={**now[name], "lc_data": {"S": " ".join(reference)}})
+    expected = BlobDamagedError if what == "references" else DecryptionError
+    with pytest.raises(expected, match="lc_data"):
+        await fresh(sessions).read("s")
 
 
 @pytest.mark.parametrize("attribute", ["lc_key", "History", "lc_metadata"])

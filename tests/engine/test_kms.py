@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import boto3
@@ -23,7 +23,7 @@ from langchain_dynamodb.errors import (
     StorageError,
     ThrottledError,
 )
-from support import WatchedConnection, scan, with_options
+from support import SMALL, Call, Hooked, WatchedConnection, many, scan, watch, with_options
 
 HELLO = HumanMessage("hello")
 
@@ -92,12 +92,89 @@ async def test_sessions_under_a_key_of_kms(make_repository: RepositoryFactory, k
 
 
 async def test_the_context_is_part_of_the_key(make_repository: RepositoryFactory, kms: Any, kms_url: str) -> None:
-    """With another one, or another key, a session cannot be read (moto calls that a denial)."""
+    """With another one, or none, a session cannot be read; with another key neither (moto calls that a denial)."""
+    kms.create_alias(AliasName="alias/other", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     sessions = make_repository(encryption=KmsKeyring("alias/chats", context={"a": "b"}, endpoint_url=kms_url))
     await sessions.append("s", [HELLO])
-    wrong = KmsKeyring("alias/chats", context={"a": "c"}, endpoint_url=kms_url)
-    with pytest.raises((DecryptionError, KeyUnavailableError)):
-        await with_options(sessions, encryption=wrong).read("s")
+    for context in ({"a": "c"}, {"a": "b", "c": "d"}, None):
+        wrong = KmsKeyring("alias/chats", context=context, endpoint_url=kms_url)
+        with pytest.raises(DecryptionError, match="with this encryption context"):
+            await with_options(sessions, encryption=wrong).read("s")
+    other = KmsKeyring("alias/other", context={"a": "b"}, endpoint_url=kms_url)
+    with pytest.raises(KeyUnavailableError) as told:
+        await with_options(sessions, encryption=other).read("s")
+    assert told.value.code == "AccessDeniedException"
+
+
+async def test_a_key_that_is_disabled_and_deleted(make_repository: RepositoryFactory, kms: Any, kms_url: str) -> None:
+    """Who has a data key in memory goes on; nobody else reads, writes or begins, until the key can be used again."""
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    sessions = make_repository(encryption=KmsKeyring(key_id, endpoint_url=kms_url))
+    await sessions.append("s", [HELLO])
+    states = {
+        "DisabledException": lambda: kms.disable_key(KeyId=key_id),
+        "KMSInvalidStateException": lambda: kms.schedule_key_deletion(KeyId=key_id, PendingWindowInDays=7),
+    }
+    for count, (code, change) in enumerate(states.items(), 2):
+        change()
+        await sessions.append("s", [HELLO])
+        await sessions.append(f"new {count}", [HELLO])
+        assert (await sessions.read("s")).message_count == count
+        before = await scan(sessions)
+        other = with_options(sessions, encryption=KmsKeyring(key_id, endpoint_url=kms_url))
+        for call in (
+            other.read("s"),
+            other.append("s", [HELLO]),
+            other.append("another", [HELLO]),
+            other.reencrypt("s"),
+            other.copy("s", "fork"),
+        ):
+            with pytest.raises(KeyUnavailableError) as told:
+                await call
+            assert told.value.code == code
+        listed = {summary.session: summary async for summary in other.list()}
+        assert (listed["s"].message_count, listed["s"].metadata) == (count, {})
+        assert await scan(sessions) == before
+    await other.delete("new 2")  # which needs no key
+    kms.cancel_key_deletion(KeyId=key_id)
+    kms.enable_key(KeyId=key_id)
+    assert (await other.read("s")).message_count == 3
+
+
+async def test_a_key_is_taken_away_in_the_middle(make_repository: RepositoryFactory, kms: Any, kms_url: str) -> None:
+    """Between the look at a session and the write: that is told, and nothing was written."""
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    sessions = make_repository(sizes=SMALL, encryption=KmsKeyring(key_id, endpoint_url=kms_url))
+    await sessions.append("s", many(20))
+    before = await scan(sessions)
+    steps: list[Callable[[AsyncSessionRepository], Awaitable[object]]] = [
+        lambda s: s.append("s", [HELLO]),
+        lambda s: s.append("s", many(9)),
+        lambda s: s.append("new", many(9)),
+        lambda s: s.replace("s", many(30)),
+        lambda s: s.truncate("s", keep=3),
+        lambda s: s.reencrypt("s"),
+        lambda s: s.read("s"),
+    ]
+    for step in steps:
+        kms.enable_key(KeyId=key_id)
+        other = with_options(sessions, encryption=KmsKeyring(key_id, endpoint_url=kms_url))
+        looked: list[str] = []
+
+        async def at_the_first_look(
+            operation: str, request: Any, proceed: Call, looked: list[str] = looked
+        ) -> dict[str, Any]:
+            answer: dict[str, Any] = await proceed()
+            if not looked:
+                kms.disable_key(KeyId=key_id)
+            looked.append(operation)
+            return answer
+
+        watch(other, Hooked, at_the_first_look)
+        with pytest.raises(KeyUnavailableError, match="disabled"):
+            await step(other)
+        assert looked == ["get_item"]
+        assert await scan(sessions) == before
 
 
 async def test_the_history_takes_the_name_of_a_key(

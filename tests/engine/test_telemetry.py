@@ -7,9 +7,11 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from opentelemetry.sdk.metrics import MeterProvider
@@ -33,7 +35,7 @@ from aws_server import run_service
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from langchain_dynamodb import AsyncSessionRepository, SessionRepository, telemetry
 from langchain_dynamodb.blobs import S3Blobs
-from langchain_dynamodb.encryption import KmsKeyring
+from langchain_dynamodb.encryption import KmsKeyring, LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError, KeyUnavailableError, StorageError, VersionConflictError
 from langchain_dynamodb.telemetry import OpenTelemetry
 from scripted_server import Server, refuse
@@ -214,12 +216,32 @@ async def test_errors(server: Server) -> None:
     assert [p.value for p in points["langchain_dynamodb.conflicts"]] == [1]
 
 
-async def test_no_content_and_no_sessions(make_repository: RepositoryFactory) -> None:
-    """Neither the messages nor, unless that is asked for, whose they are; never on a metric."""
+@pytest.fixture(scope="module")
+def s3_url(aws_environment: None) -> Iterator[str]:
+    """An endpoint of S3 with a bucket."""
+    with run_service("s3") as url:
+        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="chats")
+        yield url
+
+
+@pytest.mark.parametrize("way", ["plain", "encrypted, with objects"])
+async def test_no_content_and_no_sessions(make_repository: RepositoryFactory, s3_url: str, way: str) -> None:
+    """Neither the messages nor, unless that is asked for, whose they are; never on a metric.
+
+    Names of objects, which tell sessions, are on no span of theirs.
+    """
+    given: dict[str, Any] = {}
+    if way != "plain":
+        given = {"encryption": LocalKeyring(bytes(32)), "blobs": S3Blobs("chats", threshold=0, endpoint_url=s3_url)}
     for asked in (False, True):
         collected = Collected()
-        repository = make_repository(observers=[collected.observer(session_ids=asked)])
+        repository = make_repository(observers=[collected.observer(session_ids=asked)], **given)
         await repository.append("alice", [HI])
+        if given:
+            await repository.append("alice large", [HumanMessage(SECRET * 500_000)])
+            await repository.delete("alice large")
+            names = {span.name for span in collected.spans}
+            assert {"S3.PutObject", "S3.ListObjectsV2", "S3.DeleteObjects"} <= names
         await repository.read("alice")
         await repository.append({"SessionId": "alice", "user": "bob"}, [HI])
         with pytest.raises(InvalidInputError):
@@ -229,7 +251,9 @@ async def test_no_content_and_no_sessions(make_repository: RepositoryFactory) ->
         assert (SECRET in shown, "alice" in shown) == (False, asked)
         named = [told(span)[gen_ai_attributes.GEN_AI_CONVERSATION_ID] for span in collected.spans if
                  gen_ai_attributes.GEN_AI_CONVERSATION_ID in told(span)]  # fmt: skip
-        assert named[:3:2] == (["alice", '{"SessionId": "alice"}'] if asked else [])
+        wanted = {"alice", '{"SessionId": "alice"}'}
+        assert wanted & {*named} == (wanted if asked else set())
+        assert asked or not named
         with pytest.raises(InvalidInputError):
             await repository.append([HI], "alice")  # type: ignore[arg-type]
         assert (SECRET in repr(list(map(told, collected.spans))), len(collected.spans) > 3) == (False, True)

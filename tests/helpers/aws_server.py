@@ -20,8 +20,29 @@ SERVER = Path(moto_engine.__file__).with_name("moto_server.py")
 SERVE = """
 import runpy, sys
 server = runpy.run_path(sys.argv[1])
+exec(sys.argv[4])
 server["_Server"](int(sys.argv[2]), server["create_backend_app"](sys.argv[3])).serve_forever()
 """
+# moto lets a key be used whatever its state; KMS does not.
+STRICT = {
+    "kms": """
+from moto.core.exceptions import JsonRESTError
+from moto.kms import models
+
+def strict(method):
+    def call(self, *arguments, **options):
+        name = options.get("key_id") or arguments[-1]
+        state = self.keys[self.any_id_to_key_id(name)].key_state
+        if state != "Enabled":
+            code = "DisabledException" if state == "Disabled" else "KMSInvalidStateException"
+            raise JsonRESTError(code, f"{name} is {state}")
+        return method(self, *arguments, **options)
+    return call
+
+for name in ("decrypt", "generate_data_key"):
+    setattr(models.KmsBackend, name, strict(getattr(models.KmsBackend, name)))
+"""
+}
 ANSWERS: dict[str, Callable[[Any], object]] = {
     "kms": lambda client: client.list_keys(),
     "s3": lambda client: client.list_buckets(),
@@ -31,9 +52,9 @@ ANSWERS: dict[str, Callable[[Any], object]] = {
 @contextmanager
 def run_service(name: str) -> Iterator[str]:
     """The endpoint of KMS or S3, once it answers."""
-    port = choose_port(None)
+    port, strict = choose_port(None), STRICT.get(name, "")
     url = f"http://127.0.0.1:{port}"
-    with Child("moto", [sys.executable, "-W", "ignore", "-c", SERVE, str(SERVER), str(port), name], port):
+    with Child("moto", [sys.executable, "-W", "ignore", "-c", SERVE, str(SERVER), str(port), name, strict], port):
         client = boto3.client(name, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
         for _ in range(600):
             with suppress(BotoCoreError, ClientError):

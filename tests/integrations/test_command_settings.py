@@ -212,7 +212,7 @@ def test_encrypted_sessions_stay_so(command: Command, engine: TestEngine, make_t
         (["verify", "--segments", "2"], "segment=None must be a number from 0 to 1"),
         (["list", "--kms-context", "a=b"], "--kms-context needs --kms-key-id"),
         (["list", "--kms-key-id", "k", "--local-key-file", __file__], "give one of them"),
-        (["list", "--bucket", "chats", "--bucket-prefix", "new-"], "must end with '/'"),
+        (["list", "--bucket", "chats", "--bucket-prefix", "new-"], "that end with '/'"),
         (["list", "--local-key-file", __file__], "32 bytes"),
     ],
 )

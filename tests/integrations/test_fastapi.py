@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from langchain_dynamodb import (
     SessionRepository,
     errors,
 )
+from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.fastapi import (
     PROBLEM_RESPONSES,
     ExpectedVersion,
@@ -46,7 +48,8 @@ from langchain_dynamodb.fastapi import (
     tenant_key,
 )
 from langchain_dynamodb.web.problems import problem
-from support import SMALL, Call, Hooked, Recorder, watch
+from memory_blobs import MemoryBlobs
+from support import SMALL, Call, Hooked, Recorder, noise, watch
 
 HOW_TO = FilePath(__file__).parents[2] / "docs/howto/fastapi.md"
 Open = Callable[..., Any]
@@ -174,6 +177,37 @@ def test_an_opener_may_prepare(engine: Any, table_name: str) -> None:
         assert client.post("/history/s", params={"text": "hi"}).json() == ["hi"]
         assert steps == ["ready"]
     assert steps == ["ready", "ending"]
+
+
+def test_encrypted_sessions_with_objects(open_sessions: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """All ways in, versions and conditions are as ever; who lacks key or bucket is told so, and no more."""
+    given: dict[str, Any] = {"encryption": LocalKeyring(b"k" * 32), "blobs": MemoryBlobs(threshold=1000)}
+    large = noise(9000)
+    with TestClient(application(partial(open_sessions, **given))) as client:
+        assert client.post("/chats/s", params={"text": "secret"}, headers={"If-None-Match": "*"}).status_code == 200
+        tag = client.post("/chats/s", params={"text": large}).headers["ETag"]
+        assert client.get("/chats/s").json() == ["secret", large]
+        assert client.get("/chats/s", headers={"If-None-Match": tag}).status_code == 304
+        assert client.post("/chats/s", params={"text": "late"}, headers={"If-Match": '"1"'}).status_code == 412
+        assert client.post("/history/s", params={"text": "by the history"}).json()[2:] == ["by the history"]
+        assert client.post("/sync/s", params={"text": "in a thread"}).json()[3:] == ["in a thread"]
+    assert len(given["blobs"].objects) == 1
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"encryption": None}, "session_locked"),
+        ({"encryption": LocalKeyring(b"o" * 32)}, "session_damaged"),
+        ({"encryption": lambda session: 1 / 0}, "session_locked"),
+        ({"blobs": None}, "session_elsewhere"),
+        ({"blobs": MemoryBlobs(bucket="another")}, "session_elsewhere"),
+        ({"blobs": replace(given["blobs"], objects={})}, "session_damaged"),
+    ]
+    for change, code in wrong:
+        with TestClient(application(partial(open_sessions, **{**given, **change}))) as client:
+            answer = client.get("/chats/s")
+            assert (answer.status_code, answer.json()["code"]) == (500, code)
+            assert "secret" not in answer.text + caplog.text
+            assert "memory" not in answer.text
+    with TestClient(application(partial(open_sessions, **given))) as client:
+        assert client.get("/chats/s").json() == ["secret", large, "by the history", "in a thread"]
 
 
 def test_without_the_lifespan() -> None:

@@ -21,11 +21,11 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from pydantic import BaseModel, Field, StringConstraints, field_validator, model_validator
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answers import STOPPED, Answer, AnswerResponse
-from images import bytes_of, images_in, kind_of, question_of
+from images import MOST_BODY, bytes_of, images_in, kind_of, question_of
 from langchain_dynamodb import AsyncSessionRepository, ChatSession, Index, SessionSummary
 from langchain_dynamodb._items.keys import Session
 from langchain_dynamodb.blobs import S3Blobs
@@ -88,7 +88,7 @@ class Settings:
     def open_sessions(self) -> AsyncSessionRepository:
         """Make the repository; nothing is sent yet."""
         if not self.endpoint_url:
-            blobs = S3Blobs(self.bucket, prefix=f"{self.table}/") if self.bucket else None
+            blobs = S3Blobs(self.bucket) if self.bucket else None
             return AsyncSessionRepository(self.table, primary_key_name="PK", blobs=blobs)
         return AsyncSessionRepository(
             self.table, primary_key_name="PK", endpoint_url=self.endpoint_url, aws_session=local_session()
@@ -235,13 +235,16 @@ async def show_image(
     key: Key, sessions: Sessions, index: Annotated[int, PathParameter(ge=0)], image_id: str
 ) -> Response:
     """An image of the message with that index; it never changes, so the browser may keep it."""
-    chat = await sessions.read(key, limit=100)
-    if index < chat.message_count - len(chat.messages):
-        chat = await sessions.read(key, limit=MOST)
-    at = index - (chat.message_count - len(chat.messages))
+    chat = await sessions.read(key, limit=0)
+    for _ in range(3):  # messages that come meanwhile move the window
+        wanted = chat.message_count - index
+        chat = await sessions.read(key, limit=wanted if 0 < wanted <= MOST else 0)
+        at = index - (chat.message_count - len(chat.messages))
+        if at >= 0:
+            break
     found = images_in(chat.messages[at]) if 0 <= at < len(chat.messages) else []
     for block in found:
-        data = bytes_of(block)
+        data = await asyncio.to_thread(bytes_of, block)
         if block.get("id") == image_id and (kind := kind_of(data)):
             headers = {"Cache-Control": "private, max-age=31536000, immutable"}
             return Response(data, media_type=kind.mime_type, headers=headers)
@@ -285,7 +288,7 @@ async def ask(turn: Turn, request: Request, key: Key, sessions: Sessions, expect
 
     The question is stored before the stream begins, so that its errors are answers with a status of their own.
     """
-    question = question_of(turn.text, turn.images, uuid.uuid4().hex)
+    question = await asyncio.to_thread(question_of, turn.text, turn.images, uuid.uuid4().hex)
     version = expected
     if turn.keep is not None:
         refuse_to_begin(expected)
@@ -344,6 +347,7 @@ def create(settings: Settings | None = None, model: Any = None) -> FastAPI:
     app.include_router(chats)
     app.add_api_route("/", index, include_in_schema=False)
     app.mount("/page", StaticFiles(directory=PAGE))
+    app.add_middleware(ShortBodies)
     app.add_middleware(SafeHeaders)
     return app
 
@@ -364,6 +368,29 @@ async def index(request: Request) -> FileResponse:
     response = FileResponse(PAGE / "index.html")
     welcome(request, response)
     return response
+
+
+class ShortBodies:
+    """Refuses bodies that are longer than any question may be, before they are all in memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and count its bytes as they are asked for."""
+        told = Headers(scope=scope).get("Content-Length", "") if scope["type"] == "http" else ""
+        seen = int(told) if told.isdecimal() else 0
+        declared = seen > MOST_BODY
+
+        async def receive_some() -> Message:
+            nonlocal seen
+            message = await receive() if not declared else {}
+            seen = seen if told else seen + len(message.get("body", b""))
+            if seen > MOST_BODY:
+                raise HTTPException(413, f"A question may have {MOST_BODY / 1e6:.0f} MB at most, images included.")
+            return message
+
+        await self.app(scope, receive_some, send)
 
 
 class SafeHeaders:

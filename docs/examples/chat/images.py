@@ -15,6 +15,7 @@ from langchain_core.messages.content import create_image_block, create_text_bloc
 MOST_IMAGES = 4  # in one question
 MOST_BYTES = 5_000_000  # of one image; the page says so too
 MOST_TOGETHER = 10_000_000  # as base64 they have a third more, and a message without a bucket 16 MiB
+MOST_BODY = MOST_IMAGES * MOST_BYTES * 4 // 3 + 500_000  # of a request: so much, and it can still be said what is wrong
 
 
 class Kind(NamedTuple):

@@ -18,6 +18,8 @@ from .._items.keys import SessionKey
 from .._items.recognition import KNOWN_BY
 from .._items.session_items import Intent, SessionItem
 
+_PATCHED: Item = {lc.FLOOR: {}, lc.CEILING: {}, lc.PAGES_EXPIRE: {}}
+
 
 def compare_and_set(
     old: SessionItem | None, new: SessionItem, key: SessionKey, names: Names, own: Changes = NO_CHANGES
@@ -34,7 +36,7 @@ def _exchange(
 ) -> Expression:
     before = old.attributes(names) if old else {}
     if old:  # a patch may have changed these since it was seen, at the same version
-        before |= {lc.FLOOR: {}, lc.PAGES_EXPIRE: {}}
+        before |= _PATCHED
     # Without a tail an empty list may be stored, as earlier versions left it; entries of others look otherwise here.
     if not (old and old.tail) or (old.others and not new.others):
         before[names.history] = {}
@@ -51,7 +53,7 @@ def _exchange(
 
 def to_community(old: SessionItem, new: CommunityItem, names: Names) -> Statement:
     """UpdateItem that puts an item in langchain_community's format in the place of a session, if that is unchanged."""
-    before = {**old.attributes(names), lc.FLOOR: {}, lc.PAGES_EXPIRE: {}, names.history: {}}
+    before = {**old.attributes(names), **_PATCHED, names.history: {}}
     e = change(before, new.attributes(names))
     _require_version(e, old)
     _require_list(e, old, names)

@@ -55,7 +55,8 @@ class MessageClass:
         self.has_post_init = cls.model_post_init is not BaseModel.model_post_init
         self._template = {name: field.default for name, field in fields.items()}
         self._made = [(name, make) for name, field in fields.items() if (make := _factory(field))]
-        derives = any(field.default_factory_takes_validated_data for field in fields.values())
+        # Pydantic 2.10 has no name for that.
+        derives = any(getattr(field, "default_factory_takes_validated_data", False) for field in fields.values())
         is_plain = self.allows_extra and not (derives or self.has_post_init or cls.__private_attributes__)
         self.can_build = cls in BUILT_IN and is_plain  # others may be other classes by now: they are checked each time
 

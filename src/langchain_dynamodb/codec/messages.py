@@ -131,7 +131,7 @@ def encode_messages(
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes, bytearray)):
         raise InvalidInputError(f"messages is a {type(given).__name__}; give a list of messages.")
     return [
-        encode_message(message, nth_message(index, path), strict=strict, degraded=degraded)
+        encode_message(message, path or f"messages[{index}]", strict=strict, degraded=degraded)
         for index, message in enumerate(messages)
     ]
 

@@ -110,6 +110,13 @@ def test_a_step_sets_the_floor_that_was_moved_without_a_version() -> None:
     assert read_back(step(old, new, stored(replace(old, floor=2)))) == new
 
 
+def test_a_step_sets_the_ceiling_that_was_removed_without_a_version() -> None:
+    """Another drops as many pages as had been dropped before, while the first notes that those are gone."""
+    old = replace(SESSION, pages=3, reused=3, reach=5, ceiling=5)
+    new = replace(old, version=old.version + 1, pages=2, reused=6)
+    assert read_back(step(old, new, stored(replace(old, ceiling=0)))) == new
+
+
 # --- Attributes of the user's own ---
 
 

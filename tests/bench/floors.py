@@ -1,0 +1,155 @@
+"""What no library on this SDK can do without: the requests of an operation, sent once more by the SDK alone.
+
+A worker of the part `against`. The requests are those that this package makes, with another session's name where they
+write, so that their conditions hold again. What is written as JSON in deflated blocks is so once more, and reads
+inflate what comes, read its JSON and make as many messages. Nothing is checked, compared or proved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from against import OPERATIONS, READS, Operations
+from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._dynamodb.client_settings import ConnectionSettings, aio_session, merged_config
+from langchain_dynamodb.codec.classes import MESSAGES
+from langchain_dynamodb.codec.messages import UndecodableError, pack, unpack
+from support import Recorder, watch
+from workers import serve
+
+Request = tuple[str, Mapping[str, Any]]
+RUNS = 100  # of an operation that writes, made ready before: only sending is measured
+LAST = 20
+MAX_BYTES = 1 << 26  # of a block
+
+
+class Floors(Operations):
+    """Each operation by the bare `client`, as many times as `Operations` does it at once."""
+
+    client: Any = None
+
+    async def record(self) -> None:
+        """Note the requests of the package."""
+        self.writes: dict[str, Iterator[Sequence[Request]]] = {}
+        self.written: dict[str, list[list[Any]]] = {}
+        for name, turns in {"append": self.short, "append with cuts": self.long}.items():
+
+            async def write(to: AsyncSessionRepository, name: str = name, turns: Any = turns) -> None:
+                for messages in turns:
+                    await to.append(name, messages)
+
+            log = await self._requests(write)
+            self.writes[name] = iter([_renamed(log, name, uuid.uuid4().hex) for _ in range(RUNS)])
+            self.written[name] = [list(map(orjson.loads, unpack(block, MAX_BYTES))) for block in _blocks_written(log)]
+        self.reads = {name: await self._requests(lambda of, k=kind: of.read(k)) for name, (kind, _) in READS.items()}
+        self.reads["warm"] = self.reads["warm"][:1]
+        self.reads["last"] = await self._requests(lambda of: of.read("short", limit=LAST))
+        self.lines = (await self._lines(self.reads["cold, short"]))[: READS["warm"][1]]
+
+    async def _requests(self, run: Callable[[AsyncSessionRepository], Awaitable[Any]]) -> list[Request]:
+        repository = self.make()
+        recorder: Recorder = watch(repository, Recorder)
+        await run(repository)
+        return recorder.log
+
+    async def write(self, name: str, turns: int) -> int:
+        """The requests of so many appends, and their blocks."""
+        for block in self.written[name]:
+            pack(list(map(orjson.dumps, block)))
+        await self._send(next(self.writes[name]))
+        return turns
+
+    async def read(self, name: str, messages: int, times: int = 1) -> int:
+        """The requests of so many reads, and messages."""
+        for _ in range(times):
+            _make_messages((await self._lines(self.reads[name]))[-messages:])
+        return times
+
+    async def read_again(self) -> int:
+        """Where pages are remembered."""
+        for _ in range(4):
+            await self._send(self.reads["warm"])
+            _make_messages(self.lines)
+        return 4
+
+    async def _send(self, requests: Sequence[Request]) -> list[Any]:
+        return [await getattr(self.client, operation)(**request) for operation, request in requests]
+
+    async def _lines(self, requests: Sequence[Request]) -> list[bytes]:
+        return [
+            line
+            for answer in await self._send(requests)
+            for block in _blocks(answer)
+            for line in unpack(block, MAX_BYTES)
+        ]
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    """The same of another session, whose name texts begin with."""
+    if isinstance(value, Mapping):
+        return {key: _renamed(inner, old, new) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(inner, old, new) for inner in value]
+    return new + value.removeprefix(old) if isinstance(value, str) and value.startswith(old) else value
+
+
+def _blocks(answer: Mapping[str, Any]) -> Iterator[bytes]:
+    """The data of pages and tails."""
+    items = [answer["Item"]] if "Item" in answer else [i for found in answer["Responses"].values() for i in found]
+    for item in items:
+        if "lc_data" in item:
+            yield item["lc_data"]["B"]
+        yield from (entry["B"] for entry in item.get("History", {}).get("L", ()))
+
+
+def _blocks_written(value: Any) -> Iterator[bytes]:
+    """Wherever in requests."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _blocks_written(inner)
+    elif isinstance(value, bytes):
+        with contextlib.suppress(UndecodableError):
+            unpack(value, MAX_BYTES)
+            yield value
+
+
+def _make_messages(lines: Sequence[bytes]) -> list[Any]:
+    """Unchecked, each class's at once; they need not be in order."""
+    by_class: dict[str, list[dict[str, Any]]] = {}
+    for fields in orjson.loads(b"[" + b",".join(lines) + b"]"):
+        by_class.setdefault(fields.pop("type"), []).append(fields)
+    return [MESSAGES.by_tag[tag].build(stored) for tag, stored in by_class.items()]
+
+
+async def main(url: str) -> None:
+    """In the worker: carry out what is asked for."""
+    floors = Floors(url)
+    await floors.prepare()
+    settings = ConnectionSettings(url)
+    session, region = await aio_session(settings)
+    ways: dict[str, Callable[[], Awaitable[int]]] = dict(zip(OPERATIONS, (
+        lambda: floors.write("append", len(floors.short)),
+        lambda: floors.write("append with cuts", len(floors.long)),
+        lambda: floors.read("cold, short", 1000),
+        lambda: floors.read("cold, 1.2 KB", 600),
+        floors.read_again,
+        lambda: floors.read("last", LAST, 8),
+    ), strict=True))  # fmt: skip
+    async with session.client(
+        settings.service, region_name=region, endpoint_url=url, config=merged_config(None)
+    ) as floors.client:
+        await floors.record()
+        await serve(lambda name: ways[name]())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
