@@ -113,8 +113,8 @@ MUTATIONS = [
     Mutation(
         "an edit takes the place of one under way",
         "_store/preparing.py",
-        "carry_out(self.steps, key, await self.steps.vault.unlocked(key, item))",
-        "self.steps.vault.unlocked(key, item)",
+        "await carry_out(self.steps, key, item)",
+        "item",
     ),
     Mutation(
         "a page of a later edit proves a session",
