@@ -102,6 +102,21 @@ def test_an_export_that_is_gone(command: Command, sessions: SessionRepository, t
     assert (refused.exit_code, "remove" in refused.stderr, output.exists()) == (2, True, False)
 
 
+def test_exports_of_before(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+    """None is written over, and a run that is refused leaves no file."""
+    output = tmp_path / "out.jsonl"
+    assert command("export", "--table", "no-such-table", "--output", str(output)).exit_code == 3
+    assert not output.exists()
+    sessions.append("s", HI)
+    assert command("export", "--output", str(output)).exit_code == 0
+    before = output.read_bytes()
+    for table in (sessions.table_name, "no-such-table"):
+        refused = command("export", "--table", table, "--output", str(output))
+        assert (refused.exit_code, "is there already" in refused.stderr) == (2, True)
+    assert output.read_bytes() == before
+    assert command("export", "--output", "/dev/null").exit_code == 0
+
+
 # --- Exit codes ---
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,16 +35,26 @@ def export_command(settings: Settings, chosen: dict[str, Any], sessions: tuple[s
     return run_over(settings, chosen, work, all_named(sessions), to_stderr=output is None)
 
 
-def _opened(output: Path | None, resume: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
-    """The file, kept as it is where a run goes on."""
+@contextlib.contextmanager
+def _opened(output: Path | None, resume: Path | None) -> Iterator[BinaryIO]:
+    """The file, kept as it is where a run goes on. One of before stays, and a run that was refused leaves none."""
     if output is None:
         if resume is not None:
             raise click.UsageError("--resume needs --output: what was printed cannot be gone on with")
-        return contextlib.nullcontext(sys.stdout.buffer)
+        yield sys.stdout.buffer
+        return
     goes_on = resume is not None and resume.exists()
     if goes_on and not output.exists():
         raise click.UsageError(f"{output} is not there any more: remove {resume} to export all anew")
-    return open(output, "r+b" if goes_on else "wb", opener=private)
+    if output.is_file() and not goes_on:
+        raise click.UsageError(f"{output} is there already: give another file for this export")
+    try:
+        with open(output, "r+b" if goes_on else "wb", opener=private) as file:
+            yield file
+    except BaseException:
+        if output.is_file() and not output.stat().st_size and not (resume and resume.exists()):
+            output.unlink()
+        raise
 
 
 @click.command("import")
