@@ -307,6 +307,24 @@ async def test_history_size_drops_whole_old_pages(make_repository: RepositoryFac
     assert await scan(repository) == []
 
 
+async def test_what_history_size_drops_is_removed_at_once_and_once(make_repository: RepositoryFactory) -> None:
+    """Other appends in between do not have it removed again."""
+    repository = make_repository(sizes=SMALL)
+    recorder: Recorder = watch(repository, Recorder)
+    for n in range(60):
+        await repository.append("s", [human(90)], history_size=6 if n % 3 else None)
+        seen = remembered(repository)
+        stored = {item["SessionId"]["S"] for item in await scan(repository)}
+        assert len(stored) == 1 + seen.pages - seen.first_page
+    removed = [
+        entry["DeleteRequest"]["Key"]["SessionId"]["S"]
+        for operation, request in recorder.log
+        if operation == "batch_write_item"
+        for entry in request["RequestItems"][repository.table_name]
+    ]
+    assert len(removed) == len(set(removed)) == remembered(repository).first_page > 5
+
+
 async def test_history_size_with_turns_of_several_pages(make_repository: RepositoryFactory) -> None:
     """Old pages go there too."""
     repository = make_repository(sizes=SMALL)

@@ -63,9 +63,9 @@ async def full_tail(repository: AsyncSessionRepository) -> None:
 
 
 async def trimmed(repository: AsyncSessionRepository) -> None:
-    """A session whose next append cuts a page, and removes those that an earlier one dropped."""
+    """A session whose next append cuts a page, and removes those that one dropped which died before it did."""
     await full_tail(repository)
-    await repository.append("s", [human(100)], history_size=3)
+    await _die_before("batch_write_item", "update_item", repository, append_and_trim)
     await fill_tail(repository)
     assert remembered(repository).floor < remembered(repository).first_page
 
@@ -296,7 +296,7 @@ WITH_BLOBS = {
     (nothing, append_many): "object put update",
     (nothing, append_large): "object put update",
     (full_tail, append_one): "object put update",
-    (full_tail, append_and_trim): "object put update",
+    (full_tail, append_and_trim): "drop object put remove update",
     (full_tail, append_many): "object put update",
     (full_tail, append_large): "object put update",
     (full_tail, replace): "drop object put remove update",
@@ -336,7 +336,7 @@ CASES = [
     Case(nothing, replace, "drop put update"),
     Case(nothing, name, "update"),
     Case(full_tail, append_one, "put update"),
-    Case(full_tail, append_and_trim, "put update"),
+    Case(full_tail, append_and_trim, "drop put update"),
     Case(full_tail, append_many, "put update"),
     Case(full_tail, append_large, "put update"),
     Case(full_tail, replace, "drop put update"),

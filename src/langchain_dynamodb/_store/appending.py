@@ -219,6 +219,8 @@ class Appender:
         if isinstance(decision, Insert):
             new = await self.steps.table.update(key, decision.update)
             assert isinstance(new, SessionItem)  # the condition and the update see to it
+            if item is not None and item.generation == new.generation and item.floor > new.floor:
+                new = replace(new, floor=item.floor)  # an insert takes no note of what was removed
             self.steps.known.put(key, new)
             return new
         if isinstance(decision, Cut):
@@ -243,6 +245,9 @@ class Appender:
                 await self._bump(key, item, refused.beyond)
             raise
         self.reader.pages.remember(key, committed, cut.page)
+        if committed.has_dropped_pages:  # by `history_size`; the next cut notes that they are gone
+            committed = await self.steps.clear(key, committed)
+            self.steps.known.put(key, committed.locked)
         return committed
 
     async def _batch(self, key: SessionKey, item: SessionItem | None, request: Append, batch: Batch) -> SessionItem:
