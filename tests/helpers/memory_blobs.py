@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.blobs.stores import StoredObject
+
+PIECE = 10_000  # bytes
 
 
 @dataclass(eq=False)
@@ -33,6 +36,14 @@ class MemoryBlobs:
             self.times.setdefault(whole, self.now)
 
         await self._request("put_object", whole, work)
+
+    async def put_pieces(self, name: str, pieces: Iterable[bytes]) -> None:
+        await self.put(name, await asyncio.to_thread(b"".join, pieces), b"")
+
+    async def get_pieces(self, name: str, size: int) -> AsyncGenerator[bytes, None]:
+        if (data := await self.get(name, size)) is not None:
+            for start in range(0, len(data) or 1, PIECE):
+                yield data[start : start + PIECE]
 
     async def get(self, name: str, size: int) -> bytes | None:
         whole = self.prefix + name

@@ -46,12 +46,12 @@ class Server:
         return ConnectionSettings(**{"endpoint_url": self.url, "config": config, **options})
 
 
-def reply(status: int, body: bytes, *, checksum: int | None = None, cut: int = 0) -> Answer:
-    """Answer with a body, without its last `cut` bytes."""
+def reply(status: int, body: bytes, *, checksum: int | None = None, cut: int = 0, header: str = "") -> Answer:
+    """Answer with a body, without its last `cut` bytes, and with another `header`."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         crc = crc32(body) if checksum is None else checksum
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nx-amz-crc32: {crc}\r\n\r\n"
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nx-amz-crc32: {crc}\r\n{header}\r\n"
         writer.write(head.encode() + body[: len(body) - cut])
         await writer.drain()
         if cut:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -86,9 +86,16 @@ class Bucket:
     async def put(self, name: str, data: bytes, sha256: bytes) -> None:
         await self._call("put_object", {"Key": name, "Body": data})
 
+    async def put_pieces(self, name: str, pieces: Iterable[bytes]) -> None:
+        await self.put(name, b"".join(pieces), b"")
+
     async def get(self, name: str, size: int) -> bytes | None:
         found: bytes | None = (await self._call("get_object", {"Key": name}))["Body"]
         return found
+
+    async def get_pieces(self, name: str, size: int) -> AsyncGenerator[bytes, None]:
+        if (found := await self.get(name, size)) is not None:
+            yield found
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         for name in (await self._call("list_objects_v2", {"Prefix": prefix}))["Keys"]:

@@ -94,7 +94,8 @@ async def measure(url: str, s3_url: str | None, mebibytes: int, *, plain: bool) 
     message = HumanMessage([{"type": "image", "base64": data, "mime_type": "image/png"}])
     async with make() as writer, make() as reader:
         await writer.create_table()
-        await writer.append("s", [HumanMessage("hi")])
+        await writer.append("s", [HumanMessage(os.urandom(100_000).hex())])
+        await reader.read("s")  # both have their clients now, of DynamoDB and of S3
         await measured("append", writer.append("s", [message]))
         assert (await measured("read, the message included", reader.read("s"))).messages[-1] == message
     for data in bucket.objects.values():

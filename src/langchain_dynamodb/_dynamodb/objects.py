@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from .._threads import off_loop
 from ..errors import BlobUnavailableError
 from .connection import Connection
 from .failures import object_error
@@ -21,28 +19,33 @@ def upload_body(data: bytes | memoryview) -> io.BytesIO:
     return io.BytesIO(data)
 
 
-async def download(connection: Connection, request: Mapping[str, Any], size: int) -> bytes:
-    """The data of an object, not more than one byte beyond `size`; raises `BlobUnavailableError`, `NoObject`."""
-    attempt = 1
-    while True:
-        answer = await connection.call("get_object", request)
-        if answer["ContentLength"] > size:
-            answer["Body"].close()
-            return bytes(size + 1)
+async def download(connection: Connection, request: Mapping[str, Any], size: int) -> AsyncGenerator[bytes, None]:
+    """The data of an object as it comes, not much beyond `size`; raises `BlobUnavailableError`, `NoObject`.
+
+    Where an answer breaks off the rest is asked for. An empty object is one empty piece.
+    """
+    read = 0
+    for attempt in range(1, DOWNLOADS + 1):
+        ranged = {**request, "Range": f"bytes={read}-"} if read else request
+        answer = await connection.call("get_object", ranged)
+        body = answer["Body"]
+        known = 0 if "ContentRange" in answer else read  # not every store answers with a part
         try:
-            return await _read(answer["Body"])
+            while piece := await body.read(READ_BYTES):
+                piece, known = piece[known:], max(0, known - len(piece))
+                if piece:
+                    read += len(piece)
+                    yield piece
+                if read > size:
+                    break
+            if not read:
+                yield b""
+            return
         except Exception as error:
             told = object_error(error, "get_object", request, asking=False, sent=True)
             if attempt == DOWNLOADS or not isinstance(told, BlobUnavailableError):
                 raise told from error
-        attempt += 1
-
-
-async def _read(body: Any) -> bytes:
-    pieces: list[bytes] = []
-    try:
-        while piece := await body.read(READ_BYTES):
-            pieces.append(piece)
-    finally:
-        body.close()
-    return pieces[0] if len(pieces) == 1 else await off_loop(partial(b"".join, pieces))
+            if read == size:
+                return
+        finally:
+            body.close()

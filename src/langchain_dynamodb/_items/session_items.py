@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from .._dynamodb.attribute_values import AttributeValue, Item, number
-from ..codec.lines import pack
+from ..codec.lines import UndecodableError, pack
+from ..codec.long_lines import Line, Pieces
 from ..codec.sealing import Cipher
 from ..errors import InvalidInputError
 from .attribute_names import (
@@ -300,6 +301,8 @@ class Page:
     reference: Reference | None = None
     lost: str | None = None
     large: bool = False  # about to be stored: it goes into an object, if there is a bucket, however small its data is
+    pieces: Pieces | None = None  # the same: its data, made as it is sent, in place of `data`
+    opened: list[Line] | UndecodableError | None = None  # read: its messages, where they were taken in piece by piece
 
     @property
     def indexes(self) -> int:

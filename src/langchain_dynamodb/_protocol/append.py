@@ -16,6 +16,7 @@ from .._items.clock import FIVE_YEARS, is_expired
 from .._items.configured_names import Names
 from .._items.session_items import TAIL_TOKEN, Page, SessionItem, entry_cost, new_op
 from ..codec import messages as codec
+from ..codec.long_lines import Line, pieces_of
 from ..errors import InvalidInputError
 from .conditions import absent, unexpired_within
 from .expiry import Expiries
@@ -28,7 +29,7 @@ class Append(NamedTuple):
 
     to: Destination
     room: int  # bytes that a tail has for entries and operation ids
-    lines: tuple[bytes, ...]
+    lines: tuple[Line, ...]
     block: bytes
     entry: bytes  # the block as it is stored in the tail
     cost: int  # bytes it adds to that
@@ -74,7 +75,7 @@ class Ids(NamedTuple):
     all: frozenset[bytes]
 
 
-def ids_of(idempotency_key: str | None, lines: Sequence[bytes]) -> Ids:
+def ids_of(idempotency_key: str | None, lines: Sequence[Line]) -> Ids:
     """The ids of an append: a key is remembered together with a hash of its content."""
     if idempotency_key is None:
         op = new_op()
@@ -82,13 +83,17 @@ def ids_of(idempotency_key: str | None, lines: Sequence[bytes]) -> Ids:
     if not isinstance(idempotency_key, str) or not idempotency_key:
         raise InvalidInputError(f"idempotency_key={idempotency_key!r} must be a text that is not empty, or None")
     op = hashlib.blake2b(idempotency_key.encode("utf-8", "surrogatepass"), digest_size=10).digest()
-    content = hashlib.blake2b(b"\n".join(lines), key=op, digest_size=9).digest()
-    return Ids(op, frozenset([op, content]))
+    content = hashlib.blake2b(key=op, digest_size=9)
+    for i, line in enumerate(lines):
+        content.update(b"\n" if i else b"")
+        for piece in pieces_of(line):
+            content.update(piece)
+    return Ids(op, frozenset([op, content.digest()]))
 
 
 def pack(
     to: Destination,
-    lines: Sequence[bytes],
+    lines: Sequence[Line],
     ids: Ids,
     history_size: int | None,
     own: Changes,
@@ -133,7 +138,7 @@ def decide(
     request: Append,
     item: SessionItem | None,
     at: Circumstances,
-    tail_lines: Callable[[], Sequence[bytes]],
+    tail_lines: Callable[[], Sequence[Line]],
 ) -> Insert | Cut | Batch:
     """What to do on the state that was seen (None: not seen, or absent); `tail_lines` tells the messages of its tail.
 
@@ -158,7 +163,7 @@ def decide(
     return Batch(base, base.pages, placement.drafts, pages, commit)
 
 
-def place_append(tail_lines: Sequence[bytes], request: Append) -> Placement:
+def place_append(tail_lines: Sequence[Line], request: Append) -> Placement:
     """The old tail becomes a page; the new messages start the next tail, or join the page when they are too many.
 
     Which they are when they would be alone in that tail: it would be paid for, and then cut by the next append.

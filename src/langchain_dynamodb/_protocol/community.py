@@ -13,6 +13,7 @@ from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
 from .._items.session_items import Intent, Page, SessionItem
+from ..codec.long_lines import Line
 from .conditions import (
     absent,
     change,
@@ -38,7 +39,7 @@ class Conversion(NamedTuple):
 
 
 def decide(
-    lines: Sequence[bytes], item: CommunityItem, to: Destination, op: bytes, now: int, ttl: int | None
+    lines: Sequence[Line], item: CommunityItem, to: Destination, op: bytes, now: int, ttl: int | None
 ) -> Conversion:
     """What becomes of an item of langchain_community with these messages."""
     base = replace(unborn(now, to.cipher), expires=item.expires)

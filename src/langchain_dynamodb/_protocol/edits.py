@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .._items.keys import SessionKey
 from .._items.session_items import MAX_INFLATED, MAX_SESSION_ITEM, Edit, Page, SessionItem
+from ..codec.long_lines import Line
 from ..codec.messages import Codec, UndecodableError
 from .pages import PAGE_INFLATED, Destination, most_inflated
 from .states import next_state, tail_bytes
@@ -15,7 +16,7 @@ from .states import next_state, tail_bytes
 MAX_EDIT = 32 << 10  # bytes of a message on its way to its page: the session item bears it until it is there
 
 
-def exchanged(lines: Sequence[bytes], position: int, line: bytes | None) -> list[bytes]:
+def exchanged(lines: Sequence[Line], position: int, line: Line | None) -> list[Line]:
     """With another message in its place, or (None) without it."""
     return [*lines[:position], *([] if line is None else [line]), *lines[position + 1 :]]
 
@@ -23,16 +24,16 @@ def exchanged(lines: Sequence[bytes], position: int, line: bytes | None) -> list
 class Change(NamedTuple):
     """Which of the messages of a page, or of an entry of the tail, becomes another, or (None) is removed."""
 
-    lines: Sequence[bytes]
+    lines: Sequence[Line]
     position: int
-    line: bytes | None
+    line: Line | None
 
     @property
     def removed(self) -> int:
         """How many messages there are less."""
         return int(self.line is None)
 
-    def new_lines(self) -> list[bytes]:
+    def new_lines(self) -> list[Line]:
         """The messages with that."""
         return exchanged(self.lines, self.position, self.line)
 
@@ -104,7 +105,7 @@ def counted(page: Page, item: SessionItem) -> Page:
     return replace(page, messages=page.messages - 1, removed=page.removed + 1)
 
 
-def applied(lines: Sequence[bytes], item: SessionItem, key: SessionKey, codec: Codec) -> list[bytes]:
+def applied(lines: Sequence[Line], item: SessionItem, key: SessionKey, codec: Codec) -> list[Line]:
     """The messages of the page of the edit under way, with that; raises `UndecodableError` where it is damaged."""
     edit = item.edit
     assert edit is not None  # it is due

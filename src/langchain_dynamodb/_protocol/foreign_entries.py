@@ -13,6 +13,7 @@ from .._dynamodb.attribute_values import AttributeValue, from_attribute
 from .._items.recognition import is_message
 from .._items.session_items import GUARD, MAX_INFLATED, SessionItem, entry_cost
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 from ..codec.native import from_native
 from ..errors import InvalidInputError
 from .pages import Destination
@@ -172,13 +173,13 @@ def _own(block: bytes, to: Destination, where: str, drop: bool) -> _Piece:
     return _Piece(to.codec.pack(good, to.key.place()) if good else None, len(good), removed=TakenOut(where, lost))
 
 
-def decodable(unpack: Callable[[], Sequence[bytes]]) -> tuple[list[bytes], str | None]:
+def decodable(unpack: Callable[[], Sequence[Line]]) -> tuple[list[Line], str | None]:
     """The lines of a block that can be decoded, and what is wrong with the others."""
     try:
         lines = unpack()
     except codec.UndecodableError as error:
         return [], str(error)
-    good, wrong = [], None
+    good, wrong = list[Line](), None
     for line in lines:
         try:
             codec.decode_line(line)

@@ -10,8 +10,10 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.session_items import LEAST_ROOM, MAX_INFLATED, MAX_SESSION_ITEM, Page, SessionItem, Sizes
+from .._items.session_items import LEAST_ROOM, MAX_INFLATED, MAX_OBJECT, MAX_SESSION_ITEM, Page, SessionItem, Sizes
 from ..codec import messages as codec
+from ..codec.long_blocks import LongBlock
+from ..codec.long_lines import Line, LongLine, Pieces
 from ..codec.messages import Codec
 from ..codec.sealing import Cipher
 
@@ -21,17 +23,25 @@ PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at mos
 class Draft(NamedTuple):
     """Data of one page item to be; `messages` is 0 on all but the last part of a message cut into `parts`.
 
-    `large` is what inflates beyond what is read where there are no objects.
+    `large` is what inflates beyond what is read where there are no objects. Data may be made in `pieces` as it is sent.
     """
 
     data: bytes
     messages: int
     parts: int = 1
     large: bool = False
+    pieces: Pieces | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of data; of pieces about, at most."""
+        return len(self.data) if self.pieces is None else len(self.pieces)
 
     @classmethod
-    def of(cls, lines: Sequence[bytes]) -> Draft:
+    def of(cls, lines: Sequence[Line]) -> Draft:
         """Of messages."""
+        if len(lines) == 1 and isinstance(lines[0], LongLine):
+            return cls(b"", 1, large=True, pieces=LongBlock(lines[0]))
         return cls(codec.pack(lines), len(lines), large=sum(map(len, lines)) > MAX_INFLATED)
 
     @classmethod
@@ -47,7 +57,7 @@ class Placement(NamedTuple):
     tail: tuple[bytes, ...]
 
 
-def paginate(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
+def paginate(lines: Sequence[Line], sizes: Sizes) -> list[Draft]:
     """Pack lines into pages of at most `sizes.page` bytes; a longer message gets a page, or several, of its own."""
     drafts: list[Draft] = []
     for group in _groups(lines, min(PAGE_INFLATED, 4 * sizes.page)):
@@ -55,8 +65,8 @@ def paginate(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
     return drafts
 
 
-def _groups(lines: Sequence[bytes], limit: int) -> list[list[bytes]]:
-    groups: list[list[bytes]] = []
+def _groups(lines: Sequence[Line], limit: int) -> list[list[Line]]:
+    groups: list[list[Line]] = []
     size = 0
     for line in lines:
         if not groups or size + len(line) > limit:
@@ -67,7 +77,7 @@ def _groups(lines: Sequence[bytes], limit: int) -> list[list[bytes]]:
     return groups
 
 
-def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
+def _pack(lines: Sequence[Line], sizes: Sizes) -> list[Draft]:
     draft = Draft.of(lines)
     if len(lines) > 1 and len(draft.data) > sizes.page:
         middle = len(lines) // 2
@@ -77,6 +87,10 @@ def _pack(lines: Sequence[bytes], sizes: Sizes) -> list[Draft]:
 
 def in_parts(whole: Draft, most: int) -> list[Draft]:
     """This one page, or as many as it takes where each has so many bytes at most."""
+    if whole.pieces is not None:
+        if most >= MAX_OBJECT:
+            return [whole]
+        whole = whole._replace(data=b"".join(whole.pieces), pieces=None)
     parts = [whole.data[i : i + most] for i in range(0, len(whole.data), most)]
     return [Draft(part, 0) for part in parts[:-1]] + [whole._replace(data=parts[-1], parts=len(parts))]
 
@@ -135,6 +149,7 @@ def make_pages(
     pages = []
     previous, index = first.previous, first.message
     for page_number, draft in enumerate(drafts, first.number):
+        place = to.key.place(base.generation, page_number)
         page = Page(
             number=page_number,
             cut=base.version,
@@ -142,7 +157,8 @@ def make_pages(
             token=token,
             first=index,
             messages=draft.messages,
-            data=to.codec.seal(draft.data, to.key.place(base.generation, page_number)),
+            data=to.codec.seal(draft.data, place) if draft.pieces is None else b"",
+            pieces=draft.pieces and to.codec.seal_pieces(draft.pieces, place),
             parts=draft.parts,
             ops=base.tail_ops | ops,
             expires=first.expires,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .._dynamodb.attribute_values import AttributeValue
 from .._items.session_items import MAX_LEFT_PAGES, MAX_SESSION_ITEM, Page, SessionItem, entry_cost
+from ..codec.long_lines import Line
 from .expiry import Expiries
 from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate
 from .states import next_state, tail_bytes, unborn
@@ -21,14 +22,14 @@ class Exchange(NamedTuple):
     new: SessionItem
 
 
-def count_same(stored: Sequence[bytes], lines: Sequence[bytes]) -> int:
+def count_same(stored: Sequence[Line], lines: Sequence[Line]) -> int:
     """How many messages both histories begin with."""
     pairs = zip(stored, lines, strict=False)
     return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(stored), len(lines)))
 
 
 def decide(
-    lines: Sequence[bytes], item: SessionItem | None, to: Destination, op: bytes, now: int, times: Expiries
+    lines: Sequence[Line], item: SessionItem | None, to: Destination, op: bytes, now: int, times: Expiries
 ) -> Exchange | Batch:
     """What it takes to write the whole history anew, on the state that was seen (None: there is no session)."""
     base = item or unborn(now, to.cipher)
@@ -46,7 +47,7 @@ def decide(
     return Batch(base, first, placement.drafts, pages, commit)
 
 
-def place_all(lines: Sequence[bytes], to: Destination) -> Placement:
+def place_all(lines: Sequence[Line], to: Destination) -> Placement:
     """A whole history: in the tail alone if it fits there, else in pages."""
     if not lines:
         return Placement([], ())
@@ -110,7 +111,7 @@ def reencrypted(new: SessionItem, old: SessionItem, to: Destination, metadata: A
 def branched(
     item: SessionItem,
     start: PageStart,
-    lines: Sequence[bytes],
+    lines: Sequence[Line],
     to: Destination,
     op: bytes,
     now: int,

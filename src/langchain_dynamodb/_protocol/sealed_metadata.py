@@ -31,7 +31,7 @@ def opened_metadata(stored: AttributeValue | None, key: SessionKey, codec: Codec
         if "B" not in stored:
             raise TamperedError("not encrypted, in a session that is")
         (text,) = codec.unpack(stored["B"], key.place(part=_PART), MAX_INFLATED)
-        metadata: AttributeValue = orjson.loads(text)
+        metadata: AttributeValue = orjson.loads(bytes(text))
     except UndecodableError as error:
         raise undecodable(key, METADATA, error) from error
     return metadata

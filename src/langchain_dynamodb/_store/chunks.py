@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .._items.session_items import Page
+from ..codec.long_lines import Line
 
 SLICE = 256  # messages decoded before other tasks of the event loop get their turn: about 5 ms
 UNREADABLE = b""  # in place of a message that is passed over
 
 
-class Lines(list[bytes]):
+class Lines(list[Line]):
     """All messages of a page, and whether they were `decoded` before: then they need not be checked again."""
 
     decoded = False
@@ -29,7 +30,7 @@ class Chunk(NamedTuple):
 
     page: int | None
     entry: int
-    lines: list[bytes]
+    lines: list[Line]
 
 
 def in_runs(pages: Iterable[LoadedPage]) -> list[list[LoadedPage]]:

@@ -11,6 +11,7 @@ from .._items.session_items import Intent, Page, SessionItem
 from .._protocol import community
 from .._threads import off_loop
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 from ..errors import ChatHistoryError, StorageError
 from .off_loop import MANY_NATIVES
 from .reading import Reader
@@ -53,9 +54,9 @@ class Converter:
                     await self._take_back(key, held, intent)
                 raise
 
-    def _lines(self, key: SessionKey, item: CommunityItem) -> list[bytes]:
+    def _lines(self, key: SessionKey, item: CommunityItem) -> list[Line]:
         """The messages in our form."""
-        return codec.encode_messages(self.reader.decoder.natives(key, item, exact=True))
+        return list[Line](codec.encode_messages(self.reader.decoder.natives(key, item, exact=True)))
 
     async def _announced(self, key: SessionKey, item: CommunityItem, intent: Intent) -> CommunityItem:
         """Declare the conversion on the item, unless its 400 KB have no room for that: safety does not depend on it."""

@@ -210,7 +210,7 @@ class Copier:
                     following += drafts
                     continue
                 waiting += drafts
-                if len(waiting) >= AT_ONCE or sum(len(draft.data) for draft in waiting) >= BYTES_AT_ONCE:
+                if len(waiting) >= AT_ONCE or sum(draft.size for draft in waiting) >= BYTES_AT_ONCE:
                     written = await self._put(to, start, times, written, waiting)
                     waiting = []
         return await self._put(to, start, times, written, waiting), following

@@ -20,6 +20,7 @@ from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._threads import off_loop
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 from ..codec.messages import Codec, UndecodableError
 from ..codec.native import from_native
 from .chunks import UNREADABLE, Chunk, Lines, count, in_slices
@@ -36,7 +37,7 @@ class Decoder:
     history: str
     skip_undecodable: bool = False
 
-    def tail_lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
+    def tail_lines(self, key: SessionKey, item: SessionItem) -> list[Line]:
         """The messages of the tail as lines."""
         return [line for chunk in self.tail(key, item) for line in chunk.lines]
 
@@ -54,7 +55,7 @@ class Decoder:
         self._check_count(key, item, chunks)
         return chunks
 
-    def _entry_lines(self, key: SessionKey, item: SessionItem, entry: bytes) -> list[bytes]:
+    def _entry_lines(self, key: SessionKey, item: SessionItem, entry: bytes) -> list[Line]:
         """Lines of an entry; one that cannot be read becomes an empty line, so that windows still count."""
         try:
             return self.codec.of(item.cipher).unpack(entry, key.place(), MAX_INFLATED)
@@ -77,7 +78,7 @@ class Decoder:
     def _entry(self, index: int) -> str:
         return f"{self.history}[{index}]"
 
-    def edited(self, key: SessionKey, item: SessionItem, lines: list[bytes]) -> list[bytes]:
+    def edited(self, key: SessionKey, item: SessionItem, lines: list[Line]) -> list[Line]:
         """The messages of a page with the edit under way."""
         try:
             return edits.applied(lines, item, key, self.codec.of(item.cipher))
@@ -139,7 +140,7 @@ class Decoder:
         return messages
 
 
-def _decodable(lines: Iterable[bytes]) -> list[BaseMessage]:
+def _decodable(lines: Iterable[Line]) -> list[BaseMessage]:
     messages = []
     for line in lines:
         with contextlib.suppress(UndecodableError):

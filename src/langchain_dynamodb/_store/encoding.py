@@ -8,6 +8,7 @@ from functools import partial
 from langchain_core.messages import BaseMessage
 
 from .._threads import off_loop
+from ..codec.long_lines import Line
 from ..codec.messages import MANY_BYTES, Codec, is_much
 from ..codec.places import Degraded
 from ..codec.telling import tell
@@ -31,9 +32,9 @@ async def encoded(
     degraded: list[Degraded] = []
     if much := is_much(messages):
         messages = list(messages)  # others may change it meanwhile
-        lines = await off_loop(partial(_lines, codec, messages, most, degraded, path, check))
+        lines = await off_loop(partial(_lines, codec, messages, most, degraded, path, check, much=True))
     else:
-        lines = _lines(codec, messages, most, degraded, path, check)
+        lines = _lines(codec, messages, most, degraded, path, check, much=False)
         much = sum(map(len, lines)) > MANY_BYTES
     if degraded and tells:
         tell(degraded)
@@ -47,8 +48,10 @@ def _lines(
     degraded: list[Degraded],
     path: str | None,
     check: Callable[[list[BaseMessage]], None] | None,
-) -> list[bytes]:
-    lines = codec.encode(messages, most, degraded, path)
+    *,
+    much: bool,
+) -> list[Line]:
+    lines = codec.encode(messages, most, degraded, path, much=much)
     if check is not None:
         check(codec.decode(lines))
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import TypeVar
 
 from langchain_core.messages import BaseMessage
@@ -20,6 +20,6 @@ async def off_loop_if_much(messages: Sequence[BaseMessage], work: Callable[[], T
     return await off_loop(work) if is_much(messages) else work()
 
 
-async def off_loop_if_many(pieces: Iterable[bytes], work: Callable[[], T]) -> T:
+async def off_loop_if_many(pieces: Iterable[Sized], work: Callable[[], T]) -> T:
     """The same; at once where what it works on is not many bytes."""
     return await off_loop(work) if sum(map(len, pieces)) > MANY_BYTES else work()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Sequence, Sized
 from dataclasses import dataclass, replace
 
 from .._dynamodb.attribute_values import Item
@@ -20,10 +20,11 @@ from .._items.session_items import MAX_INFLATED, MAX_LARGE, Page, Reference, Ses
 from ..blobs.names import ObjectName, prefix_of, session_part
 from ..blobs.stores import Blobs
 from ..errors import ChatHistoryError, MissingBlobsError
+from .object_pieces import CHANGED, MISSING, MakeReader, Seen, taken_in
 from .off_loop import off_loop_if_many
 
 TOKEN_BYTES = 12
-_MISSING = "is missing"
+MUCH = 1 << 20  # bytes of an object that are not fetched at once where its message can be had without
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class PageObjects:
         """What the object is called that a page refers to."""
         return str(ObjectName(self.table, session_part(key.attributes), generation, number, reference.token))
 
+    def _named(self, key: SessionKey, generation: int, page: Page, data: Sized) -> tuple[str, Reference]:
+        """A new name, and the reference to what will have it."""
+        assert self.blobs is not None  # which takes the page
+        reference = Reference(os.urandom(TOKEN_BYTES).hex(), len(data), "", self.blobs.bucket)
+        return self.name(key, generation, page.number, reference), reference
+
     async def put(self, key: SessionKey, generation: int, page: Page) -> Page:
         """The page as it is to be stored: with a reference to its data, which is in an object now, where it is large.
 
@@ -60,25 +67,35 @@ class PageObjects:
         """
         if self.blobs is None or not self.takes(page):
             return page
-        digest = await _sha256(page.data)
-        reference = Reference(os.urandom(TOKEN_BYTES).hex(), len(page.data), digest.hex(), self.blobs.bucket)
-        await self.blobs.put(self.name(key, generation, page.number, reference), page.data, digest)
-        return replace(page, data=b"", reference=reference)
+        name, reference = self._named(key, generation, page, page.data)
+        if page.pieces is None:
+            digest = await _sha256(page.data)
+            await self.blobs.put(name, page.data, digest)
+            reference = reference._replace(sha256=digest.hex())
+        else:
+            seen = Seen(page.pieces)
+            await self.blobs.put_pieces(name, seen)
+            reference = reference._replace(sha256=seen.sha256, size=seen.size)
+        return replace(page, data=b"", pieces=None, reference=reference)
 
-    async def load(self, key: SessionKey, generation: int, page: Page) -> Page:
+    async def load(self, key: SessionKey, generation: int, page: Page, reader: MakeReader | None = None) -> Page:
         """The page with its data, or with the reason for which that is `lost`.
 
-        Raises `BlobUnavailableError`, and `MissingBlobsError` where there are no `blobs`.
+        Where a `reader` is given and the data is much, that takes it in as it comes: then it is `opened`. Raises
+        `BlobUnavailableError`, and `MissingBlobsError` where there are no `blobs`.
         """
         reference = page.reference
-        if reference is None or page.data:
+        if reference is None or page.data or page.opened is not None:
             return page
         blobs = self.required(key, reference.bucket)
-        data = await blobs.get(self.name(key, generation, page.number, reference), reference.size)
+        name = self.name(key, generation, page.number, reference)
+        if reader is not None and page.parts == 1 and page.messages <= 1 and reference.size > MUCH:
+            return await taken_in(page, reference, blobs.get_pieces(name, reference.size), reader())
+        data = await blobs.get(name, reference.size)
         if data is None:
-            return replace(page, lost=_MISSING)
+            return replace(page, lost=MISSING)
         if len(data) != reference.size or (await _sha256(data)).hex() != reference.sha256:
-            return replace(page, lost="is not what was written")
+            return replace(page, lost=CHANGED)
         return replace(page, data=data)
 
     def error(self, key: SessionKey, generation: int, page: Page) -> LostObjectError:
@@ -104,7 +121,7 @@ class PageObjects:
 
     def check_bucket(self, key: SessionKey, page: Page) -> None:
         """Raise `MissingBlobsError` where its object is missing here, and was written to another bucket."""
-        if self.blobs and page.reference and page.lost == _MISSING and page.reference.bucket != self.blobs.bucket:
+        if self.blobs and page.reference and page.lost == MISSING and page.reference.bucket != self.blobs.bucket:
             raise self.elsewhere(key, page.reference.bucket)
 
     def elsewhere(self, key: SessionKey, bucket: str) -> MissingBlobsError:

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from langchain_core.messages import BaseMessage
@@ -23,10 +24,12 @@ from .._protocol.pages import PageStart
 from .._protocol.rewrite import count_same
 from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import Snapshot, readable
+from ..codec.long_lines import Line
 from ..errors import IncompleteSessionError, SessionBusyError, VersionConflictError
 from .cache import LRU
 from .chunks import SLICE, Chunk, LoadedPage, count, in_runs, newest_of
 from .decoding import SLICE_BYTES, Decoder
+from .off_loop import off_loop_if_many
 from .stored_pages import StoredPages, Unproven
 from .table import GET_BATCH
 from .vault import Vault
@@ -115,14 +118,14 @@ class Reader:
         for message in tail:
             yield message
 
-    async def lines(self, key: SessionKey, item: SessionItem) -> list[bytes]:
+    async def lines(self, key: SessionKey, item: SessionItem) -> list[Line]:
         """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
         async with self._missing_told(key):
             pages = await self._window(key, item, item.message_count)
         return [line for chunk in pages for line in chunk.lines] + self.decoder.tail_lines(key, item)
 
     async def common(
-        self, key: SessionKey, item: SessionItem, lines: Sequence[bytes]
+        self, key: SessionKey, item: SessionItem, lines: Sequence[Line]
     ) -> tuple[int, Sequence[LoadedPage]]:
         """How many messages this very state begins with as `lines` do, and its pages, if it does.
 
@@ -141,7 +144,8 @@ class Reader:
                     continue
                 (chunk,) = await self.pages.inflate(key, item, run)
                 wanted = len(chunk.lines)
-                alike = count_same(chunk.lines, lines[same : same + wanted])
+                counting = partial(count_same, chunk.lines, lines[same : same + wanted])
+                alike = await off_loop_if_many(chunk.lines, counting)
                 same += alike
                 if alike < wanted:
                     return same, pages
@@ -149,7 +153,7 @@ class Reader:
                 await asyncio.sleep(0)
         return same + count_same(self.decoder.tail_lines(key, item), lines[same:]), pages
 
-    async def _begins_otherwise(self, key: SessionKey, item: SessionItem, line: bytes) -> bool:
+    async def _begins_otherwise(self, key: SessionKey, item: SessionItem, line: Line) -> bool:
         """Whether its oldest page tells that its first message is another one."""
         number = item.first_page
         known = self.pages.remembered(key, item, number)
@@ -166,7 +170,7 @@ class Reader:
 
     async def branch(
         self, key: SessionKey, item: SessionItem, keep: int, pages: Sequence[LoadedPage] | None = None
-    ) -> tuple[PageStart, list[bytes]]:
+    ) -> tuple[PageStart, list[Line]]:
         """Where pages have to begin that hold the first messages up to `keep` and then others, and the former's lines.
 
         Those before are whole pages. All of its `pages` may be given, where they are known. Raises as `lines` does.
@@ -190,7 +194,7 @@ class Reader:
         (chunk,) = await self.pages.inflate(key, item, run)
         return start, chunk.lines[:left]
 
-    async def newest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[tuple[Page, list[bytes]], None]:
+    async def newest_first(self, key: SessionKey, item: SessionItem) -> AsyncGenerator[tuple[Page, list[Line]], None]:
         """Its pages with their lines, of a message in parts the last one, fetched as they are asked for.
 
         Raises as `lines` does.
@@ -261,7 +265,7 @@ class Reader:
                     if page is None or not follows(item, previous, page):
                         raise await self.gone(key, item, number, page)
                     try:
-                        previous = page = await self.pages.load(key, item, page)
+                        previous = page = await self.pages.load(key, item, page, reads=True)
                     except Unproven:
                         raise await self.gone(key, item, number, page) from None
                     parts.append(page)

@@ -25,6 +25,7 @@ from .._protocol.pages import Batch, Draft, PageStart, Placement, make_pages, pa
 from .._protocol.windows import Missing, gap
 from .._threads import off_loop
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 from ..errors import SessionNotFoundError
 from ..models import Removed, RepairReport
 from .rewriting import Rewriter
@@ -146,7 +147,7 @@ class Repairer:
                     drafts += await self.rewriter.reader.pages.drafts(key, item, run)
         return drafts
 
-    async def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[bytes], str | None]:
+    async def _lines(self, key: SessionKey, item: SessionItem, run: Run) -> tuple[list[Line], str | None]:
         """The lines in pages that can be decoded, and what is wrong with the others."""
         unpacking = partial(self.rewriter.reader.pages.unpack_page, key, item, run)
         return await off_loop(partial(decodable, unpacking))

@@ -17,6 +17,7 @@ from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.pages import PageStart
 from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
+from ..codec.long_lines import Line
 from ..errors import BlobUnavailableError, CorruptSessionError, IncompleteSessionError, MissingBlobsError
 from .attempts import change
 from .deleting import Deleter
@@ -30,7 +31,7 @@ from .writer import Content
 # Pages that cannot be read: of no concern to who writes all anew.
 UNREADABLE = (CorruptSessionError, IncompleteSessionError, MissingBlobsError, BlobUnavailableError)
 
-Beginning: TypeAlias = tuple[PageStart, list[bytes]]
+Beginning: TypeAlias = tuple[PageStart, list[Line]]
 """What stays of a history: the pages before a place, and messages that follow them."""
 
 Change: TypeAlias = Callable[[SessionItem | None, bytes], Awaitable[SessionItem | None]]
@@ -171,7 +172,7 @@ class Rewriter(Deleter):
         return new
 
     async def _exchange(
-        self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes, own: Changes = NO_CHANGES
+        self, key: SessionKey, item: SessionItem | None, lines: Sequence[Line], op: bytes, own: Changes = NO_CHANGES
     ) -> SessionItem:
         """The whole history: what it begins with is left where it is, if it is there already and little follows."""
         if item and lines and item.first_page < item.pages:
@@ -188,7 +189,7 @@ class Rewriter(Deleter):
         item: SessionItem,
         begun: Beginning | None,
         same: int,
-        lines: Sequence[bytes],
+        lines: Sequence[Line],
         op: bytes,
         own: Changes = NO_CHANGES,
     ) -> SessionItem:
@@ -201,7 +202,7 @@ class Rewriter(Deleter):
         key: SessionKey,
         item: SessionItem,
         begun: Beginning,
-        lines: Sequence[bytes],
+        lines: Sequence[Line],
         op: bytes,
         own: Changes = NO_CHANGES,
     ) -> SessionItem | None:
@@ -215,7 +216,7 @@ class Rewriter(Deleter):
         return None if new is None else await self.steps.sweep(key, await self._swing(key, old, new, self.ttl, own))
 
     async def _rewrite(
-        self, key: SessionKey, item: SessionItem | None, lines: Sequence[bytes], op: bytes, own: Changes = NO_CHANGES
+        self, key: SessionKey, item: SessionItem | None, lines: Sequence[Line], op: bytes, own: Changes = NO_CHANGES
     ) -> SessionItem:
         if item:  # whose pages are deleted afterwards
             await self.steps.table.check_pages(key, item)

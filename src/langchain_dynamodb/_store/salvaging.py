@@ -17,6 +17,7 @@ from .._items.parsing import corrupt
 from .._items.session_items import Page, SessionItem
 from .._protocol.missing_pages import Hole, Survey
 from .._protocol.windows import Missing, Snapshot, readable
+from ..codec.long_lines import Line
 from ..errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
 from .chunks import Chunk, LoadedPage
 from .reading import ATTEMPTS, Reader
@@ -91,7 +92,7 @@ class Salvager:
                 yield number, await self.reader.pages.load_run(key, item, run)
                 number += 1
 
-    async def first_lines(self, key: SessionKey, item: SessionItem, keep: int) -> list[bytes]:
+    async def first_lines(self, key: SessionKey, item: SessionItem, keep: int) -> list[Line]:
         """Those of the first `keep` stored messages that are there; `Unproven` if `item` is not the current state."""
         if not keep:
             return []
@@ -102,7 +103,7 @@ class Salvager:
         survey = await self.sound_survey(key, item)
         if not survey.pages:
             raise corrupt(key, lc.PAGES, "none of its pages is there: keep=0 or a repair gives them up")
-        lines: list[bytes] = []
+        lines: list[Line] = []
         end = item.trimmed + keep
         for run in survey.whole():
             if run[-1].first >= end:

@@ -16,6 +16,7 @@ from .._protocol import edits
 from .._protocol.chain import first_break, first_needed, missing_parts
 from .._protocol.pages import Draft, most_inflated
 from ..codec import messages as codec
+from ..codec.long_lines import Line, LongLine
 from ..codec.messages import UndecodableError
 from ..observers import current
 from .cache import LRU
@@ -170,18 +171,22 @@ class StoredPages:
             return pages
 
         async def load(loaded: LoadedPage) -> LoadedPage:
-            return loaded if loaded.lines is not None else LoadedPage(await self.load(key, item, loaded.page))
+            lines_known = loaded.lines is not None
+            return loaded if lines_known else LoadedPage(await self.load(key, item, loaded.page, reads=True))
 
         return await in_parallel(load, pages, GET_OBJECTS)
 
-    async def load(self, key: SessionKey, item: SessionItem, page: Page) -> Page:
+    async def load(self, key: SessionKey, item: SessionItem, page: Page, *, reads: bool = False) -> Page:
         """A page with its data, or `lost`; the edit under way may have come into it since it was read.
 
-        `Unproven` where it is not the one of this state any more.
+        Who `reads` it wants but its messages: of much data it has these then. `Unproven` where it is not the one of
+        this state any more.
         """
-        if page.reference is None or page.data:
+        if page.reference is None or page.data or page.opened is not None:
             return page
-        loaded = await self.table.load(key, item.generation, page)
+        place = key.place(item.generation, page.number)
+        reader = partial(self.decoder.codec.of(item.cipher).reader, place, self.table.objects.longest)
+        loaded = await self.table.load(key, item.generation, page, reader if reads else None)
         if loaded is None or loaded.edited not in (page.edited, item.edited):
             raise Unproven(item, page.number, page.cut)
         return loaded if loaded.chain == page.chain else edits.counted(loaded, item)
@@ -208,21 +213,27 @@ class StoredPages:
             lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
         if len(lines) != page.messages:
             raise wrong(lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
-        if page.parts == 1 and UNREADABLE not in lines:
+        if page.parts == 1 and UNREADABLE not in lines and not (lines and isinstance(lines[0], LongLine)):
             cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
             self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
 
-    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page]) -> list[bytes]:
+    def unpack_page(self, key: SessionKey, item: SessionItem, parts: Sequence[Page]) -> list[Line]:
         """The lines of a page, from its data and that of the pages before it; raises `UndecodableError`."""
-        opened = [self.opened_data(key, item, part) for part in parts]
-        return codec.unpack(b"".join(opened), most_inflated(parts[-1], self.table.objects.longest))
+        if isinstance(opened := parts[-1].opened, UndecodableError):
+            raise opened
+        if opened is not None:
+            return opened
+        blocks = [self.opened_data(key, item, part) for part in parts]
+        return codec.unpack(b"".join(blocks), most_inflated(parts[-1], self.table.objects.longest))
 
     async def drafts(self, key: SessionKey, item: SessionItem, run: Sequence[Page]) -> list[Draft]:
         """Pages as they are, to be put in another place; raises `CorruptSessionError`."""
 
         def opened(page: Page) -> Draft:
             try:
+                if page.opened is not None:
+                    return Draft.of(self.unpack_page(key, item, [page]))
                 return Draft.again(page, self.opened_data(key, item, page))
             except UndecodableError as error:
                 raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
@@ -237,6 +248,8 @@ class StoredPages:
 
     def remember(self, key: SessionKey, item: SessionItem, page: Page) -> None:
         """Keep a page as it is stored: whoever reads it next need not fetch it."""
+        if page.pieces is not None:
+            return
         kept = LoadedPage(replace(page, ops=frozenset()))
         self.cache.put(_cached(key, item, page.number), kept, PAGE_OVERHEAD + len(page.data))
 

@@ -34,6 +34,7 @@ from ..errors import (
     StorageError,
 )
 from .cache import LRU
+from .object_pieces import MakeReader
 from .page_objects import PageObjects
 
 GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
@@ -222,20 +223,20 @@ class Table:
             keys = left
         return items
 
-    async def load(self, key: SessionKey, generation: int, page: Page) -> Page | None:
+    async def load(self, key: SessionKey, generation: int, page: Page, reader: MakeReader | None = None) -> Page | None:
         """A page with its data, wherever that is, or with the reason for which that is `lost`.
 
         As it is now, where it was changed since it was read, so that what it referred to went; None where it is gone,
         or a later cut has its number. Raises `BlobUnavailableError`, and `MissingBlobsError` where there is no bucket,
         or another one that has not got it.
         """
-        loaded = await self.objects.load(key, generation, page)
+        loaded = await self.objects.load(key, generation, page, reader)
         if loaded.lost:
             now = (await self.get_pages(key, generation, [page.number], consistent=True)).get(page.number)
             if now is None or now.cut != page.cut:
                 return None
             if now.reference != page.reference:
-                loaded = await self.objects.load(key, generation, now)
+                loaded = await self.objects.load(key, generation, now, reader)
             self.objects.check_bucket(key, loaded)
         return loaded
 

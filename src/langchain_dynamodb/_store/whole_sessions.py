@@ -24,6 +24,7 @@ from .._protocol.sealed_metadata import opened_metadata, sealed_metadata
 from .._protocol.states import next_state, tail_bytes, unborn
 from .._threads import off_loop
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 from ..errors import ChatHistoryError, EncryptionError, ItemFormatError, SessionBusyError
 from .attempts import change
 from .chunks import SLICE
@@ -43,7 +44,7 @@ class Whole:
     Times are microseconds since the epoch (None: langchain_community stores none), the expiry seconds.
     """
 
-    lines: Sequence[bytes]
+    lines: Sequence[Line]
     version: int = 0
     created: int | None = None
     updated: int | None = None
@@ -73,8 +74,8 @@ async def read_whole(reader: Reader, key: SessionKey) -> Whole | None:
     raise SessionBusyError(f"session {key} was rewritten {ATTEMPTS} times while it was read: try again")
 
 
-def _native_lines(reader: Reader, key: SessionKey, item: CommunityItem) -> list[bytes]:
-    return codec.encode_messages(reader.decoder.natives(key, item, exact=True))
+def _native_lines(reader: Reader, key: SessionKey, item: CommunityItem) -> list[Line]:
+    return list[Line](codec.encode_messages(reader.decoder.natives(key, item, exact=True)))
 
 
 def check_encrypted(key: SessionKey, encrypted: bool, plain: bool) -> None:
@@ -95,7 +96,7 @@ def check_no_metadata(key: SessionKey, metadata: AttributeValue | None) -> None:
         )
 
 
-async def check_decodable(key: SessionKey, lines: Sequence[bytes]) -> None:
+async def check_decodable(key: SessionKey, lines: Sequence[Line]) -> None:
     """Raise `CorruptSessionError` where one of the messages cannot be decoded."""
     for start in range(0, len(lines), SLICE):
         try:
@@ -193,7 +194,7 @@ class Placer:
 
 
 async def natives_of(
-    key: SessionKey, lines: Sequence[bytes], metadata: AttributeValue | None, encrypted: bool, *, plain: bool
+    key: SessionKey, lines: Sequence[Line], metadata: AttributeValue | None, encrypted: bool, *, plain: bool
 ) -> list[AttributeValue]:
     """The messages of one of our sessions as langchain_community stores them, if all of it can be had there.
 

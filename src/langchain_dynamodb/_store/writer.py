@@ -10,13 +10,14 @@ from langchain_core.messages import BaseMessage
 from .._dynamodb.attribute_values import Changes
 from .._items.keys import SessionKey
 from .._protocol.append import Ids
+from ..codec.long_lines import Line
 
 
 class Content(NamedTuple):
     """Messages, and each as a line of JSON; whether they are so much that the event loop should not wait for them."""
 
     messages: Sequence[BaseMessage]
-    lines: Sequence[bytes]
+    lines: Sequence[Line]
     is_much: bool = False
 
 
@@ -27,7 +28,7 @@ class MessageEdit(NamedTuple):
     content: Content = Content((), ())
 
     @property
-    def line(self) -> bytes | None:
+    def line(self) -> Line | None:
         """The other one."""
         return self.content.lines[0] if self.content.lines else None
 

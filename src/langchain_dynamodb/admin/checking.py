@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 from .._items.keys import Session
 from .._store.whole_sessions import check_decodable, read_whole
+from ..codec.long_lines import Line
 from ..errors import CorruptSessionError, EncryptionError, InvalidInputError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
 from .exchanging import digest, stored_sessions
@@ -37,7 +38,7 @@ async def verify(
     async with working("verify", repository, run, walks=against is None, to=to, file=file) as work:
         source, other = work.metered(repository), None if to is None else work.metered(to)
 
-        async def look(session: Session, expected: Sequence[bytes] | None = None, expires: int | None = None) -> Done:
+        async def look(session: Session, expected: Sequence[Line] | None = None, expires: int | None = None) -> Done:
             key = source._key(session)
             name = work.name(key)
             try:
@@ -69,12 +70,12 @@ async def verify(
         return work.summary
 
 
-async def _elsewhere(other: AsyncSessionRepository, name: str | dict[str, Any], lines: Sequence[bytes]) -> str | None:
+async def _elsewhere(other: AsyncSessionRepository, name: str | dict[str, Any], lines: Sequence[Line]) -> str | None:
     there = await read_whole(other._pages.reader, other._key(name))
     return _lacks(there.lines if there else [], lines, f"table {other.table_name!r}")
 
 
-def _lacks(there: Sequence[bytes], expected: Sequence[bytes], where: str) -> str | None:
+def _lacks(there: Sequence[Line], expected: Sequence[Line], where: str) -> str | None:
     """What is wrong where not all that is expected is there, from the beginning on."""
     same = count_same(expected, there)
     if same == len(expected):

@@ -18,6 +18,7 @@ from .._protocol.pages import Batch
 from .._store.table import Table
 from .._store.whole_sessions import Whole
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 
 INTENT_BYTES = 120  # on the item, while a write of several requests is under way
 MAX_ITEM = 409_600
@@ -68,7 +69,7 @@ def conversion_units(key: SessionKey, size: int, decided: Conversion, table: Tab
     return announced + page_units(key, decided.pages, table) + units(max(declared, after))
 
 
-def append_units(lines: Sequence[bytes], sizes: Sizes | None = None) -> int:
+def append_units(lines: Sequence[Line], sizes: Sizes | None = None) -> int:
     """Of an append of these, about: the session item twice, and the pages."""
     size = len(codec.pack(lines)) if lines else 0
     item = (sizes or Sizes()).session_item

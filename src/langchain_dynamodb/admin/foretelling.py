@@ -9,6 +9,7 @@ from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.session_items import Intent, SessionItem, new_op
 from .._protocol import community
+from ..codec.long_lines import Line
 from ..repository import AsyncSessionRepository
 from .estimates import conversion_units, delete_units, units
 
@@ -19,7 +20,7 @@ def stored_size(sessions: AsyncSessionRepository, key: SessionKey, item: State) 
 
 
 async def community_units(
-    sessions: AsyncSessionRepository, key: SessionKey, item: CommunityItem, lines: Sequence[bytes]
+    sessions: AsyncSessionRepository, key: SessionKey, item: CommunityItem, lines: Sequence[Line]
 ) -> int:
     """Of converting an item of langchain_community with these messages."""
     steps = sessions._pages.steps

@@ -48,7 +48,7 @@ def write_line(key: SessionKey, whole: Whole, primary_key_name: str) -> bytes:
         "attributes": _json(whole.own) if whole.own else None,
     }
     told = {name: value for name, value in head.items() if value is not None}
-    messages = b",".join(map(_message, whole.lines))
+    messages = b",".join(_message(bytes(line)) for line in whole.lines)
     return b'%s,"messages":[%s]}\n' % (orjson.dumps(told)[:-1], messages)
 
 

@@ -15,6 +15,7 @@ from .._store.community_writer import CommunityWriter, as_natives, check_size
 from .._store.whole_sessions import Placer, Whole, check_decodable, check_no_metadata, first_state, read_whole
 from .._store.writer import Content
 from ..codec import messages as codec
+from ..codec.long_lines import Line
 from ..errors import SessionBusyError, VersionConflictError
 from ..repository import AsyncSessionRepository
 from .estimates import append_units, begin_units, describe_units, units
@@ -23,14 +24,14 @@ from .reports import Outcome
 ATTEMPTS = 10
 
 
-def count_same(some: Sequence[bytes], others: Sequence[bytes]) -> int:
+def count_same(some: Sequence[Line], others: Sequence[Line]) -> int:
     """How many equal messages both histories begin with."""
     pairs = zip(some, others, strict=False)
     most = min(len(some), len(others))
     return next((i for i, (one, other) in enumerate(pairs) if not is_same(one, other)), most)
 
 
-def is_same(one: bytes, other: bytes) -> bool:
+def is_same(one: Line, other: Line) -> bool:
     """Whether two lines are equal messages. Formats differ in what is the same: an older line, 1.0 stored as 1."""
     if one == other:
         return True
@@ -109,14 +110,14 @@ async def bring(
     raise SessionBusyError(f"session {key} was changed {ATTEMPTS} times while it was written: try again")
 
 
-def _is_newer(whole: Whole, there: Whole, lines: Sequence[bytes]) -> bool:
+def _is_newer(whole: Whole, there: Whole, lines: Sequence[Line]) -> bool:
     """Whether it was changed later than the one that is there, or, where one of them does not say when, has more."""
     if whole.updated is None or there.updated is None:
         return bool(lines)
     return whole.updated > there.updated
 
 
-async def _content(key: SessionKey, lines: Sequence[bytes]) -> Content:
+async def _content(key: SessionKey, lines: Sequence[Line]) -> Content:
     """Messages to be encoded anew; raises `CorruptSessionError` for one that cannot be decoded."""
     await check_decodable(key, lines)
     return Content([codec.decode_line(line) for line in lines], lines)
@@ -141,7 +142,7 @@ def _seconds_left(to: AsyncSessionRepository, expires: int | None) -> int | None
 
 
 def _extension_units(
-    to: AsyncSessionRepository, key: SessionKey, whole: Whole, lines: Sequence[bytes], described: int
+    to: AsyncSessionRepository, key: SessionKey, whole: Whole, lines: Sequence[Line], described: int
 ) -> int:
     """About what it takes to append the last `lines`, and to set so much beside them; checks that they fit."""
     if to.item_format == "community":  # each write is billed by the whole item

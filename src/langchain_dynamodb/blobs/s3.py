@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +22,9 @@ from ..errors import BlobUnavailableError, InvalidInputError, StorageError
 from .names import END_OF_TABLE
 from .stores import StoredObject
 
-PART = 8 << 20  # bytes sent in one request; S3 takes 5 MB at least, but for the last part
-PARTS_AT_ONCE = 4  # each is held once more while it is sent
+ONE_REQUEST = 8 << 20  # bytes; more are sent in parts
+PART = 5 << 20  # bytes: the least that S3 takes, but for the last part
+PARTS_AT_ONCE = 2  # each is held once more while it is sent
 ABORT_SECONDS = 5.0  # a write that has failed waits so long for its upload to be given up
 DELETED_AT_ONCE = 1000  # names S3 takes in one request
 LONGEST_PREFIX = 256  # bytes
@@ -74,31 +76,50 @@ class S3Blobs:
         set_field(self, "_connection", Connection(settings))
 
     async def put(self, name: str, data: bytes, sha256: bytes) -> None:
-        """See `Blobs`. One request; for more than 8 MiB one for each so many, and two."""
-        try:
-            if len(data) <= PART:
-                request = {**self._object(name), "IfNoneMatch": "*", "ChecksumSHA256": _base64(sha256)}
-                await self._connection.call("put_object", {**request, "Body": upload_body(data)}, write=True)
-            else:
-                await self._put_parts(name, data)
-        except ObjectExists:  # names are never used twice: an earlier transmission of this very request came through
-            pass
+        """See `Blobs`. One request; for more than 8 MiB one for each 5 MiB, and two."""
+        if len(data) > ONE_REQUEST:
+            await self.put_pieces(name, (data[start : start + PART] for start in range(0, len(data), PART)))
+            return
+        request = {**self._object(name), "IfNoneMatch": "*", "ChecksumSHA256": _base64(sha256)}
+        with contextlib.suppress(ObjectExists):  # as below
+            await self._connection.call("put_object", {**request, "Body": upload_body(data)}, write=True)
 
-    async def _put_parts(self, name: str, data: bytes) -> None:
+    async def put_pieces(self, name: str, pieces: Iterable[bytes]) -> None:
+        """See `Blobs`. One request for each 5 MiB, and two."""
+        # Names are never used twice: if it is there, an earlier transmission of this very request came through.
+        with contextlib.suppress(ObjectExists):
+            await self._put_parts(name, enumerate(_parts(pieces), 1))
+
+    async def _put_parts(self, name: str, coming: Iterator[tuple[int, bytes]]) -> None:
         call, this = self._connection.call, self._object(name)
         begun = await call("create_multipart_upload", {**this, "ChecksumAlgorithm": "SHA256"}, write=True)
         upload = {**this, "UploadId": begun["UploadId"]}
 
-        async def send(start: int) -> dict[str, Any]:
-            part = memoryview(data)[start : start + PART]
-            digest = await off_loop(lambda: hashlib.sha256(part).digest())
-            one = {"PartNumber": start // PART + 1, "ChecksumSHA256": _base64(digest)}
-            answer = await call("upload_part", {**upload, **one, "Body": upload_body(part)}, write=True)
-            return {**one, "ETag": answer["ETag"]}
+        sent: dict[int, dict[str, Any]] = {}
+        size, failed = 0, False
+        making = asyncio.Lock()
+
+        async def send_some(_: int) -> None:
+            nonlocal size, failed
+            try:
+                while not failed:
+                    async with making:
+                        made = await off_loop(lambda: _hashed(coming))
+                    if made is None:
+                        return
+                    number, part, digest = made
+                    size += len(part)
+                    one = {"PartNumber": number, "ChecksumSHA256": _base64(digest)}
+                    answer = await call("upload_part", {**upload, **one, "Body": upload_body(part)}, write=True)
+                    sent[number] = {**one, "ETag": answer["ETag"]}
+            except BaseException:
+                failed = True
+                raise
 
         try:
-            parts = await in_parallel(send, range(0, len(data), PART), PARTS_AT_ONCE)
-            await self._complete(name, len(data), {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"})
+            await in_parallel(send_some, range(PARTS_AT_ONCE), PARTS_AT_ONCE)
+            parts = {"Parts": [sent[number] for number in sorted(sent)]}
+            await self._complete(name, size, {**upload, "MultipartUpload": parts, "IfNoneMatch": "*"})
         except (Exception, asyncio.CancelledError):
             # What this cannot remove, the bucket's lifecycle rule does.
             aborted = asyncio.ensure_future(call("abort_multipart_upload", upload))
@@ -117,15 +138,24 @@ class S3Blobs:
 
     async def get(self, name: str, size: int) -> bytes | None:
         """See `Blobs`. One request."""
+        async with contextlib.aclosing(self.get_pieces(name, size)) as coming:
+            pieces = [piece async for piece in coming]
+        if len(pieces) > 1:
+            return await off_loop(lambda: b"".join(pieces))
+        return pieces[0] if pieces else None
+
+    async def get_pieces(self, name: str, size: int) -> AsyncGenerator[bytes, None]:
+        """See `Blobs`. One request."""
         try:
-            return await download(self._connection, self._object(name), size)
+            async with contextlib.aclosing(download(self._connection, self._object(name), size)) as coming:
+                async for piece in coming:
+                    yield piece
         except NoObject:
-            return None
+            return
         except BlobUnavailableError as error:
             # Who may list only names of some prefix gets this answer for an object that is not there, too.
             if error.code != "AccessDenied" or await self._may_be_there(name):
                 raise
-            return None
 
     async def _may_be_there(self, name: str) -> bool:
         try:
@@ -169,6 +199,27 @@ class S3Blobs:
 def _is_prefix(text: str) -> bool:
     """Whether names that begin so say where their table's name is."""
     return len(text.encode()) <= LONGEST_PREFIX and text[-1:] in ("", "/") and END_OF_TABLE not in text
+
+
+def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """In parts of as many bytes as one request sends at least, but for the last."""
+    part: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        part.append(piece)
+        size += len(piece)
+        if size >= PART:
+            yield b"".join(part)
+            part, size = [], 0
+    if part:
+        yield b"".join(part)
+
+
+def _hashed(coming: Iterator[tuple[int, bytes]]) -> tuple[int, bytes, bytes] | None:
+    """The next part with its number and its SHA-256, if there is one."""
+    for number, part in coming:
+        return number, part, hashlib.sha256(part).digest()
+    return None
 
 
 def _base64(digest: bytes) -> str:

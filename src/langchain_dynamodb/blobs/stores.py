@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from ..errors import SettingsError
@@ -41,8 +41,14 @@ class Blobs(Protocol):
     async def put(self, name: str, data: bytes, sha256: bytes) -> None:
         """Write an object, whole or not at all; one of that name, which has been written before, stays."""
 
+    async def put_pieces(self, name: str, pieces: Iterable[bytes]) -> None:
+        """The same of data that is made while it is written, in a thread, once; nobody has it whole."""
+
     async def get(self, name: str, size: int) -> bytes | None:
-        """Its data, not more than one byte beyond `size`; None where there is no such object."""
+        """Its data, not much more than `size`; None where there is no such object."""
+
+    def get_pieces(self, name: str, size: int) -> AsyncGenerator[bytes, None]:
+        """The same as it comes: no piece where there is no such object, an empty one where it is empty."""
 
     def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         """All objects whose names begin so."""

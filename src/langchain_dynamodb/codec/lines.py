@@ -22,12 +22,13 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from .._checks import MAX_DIGITS
 from .dictionary import DICTIONARY_1
+from .long_lines import Line
 
 _STDLIB_MARK = b"!"
 VALUES_MARK = b"$"
@@ -74,15 +75,18 @@ def from_json(line: bytes) -> Any:
     return orjson.loads(line)
 
 
-def from_json_each(lines: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[list[Any], Exception | None]:
+def from_json_each(lines: Sequence[Line], read: Callable[[Line], Any]) -> tuple[list[Any], Exception | None]:
     """Read lines up to the first that is none; returns what was read, and that one's error.
 
-    `read` reads what is not orjson's.
+    `read` reads what is not bytes of orjson.
     """
     values: list[Any] = []
     try:
         for line in lines:
-            values.append(orjson.loads(line) if line[:1] == b"{" else read(line))  # noqa: PERF401
+            if type(line) is bytes and line[:1] == b"{":
+                values.append(orjson.loads(line))
+            else:
+                values.append(read(line))
     except (ValueError, RecursionError) as error:
         return values, error
     return values, None
@@ -104,9 +108,9 @@ def _parse_float(text: str) -> float:
     return number
 
 
-_FORMAT_1 = b"\x01"
+FORMAT_1 = b"\x01"
 _FORMAT_2 = b"\x02"
-_HEADER_BYTES = 5
+BLOCK_HEADER_BYTES = 5
 _WINDOW_BITS = -15
 MAX_LINES = 1 << 20  # of a block: a list of lines takes far more memory than the text it was split from
 
@@ -127,25 +131,36 @@ class UndecodableError(ValueError):
 _DEFLATER = zlib.compressobj(6, zlib.DEFLATED, _WINDOW_BITS, 8, zlib.Z_DEFAULT_STRATEGY, DICTIONARY_1)
 
 
-def pack(lines: Sequence[bytes]) -> bytes:
+def deflater() -> zlib._Compress:
+    """What deflates the text of a block."""
+    return _DEFLATER.copy()
+
+
+def inflater() -> zlib._Decompress:
+    """What inflates it."""
+    return zlib.decompressobj(_WINDOW_BITS, zdict=DICTIONARY_1)
+
+
+def pack(given: Sequence[Line]) -> bytes:
     """Return the lines, none of which may be empty, as one block."""
+    lines = list(map(bytes, given))
     text = b"\n".join(lines)
     if text.count(b"\n") >= len(lines) > 0:
         return _pack_binary(lines)
     # Raw deflate with a CRC-32 of our own: the zlib container takes 10 bytes (with its weaker Adler-32), this takes 4.
-    deflater = _DEFLATER.copy()
-    return _FORMAT_1 + zlib.crc32(text).to_bytes(4, "big") + deflater.compress(text) + deflater.flush()
+    deflating = deflater()
+    return FORMAT_1 + zlib.crc32(text).to_bytes(4, "big") + deflating.compress(text) + deflating.flush()
 
 
 def _pack_binary(lines: Sequence[bytes]) -> bytes:
     text = b"".join(lines)
     lengths = ",".join(str(len(line)) for line in lines).encode() + b"\n"
-    deflater = _DEFLATER.copy()
+    deflating = deflater()
     checksum = zlib.crc32(text, zlib.crc32(lengths)).to_bytes(4, "big")
-    return _FORMAT_2 + checksum + lengths + deflater.compress(text) + deflater.flush()
+    return _FORMAT_2 + checksum + lengths + deflating.compress(text) + deflating.flush()
 
 
-def unpack(block: bytes, max_bytes: int) -> list[bytes]:
+def unpack(block: bytes, max_bytes: int) -> list[Line]:
     """Return the lines of a block.
 
     Raises UndecodableError for anything that `pack` did not write and for more than `max_bytes` of text, before it
@@ -153,24 +168,29 @@ def unpack(block: bytes, max_bytes: int) -> list[bytes]:
     """
     if block.startswith(_FORMAT_2):
         return _unpack_binary(block, max_bytes)
-    if not block.startswith(_FORMAT_1):
+    if not block.startswith(FORMAT_1):
         raise UndecodableError(f"unknown block format {block[:1].hex() or '(empty)'}")
-    text = _inflate(block, _HEADER_BYTES, max_bytes)
-    if zlib.crc32(text).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
+    text = _inflate(block, BLOCK_HEADER_BYTES, max_bytes)
+    if zlib.crc32(text).to_bytes(4, "big") != block[1:BLOCK_HEADER_BYTES]:
         raise UndecodableError("damaged block: wrong checksum")
-    lines = text.split(b"\n", MAX_LINES) if b"\n" in text else [text] if text else []  # one line is not copied
+    return split(text)
+
+
+def split(text: bytes) -> list[Line]:
+    """The lines of a block's text; raises `UndecodableError` where they are too many."""
+    lines = cast("list[Line]", text.split(b"\n", MAX_LINES) if b"\n" in text else [text] if text else [])
     if len(lines) > MAX_LINES:
         raise UndecodableError(f"block of more than {MAX_LINES} lines")
     return lines
 
 
-def _unpack_binary(block: bytes, max_bytes: int) -> list[bytes]:
-    end = block.find(b"\n", _HEADER_BYTES) + 1
-    header = block[_HEADER_BYTES:end]
+def _unpack_binary(block: bytes, max_bytes: int) -> list[Line]:
+    end = block.find(b"\n", BLOCK_HEADER_BYTES) + 1
+    header = block[BLOCK_HEADER_BYTES:end]
     if header.count(b",") >= MAX_LINES:
         raise UndecodableError(f"block of more than {MAX_LINES} lines")
     text = _inflate(block, end, max_bytes)
-    if not end or zlib.crc32(text, zlib.crc32(header)).to_bytes(4, "big") != block[1:_HEADER_BYTES]:
+    if not end or zlib.crc32(text, zlib.crc32(header)).to_bytes(4, "big") != block[1:BLOCK_HEADER_BYTES]:
         raise UndecodableError("damaged block: wrong checksum")
     try:
         lengths = [int(length) for length in header.split(b",")]
@@ -183,24 +203,24 @@ def _unpack_binary(block: bytes, max_bytes: int) -> list[bytes]:
 
 
 def _inflate(block: bytes, start: int, max_bytes: int) -> bytes:
-    inflater = zlib.decompressobj(_WINDOW_BITS, zdict=DICTIONARY_1)
+    inflating = inflater()
     try:
-        text = inflater.decompress(memoryview(block)[start:], max_bytes + 1)
+        text = inflating.decompress(memoryview(block)[start:], max_bytes + 1)
     except zlib.error:
         raise UndecodableError("damaged block: not deflated data") from None
     if len(text) > max_bytes:
         raise UndecodableError(f"block of more than {max_bytes} bytes")
-    if not inflater.eof or inflater.unused_data:
-        raise UndecodableError("damaged block: cut short" if not inflater.eof else "damaged block: data after its end")
+    if not inflating.eof or inflating.unused_data:
+        raise UndecodableError("damaged block: cut short" if not inflating.eof else "damaged block: data after its end")
     return text
 
 
-def unpack_each(blocks: Iterable[bytes], max_bytes: int) -> list[list[bytes]]:
+def unpack_each(blocks: Iterable[bytes], max_bytes: int) -> list[list[Line]]:
     """Return the lines of each block, all of which may have `max_bytes` of text together.
 
     The UndecodableError of a bad one carries its index.
     """
-    found: list[list[bytes]] = []
+    found: list[list[Line]] = []
     for block in blocks:
         try:
             lines = unpack(block, max_bytes)

@@ -13,9 +13,9 @@ Nothing here does I/O, and reading runs no code that the bytes could choose.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -35,10 +35,12 @@ from .lines import (
     unpack,
     unpack_each,
 )
+from .long_blocks import BlockReader
+from .long_lines import Line, LongLine, Pieces, long_line
 from .marks import Reader
 from .objects import Writer
 from .places import Degraded, nth_message
-from .sealing import Cipher, Place
+from .sealing import Cipher, Place, SealedPieces, SealedReader
 from .stack import with_room
 from .telling import tell
 from .verifying import MakeReader, check_comes_back, reason, written
@@ -50,6 +52,7 @@ MANY_BYTES = 128 << 10
 MANY_VALUES = 4096  # in lists and dicts
 OTHER_VALUE = 32  # plain ones take as long as one that is not of JSON's types
 _NUMBERS = frozenset([int, float, bool])
+L = TypeVar("L", bound=Line)
 
 __all__ = [
     "Codec",
@@ -77,19 +80,38 @@ def encode_message(
 
     Raises UnsupportedMessageError where it could not be read back, InvalidInputError if it is no message.
     """
+    return _encode_message(message, path, strict, degraded, orjson.dumps)
+
+
+def _encode_message(
+    message: BaseMessage,
+    path: str,
+    strict: bool,
+    degraded: list[Degraded] | None,
+    write: Callable[[dict[str, Any]], L],
+) -> L | bytes:
+    """The same; `write` makes the line of plain JSON."""
     kind = class_of(message, path)
     fields = changed_fields(kind, message, path)
     try:
         if is_plain(fields.values()):
-            line = orjson.dumps(fields)
-            if _is_equal(assemble(orjson.loads(line)), message):
-                return line
+            plain = write(fields)
+            if _is_equal(assemble(_plain_fields(plain)), message):
+                return plain
     except Exception:
         pass
     line, told = with_room(lambda last: _encode_values(message, kind, fields, path, strict, last))
     if degraded is not None:
         degraded += told
     return line
+
+
+def _maybe_long(fields: dict[str, Any]) -> Line:
+    return long_line(fields) or orjson.dumps(fields)
+
+
+def _plain_fields(line: Line) -> Any:
+    return line.fields() if isinstance(line, LongLine) else orjson.loads(line)
 
 
 def _is_equal(read: BaseMessage, message: BaseMessage) -> bool:
@@ -127,11 +149,21 @@ def encode_messages(
     degraded: list[Degraded] | None = None,
 ) -> list[bytes]:
     """Return one line per message; error paths begin with ``messages[i]``, or the `path` of a single one."""
+    return _encode_each(messages, path, strict, degraded, orjson.dumps)
+
+
+def _encode_each(
+    messages: Sequence[BaseMessage],
+    path: str | None,
+    strict: bool,
+    degraded: list[Degraded] | None,
+    write: Callable[[dict[str, Any]], L],
+) -> list[L | bytes]:
     given: object = messages
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes, bytearray)):
         raise InvalidInputError(f"messages is a {type(given).__name__}; give a list of messages.")
     return [
-        encode_message(message, path or f"messages[{index}]", strict=strict, degraded=degraded)
+        _encode_message(message, path or f"messages[{index}]", strict, degraded, write)
         for index, message in enumerate(messages)
     ]
 
@@ -143,8 +175,11 @@ def encode(
     *,
     strict: bool = False,
     degraded: list[Degraded] | None = None,
-) -> list[bytes]:
+    much: bool = True,
+) -> list[Line]:
     """Return one line per message of what is to be stored, each of at most so many bytes.
+
+    Where they are not `much` (`is_much`), none is looked at for long texts.
 
     Errors name them as `encode_messages` does.
     What will come back as something else is added to `degraded`, or warned of, after everything else was checked.
@@ -152,7 +187,8 @@ def encode(
     Raises InvalidInputError and its subclasses UnsupportedMessageError and MessageTooLargeError.
     """
     given, degraded = degraded, [] if degraded is None else degraded
-    lines = encode_messages(messages, path, strict=strict, degraded=degraded)
+    write: Callable[[dict[str, Any]], Line] = _maybe_long if much else orjson.dumps
+    lines = _encode_each(messages, path, strict, degraded, write)
     for i, message in enumerate(messages):
         if isinstance(message, RemoveMessage):
             where = nth_message(i, path)
@@ -167,7 +203,7 @@ def encode(
     return lines
 
 
-def check_lengths(lines: Sequence[bytes], most: int, path: str | None = None) -> None:
+def check_lengths(lines: Sequence[Line], most: int, path: str | None = None) -> None:
     """Raise `MessageTooLargeError` where one has more bytes."""
     for i, line in enumerate(lines):
         if len(line) > most:
@@ -226,7 +262,7 @@ def is_instruction(message: BaseMessage) -> bool:
     return isinstance(message, RemoveMessage)
 
 
-def decode_line(line: bytes) -> BaseMessage:
+def decode_line(line: Line) -> BaseMessage:
     """Return the message that `encode_message` wrote; raises UndecodableError for any other bytes."""
     try:
         return assemble(with_room(lambda last: _from_line(line)))
@@ -236,7 +272,7 @@ def decode_line(line: bytes) -> BaseMessage:
         raise UndecodableError(reason(error)) from None
 
 
-def last_with_id(lines: Sequence[bytes], message_id: str) -> int | None:
+def last_with_id(lines: Sequence[Line], message_id: str) -> int | None:
     """Which of the messages is the last one with this id.
 
     The UndecodableError of one after it that may be it, but cannot be decoded, carries its index.
@@ -254,21 +290,24 @@ def last_with_id(lines: Sequence[bytes], message_id: str) -> int | None:
     return None
 
 
-def _has_other_id(line: bytes, message_id: str) -> bool:
+def _has_other_id(line: Line, message_id: str) -> bool:
     """Whether it is certain that a message that cannot be decoded (its class is not known here) has another id."""
     try:
-        fields = from_json(line[len(VALUES_MARK) :].partition(b"\n")[0] if line.startswith(VALUES_MARK) else line)
+        if isinstance(line, LongLine):
+            fields = line.fields()
+        else:
+            fields = from_json(line[len(VALUES_MARK) :].partition(b"\n")[0] if line.startswith(VALUES_MARK) else line)
     except (ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and fields.get("id") != message_id
 
 
-def decode_lines(lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
+def decode_lines(lines: Sequence[Line], *, again: bool = False) -> list[BaseMessage]:
     """Return the messages of all lines; the UndecodableError of a bad one carries its index.
 
     `again` tells that this process has decoded these very lines before: they need not be checked as much.
     """
-    if again and (known := rebuilt(lines)) is not None:
+    if again and (known := rebuilt(cast("Sequence[bytes]", lines))) is not None:  # long ones are never remembered
         return known
     stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
     messages: list[BaseMessage] = []
@@ -284,8 +323,10 @@ def decode_lines(lines: Sequence[bytes], *, again: bool = False) -> list[BaseMes
     return messages
 
 
-def _from_line(line: bytes, make: MakeReader | None = None) -> Any:
+def _from_line(line: Line, make: MakeReader | None = None) -> Any:
     """The fields of a line, read by what `make` makes for its binary values."""
+    if isinstance(line, LongLine):
+        return line.fields()
     if not line.startswith(VALUES_MARK):
         return from_json(line)
     text, _, binary = line[len(VALUES_MARK) :].partition(b"\n")
@@ -322,27 +363,29 @@ class Codec:
         most: int,
         degraded: list[Degraded] | None = None,
         path: str | None = None,
-    ) -> list[bytes]:
+        *,
+        much: bool = True,
+    ) -> list[Line]:
         """Each message as a line, of so many bytes at most; `path` names a single one in errors.
 
         What comes back as something else goes into `degraded`, or is warned of. Raises `UnsupportedMessageError` and
         `MessageTooLargeError`.
         """
-        return encode(messages, most, path, strict=self.strict, degraded=degraded)
+        return encode(messages, most, path, strict=self.strict, degraded=degraded, much=much)
 
-    def decode(self, lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
+    def decode(self, lines: Sequence[Line], *, again: bool = False) -> list[BaseMessage]:
         """The messages of lines, maybe decoded `again`; the `UndecodableError` of a bad one carries its index."""
         return decode_lines(lines, again=again)
 
-    def pack(self, lines: Sequence[bytes], place: Place) -> bytes:
+    def pack(self, lines: Sequence[Line], place: Place) -> bytes:
         """Lines as the block that is stored at `place`."""
         return self.seal(pack(lines), place)
 
-    def unpack(self, stored: bytes, place: Place, most: int) -> list[bytes]:
+    def unpack(self, stored: bytes, place: Place, most: int) -> list[Line]:
         """The lines of a block, of at most so many bytes; raises `UndecodableError`."""
         return unpack(self.open(stored, place), most)
 
-    def unpack_each(self, blocks: Sequence[bytes], place: Place, most: int) -> list[list[bytes]]:
+    def unpack_each(self, blocks: Sequence[bytes], place: Place, most: int) -> list[list[Line]]:
         """The lines of each block, together of so many bytes at most; the error of a bad one carries its index."""
         opened: list[bytes] = []
         for block in blocks:
@@ -355,6 +398,15 @@ class Codec:
     def seal(self, block: bytes, place: Place) -> bytes:
         """What is stored of a block, or of a part of one, at `place`: the very bytes, where there is no cipher."""
         return block if self.cipher is None else self.cipher.seal(block, place)
+
+    def seal_pieces(self, block: Pieces, place: Place) -> Pieces:
+        """The same of a block that is made piece by piece."""
+        return block if self.cipher is None else SealedPieces(self.cipher, block, place)
+
+    def reader(self, place: Place, most: int) -> BlockReader | SealedReader:
+        """What takes in, piece by piece, the block that is stored at `place`, of at most so many bytes of text."""
+        reader = BlockReader(most)
+        return reader if self.cipher is None else SealedReader(self.cipher.reader(place), reader)
 
     def open(self, stored: bytes, place: Place) -> bytes:
         """The inverse of `seal`; raises `UndecodableError`."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from .lines import UndecodableError
+from .long_blocks import BlockReader
+from .long_lines import Line, Pieces
 
 NONCE_BYTES = 12  # random: see docs/design.md for how many blocks one key may seal
+TAG_BYTES = 16
 
 
 class Place(NamedTuple):
@@ -28,6 +32,16 @@ class TamperedError(UndecodableError):
     """A block was not sealed with this key at this place."""
 
 
+class Sealing(Protocol):
+    """One encryption, or decryption, piece by piece."""
+
+    def update(self, data: bytes) -> bytes:
+        """The next bytes, of what has as many."""
+
+    def finish(self, tag: bytes = b"") -> bytes:
+        """Of an encryption the tag; a decryption is given it, and raises `TamperedError`."""
+
+
 class Aead(Protocol):
     """Authenticated encryption with one key."""
 
@@ -36,6 +50,9 @@ class Aead(Protocol):
 
     def decrypt(self, nonce: bytes, data: bytes | memoryview, associated: bytes) -> bytes:
         """The inverse; raises `TamperedError`."""
+
+    def sealing(self, nonce: bytes, associated: bytes, *, opens: bool = False) -> Sealing:
+        """The same, or the inverse, piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,79 @@ class Cipher:
         """The inverse; raises `TamperedError`."""
         assert self.aead is not None, "a locked cipher"
         return self.aead.decrypt(stored[:NONCE_BYTES], memoryview(stored)[NONCE_BYTES:], _associated(place))
+
+    def reader(self, place: Place) -> Opening:
+        """What opens a block of that place piece by piece."""
+        assert self.aead is not None, "a locked cipher"
+        return Opening(self.aead, _associated(place))
+
+
+class SealedPieces:
+    """A block sealed at its place piece by piece: the same bytes each time, as its nonce is."""
+
+    def __init__(self, cipher: Cipher, block: Pieces, place: Place) -> None:
+        assert cipher.aead is not None, "a locked cipher"
+        self._aead = cipher.aead
+        self._block = block
+        self._associated = _associated(place)
+        self._nonce = os.urandom(NONCE_BYTES)
+
+    def __len__(self) -> int:
+        """About, at most."""
+        return NONCE_BYTES + len(self._block) + TAG_BYTES
+
+    def __iter__(self) -> Iterator[bytes]:
+        """From the nonce to the tag."""
+        sealing = self._aead.sealing(self._nonce, self._associated)
+        yield self._nonce
+        for piece in self._block:
+            yield sealing.update(piece)
+        yield sealing.finish()
+
+
+class Opening:
+    """Opens a block piece by piece. What it gives out is proved only by `finish`."""
+
+    def __init__(self, aead: Aead, associated: bytes) -> None:
+        self._aead = aead
+        self._associated = associated
+        self._opening: Sealing | None = None
+        self._left = b""  # the nonce, then what may be the tag
+
+    def feed(self, piece: bytes) -> bytes:
+        """The next bytes of the block."""
+        piece, self._left = self._left + piece, b""
+        if self._opening is None:
+            if len(piece) < NONCE_BYTES:
+                self._left = piece
+                return b""
+            self._opening = self._aead.sealing(piece[:NONCE_BYTES], self._associated, opens=True)
+            piece = piece[NONCE_BYTES:]
+        self._left = piece[-TAG_BYTES:]
+        return self._opening.update(piece[:-TAG_BYTES])
+
+    def finish(self) -> None:
+        """Raises `TamperedError` where this was not sealed with this key at this place."""
+        if self._opening is None:
+            raise TamperedError("damaged block: cut short")
+        self._opening.finish(self._left)
+
+
+class SealedReader:
+    """Takes in a sealed block piece by piece, and has its lines in the end, as `BlockReader`."""
+
+    def __init__(self, opening: Opening, reader: BlockReader) -> None:
+        self._opening = opening
+        self._reader = reader
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes; raises `UndecodableError`."""
+        self._reader.feed(self._opening.feed(piece))
+
+    def finish(self) -> list[Line]:
+        """The lines, once it is proved that they were sealed there; raises `UndecodableError`."""
+        self._opening.finish()
+        return self._reader.finish()
 
 
 def _associated(place: Place) -> bytes:

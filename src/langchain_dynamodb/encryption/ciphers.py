@@ -11,13 +11,14 @@ from functools import cache
 from typing import Any
 
 from .._checks import how_to_install
-from ..codec.sealing import Cipher, TamperedError
+from ..codec.sealing import Cipher, Sealing, TamperedError
 from ..errors import SettingsError
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
 _SALT_BYTES = 16
 _LABEL = b"langchain-dynamodb session key 1"
+_TAMPERED = "not encrypted with this session's key for this place, or changed since"
 
 
 @cache
@@ -34,11 +35,12 @@ def cryptography() -> tuple[Any, type[Exception]]:
 class Gcm:
     """AES-256-GCM with one key."""
 
-    __slots__ = ("_aead", "_invalid")
+    __slots__ = ("_aead", "_invalid", "_key")
 
     def __init__(self, key: bytes) -> None:
         aesgcm, self._invalid = cryptography()
         self._aead = aesgcm(key)
+        self._key = key
 
     def encrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
         """See `Aead`."""
@@ -50,8 +52,44 @@ class Gcm:
         try:
             opened: bytes = self._aead.decrypt(nonce, data, associated)
         except (self._invalid, ValueError):  # that of a nonce which was cut short
-            raise TamperedError("not encrypted with this session's key for this place, or changed since") from None
+            raise TamperedError(_TAMPERED) from None
         return opened
+
+    def sealing(self, nonce: bytes, associated: bytes, *, opens: bool = False) -> Sealing:
+        """See `Aead`."""
+        return _GcmPieces(self._key, nonce, associated, self._invalid, opens)
+
+
+class _GcmPieces:
+    """One encryption or decryption by pieces: the same bytes as `Gcm` makes of the whole."""
+
+    def __init__(self, key: bytes, nonce: bytes, associated: bytes, invalid: type[Exception], opens: bool) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher as Pieces
+        from cryptography.hazmat.primitives.ciphers.algorithms import AES
+        from cryptography.hazmat.primitives.ciphers.modes import GCM
+
+        pieces = Pieces(AES(key), GCM(nonce))
+        self._context: Any = pieces.decryptor() if opens else pieces.encryptor()
+        self._context.authenticate_additional_data(associated)
+        self._opens = opens
+        self._invalid = invalid
+
+    def update(self, data: bytes) -> bytes:
+        """See `Sealing`."""
+        done: bytes = self._context.update(data)
+        return done
+
+    def finish(self, tag: bytes = b"") -> bytes:
+        """See `Sealing`."""
+        if not self._opens:
+            self._context.finalize()
+            made: bytes = self._context.tag
+            return made
+        try:
+            self._context.finalize_with_tag(tag)
+        except (self._invalid, ValueError):  # that of a tag which was cut short
+            raise TamperedError(_TAMPERED) from None
+        return b""
 
 
 Named = tuple[tuple[str, str, "str | bytes"], ...]
