@@ -7,10 +7,12 @@ import re
 import sys
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from types import FunctionType
 from typing import Any
 
 from pygments.lexers.special import TextLexer
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
@@ -27,6 +29,9 @@ IMPORTED = """\
 MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+PAGE = re.compile(r"\bdocs/([\w/-]+)\.md\b")
+# A name alone, in a docstring, is an argument rather than one of these of another class.
+NO_NAME_ALONE = ("attribute", "property", "module")
 log = logging.getLogger(__name__)
 
 project = "langchain-dynamodb"
@@ -55,6 +60,8 @@ autodoc_default_options = {
 }
 copybutton_exclude = ".linenos, .gp, .go"
 
+toc_object_entries_show_parents = "hide"
+
 html_theme = "furo"
 html_title = project
 html_favicon = "../examples/chat/page/icon.svg"
@@ -69,10 +76,16 @@ def find_name(app: Any, env: Any, node: Any, content: Any) -> Any:
     """Let docstrings name classes, methods and errors without the module that they are in."""
     objects = env.get_domain("py").objects
     wanted = str(node.get("reftarget", "")).strip("()")
-    found = sorted((name for name in objects if name.endswith(f".{wanted}")), key=lambda name: (len(name), name))
+    named = (name for name, entry in objects.items() if "." in wanted or entry.objtype not in NO_NAME_ALONE)
+    found = sorted((name for name in named if name.endswith(f".{wanted}")), key=lambda name: (len(name), name))
     if node.get("refdomain") != "py" or not wanted or not found:
         return None
     return make_refnode(app.builder, node["refdoc"], objects[found[0]].docname, objects[found[0]].node_id, content)
+
+
+def link_pages(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Make links of the pages that docstrings name."""
+    lines[:] = [PAGE.sub(r":doc:`docs/\1 </\1>`", line) for line in lines]
 
 
 def show_drawings(app: Any, page: str, source: list[str]) -> None:
@@ -125,7 +138,16 @@ def page_of(module: str) -> str:
         return f"{text}   :show-inheritance:\n"
     loaded = sys.modules[module]
     values = [name for name in loaded.__all__ if not isinstance(getattr(loaded, name), (type, FunctionType))]
-    return text + IMPORTED + "".join(f"\n.. py:data:: {name}\n" for name in values)
+    told = comments(module)
+    shown = (f"\n.. py:data:: {name}\n\n" + indent("\n".join(told.get(name, [])), "   ") for name in values)
+    return text + IMPORTED + "\n".join(shown)
+
+
+def comments(module: str) -> dict[str, list[str]]:
+    """What stands below the values of a package's modules, in which they are made."""
+    parts = [name for name in sys.modules if name.startswith(f"{module}.")]
+    found = (ModuleAnalyzer.for_module(name).find_attr_docs() for name in parts)
+    return {name: lines for docs in found for (owner, name), lines in docs.items() if not owner}
 
 
 def setup(app: Any) -> None:
@@ -134,4 +156,5 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", write_reference)
     app.connect("builder-inited", write_project)
     app.connect("source-read", show_drawings)
+    app.connect("autodoc-process-docstring", link_pages)
     app.connect("missing-reference", find_name)

@@ -645,7 +645,7 @@ class AsyncSessionRepository(Configured):
         it is decrypted, until the next change by a repository that encrypts. The whole history is read and written;
         messages and metadata stay as they are.
 
-        Raises `SessionNotFoundError`, `EncryptionError`s, and `SettingsError` where there is no `encryption`.
+        Raises `SessionNotFoundError`, `EncryptionError`, and `SettingsError` where there is no `encryption`.
         """
         check_flag("plain", plain)
         key, _ = await self._named(session)

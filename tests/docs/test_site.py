@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -91,6 +92,26 @@ def imported(program: str) -> Iterator[str]:
     for node in ast.walk(compile(program, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "langchain_dynamodb":
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+REFERENCE = sorted((SITE / "reference/api").glob("*.html"))
+FAULTS = re.compile(r'`[^<]*|docs/[\w/-]+\.md|<dt [^>]*id="[^"]+"(?:(?!</dt>).)*</dt>\s*<dd></dd>', re.DOTALL)
+ELSEWHERE = re.compile(r'href="#langchain_dynamodb\.(?:Sizes|Gap|ChatSession|SessionSummary)\.\w+"')
+
+
+@pytest.mark.parametrize("path", REFERENCE, ids=[path.stem for path in REFERENCE])
+def test_docstrings_are_read_as_they_are_meant(path: Path) -> None:
+    """No markup is left, the pages that they name are links, and whatever is public has one."""
+    [article] = re.findall(r"<article.*?</article>", path.read_text(encoding="utf-8"), re.DOTALL)
+    assert FAULTS.findall(article) == []
+
+
+def test_arguments_are_no_links() -> None:
+    """An argument of a method does not lead to what has the same name in another class."""
+    text = (SITE / "reference/api/langchain_dynamodb.html").read_text(encoding="utf-8")
+    behind = text.partition('id="langchain_dynamodb.AsyncSessionRepository"')[2]
+    repository = behind.partition('<dl class="py class">')[0]
+    assert ("expected_version" in repository, ELSEWHERE.findall(repository)) == (True, [])
 
 
 def test_search_knows_the_words() -> None:

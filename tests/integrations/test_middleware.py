@@ -556,6 +556,37 @@ async def test_a_repeated_append_does_not_bring_back_what_was_removed(sessions: 
     assert await stored(sessions) == ["human: hi"]
 
 
+@pytest.mark.parametrize("limit", [None, 2])
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_a_question_that_was_cut_off_is_sent_again(
+    sessions: AsyncSessionRepository, style: str, limit: int | None
+) -> None:
+    """In its thread that is no new message: the run is refused, rather than answered without its question."""
+    agent = Agent(sessions, ["one", "two", "three"], checkpointer=InMemorySaver(), options={"limit": limit})
+    await agent.run("1")
+    await agent.run("2")
+    question = (await sessions.read("s")).messages[2]
+    await sessions.truncate("s", keep=2)
+    with pytest.raises(InvalidInputError, match="nothing to answer: messages of session 's' were cut off"):
+        await agent.run({"messages": [question]}, style=style)
+    assert (await stored(sessions), len(agent.asked)) == (["human: 1", "ai: one"], 2)
+    await agent.run({"messages": [question.model_copy(update={"id": "new"})]}, style=style)
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: three"]
+
+
+@pytest.mark.parametrize("checkpointer", [False, True])
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_another_answer(sessions: AsyncSessionRepository, style: str, checkpointer: bool) -> None:
+    """To the last question, which stays: the old answer is cut off, and a run without input gives a new one."""
+    agent = Agent(sessions, ["one", "two", "another two"], checkpointer=InMemorySaver() if checkpointer else None)
+    await agent.run("1")
+    await agent.run("2")
+    await sessions.truncate("s", keep=3)
+    await agent.run({"messages": []}, style=style)
+    assert agent.asked[-1] == ["1", "one", "2"]
+    assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: another two"]
+
+
 @pytest.mark.parametrize("others", [0, LOOK_BACK + 10], ids=["at once", "after many others"])
 async def test_going_back_to_a_checkpoint_stores_no_message_twice(
     sessions: AsyncSessionRepository, others: int

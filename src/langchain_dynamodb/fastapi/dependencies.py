@@ -44,8 +44,8 @@ class SessionDependencies:
     Half a character (a lone surrogate) in a message, which no JSON in UTF-8 can say, is refused by what they give with
     `UnsupportedMessageError`, and where it is stored already it is read as U+FFFD.
 
-    Attributes, each for ``Annotated[..., Depends(...)]``: `sessions`, `sync_sessions`, `key` (the session's, for the
-    methods of a repository), `history`, `expected_version` and `known_version`.
+    Attributes, each for ``Annotated[..., Depends(...)]``: ``sessions``, ``sync_sessions``, ``key`` (the session's, for
+    the methods of a repository), ``history``, ``expected_version`` and ``known_version``.
     """
 
     def __init__(

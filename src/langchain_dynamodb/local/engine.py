@@ -13,7 +13,11 @@ from . import dynamodb_local, moto_engine
 from .child_process import Child, choose_port
 
 EngineName = Literal["moto", "dynamodb-local"]
+"""What an engine is called."""
+
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
+"""The names of all engines."""
+
 # Variables that would send clients elsewhere in spite of `Engine.environment`.
 FOREIGN_SETTINGS: Final = (
     "AWS_PROFILE",

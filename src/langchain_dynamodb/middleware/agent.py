@@ -34,6 +34,7 @@ from .record import (
     HistoryRecord,
     ids,
     is_changed,
+    is_to_answer,
     lacking,
     note,
     note_run,
@@ -94,7 +95,8 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
 
     Errors of the repository reach the caller of the agent. Raises `InvalidInputError` for a run without a session, and
     `SettingsError` where middleware that stands before this one took messages away that have to be stored, and where a
-    tool runs another agent that has the same session.
+    tool runs another agent that has the same session. A run whose question the thread holds already, and the session
+    not any more, is an `InvalidInputError` too.
     """
 
     state_schema = HistoryState
@@ -282,7 +284,14 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         elif chat.message_count != record["count"] or await off_loop_if_much(
             messages, partial(is_changed, chat, messages, record["stored"])
         ):
-            return await self._merge(session, window, current["pending"])
+            merged, shown = await self._merge(session, window, current["pending"])
+            if chat.message_count < record["count"] and not current["pending"] and not is_to_answer(shown):
+                raise InvalidInputError(
+                    f"this run has nothing to answer: messages of session {session!r:.80} were cut off, and its input "
+                    "holds no new one (LangGraph takes a message whose id the thread holds for an edit of that one): "
+                    "send the question without an id or with a new one, or let truncate keep it and send no message"
+                )
+            return merged, shown
         return await self._recognised({**current, "version": chat.version}, record), messages
 
     async def _load(

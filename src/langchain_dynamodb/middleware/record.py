@@ -93,6 +93,11 @@ def is_changed(chat: ChatSession, messages: Iterable[BaseMessage], stored: list[
     return False
 
 
+def is_to_answer(messages: Sequence[BaseMessage]) -> bool:
+    """Whether a model has something to answer: a question or the result of a tool is the last that was said."""
+    return any(message.type not in ("ai", "system") or calls(message) for message in messages[-1:])
+
+
 def operation(messages: Sequence[BaseMessage], version: int) -> str:
     """The idempotency key of an append, by the id of its first message.
 
