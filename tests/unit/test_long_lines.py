@@ -1,4 +1,4 @@
-"""Long lines by pieces: the same bytes as all at once, whatever the pieces are, and little memory beside the message."""
+"""Long lines by pieces: the same bytes as all at once, whatever the pieces are, and little memory beside them."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ def _short() -> Iterator[None]:
 
 
 def in_pieces(data: bytes, size: int) -> Iterator[bytes]:
+    """So many bytes at a time."""
     return (data[start : start + size] for start in range(0, len(data), size))
 
 
 def taken_in(pieces: Iterable[bytes], most: int = MOST) -> list[bytes | LongLine]:
+    """The lines of a block that comes so."""
     reader = BlockReader(most)
     for piece in pieces:
         reader.feed(piece)
