@@ -50,6 +50,8 @@ CHAT_TESTS = [f"tests/docs/test_chat_{name}.py" for name in ("browser", "richtex
 WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
+# The same without what asks an engine: `minimums` runs that on the oldest Python, `latest_botocore` on the newest.
+ONCE_MORE_ALONE = ["-m", "not once and not engine", "--hypothesis-profile=quick"]
 
 # The tests start Python many times; with this set (containers do) each start compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -130,10 +132,12 @@ def check_lowest(session: nox.Session, lines: list[str]) -> list[str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every Python found; the engine is moto unless ``-- --engine`` names another."""
+    """Run the tests, on other Pythons found those without an engine, which is moto unless ``-- --engine`` says."""
     session.install("-e", with_extras(session), *group("test"))
     # The session docs runs the documentation.
-    run_pytest(session, "--ignore-glob=tests/docs/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE))
+    run_pytest(
+        session, "--ignore-glob=tests/docs/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE_ALONE)
+    )
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])
@@ -158,7 +162,7 @@ def minimums(session: nox.Session) -> None:
     run_pytest(session, "tests/integrations/test_middleware.py", *ONCE_MORE)
 
 
-@nox.session
+@nox.session(python=PYTHONS[-1])
 def latest_botocore(session: nox.Session) -> None:
     """Run the tests with aioboto3 forced onto a newer aiobotocore than it pins, beside the newest langchain-aws."""
     newest = ["--upgrade", "langchain-aws>=1.1.1"]

@@ -63,9 +63,12 @@ def _ratio(times: list[float], others: list[float]) -> float:
 
 
 class Operations:
-    """The operations, on a table of its own, by a repository with these options."""
+    """The operations, on a table of its own, by a repository with these options.
 
-    def __init__(self, url: str, **options: Any) -> None:
+    `appends` are those of an append's session after its first.
+    """
+
+    def __init__(self, url: str, appends: int = APPENDS, **options: Any) -> None:
         from corpus import conversation
         from langchain_dynamodb import AsyncSessionRepository
 
@@ -73,7 +76,7 @@ class Operations:
         self.make = lambda: AsyncSessionRepository(self.table, endpoint_url=url, **options)
         self.ours = self.make()
         self.conversation = conversation
-        self.short = list(conversation("short", APPENDS + 1))
+        self.short = list(conversation("short", appends + 1))
         self.long = list(conversation("1.2 KB", TURNS))
 
     async def prepare(self) -> None:
@@ -88,7 +91,7 @@ class Operations:
                     break
 
     async def append(self) -> int:
-        """A session of short turns, all in the tail."""
+        """A session of short turns: those that a tail has room for, or more."""
         session = uuid.uuid4().hex
         for messages in self.short:
             await self.ours.append(session, messages)

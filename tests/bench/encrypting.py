@@ -20,6 +20,7 @@ from wire import Bill, run_wire
 from workers import Worker, run_rounds
 
 WAYS = ("plain", "encrypted")
+APPENDS = 100  # of a session: the one that begins it looks first, and fewer turns make a page
 
 
 def options(way: str) -> dict[str, Any]:
@@ -92,4 +93,4 @@ def _cpu(engine_url: str, rounds: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(Operations(sys.argv[1], **options(sys.argv[2]))))
+    asyncio.run(work(Operations(sys.argv[1], APPENDS, **options(sys.argv[2]))))

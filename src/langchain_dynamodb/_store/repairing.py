@@ -28,6 +28,7 @@ from ..codec import messages as codec
 from ..codec.long_lines import Line
 from ..errors import SessionNotFoundError
 from ..models import Removed, RepairReport
+from .off_loop import off_loop_if_many
 from .rewriting import Rewriter
 from .salvaging import Run, Salvager, missing_at
 
@@ -113,7 +114,8 @@ class Repairer:
             async for number, run in loaded:
                 lines, wrong = await self._lines(key, item, run)
                 if wrong is None and run[-1].first < by_others:
-                    known |= enumerate(map(codec.decode_line, lines), run[-1].first)
+                    messages = await off_loop_if_many(lines, partial(codec.decode_lines, lines))
+                    known |= enumerate(messages, run[-1].first)
                 if drop and (wrong or len(lines) != run[-1].messages):
                     told = wrong or f"it holds {len(lines)} messages, not {run[-1].messages}"
                     removed.append(TakenOut(str(key.page(item.generation, run[-1].number)), told))
@@ -170,8 +172,13 @@ class Repairer:
                     "some of its entries cannot be decoded, and the others need pages: repair it with drop_undecodable"
                 )
                 raise corrupt(key, steps.table.names.history, reason)
-            lines = [line for entry in tail.entries for line in to.codec.unpack(entry, key.place(), MAX_INFLATED)]
-            following = paginate(lines, to.sizes)
+            entries = tail.entries
+
+            def following_pages() -> list[Draft]:
+                lines = [line for entry in entries for line in to.codec.unpack(entry, key.place(), MAX_INFLATED)]
+                return paginate(lines, to.sizes)
+
+            following = await off_loop(following_pages)
             tail, moved = tail._replace(entries=(), messages=0), True
 
         def mended(start: SessionItem, stay: _Stay, tail_start: int) -> SessionItem:

@@ -12,6 +12,7 @@ from .._items.keys import Session
 from .._items.session_items import SessionItem, new_op
 from .._protocol.identity import check_exists, check_expected
 from .._store.listing import session_name
+from .._store.off_loop import off_loop_if_many
 from .._store.whole_sessions import first_state, read_whole
 from ..errors import InvalidInputError
 from ..repository import AsyncSessionRepository
@@ -57,8 +58,13 @@ async def copy_session(
     assert found is not None  # it exists
     whole = replace(found, lines=found.lines[:keep])
     steps = repository._pages.steps
-    state = first_state(whole, await steps.destination(new, None), new_op(), steps.clock())
-    cost = begin_units(new, state, repository._table, whole)
+    destination = await steps.destination(new, None)
+
+    def begin() -> int:
+        state = first_state(whole, destination, new_op(), steps.clock())
+        return begin_units(new, state, repository._table, whole)
+
+    cost = await off_loop_if_many(whole.lines, begin)
     item = await repository._reader.item(key)
     if isinstance(item, SessionItem) and item.first_page < item.pages:  # its pages are copied as they are
         numbers = range(item.first_page, item.pages)

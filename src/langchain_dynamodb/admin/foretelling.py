@@ -9,6 +9,7 @@ from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
 from .._items.session_items import Intent, SessionItem, new_op
 from .._protocol import community
+from .._store.off_loop import off_loop_if_many
 from ..codec.long_lines import Line
 from ..repository import AsyncSessionRepository
 from .estimates import conversion_units, delete_units, units
@@ -25,8 +26,12 @@ async def community_units(
     """Of converting an item of langchain_community with these messages."""
     steps = sessions._pages.steps
     destination = await steps.destination(key, None)
-    decided = community.decide(lines, item, destination, new_op(), steps.clock(), None)
-    return conversion_units(key, stored_size(sessions, key, item), decided, steps.table)
+
+    def cost() -> int:
+        decided = community.decide(lines, item, destination, new_op(), steps.clock(), None)
+        return conversion_units(key, stored_size(sessions, key, item), decided, steps.table)
+
+    return await off_loop_if_many(lines, cost)
 
 
 async def deletion_units(sessions: AsyncSessionRepository, key: SessionKey, item: State) -> int:

@@ -8,6 +8,7 @@ from .._items.keys import Session, SessionKey
 from .._items.session_items import SessionItem, new_op
 from .._protocol import rewrite
 from .._protocol.expiry import NO_EXPIRY
+from .._store.off_loop import off_loop_if_many
 from .._store.repairing import Repairer
 from .._store.whole_sessions import Placer, check_decodable, read_whole
 from ..errors import CorruptSessionError, InvalidInputError, SessionNotFoundError, SettingsError
@@ -130,5 +131,10 @@ async def _cost(sessions: AsyncSessionRepository, key: SessionKey, item: State, 
     opened = await steps.vault.unlocked(key, item)
     lines = await sessions._pages.reader.lines(key, opened)
     to = steps.to(key, opened) if plain else await steps.destination(key, None)
-    state = rewrite.decide(lines, opened, to, new_op(), steps.clock(), NO_EXPIRY)
-    return rewrite_units(key, item, state, table, await pages_units(sessions, key, item))
+    old = await pages_units(sessions, key, item)
+
+    def cost() -> int:
+        state = rewrite.decide(lines, opened, to, new_op(), steps.clock(), NO_EXPIRY)
+        return rewrite_units(key, item, state, table, old)
+
+    return await off_loop_if_many(lines, cost)

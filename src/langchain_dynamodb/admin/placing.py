@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from .._dynamodb.attribute_values import item_bytes
 from .._items.clock import MICROSECONDS
@@ -12,6 +13,7 @@ from .._items.keys import SessionKey
 from .._items.session_items import new_op
 from .._protocol.append import ids_of
 from .._store.community_writer import CommunityWriter, as_natives, check_size
+from .._store.off_loop import off_loop_if_many
 from .._store.whole_sessions import Placer, Whole, check_decodable, check_no_metadata, first_state, read_whole
 from .._store.writer import Content
 from ..codec import messages as codec
@@ -97,7 +99,8 @@ async def bring(
             if not (lines or wanted):
                 return told
             if dry_run:
-                cost = _extension_units(to, key, whole, lines, len(wanted))
+                counting = partial(_extension_units, to, key, whole, lines, len(wanted))
+                cost = await off_loop_if_many(whole.lines, counting)
                 return told.model_copy(update={"write_units": cost})
             content = await _content(key, lines)
             version = await _describe(to, key, described, there) if wanted else there.version
@@ -120,7 +123,8 @@ def _is_newer(whole: Whole, there: Whole, lines: Sequence[Line]) -> bool:
 async def _content(key: SessionKey, lines: Sequence[Line]) -> Content:
     """Messages to be encoded anew; raises `CorruptSessionError` for one that cannot be decoded."""
     await check_decodable(key, lines)
-    return Content([codec.decode_line(line) for line in lines], lines)
+    messages = await off_loop_if_many(lines, partial(codec.decode_lines, lines))
+    return Content(messages, lines, sum(map(len, lines)) > codec.MANY_BYTES)
 
 
 async def _describe(to: AsyncSessionRepository, key: SessionKey, whole: Whole, there: Whole) -> int:
@@ -164,13 +168,18 @@ async def _begin(to: AsyncSessionRepository, key: SessionKey, whole: Whole, dry_
     if to.item_format == "pages":
         if dry_run:
             destination = await steps.destination(key, None)
-            return begin_units(key, first_state(whole, destination, new_op(), steps.clock()), to._table, whole)
+
+            def cost() -> int:
+                state = first_state(whole, destination, new_op(), steps.clock())
+                return begin_units(key, state, to._table, whole)
+
+            return await off_loop_if_many(whole.lines, cost)
         await Placer(to._pages).begin(key, whole)
         return None
     check_no_metadata(key, whole.metadata)
     content = await _content(key, whole.lines)
     if dry_run:
-        return community_item_units(to, key, whole)
+        return await off_loop_if_many(whole.lines, partial(community_item_units, to, key, whole))
     writer = CommunityWriter(steps, _seconds_left(to, whole.expires))
     await writer.replace(key, content, 0, own=whole.own or {}, must_exist=False)
     return None
