@@ -96,6 +96,7 @@ async def bring(
             if not (lines or wanted):
                 return told
             if dry_run:
+                to._pages.steps.check_home(key, await to._table.get(key))
                 cost = _extension_units(to, key, whole, lines, len(wanted))
                 return told.model_copy(update={"write_units": cost})
             content = await _content(key, lines)
