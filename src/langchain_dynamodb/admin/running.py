@@ -32,7 +32,7 @@ from .reports import Outcome, Progress, Summary, Tally
 from .run import Run, check_repository, label
 
 T = TypeVar("T")
-AHEAD = 1000  # named sessions that a run may begin before it says in its file that it may have begun more
+AHEAD = 100  # named sessions that a run may begin before it says in its file that it may have begun more
 BUFFERED = 4  # times `at_once`: done, but behind one that is not
 SAVE_SECONDS = 1.0  # what a kill costs is done again, no more than this
 SHOW_SECONDS = 0.5  # between two looks at how far it is, where no session ends meanwhile
