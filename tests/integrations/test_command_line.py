@@ -233,6 +233,9 @@ def test_names(tmp_path: Path) -> None:
         ("was written with another history_messages_key: set history_messages_key='H', here",
          "was written with another --history-messages-key: set --history-messages-key 'H', here"),
         ("(at this region or endpoint_url?)", "(at this region or --endpoint-url?)"),
+        ("make the repository with encryption=, nothing was done",
+         "make the repository with --kms-key-id or --local-key-file, nothing was done"),
+        ("or pass aws_session=; a", "or pass --profile; a"),
         ("session 'to=x', attribute 'table_name', https://x/?to=5, back to the table", None),
     ],
 )  # fmt: skip

@@ -26,11 +26,20 @@ from ..errors import InvalidInputError
 
 _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # not tabs and ends of lines
 
-_OPTIONS = {"table_name": "--table", "region_name": "--region", "source_format": "--from-format", "to": "--to-table"}
+_OPTIONS = {
+    "table_name": "--table",
+    "region_name": "--region",
+    "aws_session": "--profile",
+    "source_format": "--from-format",
+    "to": "--to-table",
+    "encryption": "--kms-key-id or --local-key-file",
+}
 _WORDS = (
     "table_name|region_name|endpoint_url|primary_key_name|history_messages_key|ttl_key_name|home_region|delete_source"
 )
-_ARGUMENTS = f"{_WORDS}|source_format|max_write_units|at_once|segments?|match|index|partition|limit|to"
+_ARGUMENTS = (
+    f"{_WORDS}|source_format|max_write_units|at_once|segments?|match|index|partition|limit|to|encryption|aws_session"
+)
 _ARGUMENT = re.compile(  # name='value', `name=`, or a name that is no word of ordinary text
     rf"(?<![^\s(])(?:(?P<argument>{_ARGUMENTS})=(?P<value>[^\s,;:)])?|(?P<word>{_WORDS})(?![\w'\"`(.]))"
 )
