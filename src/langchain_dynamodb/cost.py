@@ -148,9 +148,9 @@ def _number(low: int, high: int, *, whole: bool = True) -> type:
     return parse  # type: ignore[return-value]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m langchain_dynamodb.cost") -> int:
     """Print what so many sessions cost."""
-    parser = argparse.ArgumentParser(prog="python -m langchain_dynamodb.cost", description="What chat sessions cost.")
+    parser = argparse.ArgumentParser(prog=program, description="What chat sessions cost.")
     parser.add_argument("--turns", type=_number(1, 10**7), required=True, help="turns of a session")
     parser.add_argument(
         "--turn-bytes", type=_number(1, 10**8), default=1200, help="bytes of a turn as JSON (default 1200)"

@@ -43,6 +43,16 @@ async def test_keys(make_repository: RepositoryFactory, make_table: TableFactory
     assert states(await doctor(make_repository(make_table(*keys))))["keys"] == state
 
 
+async def test_items_of_others(make_repository: RepositoryFactory, dynamodb: Any, table_name: str) -> None:
+    """A table of something else, or another name of the history, is told; one among others is enough."""
+    assert "items" not in states(await doctor(make_repository()))
+    dynamodb.put_item(TableName=table_name, Item={"SessionId": {"S": "user#1"}, "name": {"S": "Ann"}})
+    [told] = [check for check in await doctor(make_repository()) if check.name == "items"]
+    assert (told.state, "none of the first 1 items has messages in 'History'" in told.told) == ("warning", True)
+    await make_repository().append("s", many(1))
+    assert "items" not in states(await doctor(make_repository()))
+
+
 async def test_another_ttl_attribute(make_repository: RepositoryFactory, dynamodb: Any, table_name: str) -> None:
     """Nothing would ever expire: the attribute that is meant is named."""
     dynamodb.update_time_to_live(

@@ -446,7 +446,7 @@ async def test_of_another_run(sessions: AsyncSessionRepository, tmp_path: Path) 
     await sessions.append("s", many(1))
     with pytest.raises(Crash):
         await export_sessions(sessions, io.BytesIO(), Run(resume=resume, tell=_crash))
-    with pytest.raises(InvalidInputError, match="is of another run"):
+    with pytest.raises(InvalidInputError, match=r"is of another run \(match: None there, 'a\*' here\)"):
         await export_sessions(sessions, io.BytesIO(), Run(resume=resume, match="a*"))
     resume.write_text("{}")
     with pytest.raises(InvalidInputError, match="does not say where a run has stopped"):

@@ -205,7 +205,9 @@ async def test_named_sessions(make_repository: RepositoryFactory, theirs: Any) -
     assert formats(await scan(sessions)) == {"a": True, "b": False}
 
 
-@pytest.mark.parametrize("settings", [{"back": True, "to": True}, {"delete_source": True}, {"to": "self"}])
+@pytest.mark.parametrize(
+    "settings", [{"back": True, "to": True}, {"delete_source": True}, {"to": "self"}, {"plain": True}]
+)
 async def test_what_makes_no_sense(
     make_repository: RepositoryFactory, make_table: TableFactory, settings: dict[str, Any]
 ) -> None:
@@ -359,6 +361,23 @@ async def test_what_a_copy_takes(
         assert real.write_units == pytest.approx(dry.estimated_write_units, rel=0.1, abs=8)
         assert real.write_units > 0
         await source.append("ours", many(20))
+
+
+async def test_written_by_another_region_there(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """A dry run tells of it as the run does, where something is to be brought."""
+    source, table = make_repository(), make_table()
+    theirs, to = (make_repository(table, home_region=region) for region in ("eu-central-1", "us-east-1"))
+    for more in (False, True):
+        if more:
+            await source.append("s", many(1))
+        for dry_run in (True, False):
+            told: list[Outcome] = []
+            await migrate(source, Run(dry_run=dry_run, tell=told.append), to=to if more else theirs)
+            assert [one.action for one in told] == (["failed"] if more else [])
+            assert all("WrongRegionError" in str(one.detail) for one in told)
+        if not more:
+            await source.append("s", many(2))
+            await migrate(source, to=theirs)
 
 
 async def test_too_large_for_their_format(make_repository: RepositoryFactory, make_table: TableFactory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.admin import Outcome, Run, delete_sessions, vacuum, verify
+from langchain_dynamodb.admin import Outcome, Run, delete_sessions, migrate, running, vacuum, verify
 from langchain_dynamodb.errors import BlobUnavailableError, InvalidInputError, MissingBlobsError
 from memory_blobs import MemoryBlobs
 from scenarios import ALL_DEATHS, CASES, Case, objects_of, record, start, survives
@@ -143,6 +144,78 @@ async def test_another_region(make_repository: RepositoryFactory) -> None:
         assert [outcome.action for outcome in told] == ["failed"]
         assert "WrongRegionError" in str(told[0].detail)
     assert len(await scan(here)) == len(before + pages)
+
+
+async def test_going_on_after_a_kill(
+    make_repository: RepositoryFactory, make_table: TableFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the run before may have deleted is not told as failed; what it cannot have begun is."""
+    monkeypatch.setattr(running, "AHEAD", 3)
+    sessions, resume = make_repository(), tmp_path / "resume"
+    to, seen, told = make_repository(make_table()), list[str](), list[Outcome]()
+    run = Run([*"abc"], resume=resume, at_once=1, tell=lambda outcome: seen.append(resume.read_text()))
+    for command in (delete_sessions, functools.partial(migrate, to=to, delete_source=True)):
+        for name in "abc":
+            await sessions.append(name, many(1))
+        seen.clear()
+        told.clear()
+        assert (await command(sessions, run)).is_good
+        resume.write_text(seen[0])  # as a kill leaves it: of what was done nothing is in it yet
+        await command(sessions, replace(run, tell=told.append))
+        assert [(one.action, "before it was killed" in str(one.detail)) for one in told] == [("skipped", True)] * 3
+    monkeypatch.setattr(running, "AHEAD", 1)
+    for stopped in (False, True):
+        await sessions.append("a", many(1))
+        seen.clear()
+        told.clear()
+        with contextlib.suppress(KeyboardInterrupt):
+            await delete_sessions(sessions, replace(run, tell=_interrupt) if stopped else run)
+        if not stopped:
+            resume.write_text(seen[0])
+        await delete_sessions(sessions, replace(run, tell=told.append))
+        assert [one.action for one in told] == ["skipped"] * (not stopped) + ["failed"] * 2
+
+
+def _interrupt(outcome: Outcome) -> None:
+    raise KeyboardInterrupt
+
+
+class Scans(WatchedConnection):
+    """Scans two items a request, notes where each begins, and fails at the third."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.starts: list[bool] = []
+
+    async def around(self, operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        if operation == "scan":
+            request["Limit"] = 2
+            self.starts.append("ExclusiveStartKey" in request)
+            if len(self.starts) == 3:
+                raise Crash
+        return await proceed()
+
+
+@pytest.mark.parametrize("command", [functools.partial(delete_sessions), functools.partial(vacuum), verify])
+async def test_where_nothing_matches(make_repository: RepositoryFactory, tmp_path: Path, command: Any) -> None:
+    """A run that goes on does not scan again what has nothing for it."""
+    sessions = make_repository()
+    for i in range(8):
+        await sessions.append(f"s{i}", many(1))
+    watched: Scans = watch(sessions, Scans)
+    run = Run(match="nobody", resume=tmp_path / "resume")
+    with pytest.raises(Crash):
+        await command(sessions, run)
+    assert (await command(sessions, run)).sessions == 0
+    assert (watched.starts[:4], run.resume and run.resume.exists()) == ([False, True, True, True], False)
+
+
+async def test_named_twice(sessions: AsyncSessionRepository) -> None:
+    """It is deleted, and foretold, once."""
+    await sessions.append("a", many(1))
+    for dry_run in (True, False):
+        summary = await delete_sessions(sessions, Run(["a", {"SessionId": "a"}, "a"], dry_run=dry_run))
+        assert summary.actions == {"deleted": 1}
 
 
 @pytest.mark.dynamodb_local_only

@@ -68,7 +68,7 @@ async def test_no_change_brings_a_session_back(
         await other.delete("s")
     elif absence == "expired":
         clock.advance(102)
-    with pytest.raises(SessionNotFoundError, match=r"no session SessionId='s' .* append to it"):
+    with pytest.raises(SessionNotFoundError, match=r"no session SessionId='s': .* append without must_exist"):
         await CHANGES[change](writer)
     assert (await other.read("s")).version == 0
     assert [summary async for summary in other.list()] == []

@@ -61,7 +61,7 @@ async def test_seconds_from_now(make_repository: RepositoryFactory, item_format:
 async def test_it_begins_no_session(make_repository: RepositoryFactory, item_format: Any, seconds: int | None) -> None:
     """One that is not there stays so; a wrong version is a conflict."""
     sessions = make_repository(ttl=DAY, item_format=item_format)
-    with pytest.raises(SessionNotFoundError, match="append to it"):  # it has no must_exist of its own
+    with pytest.raises(SessionNotFoundError, match="append without must_exist"):  # it has no must_exist of its own
         await sessions.set_expiry("s", seconds)
     with pytest.raises(SessionNotFoundError):
         await sessions.set_expiry("s", seconds, expected_version=0)

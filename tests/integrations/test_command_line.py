@@ -25,7 +25,7 @@ from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.cli import main
 from langchain_dynamodb.cli.commands import cli
 from langchain_dynamodb.cli.names import parse_session, read_names
-from langchain_dynamodb.cli.screen import progress_line, summary_line
+from langchain_dynamodb.cli.screen import error_line, progress_line, summary_line
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError
 
@@ -170,12 +170,15 @@ def test_the_applications_own_repository(
     [
         (["list"], 2, "Missing option '--table'"),
         (["list", "--table", "no-such-table"], 3, "There is no table 'no-such-table'"),
-        (["list", "--table", "x"], 2, "table_name='x'"),
+        (["list", "--table", "no-such-table"], 3, "Check --table, --region and --endpoint-url, or create it"),
+        (["list", "--table", "x"], 2, "--table 'x' must be"),
         (["list", "--table", "table", "--profile", "no-such-profile"], 2, "no-such-profile"),
         (["export", "--table", "table", "--resume", "file"], 2, "--resume needs --output"),
-        (["verify", "--table", "table", "--segments", "2", "--segment", "2"], 2, "segment=2 must be"),
+        (["verify", "--table", "table", "--segments", "2", "--segment", "2"], 2, "--segment 2 must be"),
         (["show", "--table", "table", "s", "--kms-key-id", "k", "--kms-context", "x"], 2, "NAME=VALUE"),
         (["cost", "--turns", "0"], 2, "must be a whole number"),
+        (["cost", "--turns", "0"], 2, "langchain-dynamodb cost: error"),
+        (["reencrypt", "--table", "table"], 2, "Give the key: --kms-key-id, --local-key-file"),
     ],
 )
 def test_errors(engine: TestEngine, words: list[str], code: int, told: str) -> None:
@@ -219,6 +222,26 @@ def test_names(tmp_path: Path) -> None:
     file.write_text('s\n{"session": "a", "ver\n')
     with pytest.raises(InvalidInputError, match="is no whole JSON object"):
         [*read_names(file)]
+
+
+@pytest.mark.parametrize(
+    ("of_a_function", "of_the_command"),
+    [
+        ("region_name='x' must be", "--region 'x' must be"),
+        ("to= is the table itself", "--to-table is the table itself"),
+        ("source_format='x' needs to=, and", "--from-format 'x' needs --to-table, and"),
+        ("was written with another history_messages_key: set history_messages_key='H', here",
+         "was written with another --history-messages-key: set --history-messages-key 'H', here"),
+        ("(at this region or endpoint_url?)", "(at this region or --endpoint-url?)"),
+        ("make the repository with encryption=, nothing was done",
+         "make the repository with --kms-key-id or --local-key-file, nothing was done"),
+        ("or pass aws_session=; a", "or pass --profile; a"),
+        ("session 'to=x', attribute 'table_name', https://x/?to=5, back to the table", None),
+    ],
+)  # fmt: skip
+def test_names_of_options(of_a_function: str, of_the_command: str | None) -> None:
+    """An error names options, where that of a function names its arguments; what is quoted stays."""
+    assert error_line(of_a_function) == (of_the_command or of_a_function)
 
 
 def test_what_is_told() -> None:
@@ -269,6 +292,18 @@ def test_migrate_from_javascript(
     assert (done.exit_code, [message.text for message in sessions.read("js").messages]) == (0, ["hi"])
 
 
+def test_migrate_from_javascript_with_names_of_ours(
+    command: Command, sessions: SessionRepository, make_table: TableFactory, dynamodb: Any
+) -> None:
+    """Names that are given hold, though they be this package's usual ones."""
+    message = {"M": {"type": {"S": "human"}, "text": {"S": "hi"}, "additional_kwargs": {"S": "{}"}}}
+    key = {"SessionId": {"S": "js"}}
+    dynamodb.put_item(TableName=sessions.table_name, Item={**key, "History": {"L": [message]}})
+    names = ["--primary-key-name", "SessionId", "--history-messages-key", "History"]
+    done = command("migrate", "--from-format", "javascript", *names, "--to-table", make_table())
+    assert done.stdout.startswith("migrate: 1 copied; 1 messages")
+
+
 def test_copy(command: Command, sessions: SessionRepository) -> None:
     """All messages, or the first ones; one line and exit code 1 where there is none, or one already."""
     sessions.append("a", [HumanMessage("hi"), AIMessage("whats up?")])
@@ -284,6 +319,10 @@ def test_copy(command: Command, sessions: SessionRepository) -> None:
         for dry_run in ([], ["--dry-run"]):
             refused = command("copy", *words, *dry_run)
             assert (refused.exit_code, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+            assert (
+                f"there is {'a' if words[0] == 'a' else 'no'} session SessionId={words[words[0] == 'a']!r}"
+                in refused.stderr
+            )
     assert command("copy", "a").exit_code == 2
 
 

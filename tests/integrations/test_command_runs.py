@@ -159,8 +159,9 @@ def test_who_says_no(engine: TestEngine, table_name: str, sessions: SessionRepos
     [
         (["export", "--output", "/no/such/folder/x"], "/no/such/folder/x"),
         (["delete", "s", "--yes", "--report", "/no/such/folder/x"], "/no/such/folder/x"),
-        (["verify", "--resume", "/no/such/folder/x"], "/no/such/folder/x"),
-        (["delete", "--yes", "--from-file", "{no_text}"], "can't decode"),
+        (["delete", "s", "--yes", "--resume", "/no/such/folder/x"], "/no/such/folder is no folder to write to"),
+        (["delete", "--yes", "--from-file", "{no_text}"], "no_text is no text in UTF-8"),
+        (["delete", "--yes", "--from-file", "{empty}"], "empty names no session"),
         (["delete", "--yes", "--from-file", "{cut}"], "is no whole JSON object"),
         (["import", "{numbers}"], "session 5 must be a text"),
         (["show", '{{"SessionId": "s'], "is no whole JSON object"),
@@ -171,13 +172,25 @@ def test_errors_of_files(
 ) -> None:
     """One line, exit code 2, no traceback; nothing is deleted."""
     sessions.append("s", HI)
-    files = {"no_text": b"\xff\xfes\n", "cut": b'{"session": "s", "ver\n'}
+    files = {"empty": b"\n", "no_text": b"\xff\xfes\n", "cut": b'{"session": "s", "ver\n'}
     files["numbers"] = b'{"langchain_dynamodb":1,"session":5,"version":1,"messages":[]}\n'
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     ended = command(*(word.format(**{name: tmp_path / name for name in files}) for word in words))
     assert (ended.exit_code, told in ended.stderr) == (2, True), (ended.stderr, ended.exception)
     assert sessions.read("s").version
+
+
+@pytest.mark.parametrize("words", [["export"], ["list", "--json"], ["verify", "-v"], ["show", "s0"], ["doctor"]])
+def test_who_reads_no_more(engine: TestEngine, table_name: str, sessions: SessionRepository, words: list[str]) -> None:
+    """As `| head` does: it ends with exit code 1 and without a word."""
+    for i in range(3):
+        sessions.append(f"s{i}", HI)
+    reader, writer = os.pipe()
+    process = start(table_name, engine.endpoint_url, *words, stdout=writer)
+    os.close(reader)
+    os.close(writer)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 1)
 
 
 def test_what_would_steer_a_terminal(command: Command, sessions: SessionRepository) -> None:
@@ -239,7 +252,7 @@ def test_the_pace(command: Command, sessions: SessionRepository, tmp_path: Path)
     assert command("copy", "s", "x", "--max-write-units", "10").exit_code == 0
     for words in (["copy", "s", "y"], ["delete", "x", "--yes"]):
         refused = command(*words, "--max-write-units", "nan")
-        assert (refused.exit_code, "max_write_units=nan" in refused.stderr) == (2, True)
+        assert (refused.exit_code, "--max-write-units nan" in refused.stderr) == (2, True)
 
 
 def test_what_help_says_of_codes() -> None:

@@ -242,7 +242,7 @@ def object_error(
         return BlobUnavailableError(told, bucket=bucket, object=name, code=code, retryable=again)
     if isinstance(error, BotoCoreError) or (sent and not isinstance(error, ChatHistoryError)):
         told = f"{what} got no usable answer: {type(error).__name__}: {error} "
-        told += "(Does S3 answer at this region or endpoint_url? Try again.)"
+        told += "(Does S3 answer at this region, or at the endpoint of S3Blobs? Try again.)"
         return BlobUnavailableError(told, bucket=bucket, object=name, retryable=True)
     return error
 

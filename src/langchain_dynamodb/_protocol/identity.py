@@ -24,19 +24,20 @@ def check_expected(key: SessionKey, item: Versioned | None, expected: int | None
     actual = item.version if item else 0
     if expected not in (None, actual):
         told = (expected or 0) if given is None else given
-        raise VersionConflictError(
-            f"session {key} is at version {actual}, not {told}: read it again and decide anew",
-            expected=told,
-            actual=actual,
-        )
+        state = f"session {key} is at version {actual}, not {told}: read it again and decide anew"
+        if not told:
+            state = (
+                f"there is a session {key} already, at version {actual}: read it and decide anew, or take another name"
+            )
+        raise VersionConflictError(state, expected=told, actual=actual)
 
 
 def check_exists(key: SessionKey, item: State | None) -> None:
     """Raise `SessionNotFoundError` unless there is a session."""
     if item is None or (isinstance(item, CommunityItem) and not item.has_history):
         raise SessionNotFoundError(
-            f"there is no session {key} (it was deleted, has expired or never began), and this call was not to begin "
-            "one: append to it without must_exist does"
+            f"there is no session {key}: it was deleted, has expired or never began (to begin one, append without "
+            "must_exist)"
         )
 
 

@@ -17,6 +17,7 @@ from .._items import attribute_names as lc
 from .._items.keys import native_key, session_key
 from .._items.session_items import SessionItem
 from .._items.table_schema import Schema, parse_schema
+from .._protocol import conditions
 from ..blobs.stores import Blobs
 from ..errors import (
     AccessDeniedError,
@@ -51,6 +52,8 @@ async def doctor(repository: AsyncSessionRepository) -> list[Check]:
     checks = [_table(table), _keys(repository, schema), await _ttl(repository)]
     checks += [_index(repository, schema, name) for name in sorted(schema.indexes)]
     checks += [await _protection(repository, table), await _rights(repository, schema)]
+    if foreign := await _foreign(repository):
+        checks.append(foreign)
     if encryption := await _encryption(repository, schema):
         checks.append(encryption)
     if repository._options.blobs is not None:
@@ -155,6 +158,22 @@ async def _rights(repository: AsyncSessionRepository, schema: Schema) -> Check:
         told = f"these calls are refused: {', '.join(denied)} (docs/permissions.md has the policy)"
         return Check(name="rights", state="bad", told=told)
     return Check(name="rights", state="good", told=f"all {len(tried)} calls are allowed")
+
+
+async def _foreign(repository: AsyncSessionRepository) -> Check | None:
+    """A warning where the table has items, and none of the first is one of ours or of langchain_community."""
+    e, names = Expression(), repository._table.names
+    ours = [f"attribute_exists({e.name(name)})" for name in (lc.VERSION, lc.GENERATION, lc.CUT)]
+    request = {"FilterExpression": " OR ".join([*ours, conditions.community_list(e, names)]), **e.request()}
+    asked = {"TableName": repository.table_name, "Limit": SAMPLE, "Select": "COUNT", **request}
+    try:
+        found = await repository._table.connection.call("scan", asked)
+    except AccessDeniedError:  # which was told
+        return None
+    if found["Count"] or not found["ScannedCount"]:
+        return None
+    told = f"none of the first {found['ScannedCount']} items has messages in {names.history!r}: is it the right table, "
+    return Check(name="items", state="warning", told=told + "and the right history_messages_key?")
 
 
 async def _encryption(repository: AsyncSessionRepository, schema: Schema) -> Check | None:

@@ -24,7 +24,7 @@ from .foretelling import community_units, deletion_units, stored_pages
 from .placing import ATTEMPTS, bring, count_same, lacking
 from .reports import Outcome, Summary
 from .run import Run, check_repository
-from .running import Done, Thing, Work, chosen, listed, named, working
+from .running import Done, Passed, Thing, Work, chosen, listed, named, working
 
 
 async def migrate(
@@ -66,12 +66,14 @@ async def migrate(
         raise InvalidInputError("delete_source needs to=, the repository to which the sessions go")
     if not back and to is None and repository.item_format == "community":
         raise InvalidInputError('item_format="community" keeps that format: migrate with the default one, or back')
+    if plain and to is None and not back:
+        raise InvalidInputError("plain is for the way back (--to-format community), or for another table")
     if source_format is not None and (to is None or delete_source or run.sessions):
         raise InvalidInputError(
             f"source_format={source_format!r} needs to=, and copies what matches; nothing is deleted"
         )
     about: dict[str, Any] = {"back": back, "delete_source": delete_source, "format": source_format, "plain": plain}
-    async with working("migrate", repository, run, to=to, **about) as work:
+    async with working("migrate", repository, run, removes=delete_source, to=to, **about) as work:
         source = work.metered(repository)
         if to is not None:
             await _check_other(source, to)
@@ -96,7 +98,9 @@ async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepositor
     source._check_objects_apart(to)
 
 
-async def _summaries(work: Work, source: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:
+async def _summaries(
+    work: Work, source: AsyncSessionRepository
+) -> AsyncGenerator[Thing[SessionSummary] | Passed, None]:
     """What a listing tells of the sessions; of those that were named nothing."""
     if not work.run.sessions:
         async for thing in listed(work, source):
@@ -112,7 +116,7 @@ _Foreign = tuple[Item, Names, "list[str]", SourceFormat]
 
 async def _foreign(
     work: Work, source: AsyncSessionRepository, source_format: SourceFormat
-) -> AsyncGenerator[Thing[_Foreign], None]:
+) -> AsyncGenerator[Thing[_Foreign] | Passed, None]:
     """The items of another library's table."""
     table, e = source._table, Expression()
     keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
@@ -121,10 +125,12 @@ async def _foreign(
     batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=work.position)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
-            for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
+            for item in items:
                 name = foreign_name(item, keys)
                 if work.wants(name):
-                    yield Thing(None if left else cursor, name, (item, table.names, keys, source_format))
+                    yield Thing(None, name, (item, table.names, keys, source_format))
+            if cursor:
+                yield Passed(cursor)
 
 
 async def _copy(work: Work, to: AsyncSessionRepository, item: _Foreign) -> Done:

@@ -99,6 +99,7 @@ async def bring(
             if not (lines or wanted):
                 return told
             if dry_run:
+                to._pages.steps.check_home(key, await to._table.get(key))
                 counting = partial(_extension_units, to, key, whole, lines, len(wanted))
                 cost = await off_loop_if_many(whole.lines, counting)
                 return told.model_copy(update={"write_units": cost})

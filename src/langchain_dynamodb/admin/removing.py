@@ -27,7 +27,7 @@ from .estimates import units
 from .foretelling import deletion_units, settling_units, stored_size
 from .reports import Action, Outcome, Summary
 from .run import Run
-from .running import Done, Thing, Work, working
+from .running import Done, Passed, Thing, Work, working
 
 _NAMED, _SCANNED, _LISTED = "named ", "scanned ", "listed"  # what a position is of
 
@@ -71,7 +71,7 @@ async def delete_sessions(
     check_flag("search_pages", search_pages)
     if not run.sessions and run.match is None:
         raise InvalidInputError('delete which sessions? Name them, or give a pattern: match="*" is all of them')
-    async with working("delete", repository, run, search_pages=search_pages) as work:
+    async with working("delete", repository, run, removes=True, search_pages=search_pages) as work:
         sessions = work.metered(repository)
         if run.sessions and not (work.position or "").startswith(_SCANNED):
             await work.each(_named(work, sessions), lambda key: _delete(work, sessions, key, missing_ok=search_pages))
@@ -165,7 +165,7 @@ async def _named(work: Work, sessions: AsyncSessionRepository) -> AsyncGenerator
     begin = int((work.position or _NAMED + "0").removeprefix(_NAMED))
     for index, session in enumerate(work.run.sessions):
         if index >= begin:
-            yield Thing(f"{_NAMED}{index + 1}", session, sessions._key(session))
+            yield Thing(f"{_NAMED}{index + 1}", session, sessions._key(session), index)
 
 
 async def _scanned(
@@ -175,7 +175,7 @@ async def _scanned(
     *,
     sessions_too: bool = False,
     unsettled: bool = False,
-) -> AsyncGenerator[Thing[Found], None]:
+) -> AsyncGenerator[Thing[Found] | Passed, None]:
     """Pages by their session, and session items: all of them, or those with a write that has not ended."""
     table, run = sessions._table, work.run
     e = Expression()
@@ -194,6 +194,8 @@ async def _scanned(
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             found = _by_session(items, [*schema.keys], sessions.primary_key_name, wanted)
+            if cursor and not found:
+                yield Passed(f"{_SCANNED}{cursor}")
             for left, one in zip(range(len(found) - 1, -1, -1), found, strict=True):
                 position = f"{_SCANNED}{cursor}" if cursor and not left else None
                 yield Thing(position, native_key(one.key.item), one)

@@ -53,8 +53,8 @@ class Run:
             raise InvalidInputError(f"at_once={self.at_once} must be a number from 1 on")
         check_pace(self.max_write_units)
         _check_sessions(self.sessions)
-        if self.match is not None and not isinstance(self.match, str):
-            raise InvalidInputError(f"match={short(self.match)} must be a text, or None")
+        if self.match is not None and (not isinstance(self.match, str) or not self.match):
+            raise InvalidInputError(f"match={short(self.match)} must be a text that is not empty, or None ('*' is all)")
         if self.resume is not None and not isinstance(self.resume, Path):
             raise InvalidInputError(f"resume={short(self.resume)} must be a pathlib.Path, or None")
         if self.sessions and self.match is not None:
@@ -62,6 +62,8 @@ class Run:
         if type(self.segments) is not int or not 1 <= self.segments <= TOTAL_SEGMENTS:
             raise InvalidInputError(f"segments={short(self.segments)} must be a number from 1 to {TOTAL_SEGMENTS}")
         of_one = self.segment is None and self.segments == 1
+        if self.segment is None and not of_one:
+            raise InvalidInputError(f"segments={self.segments} needs segment=, a number from 0 to {self.segments - 1}")
         if not of_one and (type(self.segment) is not int or not 0 <= self.segment < self.segments):
             raise InvalidInputError(f"segment={short(self.segment)} must be a number from 0 to {self.segments - 1}")
         if self.sessions and self.segments > 1:

@@ -22,6 +22,7 @@ from ..errors import (
     ChatHistoryError,
     InvalidInputError,
     RepositoryClosedError,
+    SessionNotFoundError,
     SettingsError,
     StorageError,
 )
@@ -31,6 +32,7 @@ from .reports import Outcome, Progress, Summary, Tally
 from .run import Run, check_repository, label
 
 T = TypeVar("T")
+AHEAD = 100  # named sessions that a run may begin before it says in its file that it may have begun more
 BUFFERED = 4  # times `at_once`: done, but behind one that is not
 SAVE_SECONDS = 1.0  # what a kill costs is done again, no more than this
 SHOW_SECONDS = 0.5  # between two looks at how far it is, where no session ends meanwhile
@@ -44,6 +46,13 @@ class Thing(Generic[T]):
     position: str | None
     session: Session
     value: T
+    number: int | None = None  # of those that were named, from 0 on
+
+
+class Passed(NamedTuple):
+    """There is nothing to work on up to here."""
+
+    position: str
 
 
 class Done(NamedTuple):
@@ -71,6 +80,7 @@ class Work:
     run: Run
     about: dict[str, Any]
     primary_key_name: str
+    removes: bool = False
     key_names: tuple[str, ...] = ()  # in the table's order, where it is known
     usage: Usage = field(default_factory=Usage)
     tally: Tally = field(default_factory=Tally)  # of all that was told
@@ -80,6 +90,8 @@ class Work:
     flush: Callable[[], int] = lambda: 0  # writes out what is buffered; says how many bytes there are
     items: int | None = None
     _began: float = field(default_factory=time.monotonic)
+    _doubted: int = 0  # of those named, so many at the front may have been begun by a run that was killed
+    _begun: int = 0  # so many may be begun by this one
     _before: float = 0.0  # seconds of the part before an interruption
     _saved: float = 0.0
 
@@ -112,21 +124,31 @@ class Work:
     def load(self) -> None:
         """Take up where the file says that the run has stopped; raises `InvalidInputError` for one of another run."""
         path = self.run.resume
-        if path is None or not path.exists():
+        if path is None:
+            return
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise InvalidInputError(f"{path} cannot be written: {path.parent} is no folder to write to")
+        if not path.exists():
             return
         try:
+            if not path.is_file():
+                raise ValueError("a device, or a folder")
             saved = json.loads(path.read_bytes())
-            about, self.position, self.output = saved["about"], saved["position"], saved["output"]
-            self._before = saved["seconds"]
+            about, self.position, self.output = {**saved["about"]}, saved["position"], saved["output"]
+            self._before, self._doubted = saved["seconds"], saved.get("begun", 0)
             for tally in (self.tally, self.passed):
                 tally.load(saved)
             self.usage.read_units, self.usage.write_units, self.usage.scanned = saved["used"]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(f"{path} does not say where a run has stopped: give another file") from error
         if about != self.about:
+            told = [
+                f"{name}: {short(about.get(name))} there, {short(here)} here"
+                for name, here in self.about.items()
+                if about.get(name) != here
+            ]
             raise InvalidInputError(
-                f"{path} is of another run ({short(about)}), not of this ({short(self.about)}): give the same options, "
-                "or another file"
+                f"{path} is of another run ({'; '.join(told)}): give the same options, or another file"
             )
 
     def save(self, tally: Tally) -> None:
@@ -140,6 +162,7 @@ class Work:
             "position": self.position,
             "output": self.output,
             "seconds": self.seconds,
+            "begun": max(self._begun, self._doubted),
             **tally.saved,
             "used": [self.usage.read_units, self.usage.write_units, self.usage.scanned],
         }
@@ -157,7 +180,7 @@ class Work:
 
     async def each(
         self,
-        things: AsyncGenerator[Thing[T], None],
+        things: AsyncGenerator[Thing[T] | Passed, None],
         do: Callable[[T], Awaitable[Done]],
         write: Callable[[bytes], object] = lambda payload: None,
     ) -> None:
@@ -171,13 +194,46 @@ class Work:
         try:
             async with contextlib.aclosing(things):
                 async for thing in things:
-                    under_way.append(_Begun(thing, asyncio.create_task(_told(do, thing))))
+                    if isinstance(thing, Passed):
+                        self._go_past(thing.position, under_way)
+                        continue
+                    self._note(thing.number)
+                    under_way.append(_Begun(thing, asyncio.create_task(self._told(do, thing))))
                     while _busy(under_way) >= self.run.at_once or len(under_way) >= BUFFERED * self.run.at_once:
                         await self._next(under_way, write)
             while under_way:
                 await self._next(under_way, write)
         finally:
             await self._end(under_way, write)
+
+    def _go_past(self, position: str, under_way: deque[_Begun[T]]) -> None:
+        """A run that goes on begins there, once all that was begun is done."""
+        if under_way:
+            under_way[-1].thing = replace(under_way[-1].thing, position=position)
+            return
+        self.position = position
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self.save(self.passed)
+
+    def _note(self, number: int | None) -> None:
+        """Say in the file what may be removed from now on: a run after a kill cannot tell it from what never was."""
+        if self.removes and number is not None and number >= self._begun and self.run.resume is not None:
+            self._begun = number + AHEAD
+            self.save(self.passed)
+
+    async def _told(self, do: Callable[[T], Awaitable[Done]], thing: Thing[T]) -> Done:
+        """What became of it; an error that is its own is an outcome."""
+        try:
+            return await do(thing.value)
+        except (AccessDeniedError, SettingsError, RepositoryClosedError):
+            raise
+        except ChatHistoryError as error:
+            if isinstance(error, StorageError) and error.code != "ValidationException":
+                raise
+            if isinstance(error, SessionNotFoundError) and thing.number is not None and thing.number < self._doubted:
+                detail = "there is no such session: this run may have deleted it before it was killed"
+                return Done(Outcome(session=thing.session, action="skipped", detail=detail))  # type: ignore[arg-type]
+            return Done(failed(thing.session, error))
 
     async def _next(self, under_way: deque[_Begun[T]], write: Callable[[bytes], object]) -> None:
         """Wait until one more is done."""
@@ -228,6 +284,8 @@ class Work:
                 self._tell(under_way)
             with contextlib.suppress(BaseException):
                 self._pass(under_way, write)
+            if not under_way:
+                self._begun = 0
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
@@ -264,18 +322,6 @@ def _busy(under_way: deque[_Begun[T]]) -> int:
     return sum(not begun.task.done() for begun in under_way)
 
 
-async def _told(do: Callable[[T], Awaitable[Done]], thing: Thing[T]) -> Done:
-    """What became of it; an error that is its own is an outcome."""
-    try:
-        return await do(thing.value)
-    except (AccessDeniedError, SettingsError, RepositoryClosedError):
-        raise
-    except ChatHistoryError as error:
-        if isinstance(error, StorageError) and error.code != "ValidationException":
-            raise
-        return Done(failed(thing.session, error))
-
-
 def failed(session: Session, error: ChatHistoryError) -> Outcome:
     """What is told of a session where an error came."""
     return Outcome(session=session, action="failed", detail=f"{type(error).__name__}: {error}")  # type: ignore[arg-type]
@@ -288,19 +334,25 @@ async def working(
     run: Run,
     *,
     walks: bool = True,
+    removes: bool = False,
     to: AsyncSessionRepository | None = None,
     **about: Any,
 ) -> AsyncIterator[Work]:
-    """A run of a command on this repository's table; `about`, and where `to` is, tell it from others of the command."""
+    """A run of a command on this repository's table; `about`, and where `to` is, tell it from others of the command.
+
+    A session that is named twice is worked on once. After a run that `removes` sessions, one may be gone by it.
+    """
     check_repository(repository)
+    run = replace(run, sessions=[*{repository._key(one): one for one in run.sessions}.values()])
     if to is not None:
         check_repository(to, "to")
     of = {"sessions": [label(one) for one in run.sessions], "match": run.match}
     which = {"segments": run.segments, "segment": run.part, "dry_run": run.dry_run}
     where = {"at": await _place(repository), "to": None if to is None else await _place(to)}
     about = {"command": command, **where, **of, **which, **about}
-    work = Work(command, repository.table_name, run, about, repository.primary_key_name)
+    work = Work(command, repository.table_name, run, about, repository.primary_key_name, removes)
     work.load()
+    fresh = run.resume is not None and not run.resume.exists()
     walks = walks and not run.sessions
     if walks or run.match is not None or not all(isinstance(one, str) for one in run.sessions):
         described = (await repository._table.describe())["Table"]
@@ -312,6 +364,8 @@ async def working(
     except BaseException:
         if work.tally.sessions or work.position is not None:  # else there is nothing to go on with
             work.save(work.tally)
+        elif fresh and run.resume is not None:
+            run.resume.unlink(missing_ok=True)
         raise
     finally:
         showing.cancel()
@@ -330,7 +384,7 @@ async def _show(work: Work) -> None:
         work.run.show(work.progress)
 
 
-async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[Session], None]:
+async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[Session] | Passed, None]:
     """The sessions that the run is about."""
     if work.run.sessions:
         async for thing in named(work):
@@ -338,17 +392,19 @@ async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerat
         return
     async with contextlib.aclosing(listed(work, repository)) as things:
         async for found in things:
-            yield Thing(found.position, found.session, found.session)
+            yield found if isinstance(found, Passed) else Thing(found.position, found.session, found.session)
 
 
 async def named(work: Work) -> AsyncGenerator[Thing[Session], None]:
     """Those that were named, from where the run has come to."""
     for index, session in enumerate(work.run.sessions):
         if index >= int(work.position or 0):
-            yield Thing(str(index + 1), session, session)
+            yield Thing(str(index + 1), session, session, index)
 
 
-async def listed(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionSummary], None]:
+async def listed(
+    work: Work, repository: AsyncSessionRepository
+) -> AsyncGenerator[Thing[SessionSummary] | Passed, None]:
     """Those of the table, as far as they match and are this run's."""
     run = work.run
     listing = Listing(cursor=work.position, segments=run.segments, segment=run.part)
@@ -356,3 +412,5 @@ async def listed(work: Work, repository: AsyncSessionRepository) -> AsyncGenerat
         async for summary in summaries:
             if work.wants(summary.session):
                 yield Thing(summary.cursor, summary.session, summary)
+            elif summary.cursor is not None:
+                yield Passed(summary.cursor)

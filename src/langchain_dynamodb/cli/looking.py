@@ -36,7 +36,7 @@ def doctor_command(settings: Settings, chosen: dict[str, Any]) -> int:
     screen = Screen(as_json=settings.json, verbose=False)
     checks = run(look)
     for check in checks:
-        screen.line(check) if settings.json else screen.say(f"{check.state:<8} {check.name}: {check.told}")
+        screen.line(check) if settings.json else screen.say(f"{check.state:<8} {check.name}: {error_line(check.told)}")
     return BAD if any(check.state == "bad" for check in checks) else GOOD
 
 
@@ -157,6 +157,6 @@ def verify_command(
 def cost_command(arguments: tuple[str, ...]) -> int:
     """Print what so many users and turns will cost; takes no --table."""
     try:
-        return cost_model.main(arguments)
+        return cost_model.main(arguments, "langchain-dynamodb cost")
     except SystemExit as told:  # argparse's, for --help and what it cannot read
         return int(told.code or 0)

@@ -37,6 +37,8 @@ def reencrypt_command(
     settings: Settings, chosen: dict[str, Any], sessions: tuple[str, ...], plain: bool, everything: bool
 ) -> int:
     """Bring sessions under the present key of --kms-key-id, --local-key-file or --repository."""
+    if not (settings.kms_key_id or settings.local_key_file or settings.repository):
+        raise click.UsageError("Give the key: --kms-key-id, --local-key-file or --repository (with --plain, too).")
 
     async def work(source: AsyncSessionRepository, made: Run) -> Summary:
         return await reencrypt_sessions(source, made, plain=plain, everything=everything)

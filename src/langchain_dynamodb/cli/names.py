@@ -32,13 +32,17 @@ def parse_session(text: str) -> Session:
 def read_names(path: Path) -> Iterator[Session]:
     """Sessions of a file, one a line: ids, keys as JSON objects, or lines of ``list --json``.
 
-    Raises `InvalidInputError` for a line that begins as an object and is none.
+    Raises `InvalidInputError` for a line that begins as an object and is none, and for what is no text.
     """
-    for line in path.read_bytes().decode().split("\n"):  # no other character ends a line: ids may have them
-        text = line.removesuffix("\r")
-        if not text.strip():
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is no text in UTF-8: {error}") from error
+    for line in text.split("\n"):  # no other character ends a line: ids may have them
+        name = line.removesuffix("\r")
+        if not name.strip():
             continue
-        session = parse_session(text)
+        session = parse_session(name)
         listed = not isinstance(session, str) and "session" in session and ("version" in session or len(session) > 2)
         yield session["session"] if listed else session  # type: ignore[index,misc]
 

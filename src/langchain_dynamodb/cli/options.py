@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from .settings import Settings
+from .settings import OF_NO_REPOSITORY, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +85,10 @@ def options(*groups: list[Callable[[F], F]]) -> Callable[[F], F]:
             taken = {name: given.pop(name) for name in _SETTINGS if name in given}
             if taken["table"] is None and taken["repository"] is None:
                 raise click.UsageError("Missing option '--table'.")
-            settings = Settings(**taken, json=given.pop("as_json"), verbose=given.pop("verbose", False))
+            context = click.get_current_context()
+            by_user = {name for name in taken if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+            told = {"json": given.pop("as_json"), "verbose": given.pop("verbose", False)}
+            settings = Settings(**taken, **told, given=frozenset(by_user))
             chosen = {name: given.pop(name) for name in _RUN if name in given}
             return command(settings, chosen, **given)
 
@@ -96,5 +100,5 @@ def options(*groups: list[Callable[[F], F]]) -> Callable[[F], F]:
     return decorate
 
 
-_SETTINGS = [one.name for one in fields(Settings) if one.name not in ("json", "verbose")]
+_SETTINGS = [one.name for one in fields(Settings) if one.name == "repository" or one.name not in OF_NO_REPOSITORY]
 _RUN = ("match", "segments", "segment", "at_once", "resume", "dry_run", "max_write_units")

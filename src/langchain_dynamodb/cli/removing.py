@@ -38,6 +38,8 @@ def delete_command(
     Large data in a --bucket goes with its session.
     """
     named = all_named(sessions, file)
+    if file and not named:
+        raise click.UsageError(f"--from-file {file} names no session.")
     if not named and chosen["match"] is None:
         raise click.UsageError("Name sessions, or give --from-file or --match ('*' is all).")
     repository = settings.open()

@@ -26,6 +26,24 @@ from ..errors import InvalidInputError
 
 _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # not tabs and ends of lines
 
+_OPTIONS = {
+    "table_name": "--table",
+    "region_name": "--region",
+    "aws_session": "--profile",
+    "source_format": "--from-format",
+    "to": "--to-table",
+    "encryption": "--kms-key-id or --local-key-file",
+}
+_WORDS = (
+    "table_name|region_name|endpoint_url|primary_key_name|history_messages_key|ttl_key_name|home_region|delete_source"
+)
+_ARGUMENTS = (
+    f"{_WORDS}|source_format|max_write_units|at_once|segments?|match|index|partition|limit|to|encryption|aws_session"
+)
+_ARGUMENT = re.compile(  # name='value', `name=`, or a name that is no word of ordinary text
+    rf"(?<![^\s(])(?:(?P<argument>{_ARGUMENTS})=(?P<value>[^\s,;:)])?|(?P<word>{_WORDS})(?![\w'\"`(.]))"
+)
+
 
 class Screen:
     """Output of one command. What is no result (progress, errors) goes to standard error."""
@@ -128,7 +146,7 @@ def outcome_line(outcome: Outcome) -> str:
         lost = sum(gap.messages for gap in outcome.repair.missing)
         told = {"missing": lost, "brought in": outcome.repair.brought_in, "taken out": len(outcome.repair.removed)}
         counts += [f"{number} {what}" for what, number in told.items() if number]
-    parts = [name_line(outcome.session), outcome.action, ", ".join(counts), outcome.detail or ""]
+    parts = [name_line(outcome.session), outcome.action, ", ".join(counts), error_line(outcome.detail or "")]
     return "  ".join(part for part in parts if part)
 
 
@@ -165,5 +183,11 @@ def dollars(write_units: float, read_units: float) -> float:
 
 
 def error_line(error: Any) -> str:
-    """An error on one line."""
-    return " ".join(str(error).split())
+    """An error on one line, which names options where that of a function names arguments."""
+    return _ARGUMENT.sub(_as_option, " ".join(str(error).split()))
+
+
+def _as_option(found: re.Match[str]) -> str:
+    name = found["argument"] or found["word"]
+    option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+    return option + (" " + found["value"] if found["value"] else "")

@@ -23,6 +23,7 @@ USUAL_NAMES: dict[str, Any] = {
     "history_messages_key": "History",
     "ttl_key_name": "expireAt",
 }
+OF_NO_REPOSITORY = ("repository", "json", "verbose", "given")
 FOREIGN_NAMES: dict[str, dict[str, Any]] = {
     "javascript": {"primary_key_name": "id", "history_messages_key": "messages"},
     "llama-index": {"ttl_key_name": "TTL"},
@@ -49,9 +50,10 @@ class Settings:
     repository: str | None = None
     json: bool = False
     verbose: bool = False
+    given: frozenset[str] = frozenset()  # names of attributes that were given, be they the usual ones
 
     def __post_init__(self) -> None:
-        of_the_repository = [one for one in fields(self) if one.name not in ("repository", "json", "verbose")]
+        of_the_repository = [one for one in fields(self) if one.name not in OF_NO_REPOSITORY]
         given = [_option(one.name) for one in of_the_repository if getattr(self, one.name) != one.default]
         if self.repository is not None and given:
             raise InvalidInputError(f"--repository makes the repository with all its settings: leave out {given[0]}")
@@ -84,8 +86,7 @@ class Settings:
         names = FOREIGN_NAMES.get(source_format or "", {})
         if self.repository is not None:
             return self
-        given = {name for name, usual in USUAL_NAMES.items() if getattr(self, name) != usual}
-        return replace(self, **{name: value for name, value in names.items() if name not in given})
+        return replace(self, **{name: value for name, value in names.items() if name not in self.given})
 
     @property
     def _aws_session(self) -> Any:
