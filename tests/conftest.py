@@ -138,7 +138,7 @@ def dynamodb(engine: TestEngine, aws_environment: None) -> Iterator[Any]:
 
 
 @pytest.fixture
-def make_table(engine: TestEngine, dynamodb: Any) -> Iterator[TableFactory]:
+def make_table(engine: TestEngine, dynamodb: Any, request: pytest.FixtureRequest) -> Iterator[TableFactory]:
     """Create tables by hand, as langchain_community's page does: ``make_table("PK", "SK")``; returns the table's name.
 
     A key attribute is a name, or a name and a type other than S: ``"number:N"``.
@@ -155,8 +155,8 @@ def make_table(engine: TestEngine, dynamodb: Any) -> Iterator[TableFactory]:
             BillingMode="PAY_PER_REQUEST",
         )
         names.append(name)
-        if engine.name == "aws":
-            dynamodb.get_waiter("table_exists").wait(TableName=name)
+        if engine.name == "aws" or request.config.getoption("--endpoint-url"):  # ours are ready at once
+            dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 600})
         return name
 
     yield make

@@ -30,13 +30,18 @@ from langchain_dynamodb.surrogates import mended
 from models import ScriptedModel, answer, choose_model
 from richtext import render
 from support import Call, Hooked, Meter, watch
-from test_richtext import HOSTILE
+from test_richtext import HOSTILE, counting
 from users import COOKIE, current_user
 
 if TYPE_CHECKING:
     from conftest import TestEngine
 
 pytestmark = pytest.mark.once
+LONG = {
+    "pictures": "![" * 10_000,
+    "a table": "|a" * 60 + "\n" + "|-" * 60 + "\n" + ("|b" * 60 + "\n") * 150,
+    "emphasis": "**a** `b` *c*\n\n" * 1300,
+}
 
 
 class Told(ScriptedModel):
@@ -155,6 +160,20 @@ async def test_a_turn_is_streamed_and_stored(chat: Running, browser: Browser) ->
         (3, None),
     ]
     assert [message.type for message in chat.model.seen] == ["system", "human", "ai", "human"]
+
+
+@pytest.mark.parametrize("name", LONG)
+async def test_other_chats_go_on_while_markdown_is_read(chat: Running, browser: Browser, name: str) -> None:
+    """To stream and to show what takes long to read costs the event loop no more than plain words of that length."""
+    spent = []
+    for number, written in enumerate(["word " * (len(LONG[name]) // 5), LONG[name]]):
+        chat.model.words = tuple(written[start : start + 2000] for start in range(0, len(written), 2000))
+        with counting() as count:
+            await browser.ask("q", chat=f"c{number}")
+            shown = await browser.show(f"c{number}")
+        spent.append(count[0])
+        assert shown["messages"][1]["text"] == written
+    assert spent[1] < 1.5 * spent[0]
 
 
 async def test_the_model_sees_the_question_before_it_answers(chat: Running, browser: Browser) -> None:

@@ -135,6 +135,15 @@ def test_marks_are_not_read_aloud(new_page: NewPage) -> None:
     assert not {*"|*#`"} & {*answered_in.inner_text()}
 
 
+def test_blocks_stand_apart(new_page: NewPage, engine: TestEngine) -> None:
+    """A quote keeps its distance as all else does, and the first bullets are full, though messages are a list too."""
+    page = new_page()
+    shown = show_chat(page, engine, "text\n\n> quote\n\n- a\n  - b\n")
+    assert shown.locator("blockquote").evaluate("(e) => parseFloat(getComputedStyle(e).marginTop)") > 5
+    styles = shown.locator("ul").evaluate_all("(all) => all.map((e) => getComputedStyle(e).listStyleType)")
+    assert styles == ["disc", "circle"]
+
+
 def test_what_is_deep_fits_on_a_phone(new_page: NewPage, engine: TestEngine) -> None:
     """Lists in lists and quotes in quotes, as deep as they are shown, and what is shown as it was typed."""
     page = new_page(viewport={"width": 320, "height": 640})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -67,20 +68,26 @@ LABORIOUS: dict[str, Callable[[int], str]] = {  # so many characters, of which e
 }
 
 
-def calls(work: Callable[[], object]) -> int:
-    """How many functions are called meanwhile."""
-    before, count = sys.getprofile(), 0
+@contextmanager
+def counting() -> Iterator[list[int]]:
+    """How many functions this thread calls meanwhile."""
+    before, count = sys.getprofile(), [0]
 
     def look(_frame: Any, event: str, _argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
+        count[0] += event in ("call", "c_call")
 
     sys.setprofile(look)
     try:
-        work()
+        yield count
     finally:
         sys.setprofile(before)
-    return count
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called meanwhile."""
+    with counting() as count:
+        work()
+    return count[0]
 
 
 def elements(nodes: Any) -> list[tuple[str, dict[str, str]]]:
@@ -187,6 +194,22 @@ def test_what_takes_long_is_read_seldom(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LABORIOUS)
+def test_what_takes_too_long_is_not_read_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To stream it costs so much for each character, however many there are; on the way nine tenths of it are shown."""
+    monkeypatch.setattr(richtext, "EFFORT", 4000)
+    growing, written = Growing(), LABORIOUS[name](40_000)
+    changes: list[Any] = []
+    pieces = [written[start : start + 20] for start in range(0, len(written), 20)]
+    work = calls(lambda: changes.extend(growing.add(piece) for piece in pieces))
+    assert work < 200 * len(written)
+    shown: list[Any] = []
+    for change in filter(None, changes):
+        shown = [*shown[: change["keep"]], *change["blocks"]]
+    letters = [sum(character.isalpha() for character in all_of_it) for all_of_it in (text(shown), written)]
+    assert letters[0] >= 0.9 * letters[1]
+
+
+@pytest.mark.parametrize("name", LABORIOUS)
 def test_what_takes_too_long_is_shown_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """To read a text once has a bound, however long the text is; the text is there all the same."""
     monkeypatch.setattr(richtext, "EFFORT", 500)
@@ -196,10 +219,13 @@ def test_what_takes_too_long_is_shown_as_it_is(name: str, monkeypatch: pytest.Mo
 
 
 def test_ordinary_text_is_not_too_long() -> None:
-    """As much prose, code and tables as is read at all takes half of what reading may take."""
+    """What is read at all of prose, code and tables takes half of what it may; pages are read on the way."""
     for page in PAGES:
-        written = (page.read_text(encoding="utf-8") * 100)[:LONGEST]
-        assert richtext._read(written)[1] < 4 * EFFORT / 2
+        written, growing = page.read_text(encoding="utf-8"), Growing()
+        assert richtext._read((written * 100)[:LONGEST], EFFORT)[1] < 4 * EFFORT / 2
+        for start in range(0, len(written), 500):
+            growing.add(written[start : start + 500])
+        assert not growing._laborious
 
 
 def test_what_is_too_deep_is_shown_as_it_is() -> None:

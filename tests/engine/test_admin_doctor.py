@@ -62,6 +62,18 @@ async def test_another_ttl_attribute(make_repository: RepositoryFactory, dynamod
     assert (check.state, "set ttl_key_name='ttl'" in check.told) == ("bad", True)
 
 
+async def test_histories_of_another_name(make_repository: RepositoryFactory, dynamodb: Any, table_name: str) -> None:
+    """What no listing shows is told, with the name that it has; lists of something else are nobody's history."""
+    message = {"M": {"type": {"S": "human"}, "data": {"M": {"content": {"S": "x"}}}}}
+    for session, name, entry in (("a", "Messages", message), ("b", "Messages", message), ("c", "Things", {"S": "x"})):
+        dynamodb.put_item(TableName=table_name, Item={"SessionId": {"S": session}, name: {"L": [entry]}})
+    [check] = [check for check in await doctor(make_repository()) if check.name == "history"]
+    assert check.state == "bad"
+    assert check.told.startswith("looked for in 'History'; that of 2 of")
+    assert check.told.endswith("set history_messages_key='Messages'")
+    assert "history" not in states(await doctor(make_repository(history_messages_key="Messages")))
+
+
 class Denying(WatchedConnection):
     """Refuses some calls, as IAM does."""
 

@@ -196,6 +196,39 @@ async def test_what_cannot_be_read_stays(make_repository: RepositoryFactory, the
     assert item in await scan(sessions)
 
 
+async def test_histories_of_another_name(make_repository: RepositoryFactory, engine: TestEngine) -> None:
+    """A table whose lists are called otherwise is not taken for an empty one, by any command; the mend is named."""
+    sessions = make_repository()
+    name = sessions.table_name
+    for session in ("a", "b"):
+        made = Theirs(name, session, endpoint_url=engine.endpoint_url, history_messages_key="Messages")
+        made.add_messages([HumanMessage("x")])
+    Theirs(name, "usual", endpoint_url=engine.endpoint_url).add_messages([HumanMessage("x")])
+    before = await scan(sessions)
+    told: list[Outcome] = []
+    dry = Run(tell=told.append, dry_run=True)
+    assert (await migrate(sessions, dry)).actions == {"failed": 2, "converted": 1}
+    assert (await migrate(sessions, Run(match="a"), back=True)).actions == {"failed": 1}
+    assert (await export_sessions(sessions, io.BytesIO())).actions == {"failed": 2, "exported": 1}
+    assert (await verify(sessions, Run(tell=told.append))).actions == {"failed": 2, "verified": 1}
+    failed = [outcome.detail or "" for outcome in told if outcome.action == "failed"]
+    assert ["set history_messages_key='Messages'" in detail for detail in failed] == [True] * 4
+    assert await scan(sessions) == before
+    assert (await migrate(make_repository(history_messages_key="Messages"))).actions == {"failed": 1, "converted": 2}
+
+
+async def test_another_key_there(make_repository: RepositoryFactory, make_table: TableFactory, dynamodb: Any) -> None:
+    """A table in which the sessions cannot have their names is refused before the first one, and both keys are told."""
+    source, to = make_repository(make_table("PK", "SK"), primary_key_name="PK"), make_repository()
+    with pytest.raises(InvalidInputError, match=r"has the key SessionId \(S\), and .* has PK \(S\), SK \(S\): give"):
+        await migrate(source, to=to)
+    with pytest.raises(InvalidInputError, match="give a table with the same key"):
+        await migrate(to, to=source)
+    renamed = make_repository(make_table("ChatId"), primary_key_name="ChatId")
+    await to.append("s", many(1))
+    assert (await migrate(to, to=renamed)).actions == {"copied": 1}
+
+
 async def test_named_sessions(make_repository: RepositoryFactory, theirs: Any) -> None:
     """Only those; one that is not there is told."""
     for name in ("a", "b"):

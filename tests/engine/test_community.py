@@ -867,7 +867,7 @@ async def test_the_community_format_on_a_session_of_pages(make_repository: Repos
         lambda: sessions.truncate("s", keep=0),
     ]
     for call in calls:
-        with pytest.raises(ItemFormatError, match="item_format='community'"):
+        with pytest.raises(ItemFormatError, match=r"item_format='community'.* migrate --to-format community\)"):
             await call()
     assert (await read(sessions)).messages == NEW
     assert await scan(sessions) == before

@@ -68,7 +68,7 @@ def unpacked(package: str, release: str, folder: Path) -> Path:
 
 
 def dynalite(port: int, folder: Path) -> list[str]:
-    """Installed with what it needs, without running scripts; the suite does not wait for its tables."""
+    """Installed with what it needs, without running scripts; its tables are soon ready."""
     command = [*fetch._npm(), "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "dynalite@4.0.0"]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
     at_once = [part for name in ("create", "delete", "update") for part in (f"--{name}TableMs", "0")]

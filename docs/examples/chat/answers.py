@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,13 +58,12 @@ class Answer:
             async for chunk in self.model.astream(list(self.context)):
                 self.said = chunk if self.said is None else self.said + chunk
                 if chunk.text:
-                    changed = shown.add(chunk.text)
-                    yield event("token", chunk.text) + (event("blocks", changed) if changed else "")
+                    yield event("token", chunk.text) + await blocks(shown.add, chunk.text)
             self.complete = True
         except Exception:  # whatever a model raises; its text may tell what is none of the browser's business
             _log.exception("the model failed")
             failure = {"code": "model_failed", "detail": "The model failed before the answer was complete."}
-        yield event("blocks", shown.end())
+        yield await blocks(shown.end)
         try:
             version = await self.keep()
         except ChatHistoryError as error:
@@ -132,6 +131,16 @@ class AnswerResponse(StreamingResponse):
         finally:
             with contextlib.suppress(ChatHistoryError):  # the log knows; so does the browser, if it is still there
                 await self.answer.keep()
+
+
+async def blocks(read: Callable[..., object], *piece: str) -> str:
+    """What the Markdown has become by now; in a thread, since hostile text takes a second, and others stream too."""
+
+    def work() -> str:
+        changed = read(*piece)
+        return event("blocks", changed) if changed else ""
+
+    return await asyncio.to_thread(work)
 
 
 def event(name: str, data: Any) -> str:

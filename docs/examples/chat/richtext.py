@@ -69,7 +69,7 @@ class _Markdown(MarkdownIt):
 
 def _count(state: Any, *_: Any) -> bool:
     state.env["looks"] += 1
-    if state.env["looks"] > EFFORT:
+    if state.env["looks"] > state.env["most"]:
         raise _TooMuchError
     return False  # this is no rule that reads anything
 
@@ -96,14 +96,17 @@ _without_tables, _with_tables = _Markdown(), _Markdown("table")
 def render(text: str) -> tuple[Element, ...]:
     """The blocks of a text."""
     text = re.sub("\r\n?", "\n", text)
-    return tuple(block for block, _ in _read(text)[0]) if len(text) <= LONGEST else (_as_it_is(text),)
+    try:
+        return tuple(block for block, _ in _read(text, EFFORT)[0])
+    except _TooMuchError:
+        return (_as_it_is(text),)
 
 
 class Growing:
-    """A text that comes piece by piece: only its last block is read anew, since those before it cannot change.
+    """A text that comes piece by piece: only its last blocks are read anew, since those before them cannot change.
 
-    That holds once a block has two whole lines: "#" begins a heading, and "#1" goes on with a paragraph; the second one
-    makes a table.
+    That holds once two whole lines follow the beginning of a block: "#" begins a heading, and "#1" goes on with a
+    paragraph; the second one makes a table. What takes long to read is shown as it is, until all of it is there.
     """
 
     def __init__(self) -> None:
@@ -111,6 +114,7 @@ class Growing:
         self._newlines = IncrementalNewlineDecoder(None, translate=True)  # a piece may end within "\r\n"
         self._kept = 0
         self._unseen = self._patience = 0  # characters
+        self._laborious = False
 
     def add(self, piece: str) -> dict[str, object] | None:
         """What changes: keep so many blocks, then come these. None where that is not worth a look yet."""
@@ -119,15 +123,20 @@ class Growing:
         self._unseen += len(piece)
         if self._unseen < self._patience or len(self._tail) > LONGEST:
             return None
-        blocks, effort = _read(self._tail)
+        blocks, effort = [(_as_it_is(self._tail), 0)], 0
+        if not self._laborious:
+            try:
+                blocks, effort = _read(self._tail, EFFORT // 8)
+            except _TooMuchError:
+                self._laborious = True
         # What takes long to read is read less often, so that work and traffic stay in proportion to what is said.
         self._unseen, self._patience = 0, max(effort, len(self._tail)) // 32
         changed = {"keep": self._kept, "blocks": [block for block, _ in blocks]}
-        if len(blocks) > 1:
-            lines, first = self._tail.split("\n"), blocks[-1][1]
-            if first < len(lines) - 2:  # else what begins there may still become a part of what is before it
-                self._tail = "\n".join(lines[first:])
-                self._kept += len(blocks) - 1
+        lines = self._tail.split("\n")
+        # What begins in the last lines may still become a part of what is before it.
+        if settled := [first for _, first in blocks if first < len(lines) - 2]:
+            self._tail = "\n".join(lines[settled[-1] :])
+            self._kept += len(settled) - 1
         return changed
 
     def end(self) -> dict[str, object]:
@@ -135,18 +144,17 @@ class Growing:
         return {"keep": 0, "blocks": [*render(self._text)]}
 
 
-def _read(text: str) -> tuple[list[tuple[Element, int]], int]:
-    """The blocks, each with the number of its first line, and what it took to find them."""
-    lines, looks = text.split("\n"), {"looks": 0}
+def _read(text: str, most: int) -> tuple[list[tuple[Element, int]], int]:
+    """The blocks, each with the number of its first line, and what it took to find them; `most` is as `EFFORT`."""
+    if len(text) > LONGEST:
+        raise _TooMuchError
+    lines, looks = text.split("\n"), {"looks": 0, "most": most}
     columns = max(line.count("|") for line in lines)
-    try:
-        tokens = (_with_tables if columns * len(lines) <= CELLS else _without_tables).parse(text, looks)
-        if len(tokens) > 2 * len(text) + 1000:  # a table that is almost empty
-            tokens = _without_tables.parse(text, looks)
-        if len(tokens) > EFFORT:
-            raise _TooMuchError
-    except _TooMuchError:
-        return [(_as_it_is(text), 0)], 4 * EFFORT
+    tokens = (_with_tables if columns * len(lines) <= CELLS else _without_tables).parse(text, looks)
+    if len(tokens) > 2 * len(text) + 1000:  # a table that is almost empty
+        tokens = _without_tables.parse(text, looks)
+    if len(tokens) > most:
+        raise _TooMuchError
     found, start = [], 0
     for end, token in enumerate(tokens, 1):
         if token.level == 0 and token.nesting <= 0:

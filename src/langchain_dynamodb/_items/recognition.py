@@ -38,6 +38,11 @@ def is_community_list(value: AttributeValue) -> bool:
     return isinstance(entries, list) and (not entries or any(map(is_message, entries[:KNOWN_BY])))
 
 
+def other_histories(own: Item) -> list[str]:
+    """Those of an item's other attributes that look like a history of langchain_community's."""
+    return [name for name, value in own.items() if value.get("L") and is_community_list(value)]
+
+
 def check_own_list(own: Item, names: Names, where: object) -> None:
     """Raise `ItemFormatError` where a session item of ours without a list has its history under another name."""
     for name, value in own.items():
@@ -58,8 +63,7 @@ def check_community(raw: Item, own: Item, names: Names, where: object) -> None:
     shown = ", ".join(f"{short(name)} ({_shape(value)})" for name, value in list(others.items())[:SHOWN])
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     advice = "name another session, or move what is there"
-    histories = [name for name, value in own.items() if value.get("L") and is_community_list(value)]
-    if histories:
+    if histories := other_histories(own):
         advice = f"if {histories[0]!r} is its history, set history_messages_key={histories[0]!r}"
     raise ForeignItemError(
         f"item {where} is no chat session of ours or of langchain_community, and was left as it is: "

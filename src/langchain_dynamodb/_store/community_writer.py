@@ -215,7 +215,7 @@ def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:
     if isinstance(state, SessionItem):
         raise ItemFormatError(
             f"session {key} is stored in pages, which item_format='community' does not write: use the default format, "
-            "or read the messages, delete the session and append them again"
+            "or bring it back into that one (langchain-dynamodb migrate --to-format community)"
         )
     return state
 

@@ -18,6 +18,7 @@ from .._items.keys import native_key, session_key
 from .._items.session_items import SessionItem
 from .._items.table_schema import Schema, parse_schema
 from .._protocol import conditions
+from .._store.listing import SAMPLE
 from ..blobs.stores import Blobs
 from ..errors import (
     AccessDeniedError,
@@ -31,14 +32,13 @@ from ..repository import AsyncSessionRepository
 from .reports import Check
 from .run import check_repository
 
-SAMPLE = 100  # items looked at for an encrypted session
 CLOCK_SECONDS = 60  # a clock that is wrong by more is told; AWS refuses requests at 300
 _PACKAGES = ("langchain-dynamodb", "langchain-core", "aioboto3", "aiobotocore", "botocore", "pydantic", "orjson")
 _ABSENT = "lc_doctor"  # an attribute that no item has
 
 
 async def doctor(repository: AsyncSessionRepository) -> list[Check]:
-    """Look at table, keys, TTL, indexes, protection, rights, encryption, the bucket, the clock and the versions.
+    """Look at table, keys, TTL, indexes, protection, rights, names, encryption, the bucket, the clock and the versions.
 
     Nothing is changed: the right to write is tried out by writes whose condition cannot hold, on a key that no session
     has. That takes about ten write and read units. A bucket is only listed and read: a write would leave something.
@@ -52,8 +52,8 @@ async def doctor(repository: AsyncSessionRepository) -> list[Check]:
     checks = [_table(table), _keys(repository, schema), await _ttl(repository)]
     checks += [_index(repository, schema, name) for name in sorted(schema.indexes)]
     checks += [await _protection(repository, table), await _rights(repository, schema)]
-    if foreign := await _foreign(repository):
-        checks.append(foreign)
+    if told := await _misnamed(repository) or await _foreign(repository):
+        checks.append(told)
     if encryption := await _encryption(repository, schema):
         checks.append(encryption)
     if repository._options.blobs is not None:
@@ -174,6 +174,23 @@ async def _foreign(repository: AsyncSessionRepository) -> Check | None:
         return None
     told = f"none of the first {found['ScannedCount']} items has messages in {names.history!r}: is it the right table, "
     return Check(name="items", state="warning", told=told + "and the right history_messages_key?")
+
+
+async def _misnamed(repository: AsyncSessionRepository) -> Check | None:
+    """Whether sessions of langchain_community among the first items have their history under another name."""
+    try:
+        found = await repository._lister.misnamed()
+    except AccessDeniedError:  # told already
+        return None
+    if not found:
+        return None
+    wanted = repository.history_messages_key
+    told = "; ".join(
+        f"that of {len(sessions)} of the first {SAMPLE} items looks to be in {name!r}, and they are not seen: "
+        f"set history_messages_key={name!r}"
+        for name, sessions in found.items()
+    )
+    return Check(name="history", state="bad", told=f"looked for in {wanted!r}; {told}")
 
 
 async def _encryption(repository: AsyncSessionRepository, schema: Schema) -> Check | None:

@@ -77,7 +77,9 @@ async def migrate(
         source = work.metered(repository)
         if to is not None:
             await _check_other(source, to)
-            if source_format is not None:
+            if source_format is None:
+                await _check_keys(source, to)
+            else:
                 target = work.target(to)
                 await work.each(_foreign(work, source, source_format), lambda item: _copy(work, target, item))
                 return work.summary
@@ -96,6 +98,17 @@ async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepositor
     if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
         raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
     source._check_objects_apart(to)
+
+
+async def _check_keys(source: AsyncSessionRepository, to: AsyncSessionRepository) -> None:
+    """Refuse a table in which sessions cannot have the names that they have here."""
+    here, there = [await one._table.schema(lambda known: bool(known.keys)) for one in (source, to)]
+    by_id = [schema.keys == {one.primary_key_name: "S"} for one, schema in ((source, here), (to, there))]
+    if not (all(by_id) if by_id[0] else here.keys == there.keys):
+        raise InvalidInputError(
+            f"table {to.table_name!r} has the key {there.described}, and {source.table_name!r} has {here.described}: "
+            "give a table with the same key, by which sessions are named"
+        )
 
 
 async def _summaries(

@@ -405,8 +405,16 @@ async def named(work: Work) -> AsyncGenerator[Thing[Session], None]:
 async def listed(
     work: Work, repository: AsyncSessionRepository
 ) -> AsyncGenerator[Thing[SessionSummary] | Passed, None]:
-    """Those of the table, as far as they match and are this run's."""
+    """Those of the table, as far as they match and are this run's.
+
+    First those whose history has another name, as far as they are seen: what is done to them says so.
+    """
     run = work.run
+    if work.position is None and not run.part:
+        for misnamed in (await repository._lister.misnamed()).values():
+            for summary in misnamed:
+                if work.wants(summary.session):
+                    yield Thing(None, summary.session, summary)
     listing = Listing(cursor=work.position, segments=run.segments, segment=run.part)
     async with contextlib.aclosing(repository._lister.list(listing)) as summaries:
         async for summary in summaries:
