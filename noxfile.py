@@ -198,7 +198,10 @@ def deaths(session: nox.Session) -> None:
     """Deaths at each request of every kind of write, of commands, and beside a vacuum; CI has some of them."""
     session.install("-e", with_extras(session), *group("test"))
     session.env["ALL_DEATHS"] = "1"
-    tests = [f"tests/engine/test_{name}.py" for name in ("admin_removal", "command_deaths", "crash", "copy")]
+    tests = [
+        f"tests/engine/test_{name}.py"
+        for name in ("admin_migration", "admin_removal", "command_deaths", "crash", "copy")
+    ]
     run_pytest(session, *tests, "--engine", "dynamodb-local")
 
 

@@ -36,7 +36,7 @@ from users import COOKIE, current_user
 if TYPE_CHECKING:
     from conftest import TestEngine
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 LONG = {
     "pictures": "![" * 10_000,
     "a table": "|a" * 60 + "\n" + "|-" * 60 + "\n" + ("|b" * 60 + "\n") * 150,

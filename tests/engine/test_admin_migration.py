@@ -19,9 +19,13 @@ from langchain_dynamodb.admin import Outcome, Run, delete_sessions, export_sessi
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError, ItemFormatError, SettingsError
 from memory_blobs import MemoryBlobs
+from scenarios import ALL_DEATHS
 from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch, with_options
 
 pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+
+
+STEP = 1 if ALL_DEATHS else 3  # from one request at which a run dies to the next
 
 
 @pytest.fixture
@@ -595,7 +599,7 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, theirs
 
     died, at = True, 0
     while died:
-        at += 1
+        at += STEP
         for after in (False, True):
             for name, messages in expected.items():
                 await make().delete(name)
@@ -628,7 +632,7 @@ async def test_dying_on_the_way_to_another_table(
     expected = {"short": bulk(2), "long": bulk(40)}
     died, at, table = True, 0, make_table()
     while died:
-        at += 1
+        at += STEP
         for after in (False, True):
             for name, messages in expected.items():
                 await make_repository(table).delete(name)
@@ -656,7 +660,7 @@ async def test_dying_while_changes_are_brought(make_repository: RepositoryFactor
     make_repository.wait(renew=600, lease=0.05)
     died, at, table = True, 0, make_table()
     while died:
-        at += 1
+        at += STEP
         for after in (False, True):
             source = make_repository(sizes=SMALL)
             await source.append("s", many(30))

@@ -24,6 +24,7 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb import repository as module
 from langchain_dynamodb._store import community_writer
 from langchain_dynamodb.codec import messages
+from langchain_dynamodb.codec.long_lines import Line
 from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
 from langchain_dynamodb.encryption import LocalKeyring
@@ -89,18 +90,20 @@ class Watching(Codec):
         most: int,
         degraded: list[Degraded] | None = None,
         path: str | None = None,
-    ) -> list[bytes]:
+        *,
+        much: bool = True,
+    ) -> list[Line]:
         """As ever."""
-        lines = super().encode(messages, most, degraded, path)
+        lines = super().encode(messages, most, degraded, path, much=much)
         self._note("encode", sum(map(len, lines)))
         return lines
 
-    def decode(self, lines: Sequence[bytes], *, again: bool = False) -> list[BaseMessage]:
+    def decode(self, lines: Sequence[Line], *, again: bool = False) -> list[BaseMessage]:
         """As ever."""
         self._note("decode", sum(map(len, lines)))
         return super().decode(lines, again=again)
 
-    def pack(self, lines: Sequence[bytes], place: Place) -> bytes:
+    def pack(self, lines: Sequence[Line], place: Place) -> bytes:
         """As ever."""
         self._note("pack", sum(map(len, lines)))
         return super().pack(lines, place)
