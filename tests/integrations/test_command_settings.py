@@ -217,12 +217,19 @@ def test_encrypted_sessions_stay_so(command: Command, engine: TestEngine, make_t
         (["list", "--kms-key-id", "k", "--local-key-file", __file__], "give one of them"),
         (["list", "--bucket", "chats", "--bucket-prefix", "new-"], "that end with '/'"),
         (["list", "--local-key-file", __file__], "32 bytes"),
+        (["list", "--tabel", "T"], "No such option '--tabel'"),
+        (["show"], "show --help tells more)"),
+        (["list", "--limit", "many"], "'many' is not a valid integer"),
+        (["delete"], "Name sessions, or give --from-file or --match"),
+        (["--colour", "list"], "No such option '--colour'"),
+        (["frobnicate"], "No such command 'frobnicate'"),
     ],
 )
 def test_what_cannot_be_used(command: Command, words: list[str], told: str) -> None:
     """One line, exit code 2, and nothing is done."""
     refused = command(*words)
     assert (refused.exit_code, refused.stdout, told in refused.stderr) == (2, "", True), refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_the_lambda_handler(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:

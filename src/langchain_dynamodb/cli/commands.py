@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from ..errors import ChatHistoryError, InvalidInputError, RepositoryClosedError, StorageError
 from .exits import GOOD, Bad, Misused, Stopped, Unusable
@@ -28,10 +31,21 @@ Exit codes:
 class Commands(click.Group):
     """The group of all commands: what they return is the exit code, and errors are one line."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options in front of a command's name."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise _in_one_line(error) from error
+
     def invoke(self, ctx: click.Context) -> None:
         """Run the command."""
         try:
             code = super().invoke(ctx)
+        except click.UsageError as error:
+            raise _in_one_line(error) from error
         except InvalidInputError as error:
             raise Misused(error_line(error)) from error
         except (StorageError, RepositoryClosedError) as error:
@@ -45,6 +59,13 @@ class Commands(click.Group):
         except (OSError, UnicodeError) as error:
             raise Misused(error_line(error)) from error
         ctx.exit(code or GOOD)
+
+
+def _in_one_line(error: click.UsageError) -> click.ClickException:
+    """The same without the command's usage, which ``--help`` has, too; help itself stays as it is."""
+    if error.ctx is None or isinstance(error, NoArgsIsHelpError):
+        return error
+    return Misused(f"{error.format_message()} ({error.ctx.command_path} --help tells more)")
 
 
 @click.group(
