@@ -15,7 +15,7 @@ from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb._items.session_items import Reference
-from langchain_dynamodb._store import page_objects
+from langchain_dynamodb._store import object_pieces, page_objects
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.admin import Run, delete_sessions, vacuum
 from langchain_dynamodb.codec import long_blocks, long_lines
@@ -45,6 +45,7 @@ from support import (
     human,
     named,
     no_answer,
+    noise,
     referred,
     scan,
     tokens,
@@ -63,8 +64,9 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     if request.param == "in pieces":
         monkeypatch.setattr(long_lines, "LONG_LINE", 20_000)
         monkeypatch.setattr(long_blocks, "LONG_LINE", 20_000)
-        for module, name in ((long_lines, "LONG_TEXT"), (long_blocks, "LONG_TEXT"), (long_lines, "PIECE")):
-            monkeypatch.setattr(module, name, 3000)
+        for module in (long_lines, long_blocks):
+            monkeypatch.setattr(module, "LONG_TEXT", 3000)
+            monkeypatch.setattr(module, "PIECE", 3000)
         monkeypatch.setattr(codec, "MANY_BYTES", 1000)
         monkeypatch.setattr(page_objects, "MUCH", 0)
     return MemoryBlobs(threshold=1000)
@@ -524,6 +526,44 @@ async def test_how_many_objects_a_replace_reads(sessions: AsyncSessionRepository
         await other.replace(f"copy {same}", new)
         assert [name for name, _ in recorder.log].count("get_object") == read + (long and same > 0)
         assert (await sessions.read(f"copy {same}")).messages == new
+
+
+async def test_what_begins_the_same_though_it_is_written_otherwise(sessions: AsyncSessionRepository) -> None:
+    """A line is as long as it is for its escapes, or was not stored in pieces: it is the same line."""
+    escaped = [HumanMessage(noise(9_000).replace("a", '"') + "\n" * 9_000, id=id) for id in "ab"]
+    for message in [*escaped, SMALL_ONE]:
+        await sessions.append("s", [message])
+    other = with_options(sessions)
+    watched = watch(other, Scripted)
+    new = [*escaped, human(20)]
+    await other.replace("s", new)
+    assert watched.requests["put_object"] == watched.requests["put_item"] == 0
+    assert (await sessions.read("s")).messages == new
+
+
+async def test_reads_around_what_is_missing_take_in_pieces(
+    sessions: AsyncSessionRepository, bucket: MemoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there, as other reads do."""
+    messages = [large("lost"), large("first"), large("last")]
+    for message in messages:
+        await sessions.append("s", [message])
+    (name,) = [name for name in bucket.objects if "/00000000-" in name]
+    bucket.objects.pop(name)
+    in_pieces: list[object] = []
+
+    async def taken_in(*given: Any) -> Any:
+        in_pieces.append(given)
+        return await object_pieces.taken_in(*given)
+
+    monkeypatch.setattr(page_objects, "taken_in", taken_in)
+    found = await with_options(sessions).read("s", skip_missing_pages=True)
+    assert (found.messages, len(found.missing)) == (messages[1:], 1)
+    read = len(in_pieces)
+    walk = with_options(sessions).iter_messages("s", skip_missing_pages=True)
+    assert [message async for message in walk] == messages[1:]
+    walked = len(in_pieces) - read
+    assert (read, walked) == ((6, 3) if page_objects.MUCH == 0 else (0, 0))
 
 
 @pytest.mark.parametrize("error", [None, AccessDeniedError("no credentials")], ids=["down", "no credentials"])

@@ -7,6 +7,7 @@ is looked at by the codec: it must not do it on that thread.
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import sys
 import threading
@@ -22,8 +23,9 @@ from conftest import RepositoryFactory
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb import repository as module
-from langchain_dynamodb._store import community_writer
-from langchain_dynamodb.codec import messages
+from langchain_dynamodb._store import community_writer, page_objects
+from langchain_dynamodb.admin import export_sessions, import_sessions, verify
+from langchain_dynamodb.codec import long_blocks, long_lines, messages
 from langchain_dynamodb.codec.long_lines import Line
 from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
@@ -250,7 +252,7 @@ def deflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     pack = messages.pack
 
-    def noted(lines: Sequence[bytes]) -> bytes:
+    def noted(lines: Sequence[Line]) -> bytes:
         if threading.current_thread() is threading.main_thread():
             sizes.append(sum(map(len, lines)))
         return pack(lines)
@@ -379,6 +381,77 @@ async def test_a_long_message_is_encrypted(
     codec = repository._codec
     assert isinstance(codec, Watching)
     assert max(codec.done, default=("", 0), key=lambda done: done[1])[1] < 200_000
+
+
+async def exported_and_verified(repository: AsyncSessionRepository) -> None:
+    """Both, and brought into another table."""
+    output = io.BytesIO()
+    await export_sessions(repository, output)
+    output.seek(0)
+    assert (await verify(repository, against=output)).actions == {"verified": 1}
+    output.seek(0)
+    assert (await import_sessions(repository, output)).actions == {"unchanged": 1}
+
+
+async def continued(repository: AsyncSessionRepository) -> None:
+    """Replaced by what begins the same."""
+    chat = await repository.read("s")
+    await repository.replace("s", [*chat.messages[:-1], HumanMessage("another")], expected_version=None)
+
+
+IN_PIECES: dict[str, tuple[Step, Step]] = {
+    **SEALING,
+    "replace the end": (a_long_one, continued),
+    "replace by one as long": (
+        a_long_one,
+        lambda repository: repository.replace("s", [HumanMessage(noise(1 << 20), id="LONG"), HumanMessage("short")]),
+    ),
+    "with a key": (a_long_one, lambda repository: repository.append("s", LARGE["blocks"], idempotency_key="k")),
+    "export": (a_long_one, exported_and_verified),
+    "read around": (lacking_a_page, lambda repository: repository.read("s", skip_missing_pages=True)),
+}
+
+
+@pytest.mark.parametrize("much", [1, 2 << 20], ids=["in pieces", "whole"])
+@pytest.mark.parametrize("name", IN_PIECES)
+async def test_a_long_message_in_pieces(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, name: str, much: int
+) -> None:
+    """What is made, or read, piece by piece is so in threads; so is what is read so and is not long enough for it."""
+    for owner, constant, value in (
+        (page_objects, "MUCH", 1 << 16),
+        (long_lines, "LONG_LINE", much),
+        (long_blocks, "LONG_LINE", much),
+        (long_lines, "LONG_TEXT", 1 << 16),
+        (long_blocks, "LONG_TEXT", 1 << 16),
+        (long_lines, "PIECE", 1 << 15),
+        (long_blocks, "PIECE", 1 << 15),
+    ):
+        monkeypatch.setattr(owner, constant, value)
+    done: list[tuple[str, int]] = []
+
+    def noting(owner: Any, method: str) -> None:
+        work = getattr(owner, method)
+
+        def noted(given: Any, *rest: Any, **options: Any) -> Any:
+            size = sum(map(len, given._parts if isinstance(given, long_lines.LongLine) else given))
+            if threading.current_thread() is threading.main_thread() and size > 200_000:
+                done.append((method, size))
+            return work(given, *rest, **options)
+
+        monkeypatch.setattr(owner, method, noted)
+
+    noting(long_lines.LongLine, "__iter__")
+    noting(long_lines, "_digest")
+    noting(messages, "pack")
+    noting(messages, "decode_lines")
+    given: dict[str, Any] = {"encryption": LocalKeyring(bytes(32)), "blobs": MemoryBlobs(threshold=1000)}
+    prepare, operation = IN_PIECES[name]
+    await prepare(make_repository(**given))
+    make_repository.set_clock().advance(24 * 3600)  # what is missing is not late
+    done.clear()
+    await operation(make_repository(**given))
+    assert done == []
 
 
 @pytest.mark.parametrize("place", ["tail", "page"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import itertools
 import random
 import re
 import subprocess
@@ -132,6 +133,26 @@ async def test_what_is_very_large_goes_in_parts(
     assert page["lc_data"]["S"].split(" ")[1:] == [str(len(data)), hashlib.sha256(data).hexdigest(), BUCKET]
     assert (await with_options(sessions).read("s")).messages == [message]
     await sessions.delete("s")
+    await blobs.aclose()
+
+
+async def test_parts_have_one_size(blobs: S3Blobs, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the pieces are divided: some stores want that."""
+    sizes: list[int] = []
+
+    async def noted(operation: str, request: Any, proceed: Any) -> dict[str, Any]:
+        if operation == "upload_part":
+            sizes.append(len(request["Body"].getvalue()))
+        answer: dict[str, Any] = await proceed()
+        return answer
+
+    asked(blobs, Hooked, noted)
+    data = random.Random(1).randbytes(12 << 20)
+    cuts = [0, 3 << 20, (9 << 20) + 1, 11 << 20, len(data)]
+    await blobs.put_pieces("name", (data[start:end] for start, end in itertools.pairwise(cuts)))
+    assert sorted(sizes, reverse=True) == [s3.PART, s3.PART, len(data) - 2 * s3.PART]
+    assert await blobs.get("name", len(data)) == data
+    await blobs.delete(["name"])
     await blobs.aclose()
 
 
@@ -356,11 +377,13 @@ async def test_an_answer_that_breaks_off(server: Server) -> None:
     assert server.requests[-1]["range"] == "bytes=6-"
     server.answers = [reply(200, b"0123456789", cut=4), reply(200, b"0123456789")]  # of a store that knows no parts
     assert await blobs.get("a", 10) == b"0123456789"
+    server.answers = [reply(200, b"0123456789", cut=4)] * (DOWNLOADS - 1) + [reply(200, b"0123456789xx", cut=2)]
+    assert await blobs.get("a", 10) == b"0123456789"  # all of it came
     server.answers = [reply(200, b"0123456789", cut=4)] * DOWNLOADS
     with pytest.raises(BlobUnavailableError, match="GetObject of object 'a'") as told:
         await blobs.get("a", 10)
     assert told.value.retryable
-    assert len(server.requests) == 4 + DOWNLOADS
+    assert len(server.requests) == 4 + 2 * DOWNLOADS
     await blobs.aclose()
 
 

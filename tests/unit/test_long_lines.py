@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_dynamodb.codec import long_blocks, long_lines
-from langchain_dynamodb.codec.lines import UndecodableError, pack
+from langchain_dynamodb.codec.lines import UndecodableError, pack, unpack
 from langchain_dynamodb.codec.long_blocks import BlockReader, LongBlock
 from langchain_dynamodb.codec.long_lines import LongLine, long_line
 from langchain_dynamodb.codec.messages import Codec, decode_line, decode_lines, encode, encode_message, last_with_id
@@ -83,8 +84,10 @@ def test_by_pieces_as_all_at_once(fields: dict[str, object], piece: int, text: i
     if isinstance(read, LongLine):
         assert orjson.dumps(read.fields()) == whole
         assert read == line
+        assert read == whole == read
         assert read != LongLine([orjson.dumps([fields])])
-        assert read != whole
+        assert read != orjson.dumps([fields])
+        assert read != whole.decode()
 
 
 @given(st.lists(TEXTS.map(lambda text: orjson.dumps({"a": text})), min_size=2, max_size=4), st.integers(1, 9))
@@ -134,6 +137,35 @@ def test_texts_that_do_not_end() -> None:
         for text in (b'{"a":"xxxxxxxxxxx', b'{"a":"xxxxxxxx\xff"}', b'{"a":"xxxxxxxx\\q"}', b'{"a":"xxxxxxxx\\'):
             with pytest.raises(UndecodableError, match="damaged line"):
                 taken_in(in_pieces(pack([text]), 3))
+
+
+@pytest.mark.usefixtures("_short")
+def test_damage_that_is_met_at_the_end() -> None:
+    """In what the inflater had taken in already."""
+    with pytest.raises(UndecodableError, match="not deflated data"):
+        taken_in([b"\x01\x00\x00\x00\x00\x03\xda\n\xca\x1dI\xc9\xc0{\x18\x00"])
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_characters_that_are_written_as_escapes(size: int) -> None:
+    """Other writers of JSON do, those beyond 16 bits by two."""
+    with short(piece=size):
+        (read,) = taken_in([pack([b'{"a":"' + b"\\ud83d\\ude00\\u00e9" * 9 + b'"}'])])
+        assert isinstance(read, LongLine)
+        assert read.fields() == {"a": "\U0001f600\u00e9" * 9}
+
+
+def test_short_texts_are_passed_over_at_once() -> None:
+    """A line of many values is not looked at value by value."""
+    line = orjson.dumps({"type": "tool", "artifact": [{"a": "b", 'c"\\': n % 7} for n in range(300_000)]})
+    stored = pack([line])
+
+    def seconds() -> float:
+        begun = time.process_time()
+        assert taken_in([stored]) == unpack(stored, MOST) == [line]
+        return time.process_time() - begun
+
+    assert min(seconds() for _ in range(3)) < 0.2
 
 
 @pytest.mark.parametrize("changed", ["nothing", "a bit", "the end", "the place", "all"])

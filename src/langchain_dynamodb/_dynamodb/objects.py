@@ -42,10 +42,10 @@ async def download(connection: Connection, request: Mapping[str, Any], size: int
                 yield b""
             return
         except Exception as error:
+            if read == size:
+                return
             told = object_error(error, "get_object", request, asking=False, sent=True)
             if attempt == DOWNLOADS or not isinstance(told, BlobUnavailableError):
                 raise told from error
-            if read == size:
-                return
         finally:
             body.close()

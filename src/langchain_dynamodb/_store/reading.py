@@ -164,7 +164,8 @@ class Reader:
                     return False  # which is told by who reads all
                 loaded = LoadedPage(page)
             chunks = await self.pages.inflate(key, item, [loaded]) if loaded.page.parts == 1 else []
-            if not chunks or chunks[0].lines[:1] in ([], [line]):
+            first = chunks[0].lines[:1] if chunks else []
+            if not first or await off_loop_if_many(first, partial(count_same, first, [line])) == 1:
                 return False
         return True
 

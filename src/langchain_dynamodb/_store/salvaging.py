@@ -68,7 +68,7 @@ class Salvager:
         if not await self.reader.is_unchanged(key, item):
             raise await self.reader.gone(key, item, item.first_page)
         try:
-            async with contextlib.aclosing(self.loaded(key, item, survey.whole())) as runs:
+            async with contextlib.aclosing(self.loaded(key, item, survey.whole(), reads=True)) as runs:
                 async for _, run in runs:
                     if any(page.lost for page in run):
                         continue
@@ -80,16 +80,17 @@ class Salvager:
             yield message
 
     async def loaded(
-        self, key: SessionKey, item: SessionItem, runs: Sequence[Run]
+        self, key: SessionKey, item: SessionItem, runs: Sequence[Run], *, reads: bool = False
     ) -> AsyncGenerator[tuple[int, Run], None]:
         """Pages of a survey that was made without their data, numbered, one after another, with that, or `lost`.
 
-        Some are fetched together, but one object after another. Raises `Unproven` where one is not there any more.
+        Some are fetched together, but one object after another, as `reads` says. Raises `Unproven` where one is not
+        there any more.
         """
         number = 0
         for batch in _batches(runs):
             for run in await self._again(key, item, batch):
-                yield number, await self.reader.pages.load_run(key, item, run)
+                yield number, await self.reader.pages.load_run(key, item, run, reads=reads)
                 number += 1
 
     async def first_lines(self, key: SessionKey, item: SessionItem, keep: int) -> list[Line]:
@@ -163,7 +164,7 @@ class Salvager:
             kept = found if with_data else {number: replace(page, data=b"") for number, page in found.items()}
             survey.go_down(kept, unreadable, bottom)
             for page in [page for page in survey.pages.values() if around_lost and page.reference]:
-                survey.pages[page.number] = loaded = await self.reader.pages.load(key, item, page)
+                survey.pages[page.number] = loaded = await self.reader.pages.load(key, item, page, reads=True)
                 if loaded.lost:
                     survey.lose(page.number)
         return survey

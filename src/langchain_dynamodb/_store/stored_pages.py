@@ -191,9 +191,11 @@ class StoredPages:
             raise Unproven(item, page.number, page.cut)
         return loaded if loaded.chain == page.chain else edits.counted(loaded, item)
 
-    async def load_run(self, key: SessionKey, item: SessionItem, run: Iterable[Page]) -> list[Page]:
+    async def load_run(
+        self, key: SessionKey, item: SessionItem, run: Iterable[Page], *, reads: bool = False
+    ) -> list[Page]:
         """The same of the pages that hold the parts of a message."""
-        return [await self.load(key, item, page) for page in run]
+        return [await self.load(key, item, page, reads=reads) for page in run]
 
     async def lines(self, key: SessionKey, item: SessionItem, page: Page, parts: Sequence[Page]) -> Lines:
         """Inflate one page (with the parts before it) and remember it."""
@@ -238,7 +240,8 @@ class StoredPages:
             except UndecodableError as error:
                 raise undecodable(key.page(item.generation, page.number), lc.DATA, error) from error
 
-        return await off_loop_if_many([page.data for page in run], lambda: [opened(page) for page in run])
+        known = [line for page in run if isinstance(page.opened, list) for line in page.opened]
+        return await off_loop_if_many([*known, *(page.data for page in run)], lambda: [opened(page) for page in run])
 
     def opened_data(self, key: SessionKey, item: SessionItem, page: Page) -> bytes:
         """The block of a page, or its part of one; raises `UndecodableError`."""

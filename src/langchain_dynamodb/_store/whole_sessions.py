@@ -99,8 +99,9 @@ def check_no_metadata(key: SessionKey, metadata: AttributeValue | None) -> None:
 async def check_decodable(key: SessionKey, lines: Sequence[Line]) -> None:
     """Raise `CorruptSessionError` where one of the messages cannot be decoded."""
     for start in range(0, len(lines), SLICE):
+        some = lines[start : start + SLICE]
         try:
-            codec.decode_lines(lines[start : start + SLICE])
+            await off_loop_if_many(some, partial(codec.decode_lines, some))
         except codec.UndecodableError as error:
             index = start + (error.index or 0)
             raise corrupt(key, None, f"its message {index} cannot be decoded: {error.reason}") from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, BinaryIO
 
 from .._items.keys import Session
+from .._store.off_loop import off_loop_if_many
 from .._store.whole_sessions import check_decodable, read_whole
 from ..codec.long_lines import Line
 from ..errors import CorruptSessionError, EncryptionError, InvalidInputError, SessionNotFoundError
@@ -53,7 +55,7 @@ async def verify(
                 return Done(Outcome(session=name, action="skipped", detail="deleted meanwhile"))
             if whole is None and expires is not None and expires <= source._reader.clock() // 1_000_000:
                 return Done(Outcome(session=name, action="skipped", detail="has expired since"))
-            wrong = _lacks(lines, expected or [], "this table")
+            wrong = await _lacks(lines, expected or [], "this table")
             if other is not None:
                 wrong = await _elsewhere(other, name, lines)
             if wrong:
@@ -72,12 +74,12 @@ async def verify(
 
 async def _elsewhere(other: AsyncSessionRepository, name: str | dict[str, Any], lines: Sequence[Line]) -> str | None:
     there = await read_whole(other._pages.reader, other._key(name))
-    return _lacks(there.lines if there else [], lines, f"table {other.table_name!r}")
+    return await _lacks(there.lines if there else [], lines, f"table {other.table_name!r}")
 
 
-def _lacks(there: Sequence[Line], expected: Sequence[Line], where: str) -> str | None:
+async def _lacks(there: Sequence[Line], expected: Sequence[Line], where: str) -> str | None:
     """What is wrong where not all that is expected is there, from the beginning on."""
-    same = count_same(expected, there)
+    same = await off_loop_if_many(there, partial(count_same, expected, there))
     if same == len(expected):
         return None
     if same == len(there):

@@ -6,10 +6,12 @@ import hashlib
 import io
 import os
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import BinaryIO
 
 from .._items.attributes import check_own_name
 from .._items.keys import Session
+from .._store.off_loop import off_loop_if_many
 from .._store.whole_sessions import check_decodable, read_whole
 from ..errors import CorruptSessionError, InvalidInputError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
@@ -46,7 +48,8 @@ async def export_sessions(repository: AsyncSessionRepository, output: BinaryIO, 
                 await check_decodable(key, whole.lines)
             except CorruptSessionError as error:
                 told = told.model_copy(update={"action": "damaged", "detail": f"exported as it is: {error}"})
-            return Done(told, write_line(key, whole, source.primary_key_name))
+            writing = partial(write_line, key, whole, source.primary_key_name)
+            return Done(told, await off_loop_if_many(whole.lines, writing))
 
         await work.each(chosen(work, source), export, output.write)
         output.flush()
@@ -132,6 +135,6 @@ async def stored_sessions(work: Work, lines: BinaryIO) -> AsyncGenerator[Thing[S
     for number, line in enumerate(lines):
         if number < begin or number % run.segments != run.part or not line.strip():
             continue
-        stored = read_line(line, f"line {number + 1}")
+        stored = await off_loop_if_many([line], partial(read_line, line, f"line {number + 1}"))
         if work.wants(stored.session):
             yield Thing(str(number + 1), stored.session, stored)

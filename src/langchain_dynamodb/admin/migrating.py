@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from .._checks import check_flag
@@ -13,6 +14,7 @@ from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import Session, SessionKey
 from .._items.session_items import SessionItem
+from .._store.off_loop import off_loop_if_many
 from .._store.scanning import scan
 from .._store.whole_sessions import Placer, Whole, check_encrypted, natives_of, read_whole
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
@@ -244,8 +246,9 @@ class _Mover:
             if dry_run:
                 return Done(await self._with_deletion(key, outcome))
             there = await read_whole(self._to._pages.reader, self._to._key(name))
-            same = there is not None and count_same(whole.lines, there.lines) == len(whole.lines)
-            if there is None or not same or lacking(whole, there):
+            counting = partial(count_same, whole.lines, there.lines if there else ())
+            same = await off_loop_if_many(whole.lines, counting)
+            if there is None or same < len(whole.lines) or lacking(whole, there):
                 raise ItemFormatError(f"session {key} did not come out in the other table as it is here; it stays here")
             try:
                 await self._source._writer.delete(key, whole.version)

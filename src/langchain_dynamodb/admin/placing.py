@@ -81,7 +81,7 @@ async def bring(
                 units = await _begin(to, key, whole, dry_run)
                 count = len(whole.lines)
                 return Outcome(session=name, action=begun, messages=count, write_units=units)  # type: ignore[arg-type]
-            same = count_same(there.lines, whole.lines)
+            same = await off_loop_if_many(whole.lines, partial(count_same, there.lines, whole.lines))
             if same < min(len(there.lines), len(whole.lines)):
                 detail = f"what is there differs from message {same} on, and was left as it is"
                 return Outcome(session=name, action="different", messages=same, detail=detail)

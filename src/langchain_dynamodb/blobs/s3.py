@@ -202,16 +202,17 @@ def _is_prefix(text: str) -> bool:
 
 
 def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """In parts of as many bytes as one request sends at least, but for the last."""
+    """In parts of the same size, as some stores want them, but for the last."""
     part: list[bytes] = []
     size = 0
     for piece in pieces:
         part.append(piece)
         size += len(piece)
-        if size >= PART:
-            yield b"".join(part)
-            part, size = [], 0
-    if part:
+        while size >= PART:
+            whole = b"".join(part)
+            yield whole[:PART]
+            part, size = [whole[PART:]], size - PART
+    if size:
         yield b"".join(part)
 
 

@@ -10,7 +10,7 @@ import orjson
 from .lines import BLOCK_HEADER_BYTES, FORMAT_1, UndecodableError, deflater, inflater, split, unpack
 from .long_lines import LONG_LINE, LONG_TEXT, PIECE, Line, LongLine
 
-_LONGEST_CUT = 8  # bytes of JSON's longest escape, and of a character's encoding, that the end of a piece may cut
+_LONGEST_CUT = 11  # bytes of JSON's longest escape, of two surrogates, that the end of a piece may cut
 _QUOTE, _BACKSLASH = b'"', 0x5C
 
 
@@ -61,27 +61,30 @@ class BlockReader:
                 self._other = [self._head, piece]
                 return
         while piece:
-            try:
-                self._take(self._inflating.decompress(piece, PIECE))
-            except zlib.error:
-                raise UndecodableError("damaged block: not deflated data") from None
+            self._inflate(piece)
             if self._inflating.unused_data:
                 raise UndecodableError("damaged block: data after its end")
             piece = self._inflating.unconsumed_tail
 
-    def _take(self, text: bytes) -> None:
+    def _inflate(self, piece: bytes) -> int:
+        """Take in what this, or a part of it, inflates to; returns how many bytes that is."""
+        try:
+            text = self._inflating.decompress(piece, PIECE)
+        except zlib.error:
+            raise UndecodableError("damaged block: not deflated data") from None
         self._checksum = zlib.crc32(text, self._checksum)
         self._size += len(text)
         if self._size > self._most:
             raise UndecodableError(f"block of more than {self._most} bytes")
         self._lines.feed(text)
+        return len(text)
 
     def finish(self) -> list[Line]:
         """The lines; raises `UndecodableError`."""
         if self._other is not None:
             return unpack(b"".join(self._other), self._most)
-        while not self._inflating.eof and (text := self._inflating.decompress(b"", PIECE)):
-            self._take(text)
+        while not self._inflating.eof and self._inflate(b""):
+            pass
         if not self._inflating.eof:
             raise UndecodableError("damaged block: cut short")
         if self._checksum.to_bytes(4, "big") != self._head[1:]:
@@ -108,12 +111,7 @@ class _LineReader:
 
     def _look(self, text: bytes) -> bytes:
         """Take JSON up to the beginning of a long text; returns what follows."""
-        start = text.find(_QUOTE) if self._plain else -1
-        while start >= 0:
-            end = _closing(text, start + 1)
-            if end < 0:
-                break
-            start = text.find(_QUOTE, end + 1)
+        start = _opening(text) if self._plain else -1
         if start < 0:
             self._json.append(text)
             return b""
@@ -151,17 +149,31 @@ class _LineReader:
         return split(bytes(line)) if several or len(line) < LONG_LINE else [line]
 
 
+def _opening(text: bytes) -> int:
+    """Where the quote is that begins a text which does not end within this JSON; -1: there is none."""
+    unescaped = text.replace(b"\\\\", b"").replace(b'\\"', b"").count(_QUOTE)
+    if unescaped % 2 == 0:
+        return -1
+    start = text.rfind(_QUOTE)
+    while _is_escaped(text, start):
+        start = text.rfind(_QUOTE, 0, start)
+    return start
+
+
+def _is_escaped(text: bytes, place: int, begin: int = 0) -> bool:
+    """Whether the backslashes before this place, from `begin` on, are an odd number."""
+    before = place
+    while before > begin and text[before - 1] == _BACKSLASH:
+        before -= 1
+    return (place - before) % 2 == 1
+
+
 def _closing(text: bytes, start: int) -> int:
     """Where the quote is that ends a text whose rest begins there; -1: it goes on."""
     end = text.find(_QUOTE, start)
-    while end >= 0:
-        before = end
-        while before > start and text[before - 1] == _BACKSLASH:
-            before -= 1
-        if (end - before) % 2 == 0:
-            return end
+    while end >= 0 and _is_escaped(text, end, start):
         end = text.find(_QUOTE, end + 1)
-    return -1
+    return end
 
 
 def _decoded(text: bytes) -> tuple[str, bytes]:

@@ -55,10 +55,12 @@ class LongLine:
         return b"".join(self)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the bytes are the same, however they are divided."""
-        if not isinstance(other, LongLine):
+        """Whether the bytes are the same, however they are divided: as read, a line may be whole."""
+        if isinstance(other, LongLine) and self._parts == other._parts:
+            return True
+        if not isinstance(other, (bytes, LongLine)):
             return NotImplemented
-        return self._size == other._size and _digest(self) == _digest(other)
+        return self._size == len(other) and _digest(self) == _digest(pieces_of(other))
 
     __hash__ = None  # type: ignore[assignment]
 
