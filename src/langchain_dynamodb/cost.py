@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._items.session_items import Sizes
-from .blobs.s3 import PART
+from .blobs.s3 import ONE_REQUEST, PART
 
 DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # on demand, us-east-1
 DOLLARS_PER_MILLION_READ_UNITS = 0.125
@@ -122,8 +122,7 @@ def session_usage(
         item = at_rest()
         writes += math.ceil(max(before, item) / 1024)
     image = IMAGE_RATIO * image_bytes
-    parts = math.ceil(image / PART)
-    s3_writes = objects * (1 if parts <= 1 else parts + 2)
+    s3_writes = objects * (1 if image <= ONE_REQUEST else math.ceil(image / PART) + 2)
     return Usage(writes, reads, item + paged, s3_writes, s3_reads, objects * image)
 
 
