@@ -96,7 +96,8 @@ def _encode_message(
     try:
         if is_plain(fields.values()):
             plain = write(fields)
-            if _is_equal(assemble(_plain_fields(plain)), message):
+            back = orjson.loads(plain) if isinstance(plain, bytes) else plain.fields()
+            if _is_equal(assemble(back), message):
                 return plain
     except Exception:
         pass
@@ -108,10 +109,6 @@ def _encode_message(
 
 def _maybe_long(fields: dict[str, Any]) -> Line:
     return long_line(fields) or orjson.dumps(fields)
-
-
-def _plain_fields(line: Line) -> Any:
-    return line.fields() if isinstance(line, LongLine) else orjson.loads(line)
 
 
 def _is_equal(read: BaseMessage, message: BaseMessage) -> bool:
