@@ -35,6 +35,8 @@ from langchain_dynamodb.codec import messages as codec
 from langchain_dynamodb.errors import InvalidInputError, ThrottledError, UnregisteredClassWarning
 from support import SMALL, Call, Crash, Hooked, WatchedConnection, many, scan, watch
 
+pytestmark = pytest.mark.any_engine
+
 VALUES = [
     HumanMessage("plain ünïcode", id="h1"),
     AIMessage("a", additional_kwargs={"raw": b"\x00\n\xff" * 40, "at": datetime(2026, 1, 2, tzinfo=timezone.utc)}),

@@ -53,6 +53,8 @@ from support import (
     with_options,
 )
 
+pytestmark = pytest.mark.any_engine
+
 SMALL_ONE, LARGE_ID = HumanMessage("hi", id="small"), "large"
 KEYRING = LocalKeyring(bytes(32))
 DAY = 24 * 3600

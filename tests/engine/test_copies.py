@@ -31,6 +31,8 @@ from langchain_dynamodb.observers import Operation
 from langchain_dynamodb.telemetry import OpenTelemetry
 from support import human
 
+pytestmark = pytest.mark.any_engine
+
 SECRET = "not-to-be-shown"
 
 

@@ -31,6 +31,8 @@ from langchain_dynamodb.errors import (
 from memory_blobs import MemoryBlobs
 from support import SMALL, Call, Chain, Hooked, Meter, human, many, noise, remembered, scan, watch, with_options
 
+pytestmark = pytest.mark.any_engine
+
 KEY, OTHER = LocalKeyring(b"k" * 32), LocalKeyring(b"o" * 32)
 SECRET = "the secret of the session"
 

@@ -33,7 +33,7 @@ from langchain_dynamodb.encryption import LocalKeyring
 from memory_blobs import MemoryBlobs
 from support import noise, scan, with_options
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 
 MOST_CALLS = 12_000  # of Python functions and built-in ones between two turns: about two milliseconds
 MANY = [HumanMessage(f"question {i}") if i % 2 else AIMessage(f"answer {i}", id=f"a{i}") for i in range(5_000)]

@@ -21,6 +21,8 @@ from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistor
 from langchain_dynamodb.errors import InvalidInputError, RepositoryClosedError
 from runnable_support import passes_context_on
 
+pytestmark = pytest.mark.any_engine
+
 Make = Callable[..., DynamoDBChatMessageHistory]
 
 

@@ -25,6 +25,8 @@ from langchain_dynamodb.errors import (
 )
 from support import SMALL, Call, Hooked, WatchedConnection, many, scan, watch, with_options
 
+pytestmark = pytest.mark.any_engine
+
 HELLO = HumanMessage("hello")
 
 

@@ -18,7 +18,7 @@ from langchain_dynamodb.errors import (
 )
 from support import SMALL, At, Meter, Recorder, Scripted, human, many, no_answer, scan, watch
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 
 Change = Callable[[AsyncSessionRepository], Awaitable[object]]
 CHANGES: dict[str, Change] = {

@@ -17,7 +17,7 @@ from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb.errors import StorageError, ThrottledError
 from proxy import Proxy
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 
 KEY = {"SessionId": {"S": "s"}}
 APPLIED, NEVER, LATER = "applied", "never", "later"

@@ -21,6 +21,8 @@ from agent_support import Agent, call, stored
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.errors import SettingsError
 
+pytestmark = pytest.mark.any_engine
+
 ASYNC_PARTS = pytest.mark.skipif(sys.version_info < (3, 11), reason="LangGraph hands no context on before Python 3.11")
 STYLES = pytest.mark.parametrize("style", ["invoke", pytest.param("ainvoke", marks=ASYNC_PARTS)])
 OLD = [HumanMessage("old question", id="q0"), AIMessage("old answer", id="a0")]

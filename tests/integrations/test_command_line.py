@@ -30,7 +30,7 @@ from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError
 
 PROGRAMS = ["python -m langchain_dynamodb.local", "python -m langchain_dynamodb.cost"]  # beside the command
-pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+pytestmark = [pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset"), pytest.mark.any_engine]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from langchain_dynamodb.cli.exits import Stopped
 from langchain_dynamodb.cli.runs import run
 from langchain_dynamodb.errors import ThrottledError
 
+pytestmark = pytest.mark.any_engine
+
 HI = [HumanMessage("hi")]
 
 

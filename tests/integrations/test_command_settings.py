@@ -22,6 +22,8 @@ from langchain_dynamodb import SessionRepository
 from langchain_dynamodb.cli.commands import cli
 from langchain_dynamodb.encryption import LocalKeyring
 
+pytestmark = pytest.mark.any_engine
+
 HI = [HumanMessage("hi")]
 
 

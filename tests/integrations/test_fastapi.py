@@ -51,6 +51,8 @@ from langchain_dynamodb.web.problems import problem
 from memory_blobs import MemoryBlobs
 from support import SMALL, Call, Hooked, Recorder, noise, watch
 
+pytestmark = pytest.mark.any_engine
+
 HOW_TO = FilePath(__file__).parents[2] / "docs/howto/fastapi.md"
 Open = Callable[..., Any]
 chats = APIRouter()

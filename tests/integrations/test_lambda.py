@@ -34,6 +34,8 @@ from langchain_dynamodb.fastapi import (
     session_lifespan,
 )
 
+pytestmark = pytest.mark.any_engine
+
 Open = Callable[..., AsyncSessionRepository]
 Invoke = Callable[[str], tuple[int, Any]]
 ARCHIVE = SessionDependencies("archive")

@@ -50,6 +50,8 @@ from langchain_dynamodb.middleware import DynamoDBHistoryMiddleware
 from langchain_dynamodb.middleware.agent import LOOK_BACK
 from support import SMALL, Hooked, Recorder, human, many, refusal, scan, watch
 
+pytestmark = pytest.mark.any_engine
+
 # There LangGraph cannot hand its configuration to what an asynchronous step calls: neither interrupts nor tokens work.
 ASYNC_PARTS = pytest.mark.skipif(sys.version_info < (3, 11), reason="LangGraph needs Python 3.11 for this with asyncio")
 
