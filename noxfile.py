@@ -132,12 +132,15 @@ def check_lowest(session: nox.Session, lines: list[str]) -> list[str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests, on other Pythons found those without an engine, which is moto unless ``-- --engine`` says."""
+    """Run the tests; on moto, the default engine, without those that are slow there and DynamoDB Local is asked anyway.
+
+    ``-- --engine dynamodb-local`` runs all, as CI does. Other Pythons found run those without an engine.
+    """
     session.install("-e", with_extras(session), *group("test"))
-    # The session docs runs the documentation.
-    run_pytest(
-        session, "--ignore-glob=tests/docs/test_docs*.py", *([] if session.python == RUNNING else ONCE_MORE_ALONE)
-    )
+    chosen = ONCE_MORE_ALONE
+    if session.python == RUNNING:
+        chosen = [] if session.posargs else ["-m", "not engine or any_engine or not once"]
+    run_pytest(session, "--ignore-glob=tests/docs/test_docs*.py", *chosen)  # which the session docs runs
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])
