@@ -49,13 +49,14 @@ def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
             worker.end()
     return {
         "commit": commit,
-        "ratio": {name: _ratio(found["new"], found["old"]) for name, found in times.items()},
-        "floor": {name: _ratio(found["floor"], found["old"]) for name, found in times.items()},
+        "ratio": {name: ratio(found["new"], found["old"]) for name, found in times.items()},
+        "floor": {name: ratio(found["floor"], found["old"]) for name, found in times.items()},
         "us": {name: round(statistics.median(t["new"]) * 1e6, 1) for name, t in times.items()},
     }
 
 
-def _ratio(times: list[float], others: list[float]) -> float:
+def ratio(times: list[float], others: list[float]) -> float:
+    """The median of the rounds' ratios: a full pass of the collector, which few have, takes longer than a read."""
     return round(statistics.median(map(operator.truediv, times, others)), 3)
 
 

@@ -6,13 +6,12 @@ The keyring wraps data keys as large as those of AWS KMS, which each session ite
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
 import uuid
 from dataclasses import asdict
 from typing import Any
 
-from against import OPERATIONS, Operations, work
+from against import OPERATIONS, Operations, ratio, work
 from corpus import TURNS, conversation
 from langchain_dynamodb import AsyncSessionRepository
 from like_kms import LikeKms
@@ -86,10 +85,7 @@ def _cpu(engine_url: str, rounds: int) -> dict[str, float]:
     times = run_rounds(workers, list(OPERATIONS), rounds)
     for worker in workers.values():
         worker.end()
-    return {
-        name: round(statistics.fmean(taken["encrypted"]) / statistics.fmean(taken["plain"]), 3)
-        for name, taken in times.items()
-    }
+    return {name: ratio(taken["encrypted"], taken["plain"]) for name, taken in times.items()}
 
 
 if __name__ == "__main__":

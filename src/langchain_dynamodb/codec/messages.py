@@ -352,7 +352,9 @@ class Codec:
 
     def of(self, cipher: Cipher | None) -> Codec:
         """The same for the session that has this cipher (None: it is not encrypted)."""
-        return self if cipher is self.cipher else replace(self, cipher=cipher)
+        if cipher is self.cipher:
+            return self
+        return Codec(self.strict, cipher) if type(self) is Codec else replace(self, cipher=cipher)  # which takes longer
 
     def encode(
         self,
