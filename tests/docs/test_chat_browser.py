@@ -7,7 +7,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"),
 ]
 NewPage = Callable[..., Page]
+T = TypeVar("T")
 HELLO = "Hello Ann! I will remember that, as long as this chat is kept."
 
 
@@ -75,6 +76,13 @@ def ask(page: Page, text: str) -> None:
     """Type a question and send it."""
     page.get_by_label("Your question").fill(text)
     page.get_by_role("button", name="Send").click()
+
+
+def taken(page: Page, held: list[T]) -> T:
+    """Wait until the page has asked for what is held back, and take it."""
+    while not held:
+        page.wait_for_timeout(20)
+    return held.pop()
 
 
 def put_chats(page: Page, engine: TestEngine, chats: dict[str, list[BaseMessage]]) -> None:
@@ -327,8 +335,7 @@ def test_stop_when_the_server_has_it_already(new_page: NewPage) -> None:
     sent: list[bool] = []
     page.route("**/turns", lambda route: sent.append(route.fetch().ok), times=1)  # the response is lost
     ask(page, "What is my name?")
-    while not sent:
-        page.wait_for_timeout(20)
+    taken(page, sent)
     page.get_by_role("button", name="Stop").click()
     answered(page, "Your name is Ann.")
     expect(page.get_by_label("Your question")).to_have_value("")
@@ -349,7 +356,7 @@ def test_a_refused_question_waits_in_its_chat(new_page: NewPage) -> None:
     ask(page, "What is my name?")
     page.get_by_role("link", name="I am Bob").click()
     answered(page, HELLO.replace("Ann", "Bob"))
-    held.pop().fulfill(status=412, json={"detail": "changed"})
+    taken(page, held).fulfill(status=412, json={"detail": "changed"})
     expect(page.get_by_role("alert")).to_contain_text("“I am Ann” was changed in another tab")
     expect(page.get_by_label("Your question")).to_have_value("")
     page.get_by_role("button", name="Open it").click()
@@ -370,7 +377,7 @@ def test_what_is_typed_outlives_a_reload(new_page: NewPage) -> None:
     page.route("**/turns", lambda route: held.append(route), times=1)
     ask(page, "What is my name?")
     page.get_by_role("button", name="New chat").click()
-    held.pop().fulfill(status=412, json={})
+    taken(page, held).fulfill(status=412, json={})
     expect(page.get_by_role("alert")).to_contain_text("changed in another tab")
     question.fill("a draft")
     page.reload()
@@ -454,11 +461,9 @@ def test_an_old_state_does_not_replace_a_new_one(new_page: NewPage, engine: Test
     held: list[Any] = []
     page.route("**/api/chats/long?limit=200", lambda route: held.append((route, route.fetch())), times=1)
     page.get_by_role("button", name="Show earlier messages").click()
-    while not held:
-        page.wait_for_timeout(20)
+    route, old = taken(page, held)
     ask(page, "I am Ann")
     answered(page, HELLO)
-    route, old = held.pop()
     with page.expect_response("**/api/chats/long?limit=200"):
         route.fulfill(response=old)
     page.wait_for_timeout(50)
@@ -781,12 +786,12 @@ def test_a_slow_connection(new_page: NewPage) -> None:
     question.fill("What is my name?")
     question.press("Enter")
     expect(question).to_have_value("What is my name?")
-    held.pop().abort()
+    taken(page, held).abort()
     expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
     assert "POST" not in sent
     page.get_by_role("button", name="Dismiss").click()
     page.get_by_role("link", name="I am Ann").click()
-    held.pop().continue_()
+    taken(page, held).continue_()
     answered(page, HELLO)
     question.press("Enter")
     answered(page, "Your name is Ann.")
@@ -815,7 +820,7 @@ def test_leaving_a_chat_while_it_goes(new_page: NewPage, action: str) -> None:
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_role("link", name="I am Bob").click()
     answered(page, HELLO.replace("Ann", "Bob"))
-    held.pop().fulfill(**{"status": 404, "json": {}} if action == "reload" else {"status": 204})
+    taken(page, held).fulfill(**{"status": 404, "json": {}} if action == "reload" else {"status": 204})
     expect(first).to_have_count(0)
     expect(page.get_by_role("heading", level=1)).to_have_text("I am Bob")
     answered(page, HELLO.replace("Ann", "Bob"))
