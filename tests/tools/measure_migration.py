@@ -1,7 +1,7 @@
 """Print what it takes to migrate a table of langchain_community: rate and units, on DynamoDB Local.
 
-``python tests/tools/measure_migration.py 2000``: so many sessions of ten turns of 1.2 KB, 20 messages each, as
-langchain_community stores them; docs/howto/migrate-a-table.md has the rows.
+``python tests/tools/measure_migration.py 2000 10``: so many sessions of so many turns of 1.2 KB, two messages each, as
+langchain_community stores them; docs/howto/migrate-a-table.md has the rows of this, and of ``50000 1``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from langchain_dynamodb.admin import Run, Summary, migrate, verify
 from langchain_dynamodb.cli.screen import dollars
 from langchain_dynamodb.local import Engine, run_engine
 
-TURNS, FULL = 10, 50_000
+FULL = 50_000
 
 
-def fill(client: Any, table: str, sessions: int) -> None:
+def fill(client: Any, table: str, sessions: int, turns: int) -> None:
     """Put the items as they are, 25 at a time."""
     rng = random.Random(7)
     histories = [
-        {"L": as_natives([message for _ in range(TURNS) for message in turn(rng, 1200)])[0]} for _ in range(50)
+        {"L": as_natives([message for _ in range(turns) for message in turn(rng, 1200)])[0]} for _ in range(50)
     ]
     for start in range(0, sessions, 25):
         items = [
@@ -58,7 +58,7 @@ async def row(what: str, run: Awaitable[Summary]) -> None:
     )
 
 
-async def measure(engine: Engine, sessions: int) -> None:
+async def measure(engine: Engine, sessions: int, turns: int) -> None:
     """Fill, migrate in place and elsewhere, verify."""
     client = boto3.client("dynamodb", **engine.connection)
     options = {"endpoint_url": engine.endpoint_url, "region_name": "us-east-1"}
@@ -68,7 +68,7 @@ async def measure(engine: Engine, sessions: int) -> None:
     ):
         for one in (source, other):
             await one.create_table()
-        await asyncio.to_thread(fill, client, "Source", sessions)
+        await asyncio.to_thread(fill, client, "Source", sessions, turns)
         print("| | sessions a second here | processor time each | for 50,000 | write units each | read units each "
               "| 50,000 cost on demand |")  # fmt: skip
         print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -85,7 +85,8 @@ def main() -> None:
     """Measure."""
     with run_engine("dynamodb-local") as engine:
         os.environ.update(engine.environment)
-        asyncio.run(measure(engine, int(sys.argv[1]) if len(sys.argv) > 1 else 2000))
+        sessions, turns = map(int, sys.argv[1:]) if len(sys.argv) == 3 else (2000, 10)
+        asyncio.run(measure(engine, sessions, turns))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def command(port: int, data_dir: str | Path | None) -> list[str]:
     require("dynamodb-local", "dynamodb-local", "platformdirs", "rich")
     java = find_java()
     jar = fetch.installed_jar()
-    memory = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m"]
+    # Small for tests; how much it may grow is left to Java (a quarter of the memory): a scan of 100 MB needs it.
+    memory = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     native = f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}"
     options = ["-sharedDb", "-disableTelemetry", "-cors", "http://localhost", "-port", str(port)]
     return [java, *memory, native, "-jar", str(jar), *options, *_storage(data_dir)]
