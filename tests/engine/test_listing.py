@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_dynamodb import AsyncSessionRepository, Index, SessionRepository, SessionSummary
+from langchain_dynamodb._dynamodb.batches import ITEMS
 from langchain_dynamodb._store.cursors import write_cursor
 from langchain_dynamodb._store.options import Timing
 from langchain_dynamodb._store.table_setup import REFUSALS
+from langchain_dynamodb.admin import vacuum
 from langchain_dynamodb.errors import (
     AccessDeniedError,
     CorruptSessionError,
@@ -613,6 +615,25 @@ async def test_pages_are_skipped(
     assert await named(sessions, partition="p", descending=descending) == (keys[::-1] if descending else keys)
     assert pages > 60
     assert requests <= 2 * len(keys) + 1
+
+
+# -- how much at a time -----------------------------------------------------------------------------------------
+
+
+async def test_no_request_looks_at_more_than_a_thousand_items(
+    make_repository: RepositoryFactory, composite_table_name: str
+) -> None:
+    """A megabyte of small ones would hold the event loop up; DynamoDB Local would look at all that are left."""
+    sessions = make_repository(composite_table_name)
+    await sessions.append({"PK": "p", "SK": "s"}, many(1))
+    recorder: Recorder = watch(sessions, Recorder)
+    for options in ({}, {"segments": 2}, {"partition": "p"}, {"limit": 5000}):
+        await listed(sessions, **options)
+    await sessions.delete({"PK": "p", "SK": "s"}, search_pages=True)
+    await vacuum(sessions)
+    asked = [request for operation, request in recorder.log if operation in ("scan", "query")]
+    assert len(asked) == 7
+    assert all(request["Limit"] <= ITEMS == 1000 for request in asked)
 
 
 # -- indexes ---------------------------------------------------------------------------------------------------

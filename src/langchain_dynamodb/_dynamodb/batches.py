@@ -11,6 +11,9 @@ from ..errors import ThrottledError
 
 T = TypeVar("T")
 R = TypeVar("R")
+# Items that one Query or Scan looks at: a megabyte of small ones would hold the event loop up, and for a page without a
+# limit DynamoDB Local goes through all that is left.
+ITEMS = 1000
 CONCURRENCY = 16  # requests of one operation at a time
 PATIENCE = 12  # times a batch may come back partly undone
 

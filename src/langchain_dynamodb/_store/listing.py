@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .._checks import short
 from .._dynamodb.attribute_values import AttributeValue, Item
+from .._dynamodb.batches import ITEMS
 from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.attributes import check_own_name, to_python
@@ -38,8 +39,6 @@ from .vault import Vault
 
 MAX_SEGMENTS = 16  # requests of one scan at a time
 TOTAL_SEGMENTS = 1_000_000  # DynamoDB's limit: of those that many machines scan
-MAX_LIMIT = 1000  # items looked at in one request, where the caller wants few
-
 SAMPLE = 100  # items among which a look is taken for what no listing tells
 
 
@@ -189,12 +188,10 @@ class Lister:
 
     async def _in_order(self, source: _Source, start: Item | None, query: Listing) -> AsyncGenerator[Item, None]:
         """The items of one request after the other; with a limit, of small ones first."""
-        bound, cursor = query.limit, query.cursor
+        bound, cursor = ITEMS if query.limit is None else min(query.limit, ITEMS), query.cursor
         while True:
-            more: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
-            if bound is not None:
-                more["Limit"] = bound
-                bound = min(2 * bound, MAX_LIMIT)  # what is filtered out counts too, and may be most of it
+            more = {"Limit": bound, **({"ExclusiveStartKey": start} if start else {})}
+            bound = min(2 * bound, ITEMS)  # what is filtered out counts too, and may be most of it
             try:
                 response = await self._fetch(source, more)
             except StorageError as error:
@@ -213,7 +210,7 @@ class Lister:
         """The items of all segments as they come, one request of each under way."""
 
         def ask(segment: int, start: Item | None) -> asyncio.Task[dict[str, Any]]:
-            more = {"Segment": segment, "TotalSegments": segments}
+            more = {"Segment": segment, "TotalSegments": segments, "Limit": ITEMS}
             return asyncio.create_task(self._fetch(source, {**more, **({"ExclusiveStartKey": start} if start else {})}))
 
         pending = {ask(segment, None): segment for segment in range(segments)}

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from .._dynamodb.attribute_values import Item
+from .._dynamodb.batches import ITEMS
 from .._dynamodb.expressions import Expression
 from .cursors import read_cursor, write_cursor
 from .listing import Listing, check_listing
@@ -31,7 +32,7 @@ async def scan(
     check_listing(Listing(segments=segments, segment=segment, cursor=cursor), table)
     schema = await table.schema(lambda known: bool(known.keys))
     scope = repr((_SCOPE, table.name)).encode()
-    asked: dict[str, object] = {"TableName": table.name, **request, **e.request()}
+    asked: dict[str, object] = {"TableName": table.name, "Limit": ITEMS, **request, **e.request()}
     if segments > 1:
         asked |= {"Segment": segment, "TotalSegments": segments}
     start = None if cursor is None else read_cursor(cursor, scope, schema.keys)

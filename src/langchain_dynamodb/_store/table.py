@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from .._dynamodb.attribute_values import Item
-from .._dynamodb.batches import in_parallel, pauses
+from .._dynamodb.batches import ITEMS, in_parallel, pauses
 from .._dynamodb.connection import Connection
 from .._dynamodb.expressions import Expression, Statement
 from .._dynamodb.failures import ConditionFailed
@@ -330,6 +330,7 @@ class Table:
 
     async def every(self, operation: str, request: dict[str, Any], key: SessionKey) -> AsyncIterator[Item]:
         """All items of a Query or Scan."""
+        request = {**request, "Limit": ITEMS}
         while True:
             response = await self._call(operation, request, key)
             for raw in response.get("Items", []):
