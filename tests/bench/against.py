@@ -1,6 +1,6 @@
 """Against an earlier commit: CPU time of the same operations in two processes, in turns, on one engine.
 
-Each process has its own package, a third uses the SDK alone (`floors`). What is reported is the median of the rounds'
+Each process has its own package, two use the SDK alone (`floors`). What is reported is the median of the rounds'
 ratios.
 """
 
@@ -39,18 +39,21 @@ def checkout(commit: str, folder: str) -> str:
 
 
 def measure(url: str, commit: str, rounds: int) -> dict[str, Any]:
-    """Ratios new/old and floor/old by operation, and the microseconds of the new one."""
+    """Ratios of the new one and of the floors to the old one by operation, and the microseconds of the new one."""
     with tempfile.TemporaryDirectory() as folder:
         sources = {"old": checkout(commit, folder), "new": str(ROOT / "src")}
         workers = {name: Worker(__file__, url, source=source) for name, source in sources.items()}
-        workers["floor"] = Worker(str(Path(__file__).with_name("floors.py")), url)
+        floors = str(Path(__file__).with_name("floors.py"))
+        workers |= {name: Worker(floors, url, name) for name in ("floor", "checked")}
         times = run_rounds(workers, list(OPERATIONS), rounds)
         for worker in workers.values():
             worker.end()
     return {
         "commit": commit,
-        "ratio": {name: ratio(found["new"], found["old"]) for name, found in times.items()},
-        "floor": {name: ratio(found["floor"], found["old"]) for name, found in times.items()},
+        **{
+            key: {name: ratio(found[worker], found["old"]) for name, found in times.items()}
+            for key, worker in {"ratio": "new", "floor": "floor", "checked": "checked"}.items()
+        },
         "us": {name: round(statistics.median(t["new"]) * 1e6, 1) for name, t in times.items()},
     }
 

@@ -2,7 +2,8 @@
 
 A worker of the part `against`. The requests are those that this package makes, with another session's name where they
 write, so that their conditions hold again. What is written as JSON in deflated blocks is so once more, and reads
-inflate what comes, read its JSON and make as many messages. Nothing is checked, compared or proved.
+inflate what comes, read its JSON and make as many messages. Nothing is checked, compared or proved: that is what
+`Checked` adds.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import orjson
 
 from against import OPERATIONS, READS, Operations
 from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb._dynamodb.attribute_values import Item
 from langchain_dynamodb._dynamodb.client_settings import ConnectionSettings, aio_session, merged_config
+from langchain_dynamodb._items.configured_names import Names
+from langchain_dynamodb._items.parsing import parse_chained, parse_item
 from langchain_dynamodb.codec.classes import MESSAGES
-from langchain_dynamodb.codec.messages import UndecodableError, pack, unpack
+from langchain_dynamodb.codec.messages import UndecodableError, decode_lines, encode, pack, unpack
 from support import Recorder, watch
 from workers import serve
 
@@ -28,6 +32,7 @@ Request = tuple[str, Mapping[str, Any]]
 RUNS = 100  # of an operation that writes, made ready before: only sending is measured
 LAST = 20
 MAX_BYTES = 1 << 26  # of a block
+NAMES = Names("History", "expireAt")
 
 
 class Floors(Operations):
@@ -38,6 +43,7 @@ class Floors(Operations):
     async def record(self) -> None:
         """Note the requests of the package."""
         self.writes: dict[str, Iterator[Sequence[Request]]] = {}
+        self.lines_written: dict[str, list[list[bytes]]] = {}
         self.written: dict[str, list[list[Any]]] = {}
         for name, turns in {"append": self.short, "append with cuts": self.long}.items():
 
@@ -47,7 +53,8 @@ class Floors(Operations):
 
             log = await self._requests(write)
             self.writes[name] = iter([_renamed(log, name, uuid.uuid4().hex) for _ in range(RUNS)])
-            self.written[name] = [list(map(orjson.loads, unpack(block, MAX_BYTES))) for block in _blocks_written(log)]
+            self.lines_written[name] = [unpack(block, MAX_BYTES) for block in _blocks_written(log)]
+            self.written[name] = [list(map(orjson.loads, block)) for block in self.lines_written[name]]
         self.reads = {name: await self._requests(lambda of, k=kind: of.read(k)) for name, (kind, _) in READS.items()}
         self.reads["warm"] = self.reads["warm"][:1]
         self.reads["last"] = await self._requests(lambda of: of.read("short", limit=LAST))
@@ -61,34 +68,72 @@ class Floors(Operations):
 
     async def write(self, name: str, turns: int) -> int:
         """The requests of so many appends, and their blocks."""
-        for block in self.written[name]:
-            pack(list(map(orjson.dumps, block)))
-        await self._send(next(self.writes[name]))
+        self.pack(name)
+        for answer in await self._send(next(self.writes[name])):
+            self.look_at(answer)
         return turns
 
     async def read(self, name: str, messages: int, times: int = 1) -> int:
         """The requests of so many reads, and messages."""
         for _ in range(times):
-            _make_messages((await self._lines(self.reads[name]))[-messages:])
+            self.make_messages((await self._lines(self.reads[name]))[-messages:])
         return times
 
     async def read_again(self) -> int:
         """Where pages are remembered."""
         for _ in range(4):
             await self._send(self.reads["warm"])
-            _make_messages(self.lines)
+            _unchecked(self.lines)
         return 4
+
+    def pack(self, name: str) -> None:
+        """What this operation writes."""
+        for block in self.written[name]:
+            pack(list(map(orjson.dumps, block)))
+
+    def look_at(self, answer: Mapping[str, Any]) -> None:
+        """Not at all."""
+
+    def make_messages(self, lines: Sequence[bytes]) -> None:
+        """Of what was read."""
+        _unchecked(lines)
 
     async def _send(self, requests: Sequence[Request]) -> list[Any]:
         return [await getattr(self.client, operation)(**request) for operation, request in requests]
 
     async def _lines(self, requests: Sequence[Request]) -> list[bytes]:
-        return [
-            line
-            for answer in await self._send(requests)
-            for block in _blocks(answer)
-            for line in unpack(block, MAX_BYTES)
-        ]
+        lines = []
+        for answer in await self._send(requests):
+            self.look_at(answer)
+            lines += [line for block in _blocks(answer) for line in unpack(block, MAX_BYTES)]
+        return lines
+
+
+class Checked(Floors):
+    """And what makes a session exact and proved, by the package's own functions.
+
+    What is written is read back and compared, what comes is checked field by field, and the types of each message's
+    fields too.
+    """
+
+    def pack(self, name: str) -> None:
+        """What this operation writes, and what would come back."""
+        for turn in {"append": self.short, "append with cuts": self.long}[name]:
+            encode(turn, MAX_BYTES, much=False)
+        for lines in self.lines_written[name]:
+            pack(lines)
+
+    def look_at(self, answer: Mapping[str, Any]) -> None:
+        """At the session item and pages in it."""
+        for item in _items(answer):
+            if "lc_chain" in item:
+                assert parse_chained(item)
+            elif "lc_version" in item:
+                parse_item(item, NAMES, "the benchmark", ("SessionId",))
+
+    def make_messages(self, lines: Sequence[bytes]) -> None:
+        """As the package does."""
+        decode_lines(lines)
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:
@@ -100,10 +145,15 @@ def _renamed(value: Any, old: str, new: str) -> Any:
     return new + value.removeprefix(old) if isinstance(value, str) and value.startswith(old) else value
 
 
+def _items(answer: Mapping[str, Any]) -> list[Item]:
+    if "Responses" in answer:
+        return [item for found in answer["Responses"].values() for item in found]
+    return [answer[name] for name in ("Item", "Attributes") if name in answer]
+
+
 def _blocks(answer: Mapping[str, Any]) -> Iterator[bytes]:
     """The data of pages and tails."""
-    items = [answer["Item"]] if "Item" in answer else [i for found in answer["Responses"].values() for i in found]
-    for item in items:
+    for item in _items(answer):
         if "lc_data" in item:
             yield item["lc_data"]["B"]
         yield from (entry["B"] for entry in item.get("History", {}).get("L", ()))
@@ -122,7 +172,7 @@ def _blocks_written(value: Any) -> Iterator[bytes]:
             yield value
 
 
-def _make_messages(lines: Sequence[bytes]) -> list[Any]:
+def _unchecked(lines: Sequence[bytes]) -> list[Any]:
     """Unchecked, each class's at once; they need not be in order."""
     by_class: dict[str, list[dict[str, Any]]] = {}
     for fields in orjson.loads(b"[" + b",".join(lines) + b"]"):
@@ -130,9 +180,9 @@ def _make_messages(lines: Sequence[bytes]) -> list[Any]:
     return [MESSAGES.by_tag[tag].build(stored) for tag, stored in by_class.items()]
 
 
-async def main(url: str) -> None:
+async def main(url: str, kind: type[Floors]) -> None:
     """In the worker: carry out what is asked for."""
-    floors = Floors(url)
+    floors = kind(url)
     await floors.prepare()
     settings = ConnectionSettings(url)
     session, region = await aio_session(settings)
@@ -152,4 +202,4 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], {"floor": Floors, "checked": Checked}[sys.argv[2]]))
