@@ -1,8 +1,6 @@
 """Memory, time and stalls of the event loop for one large message: ``python tests/tools/measure_large_message.py 255``.
 
 The number is MiB of base64 text. Engine and bucket are moto's, in processes of their own; `--plain` does not encrypt.
-With `--ours` the bucket is a dictionary in this process: what the SDK of S3 takes is left out, and the object, which is
-what comes on top, is not counted.
 """
 
 from __future__ import annotations
@@ -29,7 +27,6 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.blobs import S3Blobs
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.local import run_engine
-from memory_blobs import MemoryBlobs
 
 T = TypeVar("T")
 
@@ -81,13 +78,12 @@ async def measured(what: str, work: Awaitable[T]) -> T:
     return result
 
 
-async def measure(url: str, s3_url: str | None, mebibytes: int, *, plain: bool) -> None:
-    """Append and read; without `s3_url` in a bucket in memory."""
-    bucket = MemoryBlobs(threshold=64 << 10)
+async def measure(url: str, s3_url: str, mebibytes: int, *, plain: bool) -> None:
+    """Append and read."""
 
     def make() -> AsyncSessionRepository:
         keyring = None if plain else LocalKeyring(bytes(32))
-        blobs = S3Blobs("measured", endpoint_url=s3_url) if s3_url else bucket
+        blobs = S3Blobs("measured", endpoint_url=s3_url)
         return AsyncSessionRepository("Measured", endpoint_url=url, blobs=blobs, encryption=keyring)
 
     data = base64.b64encode(os.urandom((mebibytes << 20) * 3 // 4 - 300)).decode()
@@ -98,8 +94,6 @@ async def measure(url: str, s3_url: str | None, mebibytes: int, *, plain: bool) 
         await reader.read("s")  # both have their clients now, of DynamoDB and of S3
         await measured("append", writer.append("s", [message]))
         assert (await measured("read, the message included", reader.read("s"))).messages[-1] == message
-    for data in bucket.objects.values():
-        print(f"object: {len(data) >> 20} MiB, which stay after the append")
 
 
 def main() -> None:
@@ -107,16 +101,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mebibytes", type=int)
     parser.add_argument("--plain", action="store_true")
-    parser.add_argument("--ours", action="store_true")
     given = parser.parse_args()
-    with run_engine() as engine:
+    with run_engine() as engine, run_service("s3") as s3_url:
         os.environ.update(engine.environment)
-        if given.ours:
-            asyncio.run(measure(engine.endpoint_url, None, given.mebibytes, plain=given.plain))
-            return
-        with run_service("s3") as s3_url:
-            boto3.client("s3", endpoint_url=s3_url).create_bucket(Bucket="measured")
-            asyncio.run(measure(engine.endpoint_url, s3_url, given.mebibytes, plain=given.plain))
+        boto3.client("s3", endpoint_url=s3_url).create_bucket(Bucket="measured")
+        asyncio.run(measure(engine.endpoint_url, s3_url, given.mebibytes, plain=given.plain))
 
 
 if __name__ == "__main__":
