@@ -17,10 +17,8 @@ from langchain_core.messages import HumanMessage
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb import connection as connection_module
-from langchain_dynamodb._dynamodb.batches import in_parallel
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb.errors import ThrottledError
 from scenarios import (
     BATCH,
     Step,
@@ -409,43 +407,3 @@ async def test_iterator_cancelled(make_repository: RepositoryFactory) -> None:
     assert [message async for message in messages] == []
     assert tasks() == set()
     assert [message.content async for message in repository.iter_messages("s")] == await state(repository)
-
-
-@pytest.mark.once
-async def test_after_an_error_no_call_begins_and_none_goes_on() -> None:
-    """A put that is cancelled may still arrive, after the delete that was to take it back: its end is awaited."""
-    begun: list[int] = []
-    ended: list[int] = []
-
-    async def call(number: int) -> None:
-        begun.append(number)
-        if number == 2:
-            raise ThrottledError("no")
-        await asyncio.sleep(0.01)
-        ended.append(number)
-
-    with pytest.raises(ThrottledError):
-        await in_parallel(call, range(10), at_once=3)
-    assert (begun, ended) == ([0, 1, 2], [0, 1])
-
-
-@pytest.mark.once
-async def test_parallel_calls_are_cancelled_with_their_caller() -> None:
-    """All that are under way, and the caller is told when they have ended."""
-    begun: list[int] = []
-    ended: list[int] = []
-
-    async def call(number: int) -> None:
-        begun.append(number)
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(0)
-            ended.append(number)
-
-    calls = asyncio.ensure_future(in_parallel(call, range(10), at_once=3))
-    await asyncio.sleep(0.01)
-    calls.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await calls
-    assert (begun, ended) == ([0, 1, 2], [0, 1, 2])

@@ -30,7 +30,9 @@ async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T],
     results: dict[int, R] = {}
     errors: list[BaseException] = []
 
-    async def work() -> None:
+    async def work(before: int) -> None:
+        for _ in range(before):  # each is signed in a turn of its own, however many begin
+            await asyncio.sleep(0)
         for place, argument in waiting:
             if errors:
                 return
@@ -40,7 +42,7 @@ async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T],
                 errors.append(error)
                 raise
 
-    workers = (work() for _ in range(min(at_once, len(arguments))))
+    workers = map(work, range(min(at_once, len(arguments))))
     await asyncio.gather(*workers, return_exceptions=True)  # where the caller is cancelled, so are they
     if errors:
         raise errors[0]
