@@ -74,6 +74,16 @@ async def test_histories_of_another_name(make_repository: RepositoryFactory, dyn
     assert "history" not in states(await doctor(make_repository(history_messages_key="Messages")))
 
 
+async def test_sessions_of_ours_under_another_name(make_repository: RepositoryFactory) -> None:
+    """Listings show them, but nothing could read them."""
+    await make_repository().append("a", many(1))
+    misnaming = make_repository(history_messages_key="Other")
+    [check] = [check for check in await doctor(misnaming) if check.name == "history"]
+    assert (check.state, "that of 1 of the first" in check.told) == ("bad", True)
+    assert check.told.endswith("set history_messages_key='History'")
+    assert "history" not in states(await doctor(make_repository()))
+
+
 class Denying(WatchedConnection):
     """Refuses some calls, as IAM does."""
 

@@ -454,12 +454,12 @@ def test_stopped(
     first = stopped.stdout.readline()
     stopped.send_signal(number)
     told, errors = stopped.communicate(timeout=60)
-    assert (stopped.returncode, errors.splitlines()[-1].startswith("Error: Stopped. The same command goes on")) == (
-        130,
-        True,
-    )
-    assert json.loads(first)["action"] == "imported"
     done = 1 + len(told.splitlines())
+    assert stopped.returncode == 130
+    last = errors.splitlines()[-1]
+    assert last.startswith(f"Error: Stopped after {done} sessions, ")
+    assert f" read units. The same command goes on from here (--resume {resume})." in last
+    assert json.loads(first)["action"] == "imported"
     assert json.loads(resume.read_text())["actions"] == {"imported": done}
     going_on = start(table_name, engine.endpoint_url, *words, "--max-write-units", "10000")
     told, errors = going_on.communicate(timeout=60)

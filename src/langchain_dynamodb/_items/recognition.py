@@ -43,15 +43,19 @@ def other_histories(own: Item) -> list[str]:
     return [name for name, value in own.items() if value.get("L") and is_community_list(value)]
 
 
+def own_histories(own: Item) -> list[str]:
+    """Those of the other attributes of a session item of ours that look like its history."""
+    return [name for name, value in own.items() if any("B" in entry for entry in value.get("L", ()))]
+
+
 def check_own_list(own: Item, names: Names, where: object) -> None:
     """Raise `ItemFormatError` where a session item of ours without a list has its history under another name."""
-    for name, value in own.items():
-        if any("B" in entry for entry in value.get("L", ())):
-            raise ItemFormatError(
-                f"session {where} was written with another history_messages_key: it has no attribute "
-                f"{names.history!r}, but {name!r} looks like its history. Nothing was changed; set "
-                f"history_messages_key={name!r}, here or where it was written"
-            )
+    for name in own_histories(own)[:1]:
+        raise ItemFormatError(
+            f"session {where} was written with another history_messages_key: it has no attribute "
+            f"{names.history!r}, but {name!r} looks like its history. Nothing was changed; set "
+            f"history_messages_key={name!r}, here or where it was written"
+        )
 
 
 def check_community(raw: Item, own: Item, names: Names, where: object) -> None:

@@ -18,7 +18,7 @@ from .._items.attributes import check_own_name, to_python
 from .._items.clock import MICROSECONDS, next_expiry
 from .._items.keys import after_pages, key_value, native_key, session_key
 from .._items.parsing import Heading, own_of, parse_heading
-from .._items.recognition import other_histories
+from .._items.recognition import other_histories, own_histories
 from .._items.table_schema import IndexSchema, Schema, summary_names
 from .._protocol import conditions
 from .._protocol.sealed_metadata import opened_metadata
@@ -100,18 +100,21 @@ class Lister:
                     left -= 1
                     yield summary
 
-    async def misnamed(self) -> Mapping[str, Sequence[SessionSummary]]:
+    async def misnamed(self, *, ours: bool = False) -> Mapping[str, Sequence[SessionSummary]]:
         """Sessions of langchain_community among the first items that no listing shows, by what their list is called.
 
-        A filter knows one name for it. Where all of a table are called otherwise, it would look empty.
+        A filter knows one name for it. Where all of a table are called otherwise, it would look empty. With `ours` also
+        those in our format: listings show them, but they cannot be read.
         """
         schema = await self.table.schema(lambda known: bool(known.keys))
         e, names = Expression(), self.table.names
-        lacking = [f"attribute_not_exists({e.name(name)})" for name in (names.history, lc.VERSION, lc.DATA)]
+        absent = (names.history, lc.DATA) if ours else (names.history, lc.DATA, lc.VERSION)
+        lacking = [f"attribute_not_exists({e.name(name)})" for name in absent]
         request = {"TableName": self.table.name, "Limit": SAMPLE, "FilterExpression": " AND ".join(lacking)}
         found: dict[str, Any] = {}
         for raw in (await self.table.connection.call("scan", {**request, **e.request()}, write=False))["Items"]:
-            for name in other_histories(own_of(raw, names, schema.keys))[:1]:
+            histories = own_histories if lc.VERSION in raw else other_histories
+            for name in histories(own_of(raw, names, schema.keys))[:1]:
                 session = session_name({key: raw[key] for key in schema.keys}, self.primary_key_name)
                 summary = SessionSummary(session=session, version=None, message_count=None)
                 found.setdefault(name, []).append(summary)

@@ -177,16 +177,16 @@ async def _foreign(repository: AsyncSessionRepository) -> Check | None:
 
 
 async def _misnamed(repository: AsyncSessionRepository) -> Check | None:
-    """Whether sessions of langchain_community among the first items have their history under another name."""
+    """Whether sessions among the first items have their history under another name."""
     try:
-        found = await repository._lister.misnamed()
+        found = await repository._lister.misnamed(ours=True)
     except AccessDeniedError:  # told already
         return None
     if not found:
         return None
     wanted = repository.history_messages_key
     told = "; ".join(
-        f"that of {len(sessions)} of the first {SAMPLE} items looks to be in {name!r}, and they are not seen: "
+        f"that of {len(sessions)} of the first {SAMPLE} items looks to be in {name!r}, and they cannot be read: "
         f"set history_messages_key={name!r}"
         for name, sessions in found.items()
     )

@@ -366,6 +366,7 @@ async def working(
             work.save(work.tally)
         elif fresh and run.resume is not None:
             run.resume.unlink(missing_ok=True)
+        run.show(work.progress)  # as it is at last
         raise
     finally:
         showing.cancel()

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,15 +24,19 @@ from .settings import Settings
 T = TypeVar("T")
 
 
-def run(main: Callable[[], Awaitable[T]], how_to_go_on: str = "") -> T:
-    """Run it on an event loop of its own; the first Ctrl+C or SIGTERM cancels it, so that it stops cleanly."""
+def run(main: Callable[[], Awaitable[T]], how_far: Callable[[], str] = lambda: ".") -> T:
+    """Run it on an event loop of its own; the first Ctrl+C or SIGTERM cancels it, so that it stops cleanly.
+
+    What is told of a stop ends with `how_far` it had come.
+    """
 
     async def stoppable() -> T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
+        told = chain(["Stopping: what was begun is finished first (once more: at once)."], repeat("Stopping at once."))
 
         def stop() -> None:
-            click.echo("Stopping: what was begun is finished first (once more: at once).", err=True)
+            click.echo(next(told), err=True)
             task.cancel()
 
         numbers = (signal.SIGINT, signal.SIGTERM)
@@ -41,7 +46,7 @@ def run(main: Callable[[], Awaitable[T]], how_to_go_on: str = "") -> T:
         try:
             return await main()
         except asyncio.CancelledError:
-            raise Stopped(f"Stopped.{how_to_go_on}") from None
+            raise Stopped(f"Stopped{how_far()}") from None
         finally:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 for number in numbers:
@@ -50,10 +55,10 @@ def run(main: Callable[[], Awaitable[T]], how_to_go_on: str = "") -> T:
     return asyncio.run(stoppable())
 
 
-def _how_to_go_on(resumed_by: Path | None) -> str:
+def _how_far(shown: Screen, resumed_by: Path | None) -> str:
     if resumed_by is None:
-        return " To be able to go on where it stopped, use --resume FILE."
-    return f" The same command goes on from here (--resume {resumed_by})."
+        return f"{shown.so_far}. To be able to go on where it stopped, use --resume FILE."
+    return f"{shown.so_far}. The same command goes on from here (--resume {resumed_by})."
 
 
 def run_over(
@@ -79,7 +84,7 @@ def run_over(
                 return await work(source, Run(named, **chosen, tell=shown.outcome, show=shown.progress))
 
         with shown.watched():
-            summary = run(main, _how_to_go_on(resume))
+            summary = run(main, lambda: _how_far(shown, resume))
         shown.summary(summary)
     return GOOD if summary.is_good else BAD
 

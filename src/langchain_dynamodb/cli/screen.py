@@ -62,6 +62,7 @@ class Screen:
         if report is not None:
             self._report = _opened(report, "a" if goes_on else "x")
         self._live: Live | None = None
+        self._progress: Progress | None = None
 
     def line(self, told: BaseModel) -> None:
         """One JSON object on a line."""
@@ -82,8 +83,17 @@ class Screen:
 
     def progress(self, progress: Progress) -> None:
         """How far the run is."""
+        self._progress = progress
         if self._live is not None:
             self._live.update(Text(progress_line(progress)))
+
+    @property
+    def so_far(self) -> str:
+        """How far it was at last, as part of a sentence; empty before anything was done."""
+        done = self._progress
+        if done is None or not done.sessions:
+            return ""
+        return f" after {done.sessions:,} sessions, {_used(done.write_units, done.read_units)}"
 
     def summary(self, summary: Summary) -> None:
         """What the run did."""
@@ -168,13 +178,17 @@ def summary_line(summary: Summary) -> str:
     """One line: what was done to how many, and what it cost."""
     done = ", ".join(f"{count:,} {action}" for action, count in sorted(summary.actions.items())) or "nothing to do"
     counts = f"{summary.messages:,} messages" + (f", {summary.objects:,} objects" if summary.objects else "")
-    used = f"{summary.write_units:,.0f} write units, {summary.read_units:,.1f} read units"
+    used = _used(summary.write_units, summary.read_units)
     used += f" (${dollars(summary.write_units, summary.read_units):.4f} on demand)"
     if summary.estimated_write_units is None:
         return f"{summary.command}: {done}; {counts}; {used}; {summary.seconds:.1f} s"
     cost = dollars(summary.estimated_write_units, 0)
     told = f"would take {summary.estimated_write_units:,} write units (${cost:.4f} on demand)"
     return f"{summary.command}, dry run: {done}; {counts}; {told}; looking took {used}"
+
+
+def _used(write_units: float, read_units: float) -> str:
+    return f"{write_units:,.0f} write units, {read_units:,.1f} read units"
 
 
 def dollars(write_units: float, read_units: float) -> float:
