@@ -32,6 +32,7 @@ class Timing:
     poll: float = 0.05  # before those who wait for a lease look again
     answer: float = 0.5  # a cancelled task waits for the answer to the request that begins a lease
     last_words: float = 1.0  # it may go on in all, to tidy up
+    clearing: float = 1.0  # an append waits for the removal of pages that were dropped; the next cut goes on with it
     discard: tuple[float, ...] = (0.0, 0.2, 1.0)  # before each attempt to remove pages that nobody else will find
     table_poll: float = 0.2  # before a table that is being made is looked at again
     table_polls: int = 1500  # (no time; five minutes) a new table takes some seconds

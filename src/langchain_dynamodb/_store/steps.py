@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from .._dynamodb.attribute_values import NO_CHANGES, Changes
+from .._dynamodb.batches import CONCURRENCY
 from .._dynamodb.expressions import Statement
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem, State
@@ -29,11 +30,12 @@ from .cache import LRU
 from .leases import Watched, repeating
 from .off_loop import off_loop_if_many
 from .options import Timing
-from .retrying import Patience, last_words, preparing
-from .table import Refused, Table
+from .retrying import Patience, for_so_long, last_words, preparing
+from .table import WRITE_BATCH, Refused, Table
 from .vault import Vault
 
 LATEST = 2 * GENERATIONS  # above any version
+CLEARED_AT_ONCE = WRITE_BATCH * CONCURRENCY  # pages that were dropped
 Arrived: TypeAlias = Callable[[SessionKey, SessionItem], Awaitable[None]]
 S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
@@ -145,27 +147,35 @@ class Steps:
                 ) from None
             raise
 
-    async def clear(self, key: SessionKey, item: SessionItem) -> SessionItem:
+    async def clear(self, key: SessionKey, item: SessionItem, seconds: float | None = None) -> SessionItem:
         """Delete the pages that were dropped and may still exist; returns the state that says so, which is not stored.
 
-        What fails here is made good by the next change but a small append.
+        What fails here, or is not done in so many seconds, is made good by the next change but a small append.
         """
         below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
-        try:
+        cleared = item
+
+        async def remove() -> None:
+            nonlocal cleared
             if below or above:
                 await self.table.check_objects(key, item, [*below, *above])
-            await self.table.delete_pages(key, item.generation, below)
-            if below and item.bucket is not None:
-                await self.table.objects.delete(key, item, below)
+            for start in range(0, len(below), CLEARED_AT_ONCE):
+                numbers = below[start : start + CLEARED_AT_ONCE]
+                await self.table.delete_pages(key, item.generation, numbers)
+                if item.bucket is not None:
+                    await self.table.objects.delete(key, item, numbers)
+                cleared = replace(cleared, floor=numbers.stop)  # so that who goes on need not begin anew
             # Their numbers are used again, by cuts of this version at the earliest.
             await self.table.discard_pages(key, item.generation, above, item.version - 1)
-        except ChatHistoryError:
-            return item
-        return replace(item, floor=item.first_page, ceiling=0)
+            cleared = replace(cleared, ceiling=0)
 
-    async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
+        with contextlib.suppress(ChatHistoryError):
+            await (remove() if seconds is None else for_so_long(remove(), seconds))
+        return cleared
+
+    async def sweep(self, key: SessionKey, item: SessionItem, seconds: float | None = None) -> SessionItem:
         """The same where there are any, taking note of it."""
-        if item.has_dropped_pages and item != (cleared := await self.clear(key, item)):
+        if item.has_dropped_pages and item != (cleared := await self.clear(key, item, seconds)):
             with contextlib.suppress(ChatHistoryError, Refused):
                 return await self.patch(key, item, cleared)
         return item
@@ -177,8 +187,9 @@ class Steps:
         intent: Intent,
         batch: Batch,
         own: Changes = NO_CHANGES,
+        clearing: float | None = None,
     ) -> SessionItem:
-        """Declare what may be written, put the pages, commit."""
+        """Declare what may be written, put the pages, commit; what is dropped is removed then, in so many seconds."""
         declaration = self.compare_and_set(key, item, states.declared(batch.base, intent, self.clock()))
         start = await self.declare(key, intent, declaration)
         async with self.holding(key, start):
@@ -186,7 +197,7 @@ class Steps:
             pages = await off_loop_if_many(data, partial(batch.pages, start))  # which encrypts them
             await self.put(key, start.generation, pages)
             new = await self.compare_and_set(key, start, self.noting(batch.commit(start), pages), own)
-        return await self.sweep(key, new)
+        return await self.sweep(key, new, clearing)
 
     def noting(self, new: SessionItem, pages: Sequence[Page]) -> SessionItem:
         """The state with a note of the bucket, where data of these pages is in objects."""
