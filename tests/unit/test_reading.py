@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from evaluation import KEY, NAMES, NOW, SESSION, line
-from langchain_dynamodb._items.session_items import Page, SessionItem
+from langchain_dynamodb._items.page_items import Page
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb._store.decoding import Decoder
 from langchain_dynamodb._store.page_objects import PageObjects

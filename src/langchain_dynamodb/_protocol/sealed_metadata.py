@@ -8,7 +8,7 @@ from .._dynamodb.attribute_values import AttributeValue
 from .._items.attribute_names import METADATA
 from .._items.keys import SessionKey
 from .._items.parsing import undecodable
-from .._items.session_items import MAX_INFLATED
+from .._items.sizes import MAX_INFLATED
 from ..codec.messages import Codec, UndecodableError
 from ..codec.sealing import TamperedError
 from .pages import Destination

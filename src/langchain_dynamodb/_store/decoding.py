@@ -15,7 +15,8 @@ from .._items import attribute_names as lc
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
-from .._items.session_items import MAX_INFLATED, SessionItem
+from .._items.session_items import SessionItem
+from .._items.sizes import MAX_INFLATED
 from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._threads import off_loop

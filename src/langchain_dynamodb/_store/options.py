@@ -10,7 +10,12 @@ from typing import Literal, TypeAlias
 from .._checks import check_flag, check_home_region, check_table_name, check_ttl
 from .._items.attribute_names import BUCKET
 from .._items.configured_names import Names, check_names
-from .._items.session_items import MAX_LARGE, MAX_OBJECT, Sizes, check_sizes
+from .._items.sizes import (
+    MAX_LARGE,
+    MAX_OBJECT,
+    Sizes,
+    check_sizes,
+)
 from ..blobs.stores import Blobs
 from ..codec.messages import Codec
 from ..encryption.keyrings import Keyring

@@ -15,7 +15,9 @@ from .._dynamodb.expressions import Statement
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem, State
 from .._items.keys import GENERATIONS, SessionKey
-from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
+from .._items.page_items import Page
+from .._items.session_items import Intent, SessionItem, new_op
+from .._items.sizes import MAX_WRITE_PAGES, Sizes
 from .._protocol import community, conditions, states
 from .._protocol.pages import Batch, Destination
 from ..codec.messages import Codec

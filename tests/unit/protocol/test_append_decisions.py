@@ -24,7 +24,9 @@ from evaluation import (
 )
 from langchain_dynamodb._dynamodb.attribute_values import NO_CHANGES, Changes, Item
 from langchain_dynamodb._items import attribute_names as lc
-from langchain_dynamodb._items.session_items import TAIL_TOKEN, SessionItem, Sizes
+from langchain_dynamodb._items.page_items import TAIL_TOKEN
+from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, decide, ids_of, pack
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
 from langchain_dynamodb._protocol.pages import Destination

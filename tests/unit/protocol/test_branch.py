@@ -8,7 +8,8 @@ import pytest
 
 from evaluation import KEY, NAMES, NOW, OTHER, SESSION, line
 from langchain_dynamodb._items.parsing import parse_item
-from langchain_dynamodb._items.session_items import MAX_LEFT_PAGES, Edit, SessionItem, Sizes
+from langchain_dynamodb._items.session_items import Edit, SessionItem
+from langchain_dynamodb._items.sizes import MAX_LEFT_PAGES, Sizes
 from langchain_dynamodb._protocol import rewrite
 from langchain_dynamodb._protocol.pages import Destination, PageStart
 from langchain_dynamodb.codec.messages import Codec, unpack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langchain_dynamodb import Sizes
 from langchain_dynamodb._items.keys import session_key
-from langchain_dynamodb._items.session_items import MAX_ITEM_DATA
+from langchain_dynamodb._items.sizes import MAX_ITEM_DATA
 from langchain_dynamodb._protocol.copying import Written, begun, copied, laid_out
 from langchain_dynamodb._protocol.expiry import Expiries
 from langchain_dynamodb._protocol.pages import Destination, Draft, in_parts

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from evaluation import DAY, EARLIER, KEY, LATER, LEASED, NOW, OTHER, SECOND, SESSION, TAIL, line, read_back, stored
-from langchain_dynamodb._items.session_items import SessionItem, Sizes, entry_cost
+from langchain_dynamodb._items.session_items import SessionItem, entry_cost
+from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
 from langchain_dynamodb._protocol.missing_pages import Survey
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, PageStart, Placement, make_pages
