@@ -363,7 +363,7 @@ async def test_a_removal_goes_on_where_it_has_come_to(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was removed before it failed is not removed again."""
-    monkeypatch.setattr("langchain_dynamodb._store.steps.CLEARED_AT_ONCE", 2)
+    monkeypatch.setattr("langchain_dynamodb._store.single_writes.CLEARED_AT_ONCE", 2)
     repository = make_repository(sizes=SMALL)
     removed: list[str] = []
     left = 1
