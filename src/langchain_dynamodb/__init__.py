@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._items.session_items import Sizes
+from ._items.sizes import Sizes
 from ._items.table_schema import Index
 from ._protocol.tool_calls import pair_tool_calls
 from .codec.classes import register_message_class

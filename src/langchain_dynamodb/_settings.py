@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._dynamodb.client_settings import ConnectionSettings
-    from ._items.session_items import Sizes
+    from ._items.sizes import Sizes
     from ._store.options import ItemFormat, Options
     from ._store.vault import Encryption
     from .blobs.stores import Blobs

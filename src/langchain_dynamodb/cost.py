@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._items.session_items import Sizes
+from ._items.sizes import Sizes
 from .blobs.s3 import ONE_REQUEST, PART
 
 DOLLARS_PER_MILLION_WRITE_UNITS = 0.625  # on demand, us-east-1

@@ -16,7 +16,7 @@ from ._background import run
 from ._checks import check_count, check_flag, short
 from ._dynamodb.client_settings import ConnectionSettings, check_aws_session
 from ._items.keys import Session
-from ._items.session_items import Sizes
+from ._items.sizes import Sizes
 from ._settings import Shared, shown
 from ._store.addressing import check_session
 from ._store.options import ItemFormat, Options, default_sizes

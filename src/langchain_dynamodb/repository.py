@@ -23,7 +23,8 @@ from ._items.attribute_names import HOME
 from ._items.attributes import check_metadata, check_own_name, check_own_size, metadata_changes, own_attributes
 from ._items.configured_names import check_sort_key_name
 from ._items.keys import Session, SessionKey, native_key, session_key
-from ._items.session_items import SessionItem, Sizes
+from ._items.session_items import SessionItem
+from ._items.sizes import Sizes
 from ._items.table_schema import Index, check_indexes
 from ._protocol.append import ids_of
 from ._protocol.identity import check_exists, check_expected

@@ -16,7 +16,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from conftest import RepositoryFactory, TableFactory
 from damage import KEY, STATES, Damage, Raw, Stored, damages, over, stored
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._items.session_items import MAX_INFLATED
+from langchain_dynamodb._items.sizes import MAX_INFLATED
 from langchain_dynamodb._store import reading, steps
 from langchain_dynamodb.codec import messages as codec
 from langchain_dynamodb.codec.dictionary import DICTIONARY_1

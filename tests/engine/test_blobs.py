@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, messag
 from conftest import RepositoryFactory, TableFactory
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
-from langchain_dynamodb._items.session_items import Reference
+from langchain_dynamodb._items.page_items import Reference
 from langchain_dynamodb._store import object_pieces, page_objects
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.admin import Run, delete_sessions, vacuum

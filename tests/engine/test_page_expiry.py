@@ -11,7 +11,8 @@ import pytest
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb._items.session_items import Page, SessionItem
+from langchain_dynamodb._items.page_items import Page
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb.errors import StorageError, ThrottledError
 from support import SMALL, Call, Clock, Crash, Crashing, Hooked, Meter, fill_tail, human, many, scan, watch
 

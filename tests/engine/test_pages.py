@@ -14,7 +14,7 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._store.options import Timing
-from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError
+from langchain_dynamodb.errors import MessageTooLargeError, SessionBusyError, StorageError, ThrottledError
 from support import (
     SMALL,
     At,
@@ -323,6 +323,70 @@ async def test_what_history_size_drops_is_removed_at_once_and_once(make_reposito
         for entry in request["RequestItems"][repository.table_name]
     ]
     assert len(removed) == len(set(removed)) == remembered(repository).first_page > 5
+
+
+@pytest.mark.parametrize("size", [90, 700], ids=["cuts", "batches"])
+async def test_no_append_waits_long_for_a_removal(make_repository: RepositoryFactory, size: int) -> None:
+    """What `history_size` drops is removed by a later append then, all of it."""
+    make_repository.wait(clearing=0.05)
+    repository = make_repository(sizes=SMALL)
+    stuck = True
+    begun, ended = 0, 0
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal begun, ended
+        if not (stuck and operation == "batch_write_item"):
+            return await proceed()
+        begun += 1
+        try:
+            await asyncio.sleep(20)  # as while the SDK repeats it
+        finally:
+            ended += 1
+        raise ThrottledError("throttled")
+
+    watch(repository, Hooked, hook)
+    sent = []
+    for n in range(30):
+        stuck = n < 25
+        sent += [human(size), human(size)]
+        started = asyncio.get_running_loop().time()
+        await repository.append("s", sent[-2:], history_size=4)
+        assert asyncio.get_running_loop().time() - started < 5
+        assert begun == ended
+        assert (await repository.read("s", limit=4)).messages == sent[-4:]
+    seen = remembered(repository)
+    assert begun > 2
+    assert len(await scan(repository)) == 1 + seen.pages - seen.first_page
+
+
+async def test_a_removal_goes_on_where_it_has_come_to(
+    make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was removed before it failed is not removed again."""
+    monkeypatch.setattr("langchain_dynamodb._store.single_writes.CLEARED_AT_ONCE", 2)
+    repository = make_repository(sizes=SMALL)
+    removed: list[str] = []
+    left = 1
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        nonlocal left
+        if operation == "batch_write_item":
+            if not left:
+                raise ThrottledError("throttled")
+            left -= 1
+            deletes = request["RequestItems"][repository.table_name]
+            removed.extend(entry["DeleteRequest"]["Key"]["SessionId"]["S"] for entry in deletes)
+        return await proceed()
+
+    for _ in range(12):
+        await repository.append("s", [human(700), human(700)])
+    watch(repository, Hooked, hook)
+    await repository.replace("s", [human(10)])
+    assert len(removed) == 2
+    left = 100
+    await repository.update_metadata("s", {"title": "on"})
+    assert len(removed) == len(set(removed)) > 10
+    assert len(await scan(repository)) == 1
 
 
 async def test_history_size_with_turns_of_several_pages(make_repository: RepositoryFactory) -> None:

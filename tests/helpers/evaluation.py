@@ -11,8 +11,9 @@ from langchain_dynamodb._dynamodb.expressions import Expression, Statement
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._items.keys import session_key
+from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._items.parsing import parse_item
-from langchain_dynamodb._items.session_items import Intent, Page, SessionItem, entry_cost
+from langchain_dynamodb._items.session_items import Intent, SessionItem, entry_cost
 from langchain_dynamodb._protocol.pages import put_page
 from langchain_dynamodb.codec.messages import encode_message, pack
 from simulation.engine import ConditionFailed, Engine

@@ -16,7 +16,8 @@ from langchain_dynamodb import AsyncSessionRepository, Sizes
 from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
-from langchain_dynamodb._items.session_items import Reference, SessionItem
+from langchain_dynamodb._items.page_items import Reference
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.errors import StorageError
 from memory_blobs import watch_blobs

@@ -86,7 +86,7 @@ MUTATIONS = [
     Mutation("a truncate gets past no fence", "_protocol/rewrite.py", "item.epoch + 2 - ", "item.epoch - "),
     Mutation(
         "pages that were cut off are removed whatever has their number",
-        "_store/steps.py",
+        "_store/single_writes.py",
         "above, item.version - 1)",
         "above, 1 << 52)",
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from langchain_dynamodb._dynamodb.expressions import Expression
-from langchain_dynamodb._items.session_items import Page
+from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._store import table
 from simulation.__main__ import report, run_seed
 from simulation.mutations import MUTATIONS, PACKAGE, Mutation

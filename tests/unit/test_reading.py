@@ -9,13 +9,15 @@ from dataclasses import replace
 import pytest
 
 from evaluation import KEY, NAMES, NOW, SESSION, line
-from langchain_dynamodb._items.session_items import Page, SessionItem
+from langchain_dynamodb._items.page_items import Page
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb._store.decoding import Decoder
 from langchain_dynamodb._store.page_objects import PageObjects
 from langchain_dynamodb._store.reading import Reader
 from langchain_dynamodb._store.stored_pages import StoredPages
-from langchain_dynamodb.codec.messages import Codec, pack
+from langchain_dynamodb.codec.blocks import Codec
+from langchain_dynamodb.codec.messages import pack
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
 
 QUIET = replace(SESSION, updated=NOW - 3_600_000_000)  # so long ago that no page may just be late

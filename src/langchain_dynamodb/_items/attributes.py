@@ -18,7 +18,7 @@ from .._dynamodb.attribute_values import (
 )
 from ..errors import InvalidInputError
 from .keys import RESERVED_PREFIX
-from .session_items import Sizes
+from .sizes import Sizes
 
 
 def own_attributes(attributes: object, taken: Collection[str]) -> Changes:

@@ -17,8 +17,15 @@ from . import attribute_names as lc
 from .community_item import CommunityItem
 from .configured_names import Names
 from .keys import GENERATIONS, PAGE_NUMBERS, RESERVED_PREFIX
+from .page_items import Page, Reference
 from .recognition import check_community, check_own_list, is_remnant
-from .session_items import GUARD, MAX_LEFT_PAGES, MAX_WRITE_PAGES, Edit, Intent, Page, Reference, SessionItem
+from .session_items import (
+    GUARD,
+    Edit,
+    Intent,
+    SessionItem,
+)
+from .sizes import MAX_LEFT_PAGES, MAX_WRITE_PAGES
 
 LAST_SECOND = 253_402_300_799  # of the year 9999, where datetime ends
 LAST_MICROSECOND = LAST_SECOND * 1_000_000

@@ -1,30 +1,24 @@
-"""Session items and pages as typed values. No I/O.
+"""Session items as typed values. No I/O.
 
-docs/storage.md shows a worked example of each.
+docs/storage.md shows worked examples.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from .._dynamodb.attribute_values import AttributeValue, Item, number
-from ..codec.lines import UndecodableError, pack
-from ..codec.long_lines import Line, Pieces
+from ..codec.lines import pack
 from ..codec.sealing import Cipher
-from ..errors import InvalidInputError
 from .attribute_names import (
     BUCKET,
     CEILING,
-    CHAIN,
     CHANGE,
     COUNT,
     CREATED,
-    CUT,
-    DATA,
     EDIT,
     EDITED,
     EDITED_BEFORE,
@@ -34,10 +28,8 @@ from .attribute_names import (
     GENERATION,
     HOME,
     INTENT,
-    KEPT,
     KEY,
     METADATA,
-    OPS,
     PAGE_OPS,
     PAGE_VERSION,
     PAGES,
@@ -48,18 +40,15 @@ from .attribute_names import (
     TAIL_BYTES,
     TAIL_OPS,
     TAIL_START,
-    TOKEN,
     TRIMMED,
     UPDATED,
     VERSION,
 )
 from .clock import is_expired
 from .configured_names import Names
-from .keys import SessionKey
 
 GUARD = pack(())
 """What a stored tail without entries holds: to langchain_community an empty list would be a session to write over."""
-TAIL_TOKEN = b"tail"  # of a page that holds just the tail: whoever cuts that version writes the same page
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,112 +238,6 @@ class SessionItem:
         return item
 
 
-_REFERENCE = re.compile(
-    r"(?P<token>[0-9a-f]{24}) (?P<size>[0-9]{1,10}) (?P<sha256>[0-9a-f]{64}) (?P<bucket>\S+)", re.ASCII
-)
-
-
-class Reference(NamedTuple):
-    """What a page has in place of its data: which object holds it (by the token in its name), and what it must be."""
-
-    token: str
-    size: int
-    sha256: str  # hexadecimal
-    bucket: str  # it was written to
-
-    def attribute(self) -> AttributeValue:
-        """As stored in the page."""
-        return {"S": " ".join(map(str, self))}
-
-    @classmethod
-    def parse(cls, stored: str | None) -> Reference | None:
-        """The inverse; None for anything else."""
-        found = _REFERENCE.fullmatch(stored or "")
-        if found is None or not 0 < int(found["size"]) <= MAX_OBJECT:
-            return None
-        return cls(found["token"], int(found["size"]), found["sha256"], found["bucket"])
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page. It has the indexes from `first` up to `end`, of which `removed` belong to no message any more.
-
-    They are none on all but the last of the `parts` that one large message was cut into. Committed, a page stays as it
-    is, but for what `edited` tells: the version of the session at which one of its messages was changed last.
-
-    Read for its messages it has no `token`, `ops` or `expires`. With a `reference` its data is in an object: until that
-    is loaded it has none here, and where that cannot be had `lost` says why.
-    """
-
-    number: int
-    cut: int  # version of the session it was cut at
-    previous: int  # `cut` of the page before
-    token: bytes
-    first: int  # index of its first message
-    messages: int
-    data: bytes
-    parts: int = 1
-    ops: frozenset[bytes] = frozenset()
-    expires: int | None = None
-    edited: int = 0
-    removed: int = 0
-    reference: Reference | None = None
-    lost: str | None = None
-    large: bool = False  # about to be stored: it goes into an object, if there is a bucket, however small its data is
-    pieces: Pieces | None = None  # the same: its data, made as it is sent, in place of `data`
-    opened: list[Line] | UndecodableError | None = None  # read: its messages, where they were taken in piece by piece
-
-    @property
-    def indexes(self) -> int:
-        """How many it has: 0 in the middle of a message."""
-        return self.messages + self.removed
-
-    @property
-    def end(self) -> int:
-        """Index of the first message after it."""
-        return self.first + self.indexes
-
-    @property
-    def chain(self) -> AttributeValue:
-        """Its numbers as stored."""
-        numbers = [self.number, self.cut, self.previous, self.first, self.messages, self.parts]
-        return {"S": " ".join(map(str, [*numbers, self.edited, self.removed] if self.edited else numbers))}
-
-    @property
-    def stored_data(self) -> AttributeValue:
-        """Its data, or where that is."""
-        return {"B": self.data} if self.reference is None else self.reference.attribute()
-
-    def attributes(self, names: Names) -> Item:
-        """All attributes but the key."""
-        item: Item = {CUT: number(self.cut), TOKEN: {"B": self.token}, CHAIN: self.chain, DATA: self.stored_data}
-        if self.ops:
-            item[OPS] = {"BS": sorted(self.ops)}
-        if self.expires is not None:
-            item[names.ttl] = number(self.expires)
-        return item
-
-    def without_data(self) -> Page:
-        """The same; several times as fast as `dataclasses.replace`."""
-        numbers = (self.number, self.cut, self.previous, self.token, self.first, self.messages)
-        return Page(*numbers, b"", self.parts, self.ops, self.expires, self.edited, self.removed)
-
-    def is_in(self, stored: Item, names: Names) -> bool:
-        """Whether this very page is stored there, with a later expiry than its own.
-
-        Or with the same, if its data is in an object: then it is not put over that of another writer, whose data must
-        be the same (of an encrypted session it never is: sealed twice it differs).
-        """
-        same = stored.get(CUT) == number(self.cut) and stored.get(TOKEN) == {"B": self.token}
-        lasts = int(stored.get(names.ttl, {}).get("N", 0))
-        if self.reference is None:
-            return same and self.expires is not None and lasts > self.expires
-        found = Reference.parse(stored.get(DATA, {}).get("S"))
-        if not same or found is None or (found.size, found.sha256) != (self.reference.size, self.reference.sha256):
-            return False
-        return lasts >= self.expires if self.expires is not None else not {names.ttl, KEPT} & stored.keys()
-
-
 def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:
     """Bytes an entry and its operation ids add to the session item."""
     return len(entry) + 4 + sum(len(op) + 1 for op in ops)
@@ -363,46 +246,3 @@ def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:
 def new_op() -> bytes:
     """A fresh operation id."""
     return os.urandom(8)
-
-
-MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
-MAX_LARGE = 1 << 28  # bytes: the same for one message where large data goes into objects
-MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside its data
-MAX_OBJECT = MAX_LARGE + (1 << 20)  # bytes: no object of ours has more, whatever does not deflate
-# Data deflates a thousandfold at most, so such a tail, or as much data of a page, stays below MAX_INFLATED.
-MAX_SESSION_ITEM = 65_000  # bytes
-LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
-MAX_WRITE_PAGES = 1 << 17  # pages of one write
-MAX_LEFT_PAGES = 1 << 20  # page numbers that unfinished writes may have used beyond the committed ones
-
-
-class Sizes(NamedTuple):
-    """Bounds in bytes; the defaults come from the measurements in docs/storage.md.
-
-    `session_item`: the whole session item without metadata. `page`: a page of several messages. `item`: the data of
-    one page item, so that it stays under DynamoDB's 409,600. `message`: one encoded message. `metadata`: as DynamoDB
-    counts it. `attributes`: those set by one call, names included.
-    """
-
-    session_item: int = 3072
-    page: int = 16 << 10
-    item: int = 380_000
-    message: int = 16 << 20
-    metadata: int = 2048
-    attributes: int = 1024
-
-    def tail(self, key: SessionKey) -> int:
-        """Room for the tail's entries and the operation ids, next to this key and the session's numbers."""
-        return max(self.session_item - key.size - 260, LEAST_ROOM)
-
-
-def check_sizes(sizes: object, *, objects: bool = False) -> Sizes:
-    """Refuse sizes that cannot work, with `objects` for large data; raises `InvalidInputError`."""
-    if not isinstance(sizes, Sizes) or not all(type(size) is int and size > 0 for size in sizes):
-        raise InvalidInputError(f"sizes={sizes!r} must be Sizes(...) of whole numbers from 1 on")
-    most = MAX_LARGE if objects else MAX_INFLATED
-    if sizes.item > MAX_ITEM_DATA or sizes.message > most:
-        raise InvalidInputError(f"{sizes!r}: item may be at most {MAX_ITEM_DATA}, message at most {most}")
-    if sizes.session_item > MAX_SESSION_ITEM:
-        raise InvalidInputError(f"{sizes!r}: session_item may be at most {MAX_SESSION_ITEM}: each append pays for it")
-    return sizes

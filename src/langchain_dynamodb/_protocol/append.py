@@ -14,7 +14,8 @@ from .._dynamodb.expressions import Expression, Statement
 from .._items import attribute_names as lc
 from .._items.clock import FIVE_YEARS, is_expired
 from .._items.configured_names import Names
-from .._items.session_items import TAIL_TOKEN, Page, SessionItem, entry_cost, new_op
+from .._items.page_items import TAIL_TOKEN, Page
+from .._items.session_items import SessionItem, entry_cost, new_op
 from ..codec import messages as codec
 from ..codec.long_lines import Line, pieces_of
 from ..errors import InvalidInputError

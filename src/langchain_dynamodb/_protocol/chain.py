@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .._items.session_items import Page, SessionItem
+from .._items.page_items import Page
+from .._items.session_items import SessionItem
 
 
 def first_break(found: Mapping[int, Page], item: SessionItem, numbers: range, successor: Page | None) -> int | None:

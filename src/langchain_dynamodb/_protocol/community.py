@@ -12,7 +12,8 @@ from .._items import attribute_names as lc
 from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.session_items import Intent, Page, SessionItem
+from .._items.page_items import Page
+from .._items.session_items import Intent, SessionItem
 from ..codec.long_lines import Line
 from .conditions import (
     absent,

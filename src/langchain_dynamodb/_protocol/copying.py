@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .._dynamodb.attribute_values import AttributeValue
-from .._items.session_items import MAX_ITEM_DATA, MAX_SESSION_ITEM, SessionItem
+from .._items.session_items import SessionItem
+from .._items.sizes import MAX_ITEM_DATA, MAX_SESSION_ITEM
 from .expiry import Expiries
 from .pages import Destination, Draft, in_parts
 from .states import next_state, tail_bytes, unborn

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .._items.keys import SessionKey
-from .._items.session_items import MAX_INFLATED, MAX_SESSION_ITEM, Edit, Page, SessionItem
+from .._items.page_items import Page
+from .._items.session_items import Edit, SessionItem
+from .._items.sizes import MAX_INFLATED, MAX_SESSION_ITEM
+from ..codec.blocks import Codec
 from ..codec.long_lines import Line
-from ..codec.messages import Codec, UndecodableError
+from ..codec.messages import UndecodableError
 from .pages import PAGE_INFLATED, Destination, most_inflated
 from .states import next_state, tail_bytes
 

@@ -11,7 +11,8 @@ from langchain_core.messages import BaseMessage
 
 from .._dynamodb.attribute_values import AttributeValue, from_attribute
 from .._items.recognition import is_message
-from .._items.session_items import GUARD, MAX_INFLATED, SessionItem, entry_cost
+from .._items.session_items import GUARD, SessionItem, entry_cost
+from .._items.sizes import MAX_INFLATED
 from ..codec import messages as codec
 from ..codec.long_lines import Line
 from ..codec.native import from_native

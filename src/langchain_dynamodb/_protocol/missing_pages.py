@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .._items.session_items import Page, SessionItem
+from .._items.page_items import Page
+from .._items.session_items import SessionItem
 
 RECENT_SECONDS = 120  # a replica that lags further behind is down
 RECENT_PAGES = 4  # of the newest; so many cuts later a page that is missing is not late, but lost

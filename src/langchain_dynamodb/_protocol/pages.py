@@ -10,11 +10,19 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
-from .._items.session_items import LEAST_ROOM, MAX_INFLATED, MAX_OBJECT, MAX_SESSION_ITEM, Page, SessionItem, Sizes
+from .._items.page_items import Page
+from .._items.session_items import SessionItem
+from .._items.sizes import (
+    LEAST_ROOM,
+    MAX_INFLATED,
+    MAX_OBJECT,
+    MAX_SESSION_ITEM,
+    Sizes,
+)
 from ..codec import messages as codec
+from ..codec.blocks import Codec
 from ..codec.long_blocks import LongBlock
 from ..codec.long_lines import Line, LongLine, Pieces
-from ..codec.messages import Codec
 from ..codec.sealing import Cipher
 
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .._dynamodb.attribute_values import AttributeValue
-from .._items.session_items import MAX_LEFT_PAGES, MAX_SESSION_ITEM, Page, SessionItem, entry_cost
+from .._items.page_items import Page
+from .._items.session_items import SessionItem, entry_cost
+from .._items.sizes import MAX_LEFT_PAGES, MAX_SESSION_ITEM
 from ..codec.long_lines import Line
 from .expiry import Expiries
 from .pages import PAGE_INFLATED, Batch, Destination, PageStart, Placement, make_pages, paginate

@@ -8,8 +8,9 @@ from .._dynamodb.attribute_values import AttributeValue
 from .._items.attribute_names import METADATA
 from .._items.keys import SessionKey
 from .._items.parsing import undecodable
-from .._items.session_items import MAX_INFLATED
-from ..codec.messages import Codec, UndecodableError
+from .._items.sizes import MAX_INFLATED
+from ..codec.blocks import Codec
+from ..codec.messages import UndecodableError
 from ..codec.sealing import TamperedError
 from .pages import Destination
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .._dynamodb.attribute_values import AttributeValue
-from .._items.session_items import MAX_LEFT_PAGES, Intent, SessionItem, entry_cost
+from .._items.session_items import Intent, SessionItem, entry_cost
+from .._items.sizes import MAX_LEFT_PAGES
 from ..codec.sealing import Cipher
 
 

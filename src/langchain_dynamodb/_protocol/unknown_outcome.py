@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .._items.community_item import State
 from .._items.keys import PAGE_NUMBERS, SessionKey
-from .._items.session_items import Page, SessionItem
+from .._items.page_items import Page
+from .._items.session_items import SessionItem
 from ..errors import OutcomeUnknownError
 from .identity import check_content
 

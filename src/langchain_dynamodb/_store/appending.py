@@ -231,7 +231,7 @@ class Appender:
     async def _cut(self, key: SessionKey, item: SessionItem, request: Append, cut: Cut) -> SessionItem:
         try:
             await self.steps.put(key, item.generation, [cut.page])
-            cleared = await self.steps.clear(key, item)
+            cleared = await self.steps.clear(key, item, self.steps.timing.clearing)
             kept = await self._without_old_pages(key, item, request)
             new = replace(cut.commit(kept), floor=cleared.floor, ceiling=cleared.ceiling)
             new = self.steps.noting(new, [cut.page])
@@ -245,8 +245,9 @@ class Appender:
                 await self._bump(key, item, refused.beyond)
             raise
         self.reader.pages.remember(key, committed, cut.page)
-        if committed.has_dropped_pages:  # by `history_size`; the next cut notes that they are gone
-            committed = await self.steps.clear(key, committed)
+        if committed.has_dropped_pages and not cleared.has_dropped_pages:  # else that is just not to be had
+            # By `history_size`; the next cut notes that they are gone.
+            committed = await self.steps.clear(key, committed, self.steps.timing.clearing)
             self.steps.known.put(key, committed.locked)
         return committed
 
@@ -257,7 +258,8 @@ class Appender:
             return batch.commit(start.without_pages(kept.first_page, kept.trimmed, start.removed - kept.removed))
 
         intent = self.steps.intent(request.call, "append", batch.base.generation, batch.numbers)
-        return await self.steps.under_intent(key, item, intent, batch._replace(commit=commit), request.own)
+        trimming, seconds = batch._replace(commit=commit), self.steps.timing.clearing
+        return await self.steps.under_intent(key, item, intent, trimming, request.own, seconds)
 
     async def _bump(self, key: SessionKey, item: SessionItem, beyond: int) -> None:
         """A page is in the way: make the version newer than it is, if nobody else has, and cut again."""

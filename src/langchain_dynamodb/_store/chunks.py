@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .._items.session_items import Page
+from .._items.page_items import Page
 from ..codec.long_lines import Line
 
 SLICE = 256  # messages decoded before other tasks of the event loop get their turn: about 5 ms

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
-from .._items.session_items import Intent, Page, SessionItem
+from .._items.page_items import Page
+from .._items.session_items import Intent, SessionItem
 from .._protocol import community
 from .._threads import off_loop
 from ..codec import messages as codec

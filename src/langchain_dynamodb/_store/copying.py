@@ -10,7 +10,9 @@ from functools import partial
 from .._dynamodb.attribute_values import AttributeValue, Changes, Item
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
-from .._items.session_items import MAX_ITEM_DATA, Page, SessionItem, new_op
+from .._items.page_items import Page
+from .._items.session_items import SessionItem, new_op
+from .._items.sizes import MAX_ITEM_DATA
 from .._protocol import copying, edits, states
 from .._protocol.copying import SPARE_PAGES, Written
 from .._protocol.expiry import Expiries, expiries

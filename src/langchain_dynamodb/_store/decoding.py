@@ -15,13 +15,15 @@ from .._items import attribute_names as lc
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
 from .._items.parsing import corrupt, undecodable
-from .._items.session_items import MAX_INFLATED, SessionItem
+from .._items.session_items import SessionItem
+from .._items.sizes import MAX_INFLATED
 from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._threads import off_loop
 from ..codec import messages as codec
+from ..codec.blocks import Codec
 from ..codec.long_lines import Line
-from ..codec.messages import Codec, UndecodableError
+from ..codec.messages import UndecodableError
 from ..codec.native import from_native
 from .chunks import UNREADABLE, Chunk, Lines, count, in_slices
 from .off_loop import MANY_NATIVES

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from .._items.session_items import Page, Reference
+from .._items.page_items import Page, Reference
 from .._threads import off_loop
 from ..codec.long_blocks import BlockReader
 from ..codec.long_lines import Line

@@ -10,9 +10,14 @@ from typing import Literal, TypeAlias
 from .._checks import check_flag, check_home_region, check_table_name, check_ttl
 from .._items.attribute_names import BUCKET
 from .._items.configured_names import Names, check_names
-from .._items.session_items import MAX_LARGE, MAX_OBJECT, Sizes, check_sizes
+from .._items.sizes import (
+    MAX_LARGE,
+    MAX_OBJECT,
+    Sizes,
+    check_sizes,
+)
 from ..blobs.stores import Blobs
-from ..codec.messages import Codec
+from ..codec.blocks import Codec
 from ..encryption.keyrings import Keyring
 from ..errors import InvalidInputError, SettingsError
 from ..observers import Observer, check_observers
@@ -32,6 +37,7 @@ class Timing:
     poll: float = 0.05  # before those who wait for a lease look again
     answer: float = 0.5  # a cancelled task waits for the answer to the request that begins a lease
     last_words: float = 1.0  # it may go on in all, to tidy up
+    clearing: float = 1.0  # an append waits for the removal of pages that were dropped; the next cut goes on with it
     discard: tuple[float, ...] = (0.0, 0.2, 1.0)  # before each attempt to remove pages that nobody else will find
     table_poll: float = 0.2  # before a table that is being made is looked at again
     table_polls: int = 1500  # (no time; five minutes) a new table takes some seconds

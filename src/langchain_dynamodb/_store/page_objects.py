@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from .._dynamodb.attribute_values import Item
 from .._items.attribute_names import DATA
 from .._items.keys import SessionKey
+from .._items.page_items import Page, Reference
 from .._items.parsing import LostObjectError
-from .._items.session_items import MAX_INFLATED, MAX_LARGE, Page, Reference, SessionItem
+from .._items.session_items import SessionItem
+from .._items.sizes import MAX_INFLATED, MAX_LARGE
 from ..blobs.names import ObjectName, prefix_of, session_part
 from ..blobs.stores import Blobs
 from ..errors import ChatHistoryError, MissingBlobsError

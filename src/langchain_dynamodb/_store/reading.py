@@ -16,8 +16,10 @@ from .._items import attribute_names as lc
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
+from .._items.page_items import Page
 from .._items.parsing import corrupt
-from .._items.session_items import MAX_INFLATED, Page, SessionItem
+from .._items.session_items import SessionItem
+from .._items.sizes import MAX_INFLATED
 from .._protocol.chain import first_break, follows
 from .._protocol.missing_pages import is_recent
 from .._protocol.pages import PageStart

@@ -15,8 +15,10 @@ from langchain_core.messages import BaseMessage
 from .._items.attribute_names import EDIT
 from .._items.community_item import CommunityItem
 from .._items.keys import SessionKey
+from .._items.page_items import Page
 from .._items.parsing import corrupt
-from .._items.session_items import MAX_INFLATED, Page, SessionItem, new_op
+from .._items.session_items import SessionItem, new_op
+from .._items.sizes import MAX_INFLATED
 from .._protocol import rewrite, states
 from .._protocol.expiry import expiries
 from .._protocol.foreign_entries import Tail, TakenOut, decodable, mend, strangers

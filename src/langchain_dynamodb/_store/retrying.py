@@ -91,15 +91,25 @@ async def last_words(work: Coroutine[Any, Any, None], seconds: float) -> None:
 
     `work` deals with its own errors.
     """
-    task = asyncio.create_task(_bounded(work, seconds))
+    task = asyncio.create_task(for_so_long(work, seconds))
     _speaking.add(task)
     task.add_done_callback(_speaking.discard)
     await asyncio.shield(task)
 
 
-async def _bounded(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(work, seconds)
+async def for_so_long(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Do this, and cancel it after so many seconds.
+
+    `asyncio.wait_for` would lose a cancellation that comes as the work ends, before Python 3.12.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    if not task.cancelled():
+        task.result()
 
 
 _speaking: set[asyncio.Task[None]] = set()  # an event loop keeps no task alive

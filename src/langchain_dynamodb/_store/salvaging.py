@@ -13,8 +13,9 @@ from langchain_core.messages import BaseMessage
 
 from .._items import attribute_names as lc
 from .._items.keys import SessionKey
+from .._items.page_items import Page
 from .._items.parsing import corrupt
-from .._items.session_items import Page, SessionItem
+from .._items.session_items import SessionItem
 from .._protocol.missing_pages import Hole, Survey
 from .._protocol.windows import Missing, Snapshot, readable
 from ..codec.long_lines import Line

@@ -1,174 +1,46 @@
-"""Single steps of the storage protocol, and the settling of what others left unfinished."""
+"""Writes of several steps under an intent and its lease, and the settling of what others left unfinished."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from .._dynamodb.attribute_values import NO_CHANGES, Changes
-from .._dynamodb.expressions import Statement
 from .._items.clock import is_expired
 from .._items.community_item import CommunityItem, State
 from .._items.keys import GENERATIONS, SessionKey
-from .._items.session_items import MAX_WRITE_PAGES, Intent, Page, SessionItem, Sizes, new_op
+from .._items.session_items import Intent, SessionItem, new_op
+from .._items.sizes import MAX_WRITE_PAGES
 from .._protocol import community, conditions, states
-from .._protocol.pages import Batch, Destination
-from ..codec.messages import Codec
-from ..errors import (
-    ChatHistoryError,
-    InvalidInputError,
-    StorageError,
-    ThrottledError,
-    WrongRegionError,
-)
-from .cache import LRU
+from .._protocol.pages import Batch
+from ..errors import ChatHistoryError, InvalidInputError, StorageError
 from .leases import Watched, repeating
 from .off_loop import off_loop_if_many
-from .options import Timing
-from .retrying import Patience, last_words, preparing
-from .table import Refused, Table
-from .vault import Vault
+from .retrying import last_words, preparing
+from .single_writes import SingleWrites
+from .table import Refused
 
 LATEST = 2 * GENERATIONS  # above any version
 Arrived: TypeAlias = Callable[[SessionKey, SessionItem], Awaitable[None]]
-S = TypeVar("S", SessionItem, CommunityItem)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Steps:
-    """What a write is made of; `known` holds the session items last seen, locked."""
+class Steps(SingleWrites):
+    """What writes are made of."""
 
-    table: Table
-    known: LRU[SessionItem]
-    codec: Codec
-    sizes: Sizes
-    clock: Callable[[], int]
-    timing: Timing
-    vault: Vault
-    home: str | None = None  # the region that this repository writes in, if that is looked at
     arrived: Arrived | None = None  # given to take over sessions of other regions: which of them may be
 
-    def is_elsewhere(self, item: State | None) -> bool:
-        """Whether another region writes this session."""
-        if self.home is None or not isinstance(item, SessionItem):
-            return False
-        return item.home not in (None, self.home)
-
-    def check_home(self, key: SessionKey, item: State | None) -> None:
-        """Raise `WrongRegionError` where another region writes this session."""
-        if self.is_elsewhere(item):
-            assert isinstance(item, SessionItem)  # as was seen
-            raise WrongRegionError(
-                f"session {key} is written by region {item.home!r}, not by {self.home!r}, and nothing was changed: "
-                "send the request there, or call take_over once that region writes no more and has been replicated",
-                home=str(item.home),
-                here=str(self.home),
-            )
-
     async def _check_region(self, key: SessionKey, item: State | None) -> None:
-        """The same, before anything is settled; who takes over has to see that nothing of the session is late."""
+        """As `check_home`, before anything is settled; who takes over sees that nothing of the session is late."""
         if self.arrived is None:
             self.check_home(key, item)
         elif isinstance(item, SessionItem) and item.home != self.home:
             await self.arrived(key, item)
-
-    def stamped(self, new: S) -> S:
-        """The state with this region as its home."""
-        if self.home is None or not isinstance(new, SessionItem) or new.home == self.home:
-            return new
-        return replace(new, home=self.home)
-
-    def to(self, key: SessionKey, item: SessionItem) -> Destination:
-        """Where messages of this session, which is unlocked, go."""
-        return Destination(key, self.codec.of(item.cipher), self.sizes)
-
-    async def destination(self, key: SessionKey, item: SessionItem | None) -> Destination:
-        """The same; of a session that is about to begin (None) the key is made here."""
-        if item is not None:
-            return self.to(key, item)
-        return Destination(key, self.codec.of(await self.vault.new_cipher(key)), self.sizes)
-
-    def patience(self, what: str, attempts: int = 0) -> Patience:
-        """Pauses between the attempts of a write that others may keep off."""
-        return Patience(what, self.timing.patience, attempts)
-
-    async def compare_and_set(
-        self, key: SessionKey, old: SessionItem | None, new: SessionItem, own: Changes = NO_CHANGES
-    ) -> SessionItem:
-        """One step of the session item; `Refused` unless `old` is still the current state."""
-        new = self.stamped(new)
-        return await self._step(key, new, conditions.compare_and_set(old, new, key, self.table.names, own))
-
-    async def _step(self, key: SessionKey, new: SessionItem, request: Statement) -> SessionItem:
-        try:
-            await self.table.update(key, request)
-        except Refused as refused:
-            if not (refused.retried and refused.current == new):
-                raise
-        self.known.put(key, new.locked)
-        return new
-
-    async def patch(self, key: SessionKey, old: SessionItem, new: SessionItem) -> SessionItem:
-        """Change the bookkeeping, not the content: the version stays."""
-        await self.table.update(key, conditions.patch(old, new, self.table.names))
-        self.known.put(key, new.locked)
-        return new
-
-    async def from_community(self, key: SessionKey, old: CommunityItem, new: S) -> S:
-        """One step of an item in langchain_community's format; `Refused` unless `old` is still there."""
-        new = self.stamped(new)
-        try:
-            with self.comparing(old):
-                await self.table.update(key, community.from_community(old, new, self.table.names))
-        except Refused as refused:
-            if not (refused.retried and refused.current == new):
-                raise
-        if isinstance(new, SessionItem):
-            self.known.put(key, new.locked)
-        return new
-
-    @contextlib.contextmanager
-    def comparing(self, old: CommunityItem) -> Iterator[None]:
-        """Around a request on condition that the whole list is unchanged, which not every engine can evaluate."""
-        try:
-            yield
-        except Refused as refused:
-            if refused.current == old and not is_expired(old.expires, self.clock()):
-                raise StorageError(
-                    "this engine refuses a condition that holds: it cannot compare lists. What is stored in the format "
-                    "of langchain_community needs that; use DynamoDB, DynamoDB Local or another engine that can"
-                ) from None
-            raise
-
-    async def clear(self, key: SessionKey, item: SessionItem) -> SessionItem:
-        """Delete the pages that were dropped and may still exist; returns the state that says so, which is not stored.
-
-        What fails here is made good by the next change but a small append.
-        """
-        below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
-        try:
-            if below or above:
-                await self.table.check_objects(key, item, [*below, *above])
-            await self.table.delete_pages(key, item.generation, below)
-            if below and item.bucket is not None:
-                await self.table.objects.delete(key, item, below)
-            # Their numbers are used again, by cuts of this version at the earliest.
-            await self.table.discard_pages(key, item.generation, above, item.version - 1)
-        except ChatHistoryError:
-            return item
-        return replace(item, floor=item.first_page, ceiling=0)
-
-    async def sweep(self, key: SessionKey, item: SessionItem) -> SessionItem:
-        """The same where there are any, taking note of it."""
-        if item.has_dropped_pages and item != (cleared := await self.clear(key, item)):
-            with contextlib.suppress(ChatHistoryError, Refused):
-                return await self.patch(key, item, cleared)
-        return item
 
     async def under_intent(
         self,
@@ -177,8 +49,9 @@ class Steps:
         intent: Intent,
         batch: Batch,
         own: Changes = NO_CHANGES,
+        clearing: float | None = None,
     ) -> SessionItem:
-        """Declare what may be written, put the pages, commit."""
+        """Declare what may be written, put the pages, commit; what is dropped is removed then, in so many seconds."""
         declaration = self.compare_and_set(key, item, states.declared(batch.base, intent, self.clock()))
         start = await self.declare(key, intent, declaration)
         async with self.holding(key, start):
@@ -186,44 +59,7 @@ class Steps:
             pages = await off_loop_if_many(data, partial(batch.pages, start))  # which encrypts them
             await self.put(key, start.generation, pages)
             new = await self.compare_and_set(key, start, self.noting(batch.commit(start), pages), own)
-        return await self.sweep(key, new)
-
-    def noting(self, new: SessionItem, pages: Sequence[Page]) -> SessionItem:
-        """The state with a note of the bucket, where data of these pages is in objects."""
-        blobs = self.table.objects.blobs
-        if blobs is None or not any(map(self.table.objects.takes, pages)):
-            return new
-        return new.noting(blobs.bucket)
-
-    async def put(self, key: SessionKey, generation: int, pages: Sequence[Page]) -> None:
-        """Put pages; `Refused` where one is in the way, which the session's version must get beyond."""
-        with preparing():
-            in_the_way = await self.table.put_pages(key, generation, pages)
-        if in_the_way:
-            raise Refused(None, retried=False, beyond=in_the_way)
-
-    async def discard_unreachable(
-        self, key: SessionKey, generation: int, numbers: Iterable[int], cut: int, current: State | None
-    ) -> None:
-        """Remove pages put for a session deleted or rewritten meanwhile, by somebody who may have come before them.
-
-        Tidying up only: it raises nothing. None for `current` may mean that the engine did not say.
-        """
-        numbers = list(numbers)
-        for pause in self.timing.discard if numbers else ():
-            await asyncio.sleep(pause)
-            try:
-                # The pages may be removed only where they are surely not needed.
-                current = current or await self.table.get(key)
-                if isinstance(current, SessionItem) and current.generation == generation and current.lasts:
-                    # The next cut writes over the page of its number.
-                    numbers = [n for n in numbers if n < current.first_page or n > current.pages]
-                await self.table.discard_pages(key, generation, numbers, cut)
-            except ThrottledError:
-                continue
-            except ChatHistoryError:
-                pass
-            break
+        return await self.sweep(key, new, clearing)
 
     def intent(self, op: bytes, kind: str, generation: int, pages: range) -> Intent:
         """An intent to write pages of these numbers."""

@@ -10,8 +10,10 @@ from functools import partial
 from .._dynamodb.batches import in_parallel
 from .._items import attribute_names as lc
 from .._items.keys import SessionKey
+from .._items.page_items import Page
 from .._items.parsing import corrupt, undecodable
-from .._items.session_items import MAX_LEFT_PAGES, Page, SessionItem
+from .._items.session_items import SessionItem
+from .._items.sizes import MAX_LEFT_PAGES
 from .._protocol import edits
 from .._protocol.chain import first_break, first_needed, missing_parts
 from .._protocol.pages import Draft, most_inflated

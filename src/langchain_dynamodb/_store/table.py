@@ -17,8 +17,9 @@ from .._items.attribute_names import CHAIN, CUT, DATA, PAGES, READING
 from .._items.community_item import CommunityItem
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
+from .._items.page_items import Page
 from .._items.parsing import corrupt, parse_chained, parse_cut, parse_item, parse_page
-from .._items.session_items import Page, SessionItem
+from .._items.session_items import SessionItem
 from .._items.table_schema import Schema, parse_schema
 from .._protocol.pages import delete_page, edit_page, keep_page, put_page, refresh_page
 from ..blobs.names import table_part

@@ -14,8 +14,9 @@ from .._items.attributes import merged
 from .._items.clock import MICROSECONDS
 from .._items.community_item import CommunityItem, State
 from .._items.keys import SessionKey
+from .._items.page_items import Page
 from .._items.parsing import LAST_SECOND, corrupt
-from .._items.session_items import Page, SessionItem, new_op
+from .._items.session_items import SessionItem, new_op
 from .._protocol import community, conditions, states
 from .._protocol.expiry import THIRTY_DAYS
 from .._protocol.pages import Batch, Destination, PageStart, make_pages

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from .._dynamodb.attribute_values import Item, item_bytes
 from .._items.keys import SessionKey
-from .._items.session_items import Page, SessionItem, Sizes
+from .._items.page_items import Page
+from .._items.session_items import SessionItem
+from .._items.sizes import Sizes
 from .._protocol import rewrite
 from .._protocol.community import Conversion
 from .._protocol.pages import Batch

@@ -14,7 +14,8 @@ from .._dynamodb.expressions import Expression
 from .._items import attribute_names as lc
 from .._items.community_item import CommunityItem, State
 from .._items.keys import PageName, SessionKey, native_key, page_name, session_key
-from .._items.session_items import Reference, SessionItem
+from .._items.page_items import Reference
+from .._items.session_items import SessionItem
 from .._protocol import conditions
 from .._protocol.unreachable import GRACE_SECONDS, SeenPage, generations_before, is_unreachable
 from .._store.scanning import scan

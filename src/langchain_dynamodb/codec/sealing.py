@@ -144,14 +144,22 @@ class SealedReader:
     def __init__(self, opening: Opening, reader: BlockReader) -> None:
         self._opening = opening
         self._reader = reader
+        self._wrong: UndecodableError | None = None
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes; raises `UndecodableError`."""
-        self._reader.feed(self._opening.feed(piece))
+        """The next bytes."""
+        opened = self._opening.feed(piece)
+        if self._wrong is None:
+            try:
+                self._reader.feed(opened)
+            except UndecodableError as error:
+                self._wrong = error  # if it was sealed there at all, which the tag tells
 
     def finish(self) -> list[Line]:
-        """The lines, once it is proved that they were sealed there; raises `UndecodableError`."""
+        """The lines, once it is proved that they were sealed there; raises `TamperedError`, then `UndecodableError`."""
         self._opening.finish()
+        if self._wrong is not None:
+            raise self._wrong
         return self._reader.finish()
 
 

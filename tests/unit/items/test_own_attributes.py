@@ -15,7 +15,7 @@ from langchain_dynamodb._items.attributes import (
     own_attributes,
     to_python,
 )
-from langchain_dynamodb._items.session_items import Sizes
+from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb.errors import InvalidInputError
 
 TAKEN = ("SessionId", "History", "expireAt")

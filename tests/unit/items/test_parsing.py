@@ -29,6 +29,7 @@ from evaluation import (
 from langchain_dynamodb._dynamodb.attribute_values import Item, number
 from langchain_dynamodb._items.community_item import CommunityItem
 from langchain_dynamodb._items.keys import GENERATIONS, PAGE_NUMBERS
+from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._items.parsing import (
     COUNTS,
     LAST_MICROSECOND,
@@ -41,13 +42,8 @@ from langchain_dynamodb._items.parsing import (
     parse_item,
     parse_page,
 )
-from langchain_dynamodb._items.session_items import (
-    GUARD,
-    MAX_LEFT_PAGES,
-    MAX_WRITE_PAGES,
-    Page,
-    SessionItem,
-)
+from langchain_dynamodb._items.session_items import GUARD, SessionItem
+from langchain_dynamodb._items.sizes import MAX_LEFT_PAGES, MAX_WRITE_PAGES
 from langchain_dynamodb.codec.messages import encode_message, unpack
 from langchain_dynamodb.errors import CorruptSessionError, ForeignItemError, ItemFormatError
 

@@ -25,19 +25,20 @@ from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes, numbe
 from langchain_dynamodb._items.clock import FIVE_YEARS
 from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._items.keys import session_key
+from langchain_dynamodb._items.page_items import Page, Reference
 from langchain_dynamodb._items.session_items import (
     GUARD,
+    Intent,
+    SessionItem,
+    entry_cost,
+    new_op,
+)
+from langchain_dynamodb._items.sizes import (
     MAX_INFLATED,
     MAX_ITEM_DATA,
     MAX_SESSION_ITEM,
-    Intent,
-    Page,
-    Reference,
-    SessionItem,
     Sizes,
     check_sizes,
-    entry_cost,
-    new_op,
 )
 from langchain_dynamodb.codec.messages import unpack
 from langchain_dynamodb.errors import InvalidInputError

@@ -24,11 +24,14 @@ from evaluation import (
 )
 from langchain_dynamodb._dynamodb.attribute_values import NO_CHANGES, Changes, Item
 from langchain_dynamodb._items import attribute_names as lc
-from langchain_dynamodb._items.session_items import TAIL_TOKEN, SessionItem, Sizes
+from langchain_dynamodb._items.page_items import TAIL_TOKEN
+from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, decide, ids_of, pack
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
 from langchain_dynamodb._protocol.pages import Destination
-from langchain_dynamodb.codec.messages import Codec, unpack
+from langchain_dynamodb.codec.blocks import Codec
+from langchain_dynamodb.codec.messages import unpack
 from langchain_dynamodb.errors import InvalidInputError
 
 ROOMY, TIGHT = Sizes(), Sizes(session_item=1, page=4_000)  # of the tight one, a tail has 256 bytes

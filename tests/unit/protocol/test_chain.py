@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evaluation import PAGE, SESSION
-from langchain_dynamodb._items.session_items import Page
+from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._protocol.chain import first_break, follows, missing_parts, precedes
 
 BELOW = Page(2, 1_010, 1_005, b"tail", 3, 2, b"")

@@ -11,12 +11,21 @@ from langchain_core.messages import HumanMessage
 
 from evaluation import KEY, NAMES, NOW, OTHER, PAGE, SESSION, line, put, read_back, stored, stored_page, updated
 from langchain_dynamodb._dynamodb.attribute_values import AttributeValue
+from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._items.parsing import parse_page
-from langchain_dynamodb._items.session_items import MAX_INFLATED, Edit, Page, SessionItem, Sizes
+from langchain_dynamodb._items.session_items import Edit, SessionItem
+from langchain_dynamodb._items.sizes import MAX_INFLATED, Sizes
 from langchain_dynamodb._protocol import conditions, edits
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, edit_page
 from langchain_dynamodb._protocol.states import tail_bytes
-from langchain_dynamodb.codec.messages import Codec, UndecodableError, encode_message, last_with_id, pack, unpack
+from langchain_dynamodb.codec.blocks import Codec
+from langchain_dynamodb.codec.messages import (
+    UndecodableError,
+    encode_message,
+    last_with_id,
+    pack,
+    unpack,
+)
 from langchain_dynamodb.errors import CorruptSessionError
 from support import named, noise
 

@@ -10,7 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
 
 from evaluation import KEY, LATER, SESSION, TAIL, line, native, read_back, stored
-from langchain_dynamodb._items.session_items import GUARD, SessionItem, Sizes, entry_cost
+from langchain_dynamodb._items.session_items import GUARD, SessionItem, entry_cost
+from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.foreign_entries import (
     Tail,
     TakenOut,
@@ -22,7 +23,8 @@ from langchain_dynamodb._protocol.foreign_entries import (
     strangers,
 )
 from langchain_dynamodb._protocol.pages import Destination
-from langchain_dynamodb.codec.messages import Codec, UndecodableError, pack, unpack
+from langchain_dynamodb.codec.blocks import Codec
+from langchain_dynamodb.codec.messages import UndecodableError, pack, unpack
 
 Raw = dict[str, Any]
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from evaluation import NOW, SESSION
-from langchain_dynamodb._items.session_items import Page, SessionItem
+from langchain_dynamodb._items.page_items import Page
+from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb._protocol.missing_pages import RECENT_SECONDS, Hole, Survey, is_recent
 
 # What SESSION proves: seven messages in four pages, each cut at a version of its own.

@@ -9,8 +9,8 @@ import pytest
 from evaluation import NAMES, OTHER, PAGE, deletes, put, stored_page, updated
 from langchain_dynamodb._dynamodb.attribute_values import Item, number
 from langchain_dynamodb._items.attribute_names import KEPT, READING
+from langchain_dynamodb._items.page_items import Page, Reference
 from langchain_dynamodb._items.parsing import parse_chained
-from langchain_dynamodb._items.session_items import Page, Reference
 from langchain_dynamodb._protocol.pages import delete_page, keep_page, refresh_page
 from simulation.engine import Engine
 

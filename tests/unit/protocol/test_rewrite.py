@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from evaluation import DAY, EARLIER, KEY, LATER, LEASED, NOW, OTHER, SECOND, SESSION, TAIL, line, read_back, stored
-from langchain_dynamodb._items.session_items import SessionItem, Sizes, entry_cost
+from langchain_dynamodb._items.session_items import SessionItem, entry_cost
+from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
 from langchain_dynamodb._protocol.missing_pages import Survey
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, PageStart, Placement, make_pages
 from langchain_dynamodb._protocol.rewrite import place_all, rewrite_start, rewritten, tail_truncated
 from langchain_dynamodb._protocol.states import unborn
-from langchain_dynamodb.codec.messages import Codec, pack, unpack
+from langchain_dynamodb.codec.blocks import Codec
+from langchain_dynamodb.codec.messages import pack, unpack
 from support import noise
 
 TO = Destination(KEY, Codec(), Sizes())

@@ -8,7 +8,8 @@ import pytest
 
 from evaluation import EARLIER, INTENT, LATER, LEASED, NOW, OTHER, SECOND, SESSION, TAIL, native, read_back, stored
 from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
-from langchain_dynamodb._items.session_items import MAX_LEFT_PAGES, Intent, SessionItem
+from langchain_dynamodb._items.session_items import Intent, SessionItem
+from langchain_dynamodb._items.sizes import MAX_LEFT_PAGES
 from langchain_dynamodb._protocol.states import changed, declared, next_state, released, tail_bytes, taken_back, unborn
 
 # --- Intents ---
