@@ -135,12 +135,13 @@ class SingleWrites:
         What fails here, or is not done in so many seconds, is made good by the next change but a small append.
         """
         below, above = range(item.floor, item.first_page), range(item.pages, item.ceiling)
+        if not (below or above):
+            return replace(item, ceiling=0)
         cleared = item
 
         async def remove() -> None:
             nonlocal cleared
-            if below or above:
-                await self.table.check_objects(key, item, [*below, *above])
+            await self.table.check_objects(key, item, [*below, *above])
             for start in range(0, len(below), CLEARED_AT_ONCE):
                 numbers = below[start : start + CLEARED_AT_ONCE]
                 await self.table.delete_pages(key, item.generation, numbers)
