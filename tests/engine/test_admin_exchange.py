@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import errno
 import io
 import json
 from dataclasses import replace
@@ -329,6 +330,32 @@ async def test_export_goes_on(sessions: AsyncSessionRepository, tmp_path: Path) 
         summary = await export_sessions(sessions, output, Run(resume=resume))
     found = [read_line(line, "here").session for line in path.read_bytes().splitlines()]
     assert (sorted(found), summary.sessions) == (sorted(f"s{i}" for i in range(12)), 12)
+
+
+class _Full(io.FileIO):
+    """A disk that has no room for all of the third session, and has some again then."""
+
+    room = 3
+
+    def write(self, data: Any) -> int:
+        self.room -= 1
+        if self.room == 0:
+            super().write(bytes(data)[:20])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+async def test_export_to_a_full_disk(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
+    """Half a session is not taken for one that was written: once there is room, the same command does the rest."""
+    for i in range(12):
+        await sessions.append(f"s{i}", many(1))
+    path, resume = tmp_path / "out.jsonl", tmp_path / "resume"
+    with _Full(str(path), "w") as output, pytest.raises(OSError, match="No space left"):
+        await export_sessions(sessions, output, Run(resume=resume))
+    with path.open("r+b") as output:
+        summary = await export_sessions(sessions, output, Run(resume=resume))
+    found = [read_line(line, "here").session for line in path.read_bytes().splitlines()]
+    assert (sorted(found), summary.actions) == (sorted(f"s{i}" for i in range(12)), {"exported": 12})
 
 
 async def test_export_goes_on_with_another_file(sessions: AsyncSessionRepository, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class Work:
     _doubted: int = 0  # of those named, so many at the front may have been begun by a run that was killed
     _begun: int = 0  # so many may be begun by this one
     _before: float = 0.0  # seconds of the part before an interruption
+    _torn: bool = False  # the output may end with a part of a session: the file stays as it was before that
     _saved: float = 0.0
 
     def __post_init__(self) -> None:
@@ -153,6 +154,8 @@ class Work:
 
     def save(self, tally: Tally) -> None:
         """Say in the file how far the run has come: the old or the new text, whatever happens meanwhile."""
+        if self._torn:
+            return
         self.output = self.flush()
         if self.run.resume is None:
             return
@@ -253,12 +256,14 @@ class Work:
 
     def _pass(self, under_way: deque[_Begun[T]], write: Callable[[bytes], object]) -> None:
         """Take those at the front that are done out of the queue: a run that goes on begins after them."""
-        while under_way and under_way[0].task.done():
+        while under_way and under_way[0].task.done() and not self._torn:
             outcome, payload = under_way[0].task.result()
+            if payload:
+                self._torn = True
+                write(payload)
+                self._torn = False
             begun = under_way.popleft()
             self.position = begun.thing.position or self.position
-            if payload:
-                write(payload)
             if outcome is not None:
                 self.passed.add(outcome)
                 if not begun.told:
