@@ -94,11 +94,15 @@ async def migrate(
 
 
 async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepository) -> None:
-    """Refuse a copy onto itself, whatever the table is called."""
-    arns = [(await one._table.describe())["Table"]["TableArn"] for one in (source, to)]
-    endpoints = [one._connection.settings.endpoint_url for one in (source, to)]
-    if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
-        raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
+    """Refuse a replica: what is copied there is there already, or about to be; what is deleted here goes there too."""
+    here, there = [(await one._table.describe())["Table"] for one in (source, to)]
+    region = there["TableArn"].split(":")[3]
+    replicas = {replica["RegionName"] for replica in here.get("Replicas", [])}
+    if here["TableName"] == there["TableName"] and region in replicas:
+        raise InvalidInputError(
+            f"to= is the replica of table {here['TableName']!r} in {region!r}, which DynamoDB fills: there is nothing to "
+            "copy"
+        )
     source._check_objects_apart(to)
 
 

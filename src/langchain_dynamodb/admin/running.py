@@ -351,6 +351,7 @@ async def working(
     run = replace(run, sessions=[*{repository._key(one): one for one in run.sessions}.values()])
     if to is not None:
         check_repository(to, "to")
+        await _check_apart(repository, to)
     of = {"sessions": [label(one) for one in run.sessions], "match": run.match}
     which = {"segments": run.segments, "segment": run.part, "dry_run": run.dry_run}
     where = {"at": await _place(repository), "to": None if to is None else await _place(to)}
@@ -376,6 +377,17 @@ async def working(
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
     work.finish()
+
+
+async def _check_apart(one: AsyncSessionRepository, to: AsyncSessionRepository) -> None:
+    """Refuse a table that is compared with itself, or copied onto itself, whatever it and its endpoint are called.
+
+    Embedded engines give all their tables the same ARN: then the moment tells them apart.
+    """
+    known = [(await repository._table.describe())["Table"] for repository in (one, to)]
+    here, there = [(table["TableArn"], table.get("TableId"), table["CreationDateTime"]) for table in known]
+    if here == there:
+        raise InvalidInputError(f"to= is the table {one.table_name!r} itself: give another one, or leave it out")
 
 
 async def _place(repository: AsyncSessionRepository) -> list[str]:
