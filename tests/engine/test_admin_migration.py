@@ -289,7 +289,7 @@ async def test_a_replica(make_repository: RepositoryFactory, make_table: TableFa
     there = make_repository(make_table())
     for one in (sessions, there):
         watch(one, Hooked, as_global)
-    with pytest.raises(InvalidInputError, match="the replica of table .* in 'eu-west-1'"):
+    with pytest.raises(InvalidInputError, match=r"the replica of table .* in 'eu-west-1'"):
         await migrate(sessions, to=there, delete_source=True)
     assert (await sessions.read("s")).version
 

@@ -99,10 +99,8 @@ async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepositor
     region = there["TableArn"].split(":")[3]
     replicas = {replica["RegionName"] for replica in here.get("Replicas", [])}
     if here["TableName"] == there["TableName"] and region in replicas:
-        raise InvalidInputError(
-            f"to= is the replica of table {here['TableName']!r} in {region!r}, which DynamoDB fills: there is nothing to "
-            "copy"
-        )
+        replica = f"to= is the replica of table {here['TableName']!r} in {region!r}"
+        raise InvalidInputError(f"{replica}: DynamoDB fills it, there is nothing to copy")
     source._check_objects_apart(to)
 
 
