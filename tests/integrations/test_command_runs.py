@@ -95,6 +95,9 @@ def test_exports_of_before(command: Command, facade: SessionRepository, tmp_path
     output = tmp_path / "out.jsonl"
     assert command("export", "--table", "no-such-table", "--output", str(output)).exit_code == 3
     assert not output.exists()
+    for _ in range(2):  # the file of an export of nothing is no export of before
+        assert command("export", "--output", str(output)).exit_code == 0
+        assert output.read_bytes() == b""
     facade.append("s", HI)
     assert command("export", "--output", str(output)).exit_code == 0
     before = output.read_bytes()
@@ -103,6 +106,9 @@ def test_exports_of_before(command: Command, facade: SessionRepository, tmp_path
         assert (refused.exit_code, "is there already" in refused.stderr) == (2, True)
     assert output.read_bytes() == before
     assert command("export", "--output", "/dev/null").exit_code == 0
+    same = tmp_path / "same"
+    refused = command("export", "--output", str(same), "--resume", str(same))
+    assert (refused.exit_code, "give two files" in refused.stderr, same.exists()) == (2, True, False)
 
 
 # --- Exit codes ---
