@@ -21,7 +21,7 @@ from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, Sessi
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
 from .estimates import delete_units, units
-from .foreign import SourceFormat, foreign_name, foreign_session
+from .foreign import SourceFormat, foreign_name, foreign_session, histories
 from .foretelling import community_units, deletion_units, stored_pages
 from .placing import ATTEMPTS, bring, count_same, lacking
 from .reports import Outcome, Summary
@@ -134,17 +134,15 @@ _Foreign = tuple[Item, Names, "list[str]", SourceFormat]
 async def _foreign(
     work: Work, source: AsyncSessionRepository, source_format: SourceFormat
 ) -> AsyncGenerator[Thing[_Foreign] | Passed, None]:
-    """The items of another library's table."""
-    table, e = source._table, Expression()
+    """The items of another library's table, those with a history of another name among them: they are told."""
+    table, run = source._table, work.run
     keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
-    request = {"FilterExpression": f"attribute_exists({e.name(table.names.history)})"}
-    run = work.run
-    batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=work.position)
+    batches = scan(table, Expression(), {}, segments=run.segments, segment=run.part, cursor=work.position)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             for item in items:
                 name = foreign_name(item, keys)
-                if work.wants(name):
+                if work.wants(name) and (table.names.history in item or histories(item, source_format)):
                     yield Thing(None, name, (item, table.names, keys, source_format))
             if cursor:
                 yield Passed(cursor)
