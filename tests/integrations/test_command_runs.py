@@ -18,6 +18,7 @@ from command_line import Command, objects, start
 from conftest import TestEngine
 from langchain_dynamodb import SessionRepository
 from langchain_dynamodb._dynamodb.connection import Connection
+from langchain_dynamodb._dynamodb.metering import Pace
 from langchain_dynamodb.cli.commands import cli
 from langchain_dynamodb.cli.exits import Stopped
 from langchain_dynamodb.cli.runs import run
@@ -234,7 +235,7 @@ def test_progress_on_a_terminal(engine: TestEngine, table_name: str, facade: Ses
     assert b"read units" in seen
 
 
-def test_the_pace(command: Command, facade: SessionRepository, tmp_path: Path) -> None:
+def test_the_pace(command: Command, facade: SessionRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--max-write-units holds for a command, and for a copy of one session."""
     facade.append("s", HI)
     files = tmp_path / "out.jsonl"
@@ -243,7 +244,14 @@ def test_the_pace(command: Command, facade: SessionRepository, tmp_path: Path) -
     files.write_text("".join(line.replace('"s"', f'"s{i}"') for i in range(8)))
     [*_, summary] = objects(command("import", "--json", str(files), "--max-write-units", "10"))
     assert summary["seconds"] > 0.3
+    paces: list[float | None] = []
+
+    async def turn(pace: Pace) -> None:
+        paces.append(pace.units)
+
+    monkeypatch.setattr(Pace, "turn", turn)
     assert command("copy", "s", "x", "--max-write-units", "10").exit_code == 0
+    assert {*paces} == {10}
     for words in (["copy", "s", "y"], ["delete", "x", "--yes"]):
         refused = command(*words, "--max-write-units", "nan")
         assert (refused.exit_code, "--max-write-units nan" in refused.stderr) == (2, True)
