@@ -461,6 +461,17 @@ async def test_a_long_search_is_seen(sessions: AsyncSessionRepository, monkeypat
     assert seen
 
 
+async def test_how_far_a_list_of_sessions_is(sessions: AsyncSessionRepository) -> None:
+    """The time left is told by how many of those that were named are done."""
+    names = [f"s{i}" for i in range(4)]
+    for name in names:
+        await sessions.append(name, many(1))
+    seen: list[Progress] = []
+    await export_sessions(sessions, io.BytesIO(), Run(names, at_once=1, show=seen.append))
+    assert [(one.scanned, one.items) for one in seen] == [(done, 4) for done in range(1, 5)]
+    assert [one.seconds_left is None for one in seen] == [False] * 4
+
+
 async def test_not_for_synchronous_repositories(table_name: str) -> None:
     """Said so, whatever function it is."""
     with SessionRepository(table_name) as blocking:

@@ -301,9 +301,13 @@ class Work:
     @property
     def progress(self) -> Progress:
         """How far it has come."""
-        used = self.usage
-        items = None if self.items is None else max(self.items // self.run.segments, used.scanned)
-        return Progress(self.tally.sessions, used.scanned, items, used.read_units, used.write_units, self.seconds)
+        used, sessions = self.usage, self.tally.sessions
+        scanned, items = used.scanned, self.items
+        if items is not None:
+            items = max(items // self.run.segments, scanned)
+        elif not scanned:
+            scanned, items = sessions, len(self.run.sessions) or None
+        return Progress(sessions, scanned, items, used.read_units, used.write_units, self.seconds)
 
     @property
     def summary(self) -> Summary:
@@ -351,13 +355,14 @@ async def working(
     run = replace(run, sessions=[*{repository._key(one): one for one in run.sessions}.values()])
     if to is not None:
         check_repository(to, "to")
-        await _check_apart(repository, to)
     of = {"sessions": [label(one) for one in run.sessions], "match": run.match}
     which = {"segments": run.segments, "segment": run.part, "dry_run": run.dry_run}
     where = {"at": await _place(repository), "to": None if to is None else await _place(to)}
     about = {"command": command, **where, **of, **which, **about}
     work = Work(command, repository.table_name, run, about, repository.primary_key_name, removes)
     work.load()
+    if to is not None:
+        await _check_apart(repository, to)
     fresh = run.resume is not None and not run.resume.exists()
     walks = walks and not run.sessions
     if walks or run.match is not None or not all(isinstance(one, str) for one in run.sessions):
