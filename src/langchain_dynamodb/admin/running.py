@@ -37,6 +37,7 @@ BUFFERED = 4  # times `at_once`: done, but behind one that is not
 SAVE_SECONDS = 1.0  # what a kill costs is done again, no more than this
 SHOW_SECONDS = 0.5  # between two looks at how far it is, where no session ends meanwhile
 DRAIN_SECONDS = 60.0  # a run that is stopped waits so long for what it has begun
+_KILLED = "this run may have deleted it before it was killed"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Work:
     _began: float = field(default_factory=time.monotonic)
     _doubted: int = 0  # of those named, so many at the front may have been begun by a run that was killed
     _begun: int = 0  # so many may be begun by this one
+    _at_work: list[Any] = field(default_factory=list)  # what is removed just now and was not named, as JSON
     _before: float = 0.0  # seconds of the part before an interruption
     _torn: bool = False  # the output may end with a part of a session: the file stays as it was before that
     _saved: float = 0.0
@@ -137,6 +139,7 @@ class Work:
             saved = json.loads(path.read_bytes())
             about, self.position, self.output = {**saved["about"]}, saved["position"], saved["output"]
             self._before, self._doubted = saved["seconds"], saved.get("begun", 0)
+            self._at_work = [*saved.get("at_work", [])]
             for tally in (self.tally, self.passed):
                 tally.load(saved)
             self.usage.read_units, self.usage.write_units, self.usage.scanned = saved["used"]
@@ -166,12 +169,21 @@ class Work:
             "output": self.output,
             "seconds": self.seconds,
             "begun": max(self._begun, self._doubted),
+            "at_work": self._at_work,
             **tally.saved,
             "used": [self.usage.read_units, self.usage.write_units, self.usage.scanned],
         }
         beside = self.run.resume.with_name(self.run.resume.name + ".new")
         beside.write_text(json.dumps(told) + "\n", encoding="utf-8")
         os.replace(beside, self.run.resume)
+
+    def own_up(self) -> None:
+        """Tell of what was removed by a run that was killed before it could: nothing finds that any more."""
+        for session in self._at_work:
+            outcome = Outcome(session=session, action="skipped", detail=_KILLED)
+            self.passed.add(outcome)
+            self._add(outcome)
+        self._at_work = []
 
     def finish(self) -> None:
         """The run is through: there is nothing to go on with."""
@@ -200,7 +212,7 @@ class Work:
                     if isinstance(thing, Passed):
                         self._go_past(thing.position, under_way)
                         continue
-                    self._note(thing.number)
+                    self._note(thing, under_way)
                     under_way.append(_Begun(thing, asyncio.create_task(self._told(do, thing))))
                     while _busy(under_way) >= self.run.at_once or len(under_way) >= BUFFERED * self.run.at_once:
                         await self._next(under_way, write)
@@ -218,10 +230,16 @@ class Work:
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self.save(self.passed)
 
-    def _note(self, number: int | None) -> None:
+    def _note(self, thing: Thing[T], under_way: deque[_Begun[T]]) -> None:
         """Say in the file what may be removed from now on: a run after a kill cannot tell it from what never was."""
-        if self.removes and number is not None and number >= self._begun and self.run.resume is not None:
-            self._begun = number + AHEAD
+        if not self.removes or self.run.resume is None:
+            return
+        if thing.number is None:
+            sessions = [*(begun.thing.session for begun in under_way if not begun.told), thing.session]
+            self._at_work = [_as_json(session) for session in sessions]
+            self.save(self.passed)
+        elif thing.number >= self._begun:
+            self._begun = thing.number + AHEAD
             self.save(self.passed)
 
     async def _told(self, do: Callable[[T], Awaitable[Done]], thing: Thing[T]) -> Done:
@@ -234,7 +252,7 @@ class Work:
             if isinstance(error, StorageError) and error.code != "ValidationException":
                 raise
             if isinstance(error, SessionNotFoundError) and thing.number is not None and thing.number < self._doubted:
-                detail = "there is no such session: this run may have deleted it before it was killed"
+                detail = f"there is no such session: {_KILLED}"
                 return Done(Outcome(session=thing.session, action="skipped", detail=detail))  # type: ignore[arg-type]
             return Done(failed(thing.session, error))
 
@@ -290,7 +308,7 @@ class Work:
             with contextlib.suppress(BaseException):
                 self._pass(under_way, write)
             if not under_way:
-                self._begun = 0
+                self._begun, self._at_work = 0, []
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
@@ -331,6 +349,11 @@ def _busy(under_way: deque[_Begun[T]]) -> int:
     return sum(not begun.task.done() for begun in under_way)
 
 
+def _as_json(session: Session) -> Any:
+    """As it is told."""
+    return Outcome(session=session, action="skipped").model_dump(mode="json")["session"]  # type: ignore[arg-type]
+
+
 def failed(session: Session, error: ChatHistoryError) -> Outcome:
     """What is told of a session where an error came."""
     return Outcome(session=session, action="failed", detail=f"{type(error).__name__}: {error}")  # type: ignore[arg-type]
@@ -359,6 +382,7 @@ async def working(
     which = {"segments": run.segments, "segment": run.part, "dry_run": run.dry_run}
     where = {"at": await _place(repository), "to": None if to is None else await _place(to)}
     about = {"command": command, **where, **of, **which, **about}
+    removes = removes and not run.dry_run
     work = Work(command, repository.table_name, run, about, repository.primary_key_name, removes)
     work.load()
     if to is not None:
@@ -371,6 +395,7 @@ async def working(
         work.items = (described.get("ItemCount") or None) if walks else None
     showing = asyncio.create_task(_show(work))
     try:
+        work.own_up()
         yield work
     except BaseException:
         if work.tally.sessions or work.position is not None:  # else there is nothing to go on with
