@@ -83,7 +83,7 @@ class Summary(BaseModel):
     write_units: float = 0.0
     """Used by this run; since an interruption, by the part before it too."""
     estimated_write_units: int | None = None
-    """Of a dry run: what it would take."""
+    """Of a dry run: what it would take, without the table's indexes."""
     seconds: float = 0.0
 
     @property
