@@ -12,12 +12,13 @@ from .._store.whole_sessions import check_decodable, read_whole
 from ..codec.long_lines import Line
 from ..errors import CorruptSessionError, EncryptionError, InvalidInputError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
+from .choosing import chosen
 from .exchanging import digest, stored_sessions
 from .lines import Stored
 from .placing import count_same
 from .reports import Outcome, Summary
 from .run import Run
-from .running import Done, chosen, working
+from .running import Done, working
 
 
 async def verify(

@@ -20,13 +20,14 @@ from .._store.whole_sessions import Placer, Whole, check_encrypted, natives_of, 
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
+from .choosing import chosen, listed, named
 from .estimates import delete_units, units
 from .foreign import SourceFormat, foreign_name, foreign_session, histories
 from .foretelling import community_units, deletion_units, stored_pages
 from .placing import ATTEMPTS, bring, count_same, lacking
 from .reports import Outcome, Summary
 from .run import Run, check_repository
-from .running import Done, Passed, Thing, Work, chosen, listed, named, working
+from .running import Done, Passed, Thing, Work, working
 
 
 async def migrate(
