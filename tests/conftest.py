@@ -19,7 +19,7 @@ import pytest
 from botocore.retries.standard import ExponentialBackoff
 from hypothesis import HealthCheck, settings
 
-from langchain_dynamodb import AsyncSessionRepository
+from langchain_dynamodb import AsyncSessionRepository, SessionRepository
 from langchain_dynamodb._dynamodb.client_settings import ConnectionSettings
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._store.options import Timing
@@ -259,3 +259,18 @@ async def make_repository(engine: TestEngine, table_name: str, kept_client: None
 def sessions(make_repository: RepositoryFactory) -> AsyncSessionRepository:
     """A repository with default settings."""
     return make_repository()
+
+
+@pytest.fixture
+def facade(engine: TestEngine, table_name: str) -> Iterator[SessionRepository]:
+    """A synchronous one on the same table."""
+    with SessionRepository(table_name, endpoint_url=engine.endpoint_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def command(engine: TestEngine, table_name: str) -> Any:
+    """Runs `langchain-dynamodb` on the same table, as `command_on` says."""
+    from command_line import command_on  # which needs the extra
+
+    return command_on(table_name, engine.endpoint_url)

@@ -10,7 +10,7 @@ import sys
 from .errors import InvalidInputError, SettingsError
 
 _TABLE_NAME = re.compile(r"[\w.-]{3,255}|arn:[!-~]{1,1020}", re.ASCII)
-_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,10}){1,3}-[0-9]{1,2}")  # us-east-1, us-gov-west-1, eusc-de-east-1
 LARGEST = 1 << 63  # above every count and version there can be
 
 

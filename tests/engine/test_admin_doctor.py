@@ -105,6 +105,21 @@ async def test_rights_that_are_missing(sessions: AsyncSessionRepository) -> None
     assert "dynamodb:PutItem, dynamodb:BatchWriteItem (" in told["rights"].told
 
 
+class InDoubt(WatchedConnection):
+    """Notes what would have an unknown outcome without an answer."""
+
+    async def call(self, operation: str, request: Any, **options: Any) -> dict[str, Any]:
+        self.seen = {**getattr(self, "seen", {}), operation: options.get("write", False)}
+        return await super().call(operation, request, **options)
+
+
+async def test_nothing_can_have_happened(sessions: AsyncSessionRepository) -> None:
+    """A request without an answer leaves nothing in doubt: each is made so that it changes nothing."""
+    watched: InDoubt = watch(sessions, InDoubt)
+    await doctor(sessions)
+    assert (watched.seen["put_item"], {*watched.seen.values()}) == (False, {False})
+
+
 async def test_a_bucket(make_repository: RepositoryFactory) -> None:
     """It is listed and read from, and stays as it is; where that is refused the check is bad, and says why."""
     bucket = MemoryBlobs()

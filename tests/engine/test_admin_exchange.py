@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import errno
 import io
 import json
 from dataclasses import replace
@@ -331,6 +332,32 @@ async def test_export_goes_on(sessions: AsyncSessionRepository, tmp_path: Path) 
     assert (sorted(found), summary.sessions) == (sorted(f"s{i}" for i in range(12)), 12)
 
 
+class _Full(io.FileIO):
+    """A disk that has no room for all of the third session, and has some again then."""
+
+    room = 3
+
+    def write(self, data: Any) -> int:
+        self.room -= 1
+        if self.room == 0:
+            super().write(bytes(data)[:20])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+async def test_export_to_a_full_disk(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
+    """Half a session is not taken for one that was written: once there is room, the same command does the rest."""
+    for i in range(12):
+        await sessions.append(f"s{i}", many(1))
+    path, resume = tmp_path / "out.jsonl", tmp_path / "resume"
+    with _Full(str(path), "w") as output, pytest.raises(OSError, match="No space left"):
+        await export_sessions(sessions, output, Run(resume=resume))
+    with path.open("r+b") as output:
+        summary = await export_sessions(sessions, output, Run(resume=resume))
+    found = [read_line(line, "here").session for line in path.read_bytes().splitlines()]
+    assert (sorted(found), summary.actions) == (sorted(f"s{i}" for i in range(12)), {"exported": 12})
+
+
 async def test_export_goes_on_with_another_file(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
     """One that is not the one that was begun, or has lost something of it, is refused and stays as it is."""
     for i in range(6):
@@ -432,6 +459,17 @@ async def test_a_long_search_is_seen(sessions: AsyncSessionRepository, monkeypat
     watch(sessions, Hooked, slow)
     await export_sessions(sessions, io.BytesIO(), Run(match="nothing", show=seen.append))
     assert seen
+
+
+async def test_how_far_a_list_of_sessions_is(sessions: AsyncSessionRepository) -> None:
+    """The time left is told by how many of those that were named are done."""
+    names = [f"s{i}" for i in range(4)]
+    for name in names:
+        await sessions.append(name, many(1))
+    seen: list[Progress] = []
+    await export_sessions(sessions, io.BytesIO(), Run(names, at_once=1, show=seen.append))
+    assert [(one.scanned, one.items) for one in seen] == [(done, 4) for done in range(1, 5)]
+    assert [one.seconds_left is None for one in seen] == [False] * 4
 
 
 async def test_not_for_synchronous_repositories(table_name: str) -> None:

@@ -257,6 +257,43 @@ async def test_what_makes_no_sense(
         await migrate(sessions, **settings)
 
 
+async def test_itself_by_another_name(make_repository: RepositoryFactory, engine: TestEngine) -> None:
+    """The same table at an endpoint that is written otherwise: it would be deleted for a copy of itself."""
+    sessions = make_repository()
+    await sessions.append("s", many(1))
+    itself = with_options(sessions)
+    endpoint = str(engine.endpoint_url).replace("127.0.0.1", "localhost")
+    assert endpoint != engine.endpoint_url
+    itself._connection = Connection(replace(itself._connection.settings, endpoint_url=endpoint))
+    itself = with_options(itself)
+    with pytest.raises(InvalidInputError, match="itself"):
+        await migrate(sessions, to=itself, delete_source=True)
+    with pytest.raises(InvalidInputError, match="itself"):
+        await verify(sessions, to=itself)
+    assert (await sessions.read("s")).version
+
+
+async def test_a_replica(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """Nothing is copied to another region of the same global table, nor deleted here, which would delete it there."""
+    sessions = make_repository()
+    await sessions.append("s", many(1))
+
+    async def as_global(operation: str, request: Any, proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if operation == "describe_table":
+            arn, name = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{request['TableName']}", sessions.table_name
+            replicas = [{"RegionName": region} for region in ("us-east-1", "eu-west-1")]
+            response["Table"] |= {"TableName": name, "TableArn": arn, "Replicas": replicas}
+        return response
+
+    there = make_repository(make_table())
+    for one in (sessions, there):
+        watch(one, Hooked, as_global)
+    with pytest.raises(InvalidInputError, match=r"the replica of table .* in 'eu-west-1'"):
+        await migrate(sessions, to=there, delete_source=True)
+    assert (await sessions.read("s")).version
+
+
 # --- Back ---
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,39 @@ async def test_going_on_after_a_kill(
             resume.write_text(seen[0])
         await delete_sessions(sessions, replace(run, tell=told.append))
         assert [one.action for one in told] == ["skipped"] * (not stopped) + ["failed"] * 2
+
+
+async def test_killed_before_it_could_tell(
+    make_repository: RepositoryFactory, make_table: TableFactory, tmp_path: Path
+) -> None:
+    """What matched and was removed is in no scan any more: the next run tells of it, once. A dry run removes none."""
+    sessions, resume = make_repository(make_table("PK", "SK"), primary_key_name="PK"), tmp_path / "resume"
+    keys = [{"PK": "ann", "SK": str(i)} for i in range(3)]
+    for key in keys:
+        await sessions.append(key, many(1))
+    seen, told = list[str](), list[Outcome]()
+    run = Run(match="ann/*", resume=resume, at_once=1)
+    run = replace(run, tell=lambda outcome: seen.append(resume.read_text() if resume.exists() else "{}"))
+    for dry_run in (replace(run, dry_run=True), replace(run, match=None, sessions=keys, dry_run=True)):
+        await delete_sessions(sessions, dry_run)
+    assert not any(saved.get("begun") or saved.get("at_work") for saved in map(json.loads, seen))
+    seen.clear()
+    await delete_sessions(sessions, run)
+    resume.write_text(seen[1])  # as a kill leaves it
+    await delete_sessions(sessions, replace(run, tell=told.append))
+    assert [(one.session, one.action, one.detail) for one in told] == [(keys[1], "skipped", running._KILLED)]
+    told.clear()
+    await delete_sessions(sessions, replace(run, tell=told.append))
+    assert told == []
+
+
+async def test_one_name_for_a_session(make_repository: RepositoryFactory) -> None:
+    """It is told as by its id, whatever became of it."""
+    there, here = (make_repository(home_region=region) for region in ("eu-central-1", "us-east-1"))
+    await there.append("s", many(1))
+    told: list[Outcome] = []
+    await delete_sessions(here, Run(match="*", tell=told.append))
+    assert [(one.session, one.action) for one in told] == [("s", "failed")]
 
 
 def _interrupt(outcome: Outcome) -> None:

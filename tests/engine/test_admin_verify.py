@@ -71,6 +71,20 @@ async def test_a_file(make_repository: RepositoryFactory) -> None:
     assert found == {"same": "verified", "ahead": "verified", "gone": "different"}
 
 
+async def test_without_messages(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
+    """A session that holds none is missed all the same."""
+    sessions, other = make_repository(), make_repository(make_table())
+    await sessions.update_metadata("s", {"title": "t"}, must_exist=False)
+    output = io.BytesIO()
+    await export_sessions(sessions, output)
+    told: list[Outcome] = []
+    await verify(sessions, Run(tell=told.append), to=other)
+    await sessions.delete("s")
+    output.seek(0)
+    await verify(sessions, Run(tell=told.append), against=output)
+    assert [(one.action, "has no such session" in (one.detail or "")) for one in told] == [("different", True)] * 2
+
+
 async def test_what_has_expired_since(make_repository: RepositoryFactory) -> None:
     """It is not different, but gone as it was to be; no sessions can be named beside a file."""
     clock = make_repository.set_clock()

@@ -7,12 +7,14 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import boto3
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, messages_to_dict
 
 from conftest import RepositoryFactory, TableFactory, TestEngine
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository
+from langchain_dynamodb._checks import check_home_region
 from langchain_dynamodb._dynamodb.attribute_values import to_attribute
 from langchain_dynamodb._store.whole_sessions import Placer
 from langchain_dynamodb.admin import Run, delete_sessions, vacuum
@@ -484,7 +486,7 @@ async def test_what_the_stamp_costs(make_repository: RepositoryFactory, make_tab
     assert stamped_requests <= 1.02 * requests
 
 
-@pytest.mark.parametrize("region", ["", "EU", "eu central", 5, "x" * 41, True])
+@pytest.mark.parametrize("region", ["", "EU", "eu central", "mars", "eu-central", "eu-central-1a", 5, "x" * 41, True])
 def test_what_is_no_region(region: Any) -> None:
     """Refused by the repository, the facade and the history alike."""
     for make in (AsyncSessionRepository, SessionRepository):
@@ -492,6 +494,13 @@ def test_what_is_no_region(region: Any) -> None:
             make("Table", home_region=region)
     with pytest.raises(InvalidInputError, match="home_region="):
         DynamoDBChatMessageHistory("Table", "s", home_region=region)
+
+
+@pytest.mark.parametrize("partition", boto3.Session().get_available_partitions())
+def test_every_region_is_one(partition: str) -> None:
+    """Those of all partitions: of governments, of China, and what is Europe's own."""
+    for region in boto3.Session().get_available_regions("dynamodb", partition):
+        check_home_region(region)
 
 
 def test_not_in_the_format_of_community() -> None:

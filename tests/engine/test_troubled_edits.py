@@ -547,7 +547,7 @@ async def test_a_page_that_is_gone_is_told(
 
 async def test_pages_of_another_region_stay(make_repository: RepositoryFactory) -> None:
     """Whoever takes a session over removes none that were dropped there: their numbers may have other pages by now."""
-    repository = make_repository(sizes=SMALL, home_region="eu-1")
+    repository = make_repository(sizes=SMALL, home_region="eu-central-1")
     await filled(repository, pages=6)
 
     async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
@@ -558,7 +558,7 @@ async def test_pages_of_another_region_stay(make_repository: RepositoryFactory) 
     watch(repository, Hooked, hook)
     await repository.truncate("s", keep=5)
     before = stored_pages(await scan(repository))
-    other = make_repository(sizes=SMALL, home_region="us-1")
+    other = make_repository(sizes=SMALL, home_region="us-east-1")
     await other.take_over("s")
     assert stored_pages(await scan(repository)) == before
     await other.update_metadata("s", {"a": 1})

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from langchain_core.messages import AIMessage, HumanMessage
 
 from aws_server import run_service
-from command_line import Command, command_on, objects, start
+from command_line import Command, objects, start
 from community_support import Theirs
 from conftest import TableFactory, TestEngine
 from langchain_dynamodb import CapacityMeter, SessionRepository
@@ -33,23 +33,10 @@ PROGRAMS = ["python -m langchain_dynamodb.local", "python -m langchain_dynamodb.
 pytestmark = [pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset"), pytest.mark.any_engine]
 
 
-@pytest.fixture
-def command(engine: TestEngine, table_name: str) -> Command:
-    """Run a command on the test's table."""
-    return command_on(table_name, engine.endpoint_url)
-
-
-@pytest.fixture
-def sessions(engine: TestEngine, table_name: str) -> Iterator[SessionRepository]:
-    """The same table, for a program."""
-    with SessionRepository(table_name, endpoint_url=engine.endpoint_url) as opened:
-        yield opened
-
-
-def test_list(command: Command, sessions: SessionRepository) -> None:
+def test_list(command: Command, facade: SessionRepository) -> None:
     """A line for each; with --json an object, of which a file can be made for --from-file."""
     for name in ("a1", "a2", "b1"):
-        sessions.append(name, [HumanMessage("hi")])
+        facade.append(name, [HumanMessage("hi")])
     result = command("list")
     assert (result.exit_code, sorted(line.split("  ")[:2] for line in result.stdout.splitlines())) == (
         0, [["a1", "1 messages"], ["a2", "1 messages"], ["b1", "1 messages"]]
@@ -60,10 +47,10 @@ def test_list(command: Command, sessions: SessionRepository) -> None:
     assert sorted(told["session"] for part in parts for told in objects(part)) == ["a1", "a2", "b1"]
 
 
-def test_show(command: Command, sessions: SessionRepository) -> None:
+def test_show(command: Command, facade: SessionRepository) -> None:
     """Numbers, metadata and messages; exit code 1 and one line where there is none."""
-    sessions.append("s", [HumanMessage("hi"), AIMessage("whats up?")])
-    sessions.update_metadata("s", {"title": "Greeting"})
+    facade.append("s", [HumanMessage("hi"), AIMessage("whats up?")])
+    facade.update_metadata("s", {"title": "Greeting"})
     lines = command("show", "s").stdout.splitlines()
     assert lines[1:] == ["metadata {'title': 'Greeting'}", "human: hi", "ai: whats up?"]
     [told] = objects(command("show", "s", "--json", "--limit", "1"))
@@ -72,10 +59,10 @@ def test_show(command: Command, sessions: SessionRepository) -> None:
     assert (missing.exit_code, missing.stdout, len(missing.stderr.splitlines())) == (1, "", 1)
 
 
-def test_export_and_import(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+def test_export_and_import(command: Command, facade: SessionRepository, tmp_path: Path) -> None:
     """To a file or a pipe, and back; a dry run tells the cost and writes nothing."""
     for name in ("a", "b"):
-        sessions.append(name, [HumanMessage("hi", id=name)])
+        facade.append(name, [HumanMessage("hi", id=name)])
     file = tmp_path / "out.jsonl"
     done = command("export", "--output", str(file))
     assert (done.exit_code, done.stdout.startswith("export: 2 exported; 2 messages;")) == (0, True)
@@ -85,24 +72,24 @@ def test_export_and_import(command: Command, sessions: SessionRepository, tmp_pa
         "export: 1 exported",
     )
     for name in ("a", "b"):
-        sessions.delete(name)
+        facade.delete(name)
     dry = command("import", str(file), "--dry-run")
     assert "would take 2 write units" in dry.stdout
-    assert [*sessions.list()] == []
+    assert [*facade.list()] == []
     assert objects(command("import", str(file), "--json"))[-1]["actions"] == {"imported": 2}
     assert command("import", str(file)).stdout.startswith("import: 2 unchanged")
-    sessions.replace("b", [HumanMessage("other")])
+    facade.replace("b", [HumanMessage("other")])
     differs = command("import", str(file))
     assert (differs.exit_code, differs.stdout.splitlines()[0].split("  ")[:2]) == (1, ["b", "different"])
     assert command("verify", "--against", str(file)).exit_code == 1
 
 
-def test_delete(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+def test_delete(command: Command, facade: SessionRepository, tmp_path: Path) -> None:
     """By name, by file or by pattern; with a report to file. Nobody is asked who cannot answer."""
     for name in ("a", "b", "c", "ann/1", "ann/2"):
-        sessions.append(name, [HumanMessage("hi")])
+        facade.append(name, [HumanMessage("hi")])
     refused = command("delete", "a")
-    assert (refused.exit_code, "give --yes" in refused.stderr, sessions.read("a").version > 0) == (2, True, True)
+    assert (refused.exit_code, "give --yes" in refused.stderr, facade.read("a").version > 0) == (2, True, True)
     assert command("delete").exit_code == 2
     assert "would take" in command("delete", "a", "--dry-run").stdout
     names, report = tmp_path / "names", tmp_path / "report.jsonl"
@@ -112,7 +99,7 @@ def test_delete(command: Command, sessions: SessionRepository, tmp_path: Path) -
     assert {(one.get("session"), one.get("action")) for one in told[:2]} == {("a", "deleted"), ("b", "deleted")}
     assert told[2]["actions"] == {"deleted": 2}
     assert command("delete", "--match", "ann/*", "-y", "-v").stdout.count("  deleted  1 messages") == 2
-    assert [summary.session for summary in sessions.list()] == ["c"]
+    assert [summary.session for summary in facade.list()] == ["c"]
 
 
 def test_doctor(command: Command) -> None:
@@ -122,13 +109,13 @@ def test_doctor(command: Command) -> None:
     assert {told["name"] for told in objects(command("doctor", "--json"))} >= {"table", "keys", "rights", "versions"}
 
 
-def test_verify(command: Command, sessions: SessionRepository, dynamodb: Any) -> None:
+def test_verify(command: Command, facade: SessionRepository, dynamodb: Any) -> None:
     """Exit code 1 where a session is damaged, naming it."""
-    sessions.append("good", [HumanMessage("hi")])
+    facade.append("good", [HumanMessage("hi")])
     assert command("verify").exit_code == 0
-    sessions.append("bad", [HumanMessage("hi")])
+    facade.append("bad", [HumanMessage("hi")])
     dynamodb.update_item(
-        TableName=sessions.table_name,
+        TableName=facade.table_name,
         Key={"SessionId": {"S": "bad"}},
         UpdateExpression="SET History = :x",
         ExpressionAttributeValues={":x": {"L": [{"B": b"nonsense"}]}},
@@ -148,13 +135,13 @@ def test_encrypted(command: Command, engine: TestEngine, table_name: str, tmp_pa
 
 
 def test_the_applications_own_repository(
-    sessions: SessionRepository, engine: TestEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    facade: SessionRepository, engine: TestEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A function that makes it, in place of the options; what cannot be called is named."""
-    sessions.append("s", [HumanMessage("hi")])
+    facade.append("s", [HumanMessage("hi")])
     (tmp_path / "my_chats.py").write_text(
         "from langchain_dynamodb import AsyncSessionRepository\n"
-        f"def open_sessions(): return AsyncSessionRepository({sessions.table_name!r}, "
+        f"def open_sessions(): return AsyncSessionRepository({facade.table_name!r}, "
         f"endpoint_url={engine.endpoint_url!r})\nnothing = lambda: None\n"
     )
     monkeypatch.chdir(tmp_path)
@@ -259,13 +246,13 @@ def test_what_is_told() -> None:
 
 
 def test_migrate(
-    command: Command, sessions: SessionRepository, engine: TestEngine, make_table: TableFactory, table_name: str
+    command: Command, facade: SessionRepository, engine: TestEngine, make_table: TableFactory, table_name: str
 ) -> None:
     """In place, there and back; into another table; a dry run first."""
     theirs = Theirs(table_name, "s", endpoint_url=engine.endpoint_url)
     theirs.add_messages([HumanMessage("hi"), AIMessage("whats up?")])
     assert "1 converted; 2 messages; would take 1 write units" in command("migrate", "--dry-run").stdout
-    assert [summary.version for summary in sessions.list()] == [None]
+    assert [summary.version for summary in facade.list()] == [None]
     assert command("migrate").stdout.startswith("migrate: 1 converted; 2 messages")
     assert command("migrate").stdout.startswith("migrate: 1 unchanged")
     other = make_table()
@@ -274,12 +261,12 @@ def test_migrate(
     assert command("migrate", "--to-format", "community").stdout.startswith("migrate: 1 reverted")
     assert [message.text for message in theirs.messages] == ["hi", "whats up?"]
     moved = command("migrate", "--to-table", other, "--delete-source", "-v")
-    assert ("s  unchanged" in moved.stdout, [*sessions.list()]) == (True, [])
+    assert ("s  unchanged" in moved.stdout, [*facade.list()]) == (True, [])
     assert command("migrate", "--delete-source").exit_code == 2
 
 
 def test_migrate_from_javascript(
-    command: Command, sessions: SessionRepository, engine: TestEngine, make_table: TableFactory, dynamodb: Any
+    command: Command, facade: SessionRepository, engine: TestEngine, make_table: TableFactory, dynamodb: Any
 ) -> None:
     """The names of the other library's table are its usual ones, those of the new table ours."""
     theirs = make_table("id")
@@ -288,31 +275,31 @@ def test_migrate_from_javascript(
     where = ["--endpoint-url", engine.endpoint_url] if engine.endpoint_url else []
     words = ["migrate", "--table", theirs, *where, "--from-format", "javascript"]
     assert CliRunner().invoke(cli, words).exit_code == 2
-    done = CliRunner().invoke(cli, [*words, "--to-table", sessions.table_name])
-    assert (done.exit_code, [message.text for message in sessions.read("js").messages]) == (0, ["hi"])
+    done = CliRunner().invoke(cli, [*words, "--to-table", facade.table_name])
+    assert (done.exit_code, [message.text for message in facade.read("js").messages]) == (0, ["hi"])
 
 
 def test_migrate_from_javascript_with_names_of_ours(
-    command: Command, sessions: SessionRepository, make_table: TableFactory, dynamodb: Any
+    command: Command, facade: SessionRepository, make_table: TableFactory, dynamodb: Any
 ) -> None:
     """Names that are given hold, though they be this package's usual ones."""
     message = {"M": {"type": {"S": "human"}, "text": {"S": "hi"}, "additional_kwargs": {"S": "{}"}}}
     key = {"SessionId": {"S": "js"}}
-    dynamodb.put_item(TableName=sessions.table_name, Item={**key, "History": {"L": [message]}})
+    dynamodb.put_item(TableName=facade.table_name, Item={**key, "History": {"L": [message]}})
     names = ["--primary-key-name", "SessionId", "--history-messages-key", "History"]
     done = command("migrate", "--from-format", "javascript", *names, "--to-table", make_table())
     assert done.stdout.startswith("migrate: 1 copied; 1 messages")
 
 
-def test_copy(command: Command, sessions: SessionRepository) -> None:
+def test_copy(command: Command, facade: SessionRepository) -> None:
     """All messages, or the first ones; one line and exit code 1 where there is none, or one already."""
-    sessions.append("a", [HumanMessage("hi"), AIMessage("whats up?")])
-    sessions.update_metadata("a", {"title": "Greeting"})
+    facade.append("a", [HumanMessage("hi"), AIMessage("whats up?")])
+    facade.update_metadata("a", {"title": "Greeting"})
     dry = command("copy", "a", "b", "--dry-run")
     assert (dry.exit_code, dry.stdout) == (0, "b  copied  2 messages, 1 write units\n")
-    assert [summary.session for summary in sessions.list()] == ["a"]
+    assert [summary.session for summary in facade.list()] == ["a"]
     assert command("copy", "a", "b", "--keep", "1").stdout == "b  copied  1 messages\n"
-    chat = sessions.read("b")
+    chat = facade.read("b")
     assert ([message.text for message in chat.messages], chat.metadata) == (["hi"], {"title": "Greeting"})
     assert objects(command("copy", "a", "c", "--json")) == [{"session": "c", "action": "copied", "messages": 2}]
     for words in (["a", "b"], ["nobody", "d"]):
@@ -327,10 +314,10 @@ def test_copy(command: Command, sessions: SessionRepository) -> None:
 
 
 @pytest.mark.dynamodb_local_only
-def test_what_a_copy_takes(command: Command, sessions: SessionRepository, table_name: str, engine: TestEngine) -> None:
+def test_what_a_copy_takes(command: Command, facade: SessionRepository, table_name: str, engine: TestEngine) -> None:
     """A dry run foretells the write units, about."""
     for _ in range(20):
-        sessions.append("a", [HumanMessage(os.urandom(1000).hex())])
+        facade.append("a", [HumanMessage(os.urandom(1000).hex())])
     [foretold] = objects(command("copy", "a", "b", "--dry-run", "--json"))
     meter = CapacityMeter()
     with SessionRepository(table_name, endpoint_url=engine.endpoint_url, observers=[meter]) as metered:
@@ -351,7 +338,7 @@ def s3(aws_environment: None) -> Iterator[Any]:
 @pytest.mark.once
 def test_a_bucket(
     command: Command,
-    sessions: SessionRepository,
+    facade: SessionRepository,
     engine: TestEngine,
     s3: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -361,7 +348,7 @@ def test_a_bucket(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.meta.endpoint_url)
     s3.create_bucket(Bucket="chats")
     where, message = ("--bucket", "chats", "--bucket-prefix", "one/"), HumanMessage(os.urandom(200_000).hex())
-    table, url = sessions.table_name, engine.endpoint_url
+    table, url = facade.table_name, engine.endpoint_url
     with SessionRepository(table, endpoint_url=url, blobs=S3Blobs("chats", "one/")) as large:
         for name in ("ann/1", "bob/1"):
             large.append(name, [message])
@@ -387,9 +374,9 @@ def test_a_bucket(
     assert command("show", "--bucket-prefix", "one/", "bob/1").exit_code == 2
 
 
-def test_repair_and_vacuum(command: Command, sessions: SessionRepository, dynamodb: Any, table_name: str) -> None:
+def test_repair_and_vacuum(command: Command, facade: SessionRepository, dynamodb: Any, table_name: str) -> None:
     """What was given up is told; what is of no session goes."""
-    sessions.append("s", [HumanMessage("hi")])
+    facade.append("s", [HumanMessage("hi")])
     dynamodb.update_item(
         TableName=table_name,
         Key={"SessionId": {"S": "s"}},
@@ -407,9 +394,9 @@ def test_repair_and_vacuum(command: Command, sessions: SessionRepository, dynamo
     assert command("vacuum").stdout.startswith("vacuum: nothing to do")
 
 
-def test_reencrypt(command: Command, sessions: SessionRepository, tmp_path: Path) -> None:
+def test_reencrypt(command: Command, facade: SessionRepository, tmp_path: Path) -> None:
     """Under another key, or none."""
-    sessions.append("s", [HumanMessage("hi")])
+    facade.append("s", [HumanMessage("hi")])
     (tmp_path / "key").write_bytes(os.urandom(32))
     key = ("--local-key-file", str(tmp_path / "key"))
     assert command("reencrypt").exit_code == 2
@@ -424,9 +411,9 @@ def test_reencrypt(command: Command, sessions: SessionRepository, tmp_path: Path
 
 
 @pytest.mark.once
-def test_a_process(engine: TestEngine, table_name: str, sessions: SessionRepository) -> None:
+def test_a_process(engine: TestEngine, table_name: str, facade: SessionRepository) -> None:
     """Exit codes reach the shell; nothing but results goes to standard output."""
-    sessions.append("s", [HumanMessage("hi")])
+    facade.append("s", [HumanMessage("hi")])
     shown, missing = (start(table_name, engine.endpoint_url, "show", name) for name in ("s", "nobody"))
     told, errors = shown.communicate()
     assert (shown.returncode, told.splitlines()[-1], errors) == (0, "human: hi", "")
@@ -436,18 +423,18 @@ def test_a_process(engine: TestEngine, table_name: str, sessions: SessionReposit
 @pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped(
-    engine: TestEngine, table_name: str, sessions: SessionRepository, tmp_path: Path, number: signal.Signals
+    engine: TestEngine, table_name: str, facade: SessionRepository, tmp_path: Path, number: signal.Signals
 ) -> None:
     """The session that was begun is finished, the file says how far it is, and the same command does the rest."""
     for i in range(30):
-        sessions.append(f"s{i:02}", [HumanMessage("hi")])
+        facade.append(f"s{i:02}", [HumanMessage("hi")])
     file, resume = tmp_path / "out.jsonl", tmp_path / "resume"
     with file.open("wb") as output:
         exporting = start(table_name, engine.endpoint_url, "export", stdout=output, text=False)
         exporting.communicate()
         assert exporting.returncode == 0
     for i in range(30):
-        sessions.delete(f"s{i:02}")
+        facade.delete(f"s{i:02}")
     words = ("import", str(file), "--resume", str(resume), "--json", "--at-once", "1")
     stopped = start(table_name, engine.endpoint_url, *words, "--max-write-units", "20")
     assert stopped.stdout is not None
@@ -464,4 +451,4 @@ def test_stopped(
     going_on = start(table_name, engine.endpoint_url, *words, "--max-write-units", "10000")
     told, errors = going_on.communicate(timeout=60)
     assert (going_on.returncode, len(told.splitlines()), errors) == (0, 30 - done + 1, "")
-    assert (len([*sessions.list()]), resume.exists()) == (30, False)
+    assert (len([*facade.list()]), resume.exists()) == (30, False)

@@ -28,19 +28,6 @@ HI = [HumanMessage("hi")]
 
 
 @pytest.fixture
-def command(engine: TestEngine, table_name: str) -> Command:
-    """Run a command on the test's table."""
-    return command_on(table_name, engine.endpoint_url)
-
-
-@pytest.fixture
-def sessions(engine: TestEngine, table_name: str) -> Iterator[SessionRepository]:
-    """The same table, for a program."""
-    with SessionRepository(table_name, endpoint_url=engine.endpoint_url) as opened:
-        yield opened
-
-
-@pytest.fixture
 def far_table(engine: TestEngine) -> Iterator[str]:
     """A table that is in eu-west-1 only, with a session."""
     if engine.name != "moto":

@@ -145,6 +145,30 @@ async def test_what_is_no_message(make_repository: RepositoryFactory, make_table
     assert (await target.read("bad")).version == 0
 
 
+async def test_histories_of_another_name(
+    make_repository: RepositoryFactory, make_table: TableFactory, dynamodb: Any
+) -> None:
+    """A table whose lists are called otherwise is not taken for an empty one; what is no list is told, too."""
+    table, target = make_table("id"), make_repository()
+    js = {"M": {"type": {"S": "human"}, "text": {"S": "hi"}, "additional_kwargs": {"S": "{}"}}}
+    llama = {"M": {"role": {"S": "user"}, "content": {"S": "hi"}}}
+    for name, more in {
+        "js": {"turns": {"L": [js]}, "tags": {"L": [{"S": "x"}]}},
+        "llama": {"turns": {"L": [llama]}},
+        "text": {"messages": {"S": "[]"}},
+        "user": {"name": {"S": "Ann"}, "friends": {"L": []}},
+    }.items():
+        dynamodb.put_item(TableName=table, Item={"id": {"S": name}, **more})
+    source = make_repository(table, primary_key_name="id", history_messages_key="messages")
+    for kind, session in (("javascript", "js"), ("llama-index", "llama")):
+        told: list[Outcome] = []
+        await migrate(source, Run(tell=told.append), to=target, source_format=kind)
+        assert {one.session: one.action for one in told} == {session: "failed", "text": "failed"}
+        assert any("set history_messages_key='turns'" in (one.detail or "") for one in told)
+        assert any("not a list of messages" in (one.detail or "") for one in told)
+    assert [one async for one in target.list()] == []
+
+
 async def test_it_needs_another_table(make_repository: RepositoryFactory) -> None:
     """A table of another library is only read."""
     with pytest.raises(InvalidInputError, match="needs to="):

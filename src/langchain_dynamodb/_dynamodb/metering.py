@@ -14,11 +14,10 @@ from .failures import ConditionFailed
 
 @dataclass
 class Usage:
-    """What was used so far: capacity units (`capacity.units`), requests, and items that scans looked at."""
+    """What was used so far: capacity units (`capacity.units`), and items that scans looked at."""
 
     read_units: float = 0.0
     write_units: float = 0.0
-    requests: int = 0
     scanned: int = 0
 
 
@@ -63,7 +62,6 @@ class MeteredConnection(Connection):
         if write:
             await self._pace.turn()
         usage = self._usage
-        usage.requests += 1
         response: dict[str, Any] = {}
         refused: ConditionFailed | None = None
         try:

@@ -12,12 +12,13 @@ from .._store.whole_sessions import check_decodable, read_whole
 from ..codec.long_lines import Line
 from ..errors import CorruptSessionError, EncryptionError, InvalidInputError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
+from .choosing import chosen
 from .exchanging import digest, stored_sessions
 from .lines import Stored
 from .placing import count_same
 from .reports import Outcome, Summary
 from .run import Run
-from .running import Done, chosen, working
+from .running import Done, working
 
 
 async def verify(
@@ -55,7 +56,7 @@ async def verify(
                 return Done(Outcome(session=name, action="skipped", detail="deleted meanwhile"))
             if whole is None and expires is not None and expires <= source._reader.clock() // 1_000_000:
                 return Done(Outcome(session=name, action="skipped", detail="has expired since"))
-            wrong = await _lacks(lines, expected or [], "this table")
+            wrong = await _lacks(None if whole is None else lines, expected or [], "this table")
             if other is not None:
                 wrong = await _elsewhere(other, name, lines)
             if wrong:
@@ -74,11 +75,13 @@ async def verify(
 
 async def _elsewhere(other: AsyncSessionRepository, name: str | dict[str, Any], lines: Sequence[Line]) -> str | None:
     there = await read_whole(other._pages.reader, other._key(name))
-    return await _lacks(there.lines if there else [], lines, f"table {other.table_name!r}")
+    return await _lacks(None if there is None else there.lines, lines, f"table {other.table_name!r}")
 
 
-async def _lacks(there: Sequence[Line], expected: Sequence[Line], where: str) -> str | None:
-    """What is wrong where not all that is expected is there, from the beginning on."""
+async def _lacks(there: Sequence[Line] | None, expected: Sequence[Line], where: str) -> str | None:
+    """What is wrong where not all that is expected is there, from the beginning on; None is a session that is not."""
+    if there is None:
+        return f"{where} has no such session"
     same = await off_loop_if_many(there, partial(count_same, expected, there))
     if same == len(expected):
         return None

@@ -1,7 +1,7 @@
 """What a write would take, in write units: for dry runs. No I/O.
 
 A write unit is 1 KB of the larger of the item before and after. Refused writes, and those of others in between, are
-not foreseen, nor are the leases of writes that take longer than a second.
+not foreseen, nor are the leases of writes that take longer than a second, nor what indexes take.
 """
 
 from __future__ import annotations

@@ -15,11 +15,12 @@ from .._store.off_loop import off_loop_if_many
 from .._store.whole_sessions import check_decodable, read_whole
 from ..errors import CorruptSessionError, InvalidInputError, SessionNotFoundError
 from ..repository import AsyncSessionRepository
+from .choosing import chosen
 from .lines import Stored, read_line, write_line
 from .placing import bring
 from .reports import Outcome, Summary
 from .run import Run
-from .running import Done, Thing, Work, chosen, working
+from .running import Done, Thing, Work, working
 
 
 async def export_sessions(repository: AsyncSessionRepository, output: BinaryIO, run: Run | None = None) -> Summary:

@@ -26,25 +26,48 @@ from .._protocol.foreign_entries import from_javascript
 from .._store.whole_sessions import Whole
 from ..codec import messages as codec
 from ..codec.native import from_native
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, ItemFormatError
 
 SourceFormat: TypeAlias = Literal["javascript", "llama-index"]
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, InvalidInputError)  # raised for what is no message
 
 
 def foreign_session(item: Item, names: Names, keys: list[str], source: SourceFormat) -> tuple[str, Whole]:
-    """The session's id and what it holds; raises `CorruptSessionError` naming the entry that cannot be read."""
+    """The session's id and what it holds.
+
+    Raises `CorruptSessionError` naming the entry that cannot be read, `ItemFormatError` for a history of another name.
+    """
     name = foreign_name(item, keys)
-    entries = item.get(names.history, {}).get("L", [])
+    if names.history not in item:
+        [other, *_] = histories(item, source)
+        raise ItemFormatError(
+            f"session {name} has no {names.history!r}, but {other!r} looks like its history: set "
+            f"history_messages_key={other!r}"
+        )
+    if "L" not in item[names.history]:
+        raise corrupt(name, names.history, f"not a list of messages, as {source} stores it")
     lines = []
-    for i, entry in enumerate(entries):
+    for i, entry in enumerate(item[names.history]["L"]):
         try:
             lines.append(codec.encode_message(READERS[source](entry)))
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidInputError) as error:
+        except _UNREADABLE as error:
             told = f"not a message as {source} stores it: {type(error).__name__}: {error}"
             raise corrupt(name, f"{names.history}[{i}]", told) from error
     ttl = item.get(names.ttl, {}).get("N")
     expires = int(ttl) if ttl is not None and ttl.isdecimal() else None
     return name, Whole(lines, version=1, expires=expires, own=own_of(item, names, keys), in_pages=False)
+
+
+def histories(item: Item, source: SourceFormat) -> list[str]:
+    """The attributes that look like a history of that library's."""
+    return [name for name, value in item.items() if _is_history(value, source)]
+
+
+def _is_history(value: AttributeValue, source: SourceFormat) -> bool:
+    try:
+        return bool(READERS[source](value["L"][0]))
+    except _UNREADABLE:
+        return False
 
 
 def foreign_name(item: Item, keys: list[str]) -> str:

@@ -14,11 +14,12 @@ from .._store.whole_sessions import Placer, check_decodable, read_whole
 from ..errors import CorruptSessionError, InvalidInputError, SessionNotFoundError, SettingsError
 from ..models import RepairReport
 from ..repository import AsyncSessionRepository
+from .choosing import chosen
 from .estimates import rewrite_units, units
 from .foretelling import community_units, pages_units, stored_size
 from .reports import Outcome, Summary
 from .run import Run, check_repository
-from .running import Done, chosen, working
+from .running import Done, working
 
 
 async def repair_sessions(

@@ -20,13 +20,14 @@ from .._store.whole_sessions import Placer, Whole, check_encrypted, natives_of, 
 from ..errors import InvalidInputError, ItemFormatError, SessionBusyError, SessionNotFoundError, VersionConflictError
 from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
+from .choosing import chosen, listed, named
 from .estimates import delete_units, units
-from .foreign import SourceFormat, foreign_name, foreign_session
+from .foreign import SourceFormat, foreign_name, foreign_session, histories
 from .foretelling import community_units, deletion_units, stored_pages
 from .placing import ATTEMPTS, bring, count_same, lacking
 from .reports import Outcome, Summary
 from .run import Run, check_repository
-from .running import Done, Passed, Thing, Work, chosen, listed, named, working
+from .running import Done, Passed, Thing, Work, working
 
 
 async def migrate(
@@ -94,11 +95,13 @@ async def migrate(
 
 
 async def _check_other(source: AsyncSessionRepository, to: AsyncSessionRepository) -> None:
-    """Refuse a copy onto itself, whatever the table is called."""
-    arns = [(await one._table.describe())["Table"]["TableArn"] for one in (source, to)]
-    endpoints = [one._connection.settings.endpoint_url for one in (source, to)]
-    if arns[0] == arns[1] and endpoints[0] == endpoints[1]:
-        raise InvalidInputError(f"to= is the table {source.table_name!r} itself: leave it out to migrate in place")
+    """Refuse a replica: what is copied there is there already, or about to be; what is deleted here goes there too."""
+    here, there = [(await one._table.describe())["Table"] for one in (source, to)]
+    region = there["TableArn"].split(":")[3]
+    replicas = {replica["RegionName"] for replica in here.get("Replicas", [])}
+    if here["TableName"] == there["TableName"] and region in replicas:
+        replica = f"to= is the replica of table {here['TableName']!r} in {region!r}"
+        raise InvalidInputError(f"{replica}: DynamoDB fills it, there is nothing to copy")
     source._check_objects_apart(to)
 
 
@@ -132,17 +135,15 @@ _Foreign = tuple[Item, Names, "list[str]", SourceFormat]
 async def _foreign(
     work: Work, source: AsyncSessionRepository, source_format: SourceFormat
 ) -> AsyncGenerator[Thing[_Foreign] | Passed, None]:
-    """The items of another library's table."""
-    table, e = source._table, Expression()
+    """The items of another library's table, those with a history of another name among them: they are told."""
+    table, run = source._table, work.run
     keys = [*(await table.schema(lambda known: bool(known.keys))).keys]
-    request = {"FilterExpression": f"attribute_exists({e.name(table.names.history)})"}
-    run = work.run
-    batches = scan(table, e, request, segments=run.segments, segment=run.part, cursor=work.position)
+    batches = scan(table, Expression(), {}, segments=run.segments, segment=run.part, cursor=work.position)
     async with contextlib.aclosing(batches):
         async for items, cursor in batches:
             for item in items:
                 name = foreign_name(item, keys)
-                if work.wants(name):
+                if work.wants(name) and (table.names.history in item or histories(item, source_format)):
                     yield Thing(None, name, (item, table.names, keys, source_format))
             if cursor:
                 yield Passed(cursor)

@@ -159,7 +159,7 @@ async def _unreferenced(
     found = UnreferencedObjects(table, table.objects.blobs, sessions._reader.clock).find(age, ours)
     async with contextlib.aclosing(found):
         async for key, names in found:
-            yield Thing(_LISTED, native_key(key.item), Objects(key, names))
+            yield Thing(_LISTED, work.name(key), Objects(key, names))
 
 
 async def _named(work: Work, sessions: AsyncSessionRepository) -> AsyncGenerator[Thing[SessionKey], None]:
@@ -199,7 +199,7 @@ async def _scanned(
                 yield Passed(f"{_SCANNED}{cursor}")
             for left, one in zip(range(len(found) - 1, -1, -1), found, strict=True):
                 position = f"{_SCANNED}{cursor}" if cursor and not left else None
-                yield Thing(position, native_key(one.key.item), one)
+                yield Thing(position, work.name(one.key), one)
 
 
 def _by_session(

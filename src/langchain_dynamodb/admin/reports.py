@@ -41,7 +41,8 @@ class Outcome(BaseModel):
 class Progress:
     """How far a run has come. `scanned` and `items` count items of the table, pages among them.
 
-    `items` is DynamoDB's own number, which it brings up to date every six hours; None where it is not known.
+    `items` is DynamoDB's own number, which it brings up to date every six hours; None where it is not known. Of a run
+    over sessions that were named, they count these.
     """
 
     sessions: int
@@ -58,7 +59,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate by the items scanned so far; None where there is nothing to go by."""
+        """An estimate by what was `scanned` so far; None where there is nothing to go by."""
         if not self.items or not self.scanned:
             return None
         return self.seconds * max(0, self.items - self.scanned) / self.scanned
@@ -82,7 +83,7 @@ class Summary(BaseModel):
     write_units: float = 0.0
     """Used by this run; since an interruption, by the part before it too."""
     estimated_write_units: int | None = None
-    """Of a dry run: what it would take."""
+    """Of a dry run: what it would take, without the table's indexes."""
     seconds: float = 0.0
 
     @property

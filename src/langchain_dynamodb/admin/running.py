@@ -16,7 +16,7 @@ from .._checks import short
 from .._dynamodb.metering import Pace, Usage
 from .._items.keys import Session, SessionKey
 from .._items.table_schema import parse_schema
-from .._store.listing import Listing, session_name
+from .._store.listing import session_name
 from ..errors import (
     AccessDeniedError,
     ChatHistoryError,
@@ -26,7 +26,6 @@ from ..errors import (
     SettingsError,
     StorageError,
 )
-from ..models import SessionSummary
 from ..repository import AsyncSessionRepository
 from .reports import Outcome, Progress, Summary, Tally
 from .run import Run, check_repository, label
@@ -37,6 +36,7 @@ BUFFERED = 4  # times `at_once`: done, but behind one that is not
 SAVE_SECONDS = 1.0  # what a kill costs is done again, no more than this
 SHOW_SECONDS = 0.5  # between two looks at how far it is, where no session ends meanwhile
 DRAIN_SECONDS = 60.0  # a run that is stopped waits so long for what it has begun
+_KILLED = "this run may have deleted it before it was killed"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ class Work:
     _began: float = field(default_factory=time.monotonic)
     _doubted: int = 0  # of those named, so many at the front may have been begun by a run that was killed
     _begun: int = 0  # so many may be begun by this one
+    _at_work: list[Any] = field(default_factory=list)  # what is removed just now and was not named, as JSON
     _before: float = 0.0  # seconds of the part before an interruption
+    _torn: bool = False  # the output may end with a part of a session: the file stays as it was before that
     _saved: float = 0.0
 
     def __post_init__(self) -> None:
@@ -136,6 +138,7 @@ class Work:
             saved = json.loads(path.read_bytes())
             about, self.position, self.output = {**saved["about"]}, saved["position"], saved["output"]
             self._before, self._doubted = saved["seconds"], saved.get("begun", 0)
+            self._at_work = [*saved.get("at_work", [])]
             for tally in (self.tally, self.passed):
                 tally.load(saved)
             self.usage.read_units, self.usage.write_units, self.usage.scanned = saved["used"]
@@ -153,6 +156,8 @@ class Work:
 
     def save(self, tally: Tally) -> None:
         """Say in the file how far the run has come: the old or the new text, whatever happens meanwhile."""
+        if self._torn:
+            return
         self.output = self.flush()
         if self.run.resume is None:
             return
@@ -163,12 +168,21 @@ class Work:
             "output": self.output,
             "seconds": self.seconds,
             "begun": max(self._begun, self._doubted),
+            "at_work": self._at_work,
             **tally.saved,
             "used": [self.usage.read_units, self.usage.write_units, self.usage.scanned],
         }
         beside = self.run.resume.with_name(self.run.resume.name + ".new")
         beside.write_text(json.dumps(told) + "\n", encoding="utf-8")
         os.replace(beside, self.run.resume)
+
+    def own_up(self) -> None:
+        """Tell of what was removed by a run that was killed before it could: nothing finds that any more."""
+        for session in self._at_work:
+            outcome = Outcome(session=session, action="skipped", detail=_KILLED)
+            self.passed.add(outcome)
+            self._add(outcome)
+        self._at_work = []
 
     def finish(self) -> None:
         """The run is through: there is nothing to go on with."""
@@ -197,7 +211,7 @@ class Work:
                     if isinstance(thing, Passed):
                         self._go_past(thing.position, under_way)
                         continue
-                    self._note(thing.number)
+                    self._note(thing, under_way)
                     under_way.append(_Begun(thing, asyncio.create_task(self._told(do, thing))))
                     while _busy(under_way) >= self.run.at_once or len(under_way) >= BUFFERED * self.run.at_once:
                         await self._next(under_way, write)
@@ -215,10 +229,16 @@ class Work:
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self.save(self.passed)
 
-    def _note(self, number: int | None) -> None:
+    def _note(self, thing: Thing[T], under_way: deque[_Begun[T]]) -> None:
         """Say in the file what may be removed from now on: a run after a kill cannot tell it from what never was."""
-        if self.removes and number is not None and number >= self._begun and self.run.resume is not None:
-            self._begun = number + AHEAD
+        if not self.removes or self.run.resume is None:
+            return
+        if thing.number is None:
+            sessions = [*(begun.thing.session for begun in under_way if not begun.told), thing.session]
+            self._at_work = [_as_json(session) for session in sessions]
+            self.save(self.passed)
+        elif thing.number >= self._begun:
+            self._begun = thing.number + AHEAD
             self.save(self.passed)
 
     async def _told(self, do: Callable[[T], Awaitable[Done]], thing: Thing[T]) -> Done:
@@ -231,7 +251,7 @@ class Work:
             if isinstance(error, StorageError) and error.code != "ValidationException":
                 raise
             if isinstance(error, SessionNotFoundError) and thing.number is not None and thing.number < self._doubted:
-                detail = "there is no such session: this run may have deleted it before it was killed"
+                detail = f"there is no such session: {_KILLED}"
                 return Done(Outcome(session=thing.session, action="skipped", detail=detail))  # type: ignore[arg-type]
             return Done(failed(thing.session, error))
 
@@ -253,12 +273,14 @@ class Work:
 
     def _pass(self, under_way: deque[_Begun[T]], write: Callable[[bytes], object]) -> None:
         """Take those at the front that are done out of the queue: a run that goes on begins after them."""
-        while under_way and under_way[0].task.done():
+        while under_way and under_way[0].task.done() and not self._torn:
             outcome, payload = under_way[0].task.result()
+            if payload:
+                self._torn = True
+                write(payload)
+                self._torn = False
             begun = under_way.popleft()
             self.position = begun.thing.position or self.position
-            if payload:
-                write(payload)
             if outcome is not None:
                 self.passed.add(outcome)
                 if not begun.told:
@@ -285,7 +307,7 @@ class Work:
             with contextlib.suppress(BaseException):
                 self._pass(under_way, write)
             if not under_way:
-                self._begun = 0
+                self._begun, self._at_work = 0, []
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
@@ -296,9 +318,13 @@ class Work:
     @property
     def progress(self) -> Progress:
         """How far it has come."""
-        used = self.usage
-        items = None if self.items is None else max(self.items // self.run.segments, used.scanned)
-        return Progress(self.tally.sessions, used.scanned, items, used.read_units, used.write_units, self.seconds)
+        used, sessions = self.usage, self.tally.sessions
+        scanned, items = used.scanned, self.items
+        if items is not None:
+            items = max(items // self.run.segments, scanned)
+        elif not scanned:
+            scanned, items = sessions, len(self.run.sessions) or None
+        return Progress(sessions, scanned, items, used.read_units, used.write_units, self.seconds)
 
     @property
     def summary(self) -> Summary:
@@ -320,6 +346,11 @@ class Work:
 
 def _busy(under_way: deque[_Begun[T]]) -> int:
     return sum(not begun.task.done() for begun in under_way)
+
+
+def _as_json(session: Session) -> Any:
+    """As it is told."""
+    return Outcome(session=session, action="skipped").model_dump(mode="json")["session"]  # type: ignore[arg-type]
 
 
 def failed(session: Session, error: ChatHistoryError) -> Outcome:
@@ -350,8 +381,11 @@ async def working(
     which = {"segments": run.segments, "segment": run.part, "dry_run": run.dry_run}
     where = {"at": await _place(repository), "to": None if to is None else await _place(to)}
     about = {"command": command, **where, **of, **which, **about}
+    removes = removes and not run.dry_run
     work = Work(command, repository.table_name, run, about, repository.primary_key_name, removes)
     work.load()
+    if to is not None:
+        await _check_apart(repository, to)
     fresh = run.resume is not None and not run.resume.exists()
     walks = walks and not run.sessions
     if walks or run.match is not None or not all(isinstance(one, str) for one in run.sessions):
@@ -360,6 +394,7 @@ async def working(
         work.items = (described.get("ItemCount") or None) if walks else None
     showing = asyncio.create_task(_show(work))
     try:
+        work.own_up()
         yield work
     except BaseException:
         if work.tally.sessions or work.position is not None:  # else there is nothing to go on with
@@ -374,6 +409,17 @@ async def working(
     work.finish()
 
 
+async def _check_apart(one: AsyncSessionRepository, to: AsyncSessionRepository) -> None:
+    """Refuse a table that is compared with itself, or copied onto itself, whatever it and its endpoint are called.
+
+    Embedded engines give all their tables the same ARN: then the moment tells them apart.
+    """
+    known = [(await repository._table.describe())["Table"] for repository in (one, to)]
+    here, there = [(table["TableArn"], table.get("TableId"), table["CreationDateTime"]) for table in known]
+    if here == there:
+        raise InvalidInputError(f"to= is the table {one.table_name!r} itself: give another one, or leave it out")
+
+
 async def _place(repository: AsyncSessionRepository) -> list[str]:
     return [repository.table_name, *await repository._connection.place()]
 
@@ -383,43 +429,3 @@ async def _show(work: Work) -> None:
     while True:
         await asyncio.sleep(SHOW_SECONDS)
         work.run.show(work.progress)
-
-
-async def chosen(work: Work, repository: AsyncSessionRepository) -> AsyncGenerator[Thing[Session] | Passed, None]:
-    """The sessions that the run is about."""
-    if work.run.sessions:
-        async for thing in named(work):
-            yield thing
-        return
-    async with contextlib.aclosing(listed(work, repository)) as things:
-        async for found in things:
-            yield found if isinstance(found, Passed) else Thing(found.position, found.session, found.session)
-
-
-async def named(work: Work) -> AsyncGenerator[Thing[Session], None]:
-    """Those that were named, from where the run has come to."""
-    for index, session in enumerate(work.run.sessions):
-        if index >= int(work.position or 0):
-            yield Thing(str(index + 1), session, session, index)
-
-
-async def listed(
-    work: Work, repository: AsyncSessionRepository
-) -> AsyncGenerator[Thing[SessionSummary] | Passed, None]:
-    """Those of the table, as far as they match and are this run's.
-
-    First those whose history has another name, as far as they are seen: what is done to them says so.
-    """
-    run = work.run
-    if work.position is None and not run.part:
-        for misnamed in (await repository._lister.misnamed()).values():
-            for summary in misnamed:
-                if work.wants(summary.session):
-                    yield Thing(None, summary.session, summary)
-    listing = Listing(cursor=work.position, segments=run.segments, segment=run.part)
-    async with contextlib.aclosing(repository._lister.list(listing)) as summaries:
-        async for summary in summaries:
-            if work.wants(summary.session):
-                yield Thing(summary.cursor, summary.session, summary)
-            elif summary.cursor is not None:
-                yield Passed(summary.cursor)

@@ -37,16 +37,18 @@ def export_command(settings: Settings, chosen: dict[str, Any], sessions: tuple[s
 
 @contextlib.contextmanager
 def _opened(output: Path | None, resume: Path | None) -> Iterator[BinaryIO]:
-    """The file, kept as it is where a run goes on. One of before stays, and a run that was refused leaves none."""
+    """The file, kept as it is where a run goes on. One of before that is not empty stays; a refused run leaves none."""
     if output is None:
         if resume is not None:
             raise click.UsageError("--resume needs --output: what was printed cannot be gone on with")
         yield sys.stdout.buffer
         return
+    if resume is not None and resume.absolute() == output.absolute():
+        raise click.UsageError(f"--output and --resume are both {output}: give two files")
     goes_on = resume is not None and resume.exists()
     if goes_on and not output.exists():
         raise click.UsageError(f"{output} is not there any more: remove {resume} to export all anew")
-    if output.is_file() and not goes_on:
+    if output.is_file() and output.stat().st_size and not goes_on:
         raise click.UsageError(f"{output} is there already: give another file for this export")
     try:
         with open(output, "r+b" if goes_on else "wb", opener=private) as file:
