@@ -24,12 +24,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 import corpus
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.codec.messages import (
-    decode_lines,
-    encode_messages,
-    pack,
-    unpack,
-)
+from langchain_dynamodb.codec.messages import decode_lines, encode_messages, pack, unpack
 
 EARLIER = "a045e2c"  # the last commit whose messages held nothing but plain JSON
 ROOT = Path(__file__).parents[2]

@@ -26,10 +26,9 @@ from langchain_dynamodb import repository as module
 from langchain_dynamodb._store import community_writer, page_objects
 from langchain_dynamodb.admin import export_sessions, import_sessions, verify
 from langchain_dynamodb.codec import long_blocks, long_lines, messages
-from langchain_dynamodb.codec.blocks import Codec
 from langchain_dynamodb.codec.long_lines import Line
+from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
-from langchain_dynamodb.codec.sealing import Place
 from langchain_dynamodb.encryption import LocalKeyring
 from memory_blobs import MemoryBlobs
 from support import noise, scan, with_options

@@ -11,9 +11,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository
-from langchain_dynamodb.codec.blocks import Codec
 from langchain_dynamodb.codec.lines import UndecodableError
-from langchain_dynamodb.codec.sealing import Place
+from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.errors import CorruptSessionError
 from support import SMALL, human, many, scan, with_options
 

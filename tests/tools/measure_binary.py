@@ -14,12 +14,7 @@ from pathlib import Path
 
 from langchain_core.messages import HumanMessage
 
-from langchain_dynamodb.codec.messages import (
-    decode_lines,
-    encode_message,
-    pack,
-    unpack,
-)
+from langchain_dynamodb.codec.messages import decode_lines, encode_message, pack, unpack
 
 REPEATS = 5
 LIMIT = 1 << 24

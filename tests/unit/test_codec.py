@@ -11,12 +11,13 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 
 from evaluation import KEY, line
-from langchain_dynamodb.codec.blocks import Codec
 from langchain_dynamodb.codec.lines import MAX_LINES, from_json, from_json_each, unpack_each
 from langchain_dynamodb.codec.messages import (
     MANY_BYTES,
     MANY_MESSAGES,
     MANY_VALUES,
+    Codec,
+    Place,
     UndecodableError,
     decode_lines,
     encode_messages,
@@ -27,7 +28,6 @@ from langchain_dynamodb.codec.messages import (
     unpack,
 )
 from langchain_dynamodb.codec.native import from_dump
-from langchain_dynamodb.codec.sealing import Place
 from langchain_dynamodb.errors import MessageTooLargeError, UnsupportedMessageError
 from values_support import holding
 

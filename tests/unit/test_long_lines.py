@@ -14,17 +14,10 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_dynamodb.codec import long_blocks, long_lines
-from langchain_dynamodb.codec.blocks import Codec
 from langchain_dynamodb.codec.lines import UndecodableError, pack, unpack
 from langchain_dynamodb.codec.long_blocks import BlockReader, LongBlock
 from langchain_dynamodb.codec.long_lines import LongLine, long_line
-from langchain_dynamodb.codec.messages import (
-    decode_line,
-    decode_lines,
-    encode,
-    encode_message,
-    last_with_id,
-)
+from langchain_dynamodb.codec.messages import Codec, decode_line, decode_lines, encode, encode_message, last_with_id
 from langchain_dynamodb.codec.sealing import Place, TamperedError
 from langchain_dynamodb.encryption.ciphers import new_cipher
 

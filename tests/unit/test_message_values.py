@@ -24,10 +24,9 @@ from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_serializer,
 
 from langchain_dynamodb import register_class, register_message_class
 from langchain_dynamodb.codec import marks
-from langchain_dynamodb.codec.blocks import Codec
 from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.lines import UndecodableError, pack, unpack
-from langchain_dynamodb.codec.messages import decode_line, encode_message
+from langchain_dynamodb.codec.messages import Codec, decode_line, encode_message
 from langchain_dynamodb.codec.native import from_native, to_native
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.codec.telling import swallowed

@@ -16,9 +16,8 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, Field, PlainSerializer, PrivateAttr, computed_field
 
 from langchain_dynamodb import register_class, register_message_class
-from langchain_dynamodb.codec.blocks import Codec
 from langchain_dynamodb.codec.classes import MESSAGES
-from langchain_dynamodb.codec.messages import decode_line, encode_message
+from langchain_dynamodb.codec.messages import Codec, decode_line, encode_message
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import OmittedValueWarning, UnregisteredClassWarning, UnsupportedMessageError
 from values_support import forget, holding, looks

@@ -16,8 +16,7 @@ from langchain_dynamodb._store.decoding import Decoder
 from langchain_dynamodb._store.page_objects import PageObjects
 from langchain_dynamodb._store.reading import Reader
 from langchain_dynamodb._store.stored_pages import StoredPages
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import pack
+from langchain_dynamodb.codec.messages import Codec, pack
 from langchain_dynamodb.errors import CorruptSessionError, IncompleteSessionError, SessionBusyError
 
 QUIET = replace(SESSION, updated=NOW - 3_600_000_000)  # so long ago that no page may just be late

@@ -23,8 +23,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, SecretStr, field_validator
 
 from langchain_dynamodb import register_class, register_message_class
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import decode_line, encode_message
+from langchain_dynamodb.codec.messages import Codec, decode_line, encode_message
 from langchain_dynamodb.codec.registry import OBJECTS
 from langchain_dynamodb.errors import OmittedValueWarning, UnregisteredClassWarning, UnsupportedMessageError
 from values_support import CLASSES, VALUES, Answer, Colour, Mood, Point, Span, forget, holding, looks

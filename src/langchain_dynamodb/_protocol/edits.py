@@ -10,9 +10,8 @@ from .._items.keys import SessionKey
 from .._items.page_items import Page
 from .._items.session_items import Edit, SessionItem
 from .._items.sizes import MAX_INFLATED, MAX_SESSION_ITEM
-from ..codec.blocks import Codec
 from ..codec.long_lines import Line
-from ..codec.messages import UndecodableError
+from ..codec.messages import Codec, UndecodableError
 from .pages import PAGE_INFLATED, Destination, most_inflated
 from .states import next_state, tail_bytes
 

@@ -20,9 +20,9 @@ from .._items.sizes import (
     Sizes,
 )
 from ..codec import messages as codec
-from ..codec.blocks import Codec
 from ..codec.long_blocks import LongBlock
 from ..codec.long_lines import Line, LongLine, Pieces
+from ..codec.messages import Codec
 from ..codec.sealing import Cipher
 
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates

@@ -9,8 +9,7 @@ from .._items.attribute_names import METADATA
 from .._items.keys import SessionKey
 from .._items.parsing import undecodable
 from .._items.sizes import MAX_INFLATED
-from ..codec.blocks import Codec
-from ..codec.messages import UndecodableError
+from ..codec.messages import Codec, UndecodableError
 from ..codec.sealing import TamperedError
 from .pages import Destination
 

@@ -21,9 +21,8 @@ from .._protocol import edits
 from .._protocol.foreign_entries import described, is_disturbed, strangers
 from .._threads import off_loop
 from ..codec import messages as codec
-from ..codec.blocks import Codec
 from ..codec.long_lines import Line
-from ..codec.messages import UndecodableError
+from ..codec.messages import Codec, UndecodableError
 from ..codec.native import from_native
 from .chunks import UNREADABLE, Chunk, Lines, count, in_slices
 from .off_loop import MANY_NATIVES

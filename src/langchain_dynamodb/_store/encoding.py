@@ -8,9 +8,8 @@ from functools import partial
 from langchain_core.messages import BaseMessage
 
 from .._threads import off_loop
-from ..codec.blocks import Codec
 from ..codec.long_lines import Line
-from ..codec.messages import MANY_BYTES, is_much
+from ..codec.messages import MANY_BYTES, Codec, is_much
 from ..codec.places import Degraded
 from ..codec.telling import tell
 from .writer import Content

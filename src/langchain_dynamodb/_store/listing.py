@@ -23,7 +23,7 @@ from .._items.table_schema import IndexSchema, Schema, summary_names
 from .._protocol import conditions
 from .._protocol.sealed_metadata import opened_metadata
 from .._protocol.windows import moment
-from ..codec.blocks import Codec
+from ..codec.messages import Codec
 from ..errors import (
     AccessDeniedError,
     CorruptSessionError,

@@ -17,7 +17,7 @@ from .._items.sizes import (
     check_sizes,
 )
 from ..blobs.stores import Blobs
-from ..codec.blocks import Codec
+from ..codec.messages import Codec
 from ..encryption.keyrings import Keyring
 from ..errors import InvalidInputError, SettingsError
 from ..observers import Observer, check_observers

@@ -19,7 +19,7 @@ from .._items.session_items import SessionItem
 from .._items.sizes import Sizes
 from .._protocol import community, conditions
 from .._protocol.pages import Destination
-from ..codec.blocks import Codec
+from ..codec.messages import Codec
 from ..errors import ChatHistoryError, StorageError, ThrottledError, WrongRegionError
 from .cache import LRU
 from .options import Timing

@@ -22,7 +22,7 @@ from langchain_dynamodb._items.keys import (
     key_value,
     session_key,
 )
-from langchain_dynamodb.codec.sealing import Place
+from langchain_dynamodb.codec.messages import Place
 from langchain_dynamodb.errors import InvalidInputError
 
 Key = dict[str, Any]

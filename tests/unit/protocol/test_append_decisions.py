@@ -30,8 +30,7 @@ from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, decide, ids_of, pack
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
 from langchain_dynamodb._protocol.pages import Destination
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import unpack
+from langchain_dynamodb.codec.messages import Codec, unpack
 from langchain_dynamodb.errors import InvalidInputError
 
 ROOMY, TIGHT = Sizes(), Sizes(session_item=1, page=4_000)  # of the tight one, a tail has 256 bytes

@@ -12,8 +12,7 @@ from langchain_dynamodb._items.session_items import Edit, SessionItem
 from langchain_dynamodb._items.sizes import MAX_LEFT_PAGES, Sizes
 from langchain_dynamodb._protocol import rewrite
 from langchain_dynamodb._protocol.pages import Destination, PageStart
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import unpack
+from langchain_dynamodb.codec.messages import Codec, unpack
 
 TO = Destination(KEY, Codec(), Sizes())
 START = PageStart(2, 1_004, 3)

@@ -8,7 +8,7 @@ from langchain_dynamodb._items.sizes import MAX_ITEM_DATA
 from langchain_dynamodb._protocol.copying import Written, begun, copied, laid_out
 from langchain_dynamodb._protocol.expiry import Expiries
 from langchain_dynamodb._protocol.pages import Destination, Draft, in_parts
-from langchain_dynamodb.codec.blocks import Codec
+from langchain_dynamodb.codec.messages import Codec
 
 NOW = 1_800_000_000_000_000
 TO = Destination(session_key("fork", "SessionId"), Codec(), Sizes(session_item=700, page=500))

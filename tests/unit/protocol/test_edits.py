@@ -18,14 +18,7 @@ from langchain_dynamodb._items.sizes import MAX_INFLATED, Sizes
 from langchain_dynamodb._protocol import conditions, edits
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, edit_page
 from langchain_dynamodb._protocol.states import tail_bytes
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import (
-    UndecodableError,
-    encode_message,
-    last_with_id,
-    pack,
-    unpack,
-)
+from langchain_dynamodb.codec.messages import Codec, UndecodableError, encode_message, last_with_id, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError
 from support import named, noise
 

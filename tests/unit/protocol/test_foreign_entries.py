@@ -23,8 +23,7 @@ from langchain_dynamodb._protocol.foreign_entries import (
     strangers,
 )
 from langchain_dynamodb._protocol.pages import Destination
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import UndecodableError, pack, unpack
+from langchain_dynamodb.codec.messages import Codec, UndecodableError, pack, unpack
 
 Raw = dict[str, Any]
 

@@ -13,8 +13,7 @@ from evaluation import KEY, LATER, OTHER, SESSION, line
 from langchain_dynamodb import Sizes
 from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._protocol.pages import Destination, Draft, PageStart, make_pages, paginate
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import unpack
+from langchain_dynamodb.codec.messages import Codec, unpack
 
 SIZES = Sizes(page=2_000, item=900)
 MOST = 1 << 26

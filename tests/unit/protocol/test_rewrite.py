@@ -14,8 +14,7 @@ from langchain_dynamodb._protocol.missing_pages import Survey
 from langchain_dynamodb._protocol.pages import PAGE_INFLATED, Destination, PageStart, Placement, make_pages
 from langchain_dynamodb._protocol.rewrite import place_all, rewrite_start, rewritten, tail_truncated
 from langchain_dynamodb._protocol.states import unborn
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import pack, unpack
+from langchain_dynamodb.codec.messages import Codec, pack, unpack
 from support import noise
 
 TO = Destination(KEY, Codec(), Sizes())

@@ -13,8 +13,7 @@ from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol import community, rewrite
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, THIRTY_DAYS, Expiries
 from langchain_dynamodb._protocol.pages import Batch, Destination
-from langchain_dynamodb.codec.blocks import Codec
-from langchain_dynamodb.codec.messages import unpack
+from langchain_dynamodb.codec.messages import Codec, unpack
 
 SIZES = Sizes(session_item=700, page=500, item=900)
 TO = Destination(KEY, Codec(), SIZES)
