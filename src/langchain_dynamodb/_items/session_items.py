@@ -46,7 +46,10 @@ from .attribute_names import (
 )
 from .clock import is_expired
 from .configured_names import Names
+from .keys import SessionKey
+from .sizes import Sizes
 
+LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
 GUARD = pack(())
 """What a stored tail without entries holds: to langchain_community an empty list would be a session to write over."""
 
@@ -236,6 +239,11 @@ class SessionItem:
         if self.home is not None:
             item[HOME] = {"S": self.home}
         return item
+
+
+def tail_room(sizes: Sizes, key: SessionKey) -> int:
+    """Bytes for the tail's entries and the operation ids, next to this key and the session's numbers."""
+    return max(sizes.session_item - key.size - 260, LEAST_ROOM)
 
 
 def entry_cost(entry: bytes, ops: Iterable[bytes]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import InvalidInputError
-from .keys import SessionKey
 
 MAX_INFLATED = 1 << 26  # bytes: nothing we write inflates beyond this, so nothing read may
 MAX_LARGE = 1 << 28  # bytes: the same for one message where large data goes into objects
@@ -13,7 +12,6 @@ MAX_ITEM_DATA = 400_000  # bytes: DynamoDB's 409,600 less what a page has beside
 MAX_OBJECT = MAX_LARGE + (1 << 20)  # bytes: no object of ours has more, whatever does not deflate
 # Data deflates a thousandfold at most, so such a tail, or as much data of a page, stays below MAX_INFLATED.
 MAX_SESSION_ITEM = 65_000  # bytes
-LEAST_ROOM = 256  # bytes that a tail may have, however small the session item is to be
 MAX_WRITE_PAGES = 1 << 17  # pages of one write
 MAX_LEFT_PAGES = 1 << 20  # page numbers that unfinished writes may have used beyond the committed ones
 
@@ -32,10 +30,6 @@ class Sizes(NamedTuple):
     message: int = 16 << 20
     metadata: int = 2048
     attributes: int = 1024
-
-    def tail(self, key: SessionKey) -> int:
-        """Room for the tail's entries and the operation ids, next to this key and the session's numbers."""
-        return max(self.session_item - key.size - 260, LEAST_ROOM)
 
 
 def check_sizes(sizes: object, *, objects: bool = False) -> Sizes:

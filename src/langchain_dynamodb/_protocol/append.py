@@ -15,7 +15,7 @@ from .._items import attribute_names as lc
 from .._items.clock import FIVE_YEARS, is_expired
 from .._items.configured_names import Names
 from .._items.page_items import TAIL_TOKEN, Page
-from .._items.session_items import SessionItem, entry_cost, new_op
+from .._items.session_items import SessionItem, entry_cost, new_op, tail_room
 from ..codec import messages as codec
 from ..codec.long_lines import Line, pieces_of
 from ..errors import InvalidInputError
@@ -104,8 +104,9 @@ def pack(
     """Pack the messages of an append, for the tail if they may go there at all."""
     block = codec.pack(lines) if sum(map(len, lines)) <= PAGE_INFLATED else b""
     entry = to.codec.seal(block, to.key.place()) if block else b""
+    room, cost = tail_room(to.sizes, to.key), entry_cost(entry, ids.all)
     about = (ids.op, ids.all, history_size, own, must_exist, is_much)
-    return Append(to, to.sizes.tail(to.key), tuple(lines), block, entry, entry_cost(entry, ids.all), new_op(), *about)
+    return Append(to, room, tuple(lines), block, entry, cost, new_op(), *about)
 
 
 class Insert(NamedTuple):

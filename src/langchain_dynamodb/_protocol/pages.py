@@ -11,9 +11,8 @@ from .._items import attribute_names as lc
 from .._items.configured_names import Names
 from .._items.keys import SessionKey
 from .._items.page_items import Page
-from .._items.session_items import SessionItem
+from .._items.session_items import LEAST_ROOM, SessionItem, tail_room
 from .._items.sizes import (
-    LEAST_ROOM,
     MAX_INFLATED,
     MAX_OBJECT,
     MAX_SESSION_ITEM,
@@ -119,7 +118,7 @@ class Destination(NamedTuple):
     def room(self) -> int:
         """Bytes for the tail's entries and the operation ids."""
         key = 0 if self.cipher is None else len(lc.KEY) + len(self.cipher.stored)
-        return max(self.sizes.tail(self.key) - key, LEAST_ROOM)
+        return max(tail_room(self.sizes, self.key) - key, LEAST_ROOM)
 
 
 def most_inflated(page: Page, longest: int) -> int:

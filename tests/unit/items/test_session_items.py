@@ -32,6 +32,7 @@ from langchain_dynamodb._items.session_items import (
     SessionItem,
     entry_cost,
     new_op,
+    tail_room,
 )
 from langchain_dynamodb._items.sizes import (
     MAX_INFLATED,
@@ -275,7 +276,7 @@ def test_the_default_sizes() -> None:
 def test_a_full_tail_fits_the_session_item(key: str) -> None:
     """With the key and all numbers of a session of a thousand pages that expires: only metadata comes on top."""
     wanted = session_key(key, "SessionId")
-    room, ops = Sizes().tail(wanted), [n.to_bytes(8, "big") for n in range(10)]
+    room, ops = tail_room(Sizes(), wanted), [n.to_bytes(8, "big") for n in range(10)]
     entry = bytes(room // 10 - entry_cost(b"", ops[:1]))
     tail = (entry,) * 10
     assert room - 10 < sum(entry_cost(entry, [op]) for op in ops) <= room
@@ -297,13 +298,13 @@ def test_operations_that_are_remembered() -> None:
 
 def test_a_tail_has_some_room_whatever_the_key() -> None:
     """A session whose key alone fills the item still takes appends."""
-    assert Sizes(session_item=300).tail(session_key("x" * 2_000, "SessionId")) == 256
+    assert tail_room(Sizes(session_item=300), session_key("x" * 2_000, "SessionId")) == 256
 
 
 def test_a_longer_key_takes_room_from_the_tail() -> None:
     """Byte by byte: it is a part of the item."""
     shorter, longer = session_key("x" * 10, "SessionId"), session_key("x" * 30, "SessionId")
-    assert Sizes().tail(shorter) - Sizes().tail(longer) == 20
+    assert tail_room(Sizes(), shorter) - tail_room(Sizes(), longer) == 20
     assert shorter.size == len("SessionId") + 10
 
 

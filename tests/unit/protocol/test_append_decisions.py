@@ -25,7 +25,7 @@ from evaluation import (
 from langchain_dynamodb._dynamodb.attribute_values import NO_CHANGES, Changes, Item
 from langchain_dynamodb._items import attribute_names as lc
 from langchain_dynamodb._items.page_items import TAIL_TOKEN
-from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._items.session_items import SessionItem, tail_room
 from langchain_dynamodb._items.sizes import Sizes
 from langchain_dynamodb._protocol.append import Append, Batch, Circumstances, Cut, Ids, Insert, decide, ids_of, pack
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY, Expiries
@@ -61,7 +61,7 @@ def decided(
 ) -> Insert | Cut | Batch:
     """What is to be done, with the messages of SESSION's tail."""
     at = Circumstances(NAMES, now, times, expected)
-    wanted = wanted._replace(to=to(sizes), room=sizes.tail(KEY))
+    wanted = wanted._replace(to=to(sizes), room=tail_room(sizes, KEY))
     return decide(wanted, item, at, lambda: TAIL_LINES if item and item.tail else [])
 
 
@@ -255,7 +255,7 @@ def test_an_insert_does_not_revive_what_expired(expires: int | None, goes: bool)
 
 def test_an_insert_is_refused_where_there_is_no_room() -> None:
     """Others have filled the tail since it was seen."""
-    full = replace(SESSION, tail_bytes=ROOMY.tail(KEY) - request().cost + 1)
+    full = replace(SESSION, tail_bytes=tail_room(ROOMY, KEY) - request().cost + 1)
     assert inserted(stored(replace(full, tail_bytes=full.tail_bytes - 1)), request(), SESSION) is not None
     assert inserted(stored(full), request(), SESSION) is None
 
