@@ -160,6 +160,11 @@ def run_server(example: Example, environment: dict[str, str], folder: Path) -> N
         assert ask_all(page, port) == ANSWERS
 
 
+def run_by_a_script(example: Example, environment: dict[str, str], folder: Path) -> None:
+    """It takes arguments: `test_scripts` runs it, as the page does."""
+    assert any(f"python {example.block.kind} " in script.code for script in scripts(example.block.page))
+
+
 def run_elsewhere(example: Example, environment: dict[str, str], folder: Path) -> None:
     """It needs large packages: here it is only read, and test_frameworks.py runs the page."""
     compile(example.code, example.block.kind, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -236,6 +241,7 @@ RUNNERS: dict[str, Callable[[Example, dict[str, str], Path], None]] = {
     "turns.py": run_program,
     "conftest.py": run_conftest,
 }
+RUNNERS["segments.py"] = run_by_a_script
 FRAMEWORKS = ("wsgi", "gunicorn_gevent", "tasks", "streamlit_app", "gradio_app", "notebook", "cell", "without_aws")
 RUNNERS |= {f"{name}.py": run_elsewhere for name in FRAMEWORKS}
 # What is checked, and of which kinds: drawings in test_docs_design.py, all else but Python in test_docs_commands.py.

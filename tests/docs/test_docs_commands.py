@@ -39,6 +39,7 @@ else:
 LANGCHAIN_AWS = ROOT / "docs/howto/langchain-aws.md"
 PERMISSIONS = ROOT / "docs/permissions.md"
 LARGE_DATA = ROOT / "docs/howto/large-data.md"
+COMMAND_LINE = ROOT / "docs/howto/command-line.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
 # But what the tests drive, in versions of their own.
@@ -291,7 +292,7 @@ def test_the_drawing_of_keys() -> None:
 
 def read_policies() -> list[Any]:
     """The policy, the statement and the condition of the page, and last the policy for S3."""
-    assert {block.page for block in BLOCKS if block.language == "json"} == {PERMISSIONS, LARGE_DATA}
+    assert {block.page for block in BLOCKS if block.language == "json"} == {PERMISSIONS, LARGE_DATA, COMMAND_LINE}
     read = [json.loads(block.code) for block in BLOCKS if block.page == PERMISSIONS and block.language == "json"]
     return sorted(read, key=lambda one: "s3:" in str(one))
 

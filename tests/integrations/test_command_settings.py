@@ -221,12 +221,23 @@ def test_what_cannot_be_used(command: Command, words: list[str], told: str) -> N
     assert refused.stderr.count("\n") == 1
 
 
-def test_the_lambda_handler(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one of the page: its parts together do the whole table."""
+def test_the_state_machine(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one of the page: what it hands to the handler of the page does the whole table, part by part."""
     page = Path(__file__).parents[2].joinpath("docs", "howto", "command-line.md").read_text(encoding="utf-8")
-    [code] = [found for found in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def handler(" in found]
-    names: dict[str, Any] = {}
-    exec(compile(code, "handler", "exec"), names)
+    [code] = re.findall(r"```python segments.py\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"__name__": "segments"}
+    exec(compile(code, "segments", "exec"), names)
+    [machine] = map(json.loads, re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+    given = json.loads(re.search(r'`(\{"segments": .*?\})`', page)[1])  # type: ignore[index]
+    parts = machine["States"][machine["StartAt"]]
+    [task] = parts["ItemProcessor"]["States"].values()
+    assert (parts["ItemsPath"], task["Parameters"]["Payload.$"]) == ("$.segments", "$")
+    values = {"$$.Map.Item.Value": None, "States.ArrayLength($.segments)": len(given["segments"])}
+    events = [
+        {name.removesuffix(".$"): segment if values[path] is None else values[path]
+         for name, path in parts["ItemSelector"].items()}
+        for segment in given["segments"]
+    ]  # fmt: skip
     if engine.endpoint_url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", engine.endpoint_url)
     with SessionRepository("SessionTable") as sessions:
@@ -234,9 +245,9 @@ def test_the_lambda_handler(engine: TestEngine, monkeypatch: pytest.MonkeyPatch)
         try:
             for i in range(6):
                 sessions.append(f"s{i}", HI)
-            told = [names["handler"]({"segment": part, "segments": 3}, None) for part in range(3)]
+            told = [names["handler"](event, None) for event in events]
         finally:
             with closing(boto3.client("dynamodb")) as client:
                 client.delete_table(TableName="SessionTable")
-    assert sum(one["sessions"] for one in told) == 6
+    assert (sum(one["sessions"] for one in told), len(told)) == (6, 4)
     assert json.dumps(told)
