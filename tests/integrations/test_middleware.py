@@ -396,6 +396,22 @@ async def test_what_others_wrote_reaches_the_thread(sessions: AsyncSessionReposi
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 3", "ai: three"]
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_a_deletion_reaches_the_thread(sessions: AsyncSessionRepository, style: str, runs: int) -> None:
+    """However many runs were stored before: the model sees nothing of what was deleted, and no question is lost."""
+    agent = Agent(sessions, ["one", "two", "three"], checkpointer=InMemorySaver())
+    for number in range(runs):
+        await agent.run(str(number))
+    [question, *_] = (await sessions.read("s")).messages
+    await sessions.delete("s")
+    with pytest.raises(InvalidInputError, match="nothing to answer"):
+        await agent.run({"messages": [question]}, style=style)
+    await agent.run("new", style=style)
+    assert agent.asked[runs:] == [["new"]]
+    assert (await stored(sessions))[0] == "human: new"
+
+
 @pytest.mark.parametrize("known_by", ["b", None])
 async def test_an_answer_that_was_exchanged_reaches_the_thread(
     sessions: AsyncSessionRepository, known_by: str | None

@@ -252,9 +252,8 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         return session
 
     async def _look(self, session: str | dict[str, Any], unless_version: int | None = None) -> Window | None:
-        # A thread may know of version 0 from a run that did not have to find its session.
-        known = unless_version or None if self._must_exist else unless_version
-        window = await self._sessions._window(session, self._limit, known, to_write=True)
+        # A thread keeps version 0 after its first run, whose append began the session: no proof that nothing changed.
+        window = await self._sessions._window(session, self._limit, unless_version or None, to_write=True)
         if window is not None:
             self._check_exists(session, window.chat)
         return window
