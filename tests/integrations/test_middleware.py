@@ -605,6 +605,16 @@ async def test_another_answer(sessions: AsyncSessionRepository, style: str, chec
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: another two"]
 
 
+async def test_another_answer_within_a_turn_above_the_limit(sessions: AsyncSessionRepository) -> None:
+    """The run is refused, since the model would see nothing, and the error names the limit."""
+    agent = Agent(sessions, list(TOOL_RUN), checkpointer=InMemorySaver(), options={"limit": 2})
+    await agent.run("2 times 4")
+    await sessions.truncate("s", keep=5)
+    with pytest.raises(InvalidInputError, match="limit=2 shows the model nothing of the last turn of session 's'"):
+        await agent.run({"messages": []})
+    assert (await stored(sessions), len(agent.asked)) == (TOOL_TURN[:5], 3)
+
+
 @pytest.mark.parametrize("others", [0, LOOK_BACK + 10], ids=["at once", "after many others"])
 async def test_going_back_to_a_checkpoint_stores_no_message_twice(
     sessions: AsyncSessionRepository, others: int

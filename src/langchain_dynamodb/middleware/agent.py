@@ -285,13 +285,22 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         ):
             merged, shown = await self._merge(session, window, current["pending"])
             if chat.message_count < record["count"] and not current["pending"] and not is_to_answer(shown):
-                raise InvalidInputError(
-                    f"this run has nothing to answer: messages of session {session!r:.80} were cut off, and its input "
-                    "holds no new one (LangGraph takes a message whose id the thread holds for an edit of that one): "
-                    "send the question without an id or with a new one, or let truncate keep it and send no message"
-                )
+                raise InvalidInputError(self._why_nothing(session, chat))
             return merged, shown
         return await self._recognised({**current, "version": chat.version}, record), messages
+
+    def _why_nothing(self, session: str | dict[str, Any], chat: ChatSession) -> str:
+        """Why there is nothing to answer after messages were cut off."""
+        if is_to_answer(chat.messages):
+            return (
+                f"limit={self._limit} shows the model nothing of the last turn of session {session!r:.80}, which has "
+                "more messages: choose a limit above the longest turn"
+            )
+        return (
+            f"this run has nothing to answer: messages of session {session!r:.80} were cut off, and its input "
+            "holds no new one (LangGraph takes a message whose id the thread holds for an edit of that one): "
+            "send the question without an id or with a new one, or let truncate keep it and send no message"
+        )
 
     async def _load(
         self, session: str | dict[str, Any], messages: list[BaseMessage], record: HistoryRecord | None
