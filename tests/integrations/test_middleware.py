@@ -260,7 +260,6 @@ def _interfering(sessions: AsyncSessionRepository) -> Any:
 # --- Sessions that are to be there ---
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("limit", [None, 0])
 @pytest.mark.parametrize("item_format", ["pages", "community"])
@@ -950,7 +949,6 @@ async def test_a_window(sessions: AsyncSessionRepository) -> None:
     assert await stored(sessions) == [*TOOL_TURN, "human: thanks", "ai: fine", "human: bye", "ai: good"]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("style", ["invoke", "ainvoke"])
 @pytest.mark.parametrize("checkpointer", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7, 50])
@@ -1063,7 +1061,6 @@ UNANSWERED: dict[str, list[BaseMessage]] = {
 }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("name", UNANSWERED)
 @pytest.mark.parametrize("checkpointer", [False, True])
 @pytest.mark.parametrize("given", [{"messages": [("human", "hello?")]}, {"messages": []}], ids=["input", "no input"])
@@ -1114,7 +1111,6 @@ async def test_a_record_leaves_the_thread_alone(sessions: AsyncSessionRepository
 # --- Ids that are no identity ---
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("style", "limit"),
     [*((style, None) for style in STYLES), *((style, limit) for style in STYLES[:2] for limit in (1, 0))],
