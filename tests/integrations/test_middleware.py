@@ -1276,6 +1276,18 @@ async def find_later(runtime: Any, config: Any) -> str:
     return "s"
 
 
+async def test_a_function_that_waits(sessions: AsyncSessionRepository) -> None:
+    """Without asyncio it may look the session up in a SessionRepository: the loop beneath that does not wait for it."""
+
+    def newest(runtime: Any, config: Any) -> str:
+        return str(max(SessionRepository.over(sessions).list(), key=lambda chat: chat.version).session)
+
+    await sessions.append("s", [HumanMessage("hi")])
+    agent = Agent(sessions, ["one"], options={"session": newest})
+    await agent.run("1", style="invoke")
+    assert await stored(sessions) == ["human: hi", "human: 1", "ai: one"]
+
+
 @pytest.mark.parametrize(("session", "said"), [("missing", "context={'missing': ...}"), (lambda *_: None, "None")])
 async def test_a_run_without_a_session(sessions: AsyncSessionRepository, session: Any, said: str) -> None:
     """The message says how to name one."""

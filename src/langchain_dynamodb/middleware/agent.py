@@ -141,7 +141,19 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         config: Optional[RunnableConfig] = None,  # noqa: UP045
     ) -> dict[str, Any] | None:
         """Load the session."""
-        session = self._find_session(runtime, config or {})
+        return await self._begin(state, self._find_session(runtime, config or {}))
+
+    def before_agent(
+        self,
+        state: HistoryState,
+        runtime: Runtime[Any],
+        config: Optional[RunnableConfig] = None,  # noqa: UP045
+    ) -> dict[str, Any] | None:
+        """Load the session."""
+        # A function is asked here, in the caller's thread: it may wait, for a SessionRepository too.
+        return run(self._begin(state, self._find_session(runtime, config or {})))
+
+    async def _begin(self, state: HistoryState, session: str | dict[str, Any]) -> dict[str, Any]:
         record, given = state.get("dynamodb_history"), await _aside(with_ids, state["messages"])
         if record is None or record["session"] != session:
             record, messages = await self._load(session, given, record)
@@ -153,15 +165,6 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
             return {"dynamodb_history": record}
         # Not as an update through the reducer: streams of messages would repeat the history to the user.
         return {"messages": Overwrite(messages), "dynamodb_history": record}
-
-    def before_agent(
-        self,
-        state: HistoryState,
-        runtime: Runtime[Any],
-        config: Optional[RunnableConfig] = None,  # noqa: UP045
-    ) -> dict[str, Any] | None:
-        """Load the session."""
-        return run(self.abefore_agent(state, runtime, config))
 
     async def abefore_model(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Note what the run added so far, before other middleware may remove it from the state."""
