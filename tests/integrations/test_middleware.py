@@ -764,9 +764,19 @@ class Block(AgentMiddleware[Any, Any]):
         return {"messages": [AIMessage("blocked")], "jump_to": "end"}
 
 
-async def test_a_run_that_jumps_to_its_end(sessions: AsyncSessionRepository) -> None:
+class BlockLater(AgentMiddleware[Any, Any]):
+    """The same, but when all middleware has begun."""
+
+    @hook_config(can_jump_to=["end"])
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any]:
+        """Block."""
+        return {"messages": [AIMessage("blocked")], "jump_to": "end"}
+
+
+@pytest.mark.parametrize("others", [{"after": [Block()]}, {"after": [BlockLater()]}, {"before": [BlockLater()]}])
+async def test_a_run_that_jumps_to_its_end(sessions: AsyncSessionRepository, others: Any) -> None:
     """It is stored as it is."""
-    await Agent(sessions, [], after=[Block()]).run("hi")
+    await Agent(sessions, [], **others).run("hi")
     assert await stored(sessions) == ["human: hi", "ai: blocked"]
 
 
@@ -774,6 +784,17 @@ async def test_a_run_that_ends_before_the_history_is_loaded(sessions: AsyncSessi
     """Middleware that stands before this one, and refuses a run, keeps it out of the history."""
     await Agent(sessions, [], before=[Block()]).run("hi")
     assert await stored(sessions) == []
+
+
+async def test_a_run_that_ended_before_is_in_its_thread(sessions: AsyncSessionRepository) -> None:
+    """As documented: what a checkpointer's thread holds of it is stored with the next run, since the model sees it."""
+    checkpointer = InMemorySaver()
+    await Agent(sessions, [], before=[Block()], checkpointer=checkpointer).run("hi")
+    assert await stored(sessions) == []
+    agent = Agent(sessions, ["hello"], checkpointer=checkpointer)
+    await agent.run("hi again")
+    assert agent.asked == [["hi", "blocked", "hi again"]]
+    assert await stored(sessions) == ["human: hi", "ai: blocked", "human: hi again", "ai: hello"]
 
 
 class Again(AgentMiddleware[Any, Any]):
