@@ -584,7 +584,7 @@ async def test_a_question_that_was_cut_off_is_sent_again(
     await agent.run("2")
     question = (await sessions.read("s")).messages[2]
     await sessions.truncate("s", keep=2)
-    with pytest.raises(InvalidInputError, match="nothing to answer: messages of session 's' were cut off"):
+    with pytest.raises(InvalidInputError, match="nothing to answer: session 's' was cut off or deleted"):
         await agent.run({"messages": [question]}, style=style)
     assert (await stored(sessions), len(agent.asked)) == (["human: 1", "ai: one"], 2)
     await agent.run({"messages": [question.model_copy(update={"id": "new"})]}, style=style)

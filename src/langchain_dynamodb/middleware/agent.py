@@ -300,7 +300,7 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
                 "more messages: choose a limit above the longest turn"
             )
         return (
-            f"this run has nothing to answer: messages of session {session!r:.80} were cut off, and its input "
+            f"this run has nothing to answer: session {session!r:.80} was cut off or deleted, and its input "
             "holds no new one (LangGraph takes a message whose id the thread holds for an edit of that one): "
             "send the question without an id or with a new one, or let truncate keep it and send no message"
         )
