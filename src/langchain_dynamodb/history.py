@@ -158,7 +158,15 @@ class DynamoDBChatMessageHistory(Shared, BaseChatMessageHistory):
         history_size: int | None = None,
         must_exist: bool = False,
     ) -> Self:
-        """Make a history over a repository; it ends with that."""
+        """Make a history over a repository; it ends with that.
+
+        Raises `InvalidInputError` for what is none.
+        """
+        if not isinstance(repository, AsyncSessionRepository):
+            raise InvalidInputError(
+                f"{cls.__name__}.over({short(repository)}): pass an AsyncSessionRepository; a SessionRepository has "
+                "history(session)"
+            )
         self = cls.__new__(cls)
         BaseChatMessageHistory.__init__(self)
         self._open(repository, repository._with, session, history_size, must_exist)

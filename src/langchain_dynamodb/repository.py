@@ -592,7 +592,9 @@ class AsyncSessionRepository(Configured):
         check_count("expected_version", expected_version)
         other = self if repository is None else repository
         if not isinstance(other, AsyncSessionRepository):
-            raise InvalidInputError(f"repository is {short(other)}: pass a repository of the same kind as this one")
+            raise InvalidInputError(
+                f"repository is {short(other)}: pass an AsyncSessionRepository, or from a SessionRepository either kind"
+            )
         self._check_objects_apart(other)
         source, _ = await self._named(session)
         key, own = await other._named(to)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from langchain_dynamodb import AsyncSessionRepository, SessionRepository
+from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository
 from langchain_dynamodb._background import run
 from langchain_dynamodb.errors import InvalidInputError, RepositoryClosedError, VersionConflictError
 
@@ -37,9 +37,11 @@ def members(kind: type) -> dict[str, list[tuple[str, Any, Any]]]:
     "other", [None, "SessionTable", SessionRepository("SessionTable")], ids=lambda o: type(o).__name__
 )
 def test_over_something_else(other: Any) -> None:
-    """Refused there, and not at the first call."""
-    with pytest.raises(InvalidInputError, match="pass an AsyncSessionRepository"):
+    """Refused there, and not at the first call; by histories too."""
+    with pytest.raises(InvalidInputError, match=r"^SessionRepository\.over\(.*pass an AsyncSessionRepository"):
         SessionRepository.over(other)
+    with pytest.raises(InvalidInputError, match=r"^DynamoDBChatMessageHistory\.over\(.*pass an AsyncSessionRepository"):
+        DynamoDBChatMessageHistory.over(other, "s")
 
 
 def test_same_methods() -> None:

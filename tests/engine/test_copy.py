@@ -362,7 +362,7 @@ async def test_what_cannot_be_copied(make_repository: RepositoryFactory) -> None
     [
         ({"keep": -1}, "keep=-1 must be a number from 0 on"),
         ({"expected_version": "1"}, "expected_version='1'"),
-        ({"repository": "Table"}, "repository is 'Table': pass a repository"),
+        ({"repository": "Table"}, "repository is 'Table': pass an AsyncSessionRepository"),
         ({"to": ""}, "''"),
         ({"to": "fork~lc~0123456789abcd~01234567"}, "ends like the key of a page"),
     ],

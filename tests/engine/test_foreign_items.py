@@ -62,6 +62,10 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "number": {"History": {"N": "7"}},
     "map": {"History": native("SECRET")},
     "set": {"History": {"SS": ["SECRET"]}},
+    # As docs/formats.md describes those of agents: a state in bytes, in JSON, in a map.
+    "checkpoint": {"checkpoint": {"B": b"SECRET"}, "ns": text("")},
+    "state as JSON": {"data": text('{"messages": ["SECRET"]}'), "saved_at": text("2026-11-30T00:00:00Z")},
+    "memory": {"value": {"M": {"History": {"L": [native("SECRET")]}}}, "created_at": {"N": "1764000000"}},
     "another name": {"Conversation": {"L": [native("SECRET")]}},
 }
 

@@ -260,7 +260,6 @@ def _interfering(sessions: AsyncSessionRepository) -> Any:
 # --- Sessions that are to be there ---
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("limit", [None, 0])
 @pytest.mark.parametrize("item_format", ["pages", "community"])
@@ -394,6 +393,22 @@ async def test_what_others_wrote_reaches_the_thread(sessions: AsyncSessionReposi
     await agent.run("3")
     assert agent.asked[1:] == [["1", "one", "elsewhere", "there", "2"], ["1", "one", "3"]]
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 3", "ai: three"]
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_a_deletion_reaches_the_thread(sessions: AsyncSessionRepository, style: str, runs: int) -> None:
+    """However many runs were stored before: the model sees nothing of what was deleted, and no question is lost."""
+    agent = Agent(sessions, ["one", "two", "three"], checkpointer=InMemorySaver())
+    for number in range(runs):
+        await agent.run(str(number))
+    [question, *_] = (await sessions.read("s")).messages
+    await sessions.delete("s")
+    with pytest.raises(InvalidInputError, match="nothing to answer"):
+        await agent.run({"messages": [question]}, style=style)
+    await agent.run("new", style=style)
+    assert agent.asked[runs:] == [["new"]]
+    assert (await stored(sessions))[0] == "human: new"
 
 
 @pytest.mark.parametrize("known_by", ["b", None])
@@ -569,7 +584,7 @@ async def test_a_question_that_was_cut_off_is_sent_again(
     await agent.run("2")
     question = (await sessions.read("s")).messages[2]
     await sessions.truncate("s", keep=2)
-    with pytest.raises(InvalidInputError, match="nothing to answer: messages of session 's' were cut off"):
+    with pytest.raises(InvalidInputError, match="nothing to answer: session 's' was cut off or deleted"):
         await agent.run({"messages": [question]}, style=style)
     assert (await stored(sessions), len(agent.asked)) == (["human: 1", "ai: one"], 2)
     await agent.run({"messages": [question.model_copy(update={"id": "new"})]}, style=style)
@@ -587,6 +602,16 @@ async def test_another_answer(sessions: AsyncSessionRepository, style: str, chec
     await agent.run({"messages": []}, style=style)
     assert agent.asked[-1] == ["1", "one", "2"]
     assert await stored(sessions) == ["human: 1", "ai: one", "human: 2", "ai: another two"]
+
+
+async def test_another_answer_within_a_turn_above_the_limit(sessions: AsyncSessionRepository) -> None:
+    """The run is refused, since the model would see nothing, and the error names the limit."""
+    agent = Agent(sessions, list(TOOL_RUN), checkpointer=InMemorySaver(), options={"limit": 2})
+    await agent.run("2 times 4")
+    await sessions.truncate("s", keep=5)
+    with pytest.raises(InvalidInputError, match="limit=2 shows the model nothing of the last turn of session 's'"):
+        await agent.run({"messages": []})
+    assert (await stored(sessions), len(agent.asked)) == (TOOL_TURN[:5], 3)
 
 
 @pytest.mark.parametrize("others", [0, LOOK_BACK + 10], ids=["at once", "after many others"])
@@ -739,9 +764,19 @@ class Block(AgentMiddleware[Any, Any]):
         return {"messages": [AIMessage("blocked")], "jump_to": "end"}
 
 
-async def test_a_run_that_jumps_to_its_end(sessions: AsyncSessionRepository) -> None:
+class BlockLater(AgentMiddleware[Any, Any]):
+    """The same, but when all middleware has begun."""
+
+    @hook_config(can_jump_to=["end"])
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any]:
+        """Block."""
+        return {"messages": [AIMessage("blocked")], "jump_to": "end"}
+
+
+@pytest.mark.parametrize("others", [{"after": [Block()]}, {"after": [BlockLater()]}, {"before": [BlockLater()]}])
+async def test_a_run_that_jumps_to_its_end(sessions: AsyncSessionRepository, others: Any) -> None:
     """It is stored as it is."""
-    await Agent(sessions, [], after=[Block()]).run("hi")
+    await Agent(sessions, [], **others).run("hi")
     assert await stored(sessions) == ["human: hi", "ai: blocked"]
 
 
@@ -749,6 +784,17 @@ async def test_a_run_that_ends_before_the_history_is_loaded(sessions: AsyncSessi
     """Middleware that stands before this one, and refuses a run, keeps it out of the history."""
     await Agent(sessions, [], before=[Block()]).run("hi")
     assert await stored(sessions) == []
+
+
+async def test_a_run_that_ended_before_is_in_its_thread(sessions: AsyncSessionRepository) -> None:
+    """As documented: what a checkpointer's thread holds of it is stored with the next run, since the model sees it."""
+    checkpointer = InMemorySaver()
+    await Agent(sessions, [], before=[Block()], checkpointer=checkpointer).run("hi")
+    assert await stored(sessions) == []
+    agent = Agent(sessions, ["hello"], checkpointer=checkpointer)
+    await agent.run("hi again")
+    assert agent.asked == [["hi", "blocked", "hi again"]]
+    assert await stored(sessions) == ["human: hi", "ai: blocked", "human: hi again", "ai: hello"]
 
 
 class Again(AgentMiddleware[Any, Any]):
@@ -924,7 +970,6 @@ async def test_a_window(sessions: AsyncSessionRepository) -> None:
     assert await stored(sessions) == [*TOOL_TURN, "human: thanks", "ai: fine", "human: bye", "ai: good"]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("style", ["invoke", "ainvoke"])
 @pytest.mark.parametrize("checkpointer", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7, 50])
@@ -1037,7 +1082,6 @@ UNANSWERED: dict[str, list[BaseMessage]] = {
 }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("name", UNANSWERED)
 @pytest.mark.parametrize("checkpointer", [False, True])
 @pytest.mark.parametrize("given", [{"messages": [("human", "hello?")]}, {"messages": []}], ids=["input", "no input"])
@@ -1088,7 +1132,6 @@ async def test_a_record_leaves_the_thread_alone(sessions: AsyncSessionRepository
 # --- Ids that are no identity ---
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("style", "limit"),
     [*((style, None) for style in STYLES), *((style, limit) for style in STYLES[:2] for limit in (1, 0))],
@@ -1252,6 +1295,18 @@ async def test_the_session_of_a_function(make_repository: Any, composite_table_n
 async def find_later(runtime: Any, config: Any) -> str:
     """Find the session, but not at once."""
     return "s"
+
+
+async def test_a_function_that_waits(sessions: AsyncSessionRepository) -> None:
+    """Without asyncio it may look the session up in a SessionRepository: the loop beneath that does not wait for it."""
+
+    def newest(runtime: Any, config: Any) -> str:
+        return str(max(SessionRepository.over(sessions).list(), key=lambda chat: chat.version).session)
+
+    await sessions.append("s", [HumanMessage("hi")])
+    agent = Agent(sessions, ["one"], options={"session": newest})
+    await agent.run("1", style="invoke")
+    assert await stored(sessions) == ["human: hi", "human: 1", "ai: one"]
 
 
 @pytest.mark.parametrize(("session", "said"), [("missing", "context={'missing': ...}"), (lambda *_: None, "None")])

@@ -141,7 +141,19 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         config: Optional[RunnableConfig] = None,  # noqa: UP045
     ) -> dict[str, Any] | None:
         """Load the session."""
-        session = self._find_session(runtime, config or {})
+        return await self._begin(state, self._find_session(runtime, config or {}))
+
+    def before_agent(
+        self,
+        state: HistoryState,
+        runtime: Runtime[Any],
+        config: Optional[RunnableConfig] = None,  # noqa: UP045
+    ) -> dict[str, Any] | None:
+        """Load the session."""
+        # A function is asked here, in the caller's thread: it may wait, for a SessionRepository too.
+        return run(self._begin(state, self._find_session(runtime, config or {})))
+
+    async def _begin(self, state: HistoryState, session: str | dict[str, Any]) -> dict[str, Any]:
         record, given = state.get("dynamodb_history"), await _aside(with_ids, state["messages"])
         if record is None or record["session"] != session:
             record, messages = await self._load(session, given, record)
@@ -153,15 +165,6 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
             return {"dynamodb_history": record}
         # Not as an update through the reducer: streams of messages would repeat the history to the user.
         return {"messages": Overwrite(messages), "dynamodb_history": record}
-
-    def before_agent(
-        self,
-        state: HistoryState,
-        runtime: Runtime[Any],
-        config: Optional[RunnableConfig] = None,  # noqa: UP045
-    ) -> dict[str, Any] | None:
-        """Load the session."""
-        return run(self.abefore_agent(state, runtime, config))
 
     async def abefore_model(self, state: HistoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Note what the run added so far, before other middleware may remove it from the state."""
@@ -252,9 +255,8 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         return session
 
     async def _look(self, session: str | dict[str, Any], unless_version: int | None = None) -> Window | None:
-        # A thread may know of version 0 from a run that did not have to find its session.
-        known = unless_version or None if self._must_exist else unless_version
-        window = await self._sessions._window(session, self._limit, known, to_write=True)
+        # A thread keeps version 0 after its first run, whose append began the session: no proof that nothing changed.
+        window = await self._sessions._window(session, self._limit, unless_version or None, to_write=True)
         if window is not None:
             self._check_exists(session, window.chat)
         return window
@@ -286,13 +288,22 @@ class DynamoDBHistoryMiddleware(AgentMiddleware[HistoryState, Any]):
         ):
             merged, shown = await self._merge(session, window, current["pending"])
             if chat.message_count < record["count"] and not current["pending"] and not is_to_answer(shown):
-                raise InvalidInputError(
-                    f"this run has nothing to answer: messages of session {session!r:.80} were cut off, and its input "
-                    "holds no new one (LangGraph takes a message whose id the thread holds for an edit of that one): "
-                    "send the question without an id or with a new one, or let truncate keep it and send no message"
-                )
+                raise InvalidInputError(self._why_nothing(session, chat))
             return merged, shown
         return await self._recognised({**current, "version": chat.version}, record), messages
+
+    def _why_nothing(self, session: str | dict[str, Any], chat: ChatSession) -> str:
+        """Why there is nothing to answer after messages were cut off."""
+        if is_to_answer(chat.messages):
+            return (
+                f"limit={self._limit} shows the model nothing of the last turn of session {session!r:.80}, which has "
+                "more messages: choose a limit above the longest turn"
+            )
+        return (
+            f"this run has nothing to answer: session {session!r:.80} was cut off or deleted, and its input "
+            "holds no new one (LangGraph takes a message whose id the thread holds for an edit of that one): "
+            "send the question without an id or with a new one, or let truncate keep it and send no message"
+        )
 
     async def _load(
         self, session: str | dict[str, Any], messages: list[BaseMessage], record: HistoryRecord | None
