@@ -17,7 +17,7 @@ from langchain_dynamodb._dynamodb.attribute_values import attribute_bytes
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed
 from langchain_dynamodb._items.page_items import Reference
-from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._items.session_items import SessionItem, tail_room
 from langchain_dynamodb._store.unreferenced_objects import UnreferencedObjects
 from langchain_dynamodb.errors import StorageError
 from memory_blobs import watch_blobs
@@ -341,7 +341,7 @@ def remembered(repository: AsyncSessionRepository, session: str = "s") -> Sessio
 async def fill_tail(repository: AsyncSessionRepository, session: str = "s") -> list[BaseMessage]:
     """Append until no message of 100 characters fits the tail any more; returns what was appended."""
     sent: list[BaseMessage] = []
-    room = repository._options.layout.tail(repository._key(session))
+    room = tail_room(repository._options.layout, repository._key(session))
     used = 0
     while used + 60 <= room:
         sent.append(human(30))
