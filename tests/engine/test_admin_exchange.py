@@ -472,6 +472,21 @@ async def test_how_far_a_list_of_sessions_is(sessions: AsyncSessionRepository) -
     assert [one.seconds_left is None for one in seen] == [False] * 4
 
 
+async def test_how_far_a_file_is(sessions: AsyncSessionRepository, tmp_path: Path) -> None:
+    """The time left is told by how much of it was read."""
+    for i in range(4):
+        await sessions.append(f"s{i}", many(1))
+    file = tmp_path / "all.jsonl"
+    seen: list[Progress] = []
+    with file.open("wb") as output:
+        await export_sessions(sessions, output)
+    with file.open("rb") as lines:
+        await import_sessions(sessions, lines, Run(at_once=1, show=seen.append))
+    assert {one.items for one in seen} == {file.stat().st_size}
+    assert 0 < seen[0].scanned < seen[-1].scanned == file.stat().st_size
+    assert [one.seconds_left is None for one in seen] == [False] * 4
+
+
 async def test_not_for_synchronous_repositories(table_name: str) -> None:
     """Said so, whatever function it is."""
     with SessionRepository(table_name) as blocking:

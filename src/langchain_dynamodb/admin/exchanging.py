@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -133,7 +134,10 @@ async def stored_sessions(work: Work, lines: BinaryIO) -> AsyncGenerator[Thing[S
     run, begin = work.run, int(work.position or 0)
     if run.sessions:
         raise InvalidInputError("the sessions of the file are taken, and none can be named: give a pattern (match)")
+    with contextlib.suppress(OSError, io.UnsupportedOperation):
+        work.size = os.fstat(lines.fileno()).st_size
     for number, line in enumerate(lines):
+        work.read += len(line)
         if number < begin or number % run.segments != run.part or not line.strip():
             continue
         stored = await off_loop_if_many([line], partial(read_line, line, f"line {number + 1}"))

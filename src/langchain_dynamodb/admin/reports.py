@@ -42,7 +42,7 @@ class Progress:
     """How far a run has come. `scanned` and `items` count items of the table, pages among them.
 
     `items` is DynamoDB's own number, which it brings up to date every six hours; None where it is not known. Of a run
-    over sessions that were named, they count these.
+    over sessions that were named, they count these, and bytes where it goes through a file.
     """
 
     sessions: int

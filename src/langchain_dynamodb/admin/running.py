@@ -89,6 +89,8 @@ class Work:
     output: int = 0  # bytes written out up to there
     flush: Callable[[], int] = lambda: 0  # writes out what is buffered; says how many bytes there are
     items: int | None = None
+    read: int = 0  # bytes of the file that it goes through
+    size: int = 0  # of that file, where it is known
     _began: float = field(default_factory=time.monotonic)
     _doubted: int = 0  # of those named, so many at the front may have been begun by a run that was killed
     _begun: int = 0  # so many may be begun by this one
@@ -322,6 +324,8 @@ class Work:
         scanned, items = used.scanned, self.items
         if items is not None:
             items = max(items // self.run.segments, scanned)
+        elif self.size:
+            scanned, items = self.read, self.size
         elif not scanned:
             scanned, items = sessions, len(self.run.sessions) or None
         return Progress(sessions, scanned, items, used.read_units, used.write_units, self.seconds)
