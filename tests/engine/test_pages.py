@@ -359,6 +359,18 @@ async def test_no_append_waits_long_for_a_removal(make_repository: RepositoryFac
     assert len(await scan(repository)) == 1 + seen.pages - seen.first_page
 
 
+async def test_pages_of_a_large_message_come_a_few_at_a_time(make_repository: RepositoryFactory) -> None:
+    """The SDK takes an answer apart in one go: a hundred of the largest would hold the event loop up."""
+    sent = [human(12_000)]
+    await make_repository(sizes=SMALL).append("s", sent)
+    reading = make_repository(sizes=SMALL)
+    recorder: Recorder = watch(reading, Recorder)
+    assert (await reading.read("s")).messages == sent
+    asked = [request["RequestItems"][reading.table_name] for name, request in recorder.log if name == "batch_get_item"]
+    numbers = [len(tables["Keys"]) for tables in asked]
+    assert (sum(numbers) > 5, max(numbers) <= 4) == (True, True)
+
+
 async def test_a_removal_goes_on_where_it_has_come_to(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

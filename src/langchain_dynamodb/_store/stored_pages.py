@@ -25,7 +25,7 @@ from .cache import LRU
 from .chunks import UNREADABLE, Chunk, Lines, LoadedPage
 from .decoding import SLICE_BYTES, Decoder
 from .off_loop import off_loop_if_many
-from .table import GET_BATCH, Table
+from .table import GET_BATCH, GET_LARGE, Table
 
 # A session is read forward beginning with so many pages, and on with twice as many each time, until these have so many
 # bytes: those that are worked on, and as many more as come meanwhile. What the next ones have is not known before.
@@ -120,6 +120,8 @@ class StoredPages:
             consistent=consistent or item.edited > 0,
             whole=whole,
             unreadable=unreadable,
+            # Where there are more pages than messages, most hold a part of a message, as large as an item may be.
+            batch=GET_LARGE if item.pages - item.first_page > item.message_count else GET_BATCH,
         )
         if self.lags(item):
             found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}

@@ -39,6 +39,7 @@ from .object_pieces import MakeReader
 from .page_objects import PageObjects
 
 GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
+GET_LARGE = 4  # of the largest pages: the SDK takes an answer apart in one go, 100 would hold the event loop up
 # Such requests at a time: the SDK parses each answer in one go, about 12 ms, and all that came in at once in a row.
 GET_CONCURRENCY = 3
 WRITE_BATCH = 25  # and in one BatchWriteItem
@@ -156,14 +157,15 @@ class Table:
         consistent: bool,
         whole: bool = False,
         unreadable: set[int] | None = None,
+        batch: int = GET_BATCH,
     ) -> dict[int, Page]:
-        """Those of the pages that are there, 100 to a request, three requests at once; on demand `whole`.
+        """Those of the pages that are there, so many to a request, three requests at once; on demand `whole`.
 
         Only then they have their token, their ids and their stamp. The numbers of items that are no pages go into
         `unreadable`; without that they are a `CorruptSessionError`.
         """
         wanted = list(numbers)
-        chunks = [wanted[i : i + GET_BATCH] for i in range(0, len(wanted), GET_BATCH)]
+        chunks = [wanted[i : i + batch] for i in range(0, len(wanted), batch)]
 
         async def get(chunk: Sequence[int]) -> list[Page]:
             pages = (
