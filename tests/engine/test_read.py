@@ -22,7 +22,7 @@ from langchain_core.messages import (
 
 from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, ChatSession
-from langchain_dynamodb._store import stored_pages, table
+from langchain_dynamodb._store import stored_pages
 from langchain_dynamodb._store.cache import LRU
 from langchain_dynamodb.codec.messages import encode_messages, pack, unpack
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
@@ -444,7 +444,7 @@ async def test_three_large_answers_at_once(make_repository: RepositoryFactory, m
         running -= 1
         return response
 
-    monkeypatch.setattr(table, "GET_BATCH", 1)
+    monkeypatch.setattr(stored_pages, "GET_BATCH", 1)
     reader = make_repository()
     watch(reader, Hooked, count)
     await reader.read("s")
