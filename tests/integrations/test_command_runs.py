@@ -198,15 +198,16 @@ def test_what_would_steer_a_terminal(command: Command, facade: SessionRepository
     assert command("delete", "-y", "-v", "a\x1b[2J\nb").stdout.startswith("a\\x1b[2J\\nb  deleted")
 
 
-def test_how_to_go_on() -> None:
-    """Only a run that could is told about."""
+@pytest.mark.parametrize("how_far", [".", " after 2 sessions. By a file."])
+def test_how_far_a_stopped_run_came(how_far: str) -> None:
+    """It is told with the stop."""
 
     async def stopped() -> None:
         raise asyncio.CancelledError
 
-    for more in ("", " By a file."):
-        with pytest.raises(Stopped, match=f"^Stopped.{more}$"):
-            run(stopped, more)
+    with pytest.raises(Stopped) as told:
+        run(stopped, lambda: how_far)
+    assert str(told.value) == f"Stopped{how_far}"
 
 
 # --- As a process ---
