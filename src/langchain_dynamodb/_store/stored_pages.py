@@ -121,7 +121,7 @@ class StoredPages:
             whole=whole,
             unreadable=unreadable,
             # Where there are more pages than messages, most hold a part of a message, as large as an item may be.
-            batch=GET_LARGE if item.pages - item.first_page > item.message_count else GET_BATCH,
+            batch=GET_LARGE if item.pages - item.first_page > item.tail_start - item.trimmed else GET_BATCH,
         )
         if self.lags(item):
             found = {n: page for n, page in found.items() if not edits.lacks_last(page, item)}

@@ -70,6 +70,16 @@ class _Begun(Generic[T]):
     task: asyncio.Task[Done]
     told: bool = False
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may have been done, and nobody was told."""
+        if self.told:
+            return False
+        if not self.task.done() or self.task.cancelled():
+            return True
+        error = self.task.exception()
+        return error is not None and getattr(error, "outcome_unknown", True)
+
 
 @dataclass
 class Work:
@@ -309,7 +319,9 @@ class Work:
             with contextlib.suppress(BaseException):
                 self._pass(under_way, write)
             if not under_way:
-                self._begun, self._at_work = 0, []
+                self._begun = 0
+            if self._at_work:
+                self._at_work = [_as_json(begun.thing.session) for begun in under_way if begun.is_in_doubt]
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
