@@ -19,7 +19,7 @@ from simulation.shrink import shrink
 
 pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 
-SCHEDULES = 3000
+SCHEDULES = 2000  # of each: `nox -s simulate` plays others, and as many as one likes
 QUICK = [
     "two appends cut a page",
     "append and replace",
