@@ -231,6 +231,39 @@ async def test_a_late_stamp_does_not_reach_a_permanent_session(make_repository: 
     assert (await fault(sessions), await forever(sessions)) == (None, False)
 
 
+@pytest.mark.parametrize("change", ["append", "cut", "batch", "metadata", "set_expiry", "truncate"])
+@pytest.mark.parametrize("between", [False, True], ids=["before", "while its pages are extended"])
+async def test_a_session_made_permanent_and_given_an_expiry_again(
+    make_repository: RepositoryFactory, change: str, between: bool
+) -> None:
+    """One who knows an older state does not take pages for extended that were not, or not for good."""
+    clock = make_repository.set_clock()
+    stale, other = (make_repository(ttl=days * DAY, sizes=SMALL) for days in (60, 26))
+    await begin(stale)
+    met = False
+
+    async def meddle() -> None:
+        nonlocal met
+        met = True
+        await other.set_expiry("s", None)
+        await other.append("s", many(9, 300))
+
+    async def hook(operation: str, request: Mapping[str, Any], proceed: Call) -> dict[str, Any]:
+        response = await proceed()
+        if between and not met and operation == "update_item" and "~" in request["Key"]["SessionId"]["S"]:
+            await meddle()
+        return response
+
+    clock.advance(50 * DAY)
+    await stale.append("s", [human(1)])  # whose pages have no time for another 60 days soon
+    if not between:
+        await meddle()
+    clock.advance(25 * DAY)
+    watch(stale, Hooked, hook)
+    await CHANGES[change](stale)
+    assert (met, await fault(stale)) == (True, None)
+
+
 @pytest.mark.parametrize(("winner", "loser"), [(YEAR, DAY), (None, DAY)], ids=["longer", "permanent"])
 async def test_a_late_copy_of_a_page_does_not_shorten_it(
     make_repository: RepositoryFactory, winner: int | None, loser: int

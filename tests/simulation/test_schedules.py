@@ -76,6 +76,12 @@ FOUND: dict[str, tuple[Any, ...]] = {
         "start=community ttl=5184000 | A: pause expire append:XM expire | B: pause append:M",
         "+ A A A A A A A B B A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A",
     ),
+    "pages that a session made permanent kept were taken for extended by one who had not seen that": (
+        "start=none ttl=5184000 encrypted | A: append:XM pause expire append:MLM "
+        "| C: pause append:L pause append:MMM pause append:S pause reencrypt",
+        "A A A A A + C C C + A A A A A A A A A A A A A A A A A A + C C C C C C C C C C C C C + C + !ttl",
+        531622545198,
+    ),
 }
 """Traces of what was wrong once: scenario, steps and, where the pauses matter, the seed of chance."""
 

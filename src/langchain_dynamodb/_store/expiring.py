@@ -95,7 +95,9 @@ async def _extend(steps: Steps, key: SessionKey, item: SessionItem, until: int) 
             now = refused.current or await steps.table.get(key)
             if not isinstance(now, SessionItem) or now.generation != item.generation or now.epoch <= current.epoch:
                 break  # somebody else extends them, or there is nothing to extend any more
-            start = current.pages if now.reused == current.reused else 0
+            # Any other change may have taken the stamps off the pages, or given them others.
+            same = (now.reused, now.change) == (current.reused, current.change)
+            start = current.pages if same else 0
             if now.expires is None:
                 break  # made permanent meanwhile
             current = now
