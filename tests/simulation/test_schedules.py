@@ -82,6 +82,11 @@ FOUND: dict[str, tuple[Any, ...]] = {
         "A A A A A + C C C + A A A A A A A A A A A A A A A A A A + C C C C C C C C C C C C C + C + !ttl",
         531622545198,
     ),
+    "an edit whose page is gone with a session that was deleted meanwhile": (
+        "start=restored | A: edit:M,from=5 delete,search=yes | B: edit:S,from=4",
+        "A A A A/slow B B B A B!behind",
+        314466874106,
+    ),
 }
 """Traces of what was wrong once: scenario, steps and, where the pauses matter, the seed of chance."""
 

@@ -18,6 +18,7 @@ from .expiring import extend_before
 from .off_loop import off_loop_if_many
 from .pending_edits import carry_out
 from .rewriting import Rewriter
+from .stored_pages import Unproven
 from .writer import MessageEdit
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class Editor(Rewriter):
                 if (position := await self._last(key, item, Chunk(page.number, 0, lines), edit.id)) is None:
                     continue
                 if item.edit:  # whose page is not there, or it would have been carried out
-                    raise self.reader.missing(key, item, item.edited_page)
+                    async with self.reader.missing_told(key):
+                        raise Unproven(item, item.edited_page)
                 change = edits.Change(lines, position, edit.line)
                 deciding = partial(edits.edited_page, item, page, change, to, op, now, expires)
                 return await off_loop_if_many([*lines, edit.line or b""], deciding)

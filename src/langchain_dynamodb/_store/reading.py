@@ -122,7 +122,7 @@ class Reader:
 
     async def lines(self, key: SessionKey, item: SessionItem) -> list[Line]:
         """All messages of this very state as lines; raises `Unproven` when it is no longer the current one."""
-        async with self._missing_told(key):
+        async with self.missing_told(key):
             pages = await self._window(key, item, item.message_count)
         return [line for chunk in pages for line in chunk.lines] + self.decoder.tail_lines(key, item)
 
@@ -136,7 +136,7 @@ class Reader:
         """
         same = 0
         run: list[LoadedPage] = []
-        async with self._missing_told(key):
+        async with self.missing_told(key):
             if await self._begins_otherwise(key, item, lines[0]):
                 return 0, ()
             pages = await self.pages.newest(key, item, item.message_count)
@@ -182,7 +182,7 @@ class Reader:
         if left >= 0:
             return PageStart.after(item), self.decoder.tail_lines(key, item)[:left]
         if pages is None:
-            async with self._missing_told(key):
+            async with self.missing_told(key):
                 pages = await self.pages.newest(key, item, -left)
         left += sum(loaded.page.messages for loaded in pages)
         removed = item.removed - sum(loaded.page.removed for loaded in pages)
@@ -204,10 +204,10 @@ class Reader:
         """
         top, wanted = item.pages, SEARCHED
         while top > item.first_page:
-            async with self._missing_told(key):
+            async with self.missing_told(key):
                 pages = await self.pages.newest(key, item, wanted)
             for run in reversed(in_runs(loaded for loaded in pages if loaded.page.number < top)):
-                async with self._missing_told(key):
+                async with self.missing_told(key):
                     (chunk,) = await self.pages.inflate(key, item, run)  # whose object is fetched only now
                 yield run[-1].page, chunk.lines
                 await asyncio.sleep(0)
@@ -215,7 +215,7 @@ class Reader:
             wanted = 4 * max(wanted, sum(loaded.page.messages for loaded in pages))
 
     @contextlib.asynccontextmanager
-    async def _missing_told(self, key: SessionKey) -> AsyncIterator[None]:
+    async def missing_told(self, key: SessionKey) -> AsyncIterator[None]:
         """Around a read of the current state: `Unproven` only where it is that no more, else the error that tells."""
         try:
             yield
