@@ -87,6 +87,11 @@ FOUND: dict[str, tuple[Any, ...]] = {
         "A A A A/slow B B B A B!behind",
         314466874106,
     ),
+    "a page number that was used again, and an append that drops old pages": (
+        "start=none sizes=parts | A: replace:SX replace:S,keep=1 append:LLL | B: append:M,hs=2 append:MMMMM,hs=1",
+        "A A A A A A B B A",
+        485973881212,
+    ),
 }
 """Traces of what was wrong once: scenario, steps and, where the pauses matter, the seed of chance."""
 

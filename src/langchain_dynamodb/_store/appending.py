@@ -275,7 +275,7 @@ class Appender:
         if not request.history_size:
             return item
         bound = item.count + len(request.lines) - request.history_size
-        first = item.first_page
+        seen, first = item, item.first_page
         for start in range(first, item.pages, TRIM_PAGES):
             numbers = range(start, min(start + TRIM_PAGES, item.pages))
             pages = await self.steps.table.get_pages(key, item.generation, numbers, consistent=True)
@@ -285,6 +285,8 @@ class Appender:
                     return await Salvager(self.reader).past_missing(key, item, bound)
                 old = item.trimmed + (page.messages if page.indexes else 1) <= bound
                 if (old or item.first_page > first) and (page.first != item.trimmed or page.end > item.tail_start):
+                    if not await self.reader.is_unchanged(key, seen):
+                        raise Refused(None, retried=False)  # the number is another page's by now
                     raise corrupt(key.page(item.generation, number), CHAIN, "not where the session says")
                 if not old:
                     return item
