@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import socket
 import threading
 import weakref
@@ -33,6 +34,7 @@ from moto import mock_aws
 
 from langchain_dynamodb import AsyncSessionRepository, DynamoDBChatMessageHistory, SessionRepository
 from langchain_dynamodb._dynamodb import connection as module
+from langchain_dynamodb._dynamodb import wire
 from langchain_dynamodb._dynamodb.client_settings import _DEFAULTS, ConnectionSettings, merged_config
 from langchain_dynamodb._dynamodb.connection import Connection
 from langchain_dynamodb._dynamodb.failures import ConditionFailed, never_arrived
@@ -315,6 +317,35 @@ async def test_our_config_and_the_callers(server: Server) -> None:
     merged = merged_config(config)
     assert (merged.connector_args["keepalive_timeout"], merged.max_pool_connections) == (1.5, 3)
     assert (merged.parameter_validation, merged.read_timeout) == (False, 10)
+
+
+@pytest.mark.parametrize("validated", [False, True])
+async def test_bodies(server: Server, monkeypatch: pytest.MonkeyPatch, *, validated: bool) -> None:
+    """Made and read without the SDK, unless a caller asks for its validation; both send and get the same."""
+    read: list[bytes] = []
+    decode = wire.decode
+    monkeypatch.setattr(wire, "decode", lambda body: read.append(body) or decode(body))
+    connection = Connection(server.settings(config=Config(parameter_validation=validated)))
+    server.answers = [reply(200, b'{"Attributes": {"a": {"B": "Yg=="}}, "ConsumedCapacity": null}')]
+    key, values = {"id": {"S": "ann"}}, {":b": {"B": b"c"}}
+    request = {"TableName": "chats", "Key": key, "UpdateExpression": "SET a = :b", "ExpressionAttributeValues": values}
+    answer = await connection.call("update_item", request, write=True)
+    assert answer.pop("ResponseMetadata")["HTTPStatusCode"] == 200
+    assert answer == {"Attributes": {"a": {"B": b"b"}}}
+    sent = server.requests[-1]
+    assert json.loads(sent["body"]) == {**request, "ExpressionAttributeValues": {":b": {"B": "Yw=="}}}
+    assert (sent["x-amz-target"], sent["content-type"]) == (
+        "DynamoDB_20120810.UpdateItem",
+        "application/x-amz-json-1.0",
+    )
+    assert bool(read) is not validated
+
+
+async def test_a_body_that_only_the_sdk_makes(server: Server) -> None:
+    """Lone surrogates, which the service refuses: in JSON they have an escape."""
+    request = {"TableName": "chats", "Key": {"id": {"S": "\ud800"}}}
+    await Connection(server.settings()).call("get_item", request)
+    assert json.loads(server.requests[-1]["body"]) == request
 
 
 def test_retries_are_merged() -> None:

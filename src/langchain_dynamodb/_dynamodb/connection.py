@@ -25,6 +25,7 @@ from .._checks import running_loop
 from ..errors import RepositoryClosedError, StorageError
 from ..observers import Request
 from ..observers import current as observed_here
+from . import wire
 from .capacity import metered, units
 from .client_settings import ConnectionSettings, aio_session, merged_config
 from .failures import (
@@ -90,7 +91,10 @@ class Connection:
         attempts.use(shared, client)
         token = _current.set(attempts)
         try:
-            response: dict[str, Any] = await getattr(client, operation)(**request)
+            if shared.plain and operation in wire.OPERATIONS:
+                attempts.body = wire.encode(request)
+            sent = request if attempts.body is None else wire.without_values(request)
+            response: dict[str, Any] = await getattr(client, operation)(**sent)
             attempts.answered(response)
         except Exception as error:
             attempts.answered(getattr(error, "response", None))
@@ -176,6 +180,9 @@ class _SharedClient:
         self.used = False  # has sent something, and so once found credentials
         self._place = place
         self._settings = settings
+        self._config = merged_config(settings.config, settings.service)
+        # Who asks for the SDK's validation gets its whole way.
+        self.plain = settings.service == "dynamodb" and not self._config.parameter_validation
         self._pid = os.getpid()
         self._stack = contextlib.AsyncExitStack()
         self._lifetime = self._until_the_loop_ends()
@@ -219,11 +226,14 @@ class _SharedClient:
                     service,
                     region_name=region,
                     endpoint_url=self._settings.endpoint_url,
-                    config=merged_config(self._settings.config, service),
+                    config=self._config,
                 )
             )
             client.meta.events.register(f"before-endpoint-resolution.{service}", _account_is_asked_for)
             client.meta.events.register(f"before-sign.{service}", _credentials_are_asked_for)
+            if self.plain:
+                client.meta.events.register("before-call.dynamodb", _body_is_made)
+                client.meta.events.register("before-parse.dynamodb", _answer_came)
             client.meta.events.register(f"before-send.{service}", _attempt_begins)
             ended = _object_attempt_ended if service == "s3" else _attempt_ended
             client.meta.events.register(f"needs-retry.{service}", ended)
@@ -285,6 +295,7 @@ class _Attempts:
 
     __slots__ = (
         "asking",
+        "body",
         "client",
         "corrupt",
         "ended",
@@ -301,6 +312,7 @@ class _Attempts:
         self.endpoint: str | None = None
         self.region: str | None = None
         self.request_id: str | None = None
+        self.body: bytes | None = None  # unless the SDK makes it, and reads the answer
         self.once = once
         self.sent = self.ended = 0
         self.asking = self.maybe_applied = self.corrupt = False
@@ -352,6 +364,21 @@ async def _ask(source: Callable[[], Any]) -> Any:
 
 def _credentials_are_asked_for(**_: object) -> None:
     _current.get().asking = True
+
+
+def _body_is_made(params: dict[str, Any], **_: object) -> None:
+    body = _current.get().body
+    if body is not None:
+        params["body"] = body
+
+
+def _answer_came(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    if _current.get().body is None or response_dict["status_code"] >= 300:
+        return
+    answer = wire.decode(response_dict["body"])
+    if answer is not None:
+        customized_response_dict.update(answer)
+        response_dict["body"] = b"{}"
 
 
 def _attempt_begins(**_: object) -> None:
