@@ -13,9 +13,10 @@ import contextlib
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
+from langchain_core.messages import BaseMessage
 
 from against import OPERATIONS, READS, Operations
 from langchain_dynamodb import AsyncSessionRepository
@@ -34,6 +35,15 @@ RUNS = 100  # of an operation that writes, made ready before: only sending is me
 LAST = 20
 MAX_BYTES = 1 << 26  # of a block
 NAMES = Names("History", "expireAt")
+
+
+class Turn(NamedTuple):
+    """What one append wrote: its messages, the lines of each block, what they say, and the requests."""
+
+    messages: Sequence[BaseMessage]
+    blocks: list[list[bytes]]
+    objects: list[list[Any]]
+    requests: Sequence[Request]
 
 
 class Floors(Operations):
@@ -62,36 +72,38 @@ class Floors(Operations):
 
     async def record(self) -> None:
         """Note the requests of the package."""
-        self.writes: dict[str, Iterator[Sequence[Request]]] = {}
-        self.lines_written: dict[str, list[list[bytes]]] = {}
-        self.written: dict[str, list[list[Any]]] = {}
+        self.turns: dict[str, list[Turn]] = {}
+        self.ready: dict[str, Iterator[Sequence[Sequence[Request]]]] = {}
         for name, turns in {"append": self.short, "append with cuts": self.long}.items():
-
-            async def write(to: AsyncSessionRepository, name: str = name, turns: Any = turns) -> None:
-                for messages in turns:
-                    await to.append(name, messages)
-
-            log = await self._requests(write)
-            self.writes[name] = iter([_renamed(log, name, uuid.uuid4().hex) for _ in range(RUNS)])
-            self.lines_written[name] = [unpack(block, MAX_BYTES) for block in _blocks_written(log)]
-            self.written[name] = [list(map(orjson.loads, block)) for block in self.lines_written[name]]
+            recorder, to = self._recorded()
+            noted = self.turns[name] = []
+            for messages in turns:
+                await to.append(name, messages)
+                log, recorder.log = recorder.log, []
+                blocks = [unpack(block, MAX_BYTES) for block in _blocks_written(log)]
+                noted.append(Turn(messages, blocks, [list(map(orjson.loads, block)) for block in blocks], log))
+            sent = [turn.requests for turn in noted]
+            self.ready[name] = iter([_renamed(sent, name, uuid.uuid4().hex) for _ in range(RUNS)])
         self.reads = {name: await self._requests(lambda of, k=kind: of.read(k)) for name, (kind, _) in READS.items()}
         self.reads["warm"] = self.reads["warm"][:1]
         self.reads["last"] = await self._requests(lambda of: of.read("short", limit=LAST))
         self.lines = (await self._lines(self.reads["cold, short"]))[: READS["warm"][1]]
 
-    async def _requests(self, run: Callable[[AsyncSessionRepository], Awaitable[Any]]) -> list[Request]:
+    def _recorded(self) -> tuple[Recorder, AsyncSessionRepository]:
         repository = self.make()
-        recorder: Recorder = watch(repository, Recorder)
+        return watch(repository, Recorder), repository
+
+    async def _requests(self, run: Callable[[AsyncSessionRepository], Awaitable[Any]]) -> list[Request]:
+        recorder, repository = self._recorded()
         await run(repository)
         return recorder.log
 
-    async def write(self, name: str, turns: int) -> int:
-        """The requests of so many appends, and their blocks."""
-        self.pack(name)
-        for answer in await self._send(next(self.writes[name])):
-            self.look_at(answer)
-        return turns
+    async def write(self, name: str) -> int:
+        """The requests of appends, and their blocks, each before it is sent."""
+        for turn, requests in zip(self.turns[name], next(self.ready[name]), strict=True):
+            self.pack(turn)
+            await self._send(requests)
+        return len(self.turns[name])
 
     async def read(self, name: str, messages: int, times: int = 1) -> int:
         """The requests of so many reads, and messages."""
@@ -106,9 +118,9 @@ class Floors(Operations):
             _unchecked(self.lines)
         return 4
 
-    def pack(self, name: str) -> None:
-        """What this operation writes."""
-        for block in self.written[name]:
+    def pack(self, turn: Turn) -> None:
+        """What is written."""
+        for block in turn.objects:
             pack(list(map(orjson.dumps, block)))
 
     def look_at(self, answer: Mapping[str, Any]) -> None:
@@ -121,30 +133,38 @@ class Floors(Operations):
     async def _send(self, requests: Sequence[Request]) -> list[Any]:
         answers = []
         for operation, request in requests:
-            self._body = wire.encode(request)
-            answers.append(await getattr(self.client, operation)(**wire.without_values(request)))
+            answers.append(await self.call(operation, request))
+            self.look_at(answers[-1])
         return answers
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make one request."""
+        self._body = wire.encode(request)
+        answer: Mapping[str, Any] = await getattr(self.client, operation)(**wire.only_tables(request))
+        return answer
 
     async def _lines(self, requests: Sequence[Request]) -> list[bytes]:
         lines = []
         for answer in await self._send(requests):
-            self.look_at(answer)
             lines += [line for block in _blocks(answer) for line in unpack(block, MAX_BYTES)]
         return lines
 
 
 class Checked(Floors):
-    """And what makes a session exact and proved, by the package's own functions.
+    """And what makes a session exact and proved, and errors true, by the package's own functions.
 
     What is written is read back and compared, what comes is checked field by field, and the types of each message's
-    fields too.
+    fields too. Each attempt of a request is watched: whether it was sent, may have been applied, came back damaged.
     """
 
-    def pack(self, name: str) -> None:
-        """What this operation writes, and what would come back."""
-        for turn in {"append": self.short, "append with cuts": self.long}[name]:
-            encode(turn, MAX_BYTES, much=False)
-        for lines in self.lines_written[name]:
+    async def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As the package does."""
+        return await self.ours._connection.call(operation, request, write=True)
+
+    def pack(self, turn: Turn) -> None:
+        """What is written, and what would come back."""
+        encode(turn.messages, MAX_BYTES, much=False)
+        for lines in turn.blocks:
             pack(lines)
 
     def look_at(self, answer: Mapping[str, Any]) -> None:
@@ -211,8 +231,8 @@ async def main(url: str, kind: type[Floors]) -> None:
     settings = ConnectionSettings(url)
     session, region = await aio_session(settings)
     ways: dict[str, Callable[[], Awaitable[int]]] = dict(zip(OPERATIONS, (
-        lambda: floors.write("append", len(floors.short)),
-        lambda: floors.write("append with cuts", len(floors.long)),
+        lambda: floors.write("append"),
+        lambda: floors.write("append with cuts"),
         lambda: floors.read("cold, short", 1000),
         lambda: floors.read("cold, 1.2 KB", 600),
         floors.read_again,

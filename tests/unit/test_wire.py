@@ -118,7 +118,7 @@ def test_what_the_sdk_still_sees() -> None:
     """The table chooses the endpoint; tracing shows the rest."""
     key = {"id": {"S": "a"}}
     request = {"TableName": "chats", "Key": key, "ConsistentRead": True, "ExpressionAttributeNames": {"#a": "b"}}
-    assert wire.without_values(request) == {"TableName": "chats", "ConsistentRead": True}
+    assert wire.only_tables(request) == {"TableName": "chats", "ConsistentRead": True}
     reads, writes = {"chats": {"Keys": [key]}}, {"chats": [{"DeleteRequest": {"Key": key}}]}
-    assert wire.without_values({"RequestItems": reads}) == {"RequestItems": {"chats": {}}}
-    assert wire.without_values({"RequestItems": writes}) == {"RequestItems": {"chats": []}}
+    assert wire.only_tables({"RequestItems": reads}) == {"RequestItems": {"chats": {}}}
+    assert wire.only_tables({"RequestItems": writes}) == {"RequestItems": {"chats": []}}

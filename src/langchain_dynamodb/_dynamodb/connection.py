@@ -93,7 +93,7 @@ class Connection:
         try:
             if shared.plain and operation in wire.OPERATIONS:
                 attempts.body = wire.encode(request)
-            sent = request if attempts.body is None else wire.without_values(request)
+            sent = request if attempts.body is None else wire.only_tables(request)
             response: dict[str, Any] = await getattr(client, operation)(**sent)
             attempts.answered(response)
         except Exception as error:
@@ -233,10 +233,10 @@ class _SharedClient:
             client.meta.events.register(f"before-sign.{service}", _credentials_are_asked_for)
             if self.plain:
                 client.meta.events.register("before-call.dynamodb", _body_is_made)
-                client.meta.events.register("before-parse.dynamodb", _answer_came)
             client.meta.events.register(f"before-send.{service}", _attempt_begins)
-            ended = _object_attempt_ended if service == "s3" else _attempt_ended
-            client.meta.events.register(f"needs-retry.{service}", ended)
+            if service != "s3":  # whose answers may be objects, which whoever asked reads
+                client.meta.events.register(f"before-parse.{service}", _answer_came)
+            client.meta.events.register(f"needs-retry.{service}", _attempt_ended)
             await anext(self._lifetime)
             self._stack = stack.pop_all()
         return client
@@ -373,9 +373,14 @@ def _body_is_made(params: dict[str, Any], **_: object) -> None:
 
 
 def _answer_came(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    if _current.get().body is None or response_dict["status_code"] >= 300:
+    attempts, body = _current.get(), response_dict["body"]
+    # botocore checks this too, but returns the last attempt as it is, and takes a proxy's page for an empty success.
+    checksum = response_dict["headers"].get("x-amz-crc32")
+    damaged = checksum is not None and checksum != str(crc32(body))
+    attempts.corrupt = damaged or not (body[:1] == b"{" and body[-1:] == b"}")
+    if attempts.corrupt or attempts.body is None or response_dict["status_code"] >= 300:
         return
-    answer = wire.decode(response_dict["body"])
+    answer = wire.decode(body)
     if answer is not None:
         customized_response_dict.update(answer)
         response_dict["body"] = b"{}"
@@ -393,22 +398,10 @@ def _attempt_begins(**_: object) -> None:
     attempts.sent += 1
 
 
-async def _object_attempt_ended(response: Any, caught_exception: Exception | None, **_: object) -> None:
-    # The answer may be an object, which whoever asked reads; and no outcome of a write matters.
-    attempts = _current.get()
-    attempts.ended = attempts.sent
-
-
-async def _attempt_ended(response: Any, caught_exception: Exception | None, **_: object) -> None:
+def _attempt_ended(response: Any, caught_exception: Exception | None, **_: object) -> None:
     attempts = _current.get()
     attempts.ended = attempts.sent
     if response is None:
         attempts.maybe_applied |= not never_arrived(caught_exception)
-        return
-    http = response[0]
-    attempts.maybe_applied |= not 400 <= http.status_code < 500
-    # botocore checks this too, but returns the last attempt as it is, and takes a proxy's page for an empty success.
-    content = await http.content
-    checksum = http.headers.get("x-amz-crc32")
-    damaged = checksum is not None and checksum != str(crc32(content))
-    attempts.corrupt = damaged or not (content[:1] == b"{" and content[-1:] == b"}")
+    else:
+        attempts.maybe_applied |= not 400 <= response[0].status_code < 500

@@ -25,11 +25,12 @@ def encode(request: Mapping[str, Any]) -> bytes | None:
         return None
 
 
-def without_values(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What the SDK chooses the endpoint by, and what those see who instrument it: all but items and their values."""
-    shown = {name: value for name, value in request.items() if not isinstance(value, dict | list)}
+def only_tables(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of it that the SDK chooses the endpoint by: tables."""
     tables = request.get("RequestItems")
-    return shown if tables is None else {**shown, "RequestItems": {table: type(of)() for table, of in tables.items()}}
+    if tables is None:
+        return {"TableName": request["TableName"]}
+    return {"RequestItems": {table: type(of)() for table, of in tables.items()}}
 
 
 def decode(body: bytes) -> dict[str, Any] | None:
@@ -60,5 +61,5 @@ def _read_binaries(value: Any) -> None:
                     value[name] = a2b_base64(inner)
             elif name == "BS" and isinstance(inner, list):
                 value[name] = [a2b_base64(one) for one in inner]
-            else:
+            elif not (isinstance(inner, dict) and isinstance(inner.get("N"), str)):  # a number, as most are
                 _read_binaries(inner)

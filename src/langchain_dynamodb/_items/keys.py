@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
 from .._checks import is_utf8, short
 from .._dynamodb.attribute_values import NUMBER_DIGITS, AttributeValue, Item, is_storable
@@ -128,18 +129,27 @@ def _size(value: str | bytes) -> int:
     return len(value.encode() if isinstance(value, str) else value)
 
 
-def session_key(session: object, primary_key_name: str, taken: Collection[str] = ()) -> SessionKey:
+def session_key(session: object, primary_key_name: str, taken: tuple[str, ...] = ()) -> SessionKey:
     """Check how the caller named a session; raises `InvalidInputError` that names the value.
 
     No key attribute may have one of the `taken` names, which are those of the history and the TTL attribute.
     """
     if isinstance(session, str):
-        session = {primary_key_name: session}
-    elif not isinstance(session, Mapping):
+        return _key_of_text(session, primary_key_name, taken)
+    if not isinstance(session, Mapping):
         raise InvalidInputError(
             f"session {short(session)} is a {type(session).__name__}: "
             'name a session by its id (a str) or its whole key (a mapping such as {"PK": "a", "SK": "b"})'
         )
+    return _key_of(session, taken)
+
+
+@lru_cache(maxsize=1024)
+def _key_of_text(session: str, primary_key_name: str, taken: tuple[str, ...]) -> SessionKey:
+    return _key_of({primary_key_name: session}, taken)
+
+
+def _key_of(session: Mapping[Any, object], taken: tuple[str, ...]) -> SessionKey:
     if not 1 <= len(session) <= 2:
         raise InvalidInputError(
             f"key {short(dict(session))} has {len(session)} attributes: a DynamoDB key has a partition key "

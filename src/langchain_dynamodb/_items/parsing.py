@@ -33,6 +33,11 @@ COUNTS = 1 << 53  # more than there can be of anything counted or versioned here
 MAX_PAGE_MESSAGES = 1 << 20
 
 
+_NUMBERS, _REACHES = range(PAGE_NUMBERS), range(-1, PAGE_NUMBERS)  # of pages
+_VERSIONS, _SEEN, _BORN = range(1, 2 * GENERATIONS), range(2 * GENERATIONS), range(1, GENERATIONS)
+_TIMES, _SECONDS, _COUNTS = range(LAST_MICROSECOND + 1), range(LAST_SECOND + 1), range(COUNTS)
+
+
 def corrupt(where: object, attribute: str | None, reason: str) -> CorruptSessionError:
     """The error for something stored that cannot be read."""
     part = f"attribute {attribute!r} of " if attribute else ""
@@ -80,21 +85,20 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         return CommunityItem(history, names.history in raw, fields.ops(lc.TAIL_OPS), fields.intent(), expires, own)
     if "L" not in raw.get(names.history, {}):
         check_own_list(own, names, where)
-    numbers, times = range(PAGE_NUMBERS), range(LAST_MICROSECOND + 1)
-    first_page = fields.integer(lc.FIRST_PAGE, 0, numbers)
-    reused = fields.integer(lc.REUSED, 0, numbers)
+    first_page = fields.integer(lc.FIRST_PAGE, 0, _NUMBERS)
+    reused = fields.integer(lc.REUSED, 0, _NUMBERS)
     item = SessionItem(
-        version=fields.integer(lc.VERSION, within=range(1, 2 * GENERATIONS)),
-        generation=fields.integer(lc.GENERATION, within=range(1, GENERATIONS)),
-        created=fields.integer(lc.CREATED, 0, times),
-        updated=fields.integer(lc.UPDATED, 0, times),
-        pages=fields.integer(lc.PAGES, within=numbers) - reused,
+        version=fields.integer(lc.VERSION, within=_VERSIONS),
+        generation=fields.integer(lc.GENERATION, within=_BORN),
+        created=fields.integer(lc.CREATED, 0, _TIMES),
+        updated=fields.integer(lc.UPDATED, 0, _TIMES),
+        pages=fields.integer(lc.PAGES, within=_NUMBERS) - reused,
         first_page=first_page,
-        floor=fields.integer(lc.FLOOR, first_page, numbers),
-        reach=fields.integer(lc.REACH, -1, range(-1, PAGE_NUMBERS)),
+        floor=fields.integer(lc.FLOOR, first_page, _NUMBERS),
+        reach=fields.integer(lc.REACH, -1, _REACHES),
         reused=reused,
-        ceiling=fields.integer(lc.CEILING, 0, numbers),
-        page_version=fields.integer(lc.PAGE_VERSION, 0, range(2 * GENERATIONS)),
+        ceiling=fields.integer(lc.CEILING, 0, _NUMBERS),
+        page_version=fields.integer(lc.PAGE_VERSION, 0, _SEEN),
         count=fields.integer(lc.COUNT),
         trimmed=fields.integer(lc.TRIMMED, 0),
         removed=fields.integer(lc.REMOVED, 0),
@@ -105,12 +109,12 @@ def parse_item(raw: Item, names: Names, where: object, key_names: Collection[str
         page_ops=fields.ops(lc.PAGE_OPS),
         intent=fields.intent(),
         change=fields.binary(lc.CHANGE) if lc.CHANGE in raw else None,
-        edited=fields.integer(lc.EDITED, 0, range(2 * GENERATIONS)),
-        edited_page=fields.integer(lc.EDITED_PAGE, 0, numbers),
-        edited_before=fields.integer(lc.EDITED_BEFORE, 0, range(2 * GENERATIONS)),
+        edited=fields.integer(lc.EDITED, 0, _SEEN),
+        edited_page=fields.integer(lc.EDITED_PAGE, 0, _NUMBERS),
+        edited_before=fields.integer(lc.EDITED_BEFORE, 0, _SEEN),
         edit=fields.edit(),
         expires=expires,
-        pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, range(LAST_SECOND + 1)),
+        pages_expire=fields.integer(lc.PAGES_EXPIRE, 0, _SECONDS),
         metadata=fields.metadata(),
         cipher=fields.cipher(),
         bucket=fields.bucket(),
@@ -171,12 +175,11 @@ def parse_heading(raw: Item, names: Names, where: object) -> Heading:
     if is_community(raw):
         _refuse_remnant(raw, where)
         return Heading(expires=expires)
-    times = range(LAST_MICROSECOND + 1)
     return Heading(
         version=fields.integer(lc.VERSION),
         message_count=fields.integer(lc.COUNT) - fields.integer(lc.TRIMMED, 0),
-        created=fields.integer(lc.CREATED, within=times),
-        updated=fields.integer(lc.UPDATED, within=times),
+        created=fields.integer(lc.CREATED, within=_TIMES),
+        updated=fields.integer(lc.UPDATED, within=_TIMES),
         expires=expires,
         metadata=fields.metadata(),
         cipher=fields.cipher(),
@@ -215,7 +218,7 @@ def parse_chained(raw: Item) -> Page | None:
 
 def parse_cut(raw: Item, where: object) -> int:
     """The version at which a page was cut, whatever the rest of it; raises `CorruptSessionError`."""
-    cut: int = _Fields(raw, where).integer(lc.CUT, within=range(1, 2 * GENERATIONS))
+    cut: int = _Fields(raw, where).integer(lc.CUT, within=_VERSIONS)
     return cut
 
 
@@ -229,7 +232,7 @@ class _Fields:
         self.raw = raw
         self.where = where
 
-    def integer(self, name: str, default: Any = _REQUIRED, within: range = range(COUNTS)) -> Any:
+    def integer(self, name: str, default: Any = _REQUIRED, within: range = _COUNTS) -> Any:
         value = self.raw.get(name)
         if value is None and default is not _REQUIRED:
             return default
