@@ -421,6 +421,7 @@ async def test_a_long_message_in_pieces(
     for owner, constant, value in (
         (page_objects, "MUCH", 1 << 16),
         (long_lines, "LONG_LINE", much),
+        (long_lines, "MUCH_TEXT", 1),
         (long_blocks, "LONG_LINE", much),
         (long_lines, "LONG_TEXT", 1 << 16),
         (long_blocks, "LONG_TEXT", 1 << 16),

@@ -34,6 +34,7 @@ def short(line: int = 8, text: int = 4, piece: int = 3) -> Iterator[None]:
             patch.setattr(module, "LONG_LINE", line)
             patch.setattr(module, "LONG_TEXT", text)
             patch.setattr(module, "PIECE", piece)
+        patch.setattr(long_lines, "MUCH_TEXT", line)
         yield
 
 

@@ -378,12 +378,14 @@ def _answer_came(response_dict: dict[str, Any], customized_response_dict: dict[s
     checksum = response_dict["headers"].get("x-amz-crc32")
     damaged = checksum is not None and checksum != str(crc32(body))
     attempts.corrupt = damaged or not (body[:1] == b"{" and body[-1:] == b"}")
-    if attempts.corrupt or attempts.body is None or response_dict["status_code"] >= 300:
+    if attempts.corrupt or attempts.body is None or (answer := wire.decode(body)) is None:
         return
-    answer = wire.decode(body)
-    if answer is not None:
+    if response_dict["status_code"] < 300:
         customized_response_dict.update(answer)
         response_dict["body"] = b"{}"
+    elif "Item" in answer:  # what was in the way; the rest of an error is the SDK's
+        customized_response_dict["Item"] = answer.pop("Item")
+        response_dict["body"] = wire.encode(answer)
 
 
 def _attempt_begins(**_: object) -> None:

@@ -37,7 +37,8 @@ def decode(body: bytes) -> dict[str, Any] | None:
     """The answer in a body."""
     try:
         answer = orjson.loads(body)
-        _read_binaries(answer)
+        if b'"B' in body:  # in a long list of maps there may be none
+            _read_binaries(answer)
     except (ValueError, TypeError):  # base64's errors are ValueErrors
         return None
     return {name: value for name, value in answer.items() if value is not None} if isinstance(answer, dict) else None
@@ -49,17 +50,22 @@ def _base64(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-def _read_binaries(value: Any) -> None:
+def _read_binaries(answer: Any) -> None:
     """Text called B stands for bytes, and lists called BS for several; what an attribute of that name has is a dict."""
-    if isinstance(value, list):
-        for inner in value:
-            _read_binaries(inner)
-    elif isinstance(value, dict):
+    values = [answer]
+    for value in values:  # to which their parts are added
+        if type(value) is not dict:
+            continue
         for name, inner in value.items():
-            if isinstance(inner, str):
+            kind = type(inner)
+            if kind is dict:
+                if type(inner.get("N") or inner.get("S")) is not str:  # as most are
+                    values.append(inner)
+            elif kind is str:
                 if name == "B":
                     value[name] = a2b_base64(inner)
-            elif name == "BS" and isinstance(inner, list):
-                value[name] = [a2b_base64(one) for one in inner]
-            elif not (isinstance(inner, dict) and isinstance(inner.get("N"), str)):  # a number, as most are
-                _read_binaries(inner)
+            elif kind is list:
+                if name == "BS":
+                    value[name] = [a2b_base64(one) for one in inner]
+                else:
+                    values += inner

@@ -31,7 +31,7 @@ from ..errors import InvalidInputError, ItemFormatError, MessageTooLargeError
 from .attempts import change
 from .deleting import Deleter
 from .expiring import unstamped
-from .off_loop import MANY_NATIVES
+from .off_loop import MANY_NATIVES, MANY_SIZES
 from .writer import Content, MessageEdit
 
 ITEM_BYTES = 409_600  # DynamoDB's limit on an item
@@ -59,12 +59,12 @@ class CommunityWriter(Deleter):
         """See `Writer`. With `history_size` the list is written back whole, as langchain_community does."""
         natives, degraded = await self._natives(content)
         if not history_size:
-            check_size(key, natives)
+            await _checked(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem:
             item = self._readable(key, state)
             kept = (item.natives + natives if item else natives)[-(history_size or 0) :]
-            check_size(key, kept, item)
+            await _checked(key, kept, item)
             _tell_once(degraded)
             if history_size or expected == 0 or item is None:
                 return await self._write(key, item, kept, ids.all, own)
@@ -82,7 +82,7 @@ class CommunityWriter(Deleter):
     ) -> int:
         """See `Writer`."""
         natives, degraded = await self._natives(content)
-        check_size(key, natives)
+        await _checked(key, natives)
 
         async def step(state: State | None, op: bytes, attempt: int) -> CommunityItem | None:
             item = self._readable(key, state)
@@ -116,7 +116,7 @@ class CommunityWriter(Deleter):
                 raise message_not_found(key, edit.id)
             index = len(ids) - 1 - ids[::-1].index(edit.id)
             kept = [*item.natives[:index], *natives, *item.natives[index + 1 :]]
-            check_size(key, kept, item)
+            await _checked(key, kept, item)
             _tell_once(degraded)
             return await self._write(key, item, kept, frozenset([op]))
 
@@ -223,6 +223,13 @@ def _not_paged(key: SessionKey, state: State | None) -> CommunityItem | None:
 def _written(state: State | None) -> CommunityItem:
     assert isinstance(state, CommunityItem)  # the condition saw to it
     return state
+
+
+async def _checked(key: SessionKey, natives: list[AttributeValue], item: CommunityItem | None = None) -> None:
+    if len(natives) > MANY_SIZES:
+        await off_loop(partial(check_size, key, natives, item))
+    else:
+        check_size(key, natives, item)
 
 
 def check_size(key: SessionKey, natives: list[AttributeValue], item: CommunityItem | None = None) -> None:

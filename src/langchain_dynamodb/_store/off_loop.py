@@ -13,6 +13,7 @@ from ..codec.messages import MANY_BYTES, is_much
 T = TypeVar("T")
 
 MANY_NATIVES = 16  # messages in the format of langchain_community that take about a millisecond
+MANY_SIZES = 128  # of which it takes as long to count the bytes
 
 
 async def off_loop_if_much(messages: Sequence[BaseMessage], work: Callable[[], T]) -> T:

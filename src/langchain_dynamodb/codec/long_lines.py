@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeAlias
 
 import orjson
 
-LONG_LINE = 16 << 20  # bytes from which on a line is taken apart
+LONG_LINE = 16 << 20  # characters of long texts from which on a line stays apart
+MUCH_TEXT = 4 << 20  # and from which on it is made and compared apart: orjson lets nobody else run meanwhile
 LONG_TEXT = 1 << 20  # bytes, or characters, of a text that is kept apart
 PIECE = 1 << 18  # bytes made or taken in one go, which keeps other threads waiting; orjson takes eight times as much
 
@@ -65,6 +66,12 @@ class LongLine:
     __hash__ = None  # type: ignore[assignment]
 
     @property
+    def line(self) -> Line:
+        """Itself, or its bytes where it is not long enough to stay apart."""
+        texts = sum(len(part) for part in self._parts if isinstance(part, str))
+        return self if texts >= LONG_LINE else bytes(self)
+
+    @property
     def json(self) -> list[bytes]:
         """What of it is not kept apart."""
         return [part for part in self._parts if isinstance(part, bytes)]
@@ -114,13 +121,13 @@ def _filled(value: Any, texts: dict[str, str]) -> Any:
 
 
 def long_line(fields: dict[str, Any]) -> LongLine | None:
-    """The line of these fields of a message, which are plain JSON; None where it is not long, or has no long texts.
+    """The line of these fields of a message, which are plain JSON; None where its long texts are not much.
 
     Raises `orjson.JSONEncodeError` where orjson cannot write them.
     """
     texts: dict[str, str] = {}
     tree = _emptied(fields, texts)
-    if sum(map(len, texts.values())) < LONG_LINE:
+    if sum(map(len, texts.values())) < MUCH_TEXT:
         return None
     parts: list[bytes | str] = []
     rest = orjson.dumps(tree)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -52,7 +52,6 @@ MANY_BYTES = 128 << 10
 MANY_VALUES = 4096  # in lists and dicts
 OTHER_VALUE = 32  # plain ones take as long as one that is not of JSON's types
 _NUMBERS = frozenset([int, float, bool])
-L = TypeVar("L", bound=Line)
 
 __all__ = [
     "Codec",
@@ -80,7 +79,7 @@ def encode_message(
 
     Raises UnsupportedMessageError where it could not be read back, InvalidInputError if it is no message.
     """
-    return _encode_message(message, path, strict, degraded, orjson.dumps)
+    return bytes(_encode_message(message, path, strict, degraded, orjson.dumps))
 
 
 def _encode_message(
@@ -88,8 +87,8 @@ def _encode_message(
     path: str,
     strict: bool,
     degraded: list[Degraded] | None,
-    write: Callable[[dict[str, Any]], L],
-) -> L | bytes:
+    write: Callable[[dict[str, Any]], Line],
+) -> Line:
     """The same; `write` makes the line of plain JSON."""
     kind = class_of(message, path)
     fields = changed_fields(kind, message, path)
@@ -98,7 +97,7 @@ def _encode_message(
             plain = write(fields)
             back = orjson.loads(plain) if isinstance(plain, bytes) else plain.fields()
             if _is_equal(assemble(back), message):
-                return plain
+                return plain.line if isinstance(plain, LongLine) else plain
     except Exception:
         pass
     line, told = with_room(lambda last: _encode_values(message, kind, fields, path, strict, last))
@@ -146,7 +145,7 @@ def encode_messages(
     degraded: list[Degraded] | None = None,
 ) -> list[bytes]:
     """Return one line per message; error paths begin with ``messages[i]``, or the `path` of a single one."""
-    return _encode_each(messages, path, strict, degraded, orjson.dumps)
+    return list(map(bytes, _encode_each(messages, path, strict, degraded, orjson.dumps)))
 
 
 def _encode_each(
@@ -154,8 +153,8 @@ def _encode_each(
     path: str | None,
     strict: bool,
     degraded: list[Degraded] | None,
-    write: Callable[[dict[str, Any]], L],
-) -> list[L | bytes]:
+    write: Callable[[dict[str, Any]], Line],
+) -> list[Line]:
     given: object = messages
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes, bytearray)):
         raise InvalidInputError(f"messages is a {type(given).__name__}; give a list of messages.")
