@@ -339,6 +339,10 @@ async def test_bodies(server: Server, monkeypatch: pytest.MonkeyPatch, *, valida
         "application/x-amz-json-1.0",
     )
     assert bool(read) is not validated
+    server.answers = [refuse("ConditionalCheckFailedException", Item={"a": {"B": "Yg=="}})]
+    with pytest.raises(ConditionFailed) as refused:
+        await connection.call("update_item", request, write=True)
+    assert refused.value.item == {"a": {"B": b"b"}}
 
 
 async def test_a_body_that_only_the_sdk_makes(server: Server) -> None:
