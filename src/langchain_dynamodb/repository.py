@@ -190,9 +190,9 @@ class AsyncSessionRepository(Configured):
         self._options, self._connection = options, connection
         self._utf8_only = False
         sizes, ttl, clock = options.layout, options.ttl, options.clock or microseconds
-        self._codec = codec = replace(options.codec, strict=options.strict)
+        self._codec = codec = replace(options.codec, strict=True) if options.strict else options.codec
         self._table = Table(connection, options.table_name, options.names, options.blobs)
-        known = LRU[SessionItem](options.known_sessions)
+        known: LRU[SessionItem] = LRU(options.known_sessions)
         self._vault = vault = Vault(options.encryption, lambda key: session_name(key.item, options.primary_key_name))
         skip = options.skip_undecodable
         home = options.home_region

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,10 +23,16 @@ from langchain_core.messages import BaseMessage
 from against import OPERATIONS, READS, Operations
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb._dynamodb import wire
-from langchain_dynamodb._dynamodb.attribute_values import Item
+from langchain_dynamodb._dynamodb.attribute_values import NO_CHANGES, Item
 from langchain_dynamodb._dynamodb.client_settings import ConnectionSettings, aio_session, merged_config
 from langchain_dynamodb._items.configured_names import Names
+from langchain_dynamodb._items.keys import session_key
 from langchain_dynamodb._items.parsing import parse_chained, parse_item
+from langchain_dynamodb._items.session_items import SessionItem
+from langchain_dynamodb._protocol.append import Circumstances, Cut, decide, ids_of
+from langchain_dynamodb._protocol.append import pack as pack_append
+from langchain_dynamodb._protocol.expiry import NO_EXPIRY
+from langchain_dynamodb._protocol.pages import Destination
 from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.messages import UndecodableError, decode_lines, encode, pack, unpack
 from support import Recorder, watch
@@ -38,9 +46,10 @@ NAMES = Names("History", "expireAt")
 
 
 class Turn(NamedTuple):
-    """What one append wrote: its messages, the lines of each block, what they say, and the requests."""
+    """What one append wrote: its messages, on which state, the lines of each block, what they say, and the requests."""
 
     messages: Sequence[BaseMessage]
+    seen: SessionItem | None
     blocks: list[list[bytes]]
     objects: list[list[Any]]
     requests: Sequence[Request]
@@ -78,10 +87,11 @@ class Floors(Operations):
             recorder, to = self._recorded()
             noted = self.turns[name] = []
             for messages in turns:
+                seen = to._reader.known.get(session_key(name, "SessionId"))
                 await to.append(name, messages)
                 log, recorder.log = recorder.log, []
                 blocks = [unpack(block, MAX_BYTES) for block in _blocks_written(log)]
-                noted.append(Turn(messages, blocks, [list(map(orjson.loads, block)) for block in blocks], log))
+                noted.append(Turn(messages, seen, blocks, [list(map(orjson.loads, block)) for block in blocks], log))
             sent = [turn.requests for turn in noted]
             self.ready[name] = iter([_renamed(sent, name, uuid.uuid4().hex) for _ in range(RUNS)])
         self.reads = {name: await self._requests(lambda of, k=kind: of.read(k)) for name, (kind, _) in READS.items()}
@@ -151,10 +161,11 @@ class Floors(Operations):
 
 
 class Checked(Floors):
-    """And what makes a session exact and proved, and errors true, by the package's own functions.
+    """And what makes a session exact and proved, and errors true, by the package's own functions, one after the other.
 
-    What is written is read back and compared, what comes is checked field by field, and the types of each message's
-    fields too. Each attempt of a request is watched: whether it was sent, may have been applied, came back damaged.
+    What is written is read back and compared, and its condition made by the rules; what comes is checked field by
+    field, and the types of each message's fields. Each attempt of a request is watched: whether it was sent, may have
+    been applied, came back damaged.
     """
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,10 +173,14 @@ class Checked(Floors):
         return await self.ours._connection.call(operation, request, write=True)
 
     def pack(self, turn: Turn) -> None:
-        """What is written, and what would come back."""
-        encode(turn.messages, MAX_BYTES, much=False)
-        for lines in turn.blocks:
-            pack(lines)
+        """What is written, and what would come back, and on which condition."""
+        lines, key, seen = encode(turn.messages, MAX_BYTES, much=False), session_key("session", "SessionId"), turn.seen
+        to = Destination(key, self.ours._codec, self.ours._options.layout)
+        request = pack_append(to, lines, ids_of(None, lines), None, NO_CHANGES, False)
+        tail_lines = partial(self.ours._reader.decoder.tail_lines, key, seen) if seen else list
+        decision = decide(request, seen, Circumstances(NAMES, time.time_ns() // 1000, NO_EXPIRY, None), tail_lines)
+        if seen and isinstance(decision, Cut):
+            decision.commit(seen)
 
     def look_at(self, answer: Mapping[str, Any]) -> None:
         """At the session item and pages in it."""

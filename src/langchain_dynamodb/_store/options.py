@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from .._checks import check_flag, check_home_region, check_table_name, check_ttl
@@ -110,7 +111,7 @@ class Options:
             for name, value in given.items()
         }
 
-    @property
+    @cached_property
     def names(self) -> Names:
         """The attribute names that the user chose."""
         return Names(self.history_messages_key, self.ttl_key_name)

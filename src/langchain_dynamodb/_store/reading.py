@@ -59,6 +59,8 @@ class Reader:
     @property
     def strict(self) -> Reader:
         """One for writes, which must not lose what cannot be read."""
+        if not self.decoder.skip_undecodable:
+            return self
         decoder = replace(self.decoder, skip_undecodable=False)
         return replace(self, pages=replace(self.pages, decoder=decoder))
 

@@ -72,8 +72,8 @@ class Vault:
         self._kinds: set[type] = set()  # of keyrings: to look at the methods of one takes long
         self._named = named
         self._clock = clock
-        self._plain = LRU[_Plain](KEYS)
-        self._current = LRU[_Current](KEYS)
+        self._plain: LRU[_Plain] = LRU(KEYS)
+        self._current: LRU[_Current] = LRU(KEYS)
         self._asking: dict[tuple[object, ...], asyncio.Task[bytes | None]] = {}
 
     def must_encrypt(self, item: object) -> bool:
