@@ -169,6 +169,7 @@ def _independent(one: object, other: object) -> bool:
 SMALL: dict[str, tuple[str, Bounds]] = {
     "two appends begin a session": ("start=none | A: append:S | B: append:M", Bounds(2, 9, ("lost", "gone", "late"))),
     "two appends cut a page": ("start=full | A: append:M | B: append:L", Bounds(1, 4)),
+    "two small appends cut a page": ("start=full | A: append:M | B: append:M", Bounds(1, 4)),
     "two large appends cut a page": ("start=none | A: append:X append:X | B: append:X", Bounds(1, 3)),
     "two appends cut a page, two faults": ("start=full | A: append:M | B: append:M", Bounds(2, 2, ("lost", "late"))),
     "a page with an object is put again": ("start=full blobs | A: append:M", Bounds(2, 9, ("late", "cut"))),
