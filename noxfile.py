@@ -266,14 +266,14 @@ def site(session: nox.Session) -> None:
     session.run(
         "sphinx-build", "-W", "--keep-going", "-q", "-c", "docs/site", "-d", session.create_tmp(), "docs", "site"
     )
-    session.run("pytest", "tests/docs/test_site.py", "tests/docs/test_site_browser.py", *session.posargs)
+    run_pytest(session, "tests/docs/test_site.py", "tests/docs/test_site_browser.py")
 
 
 @nox.session
 def frameworks(session: nox.Session) -> None:
     """Run the how-to pages on gunicorn, gevent, Celery and notebooks with the real packages."""
     session.install("-e", with_extras(session), *group("test"), *group("frameworks"))
-    session.run("pytest", "tests/docs/test_frameworks.py", *session.posargs)
+    run_pytest(session, "tests/docs/test_frameworks.py")
 
 
 @nox.session

@@ -234,6 +234,7 @@ async def _replace_end(sessions: AsyncSessionRepository) -> None:
     await sessions.replace("s", [*messages[:2], human()])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
 @pytest.mark.parametrize("name", STEPS)
 async def test_nothing_is_left(
@@ -359,6 +360,7 @@ CHANGES: dict[str, Callable[[MemoryBlobs, str], object]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("change", CHANGES)
 async def test_an_object_that_is_missing_or_changed(
     sessions: AsyncSessionRepository, bucket: MemoryBlobs, change: str
@@ -817,6 +819,7 @@ def test_facade_and_history(make_repository: RepositoryFactory, bucket: MemoryBl
 REFERENCE = ["0" * 24, "40000", "0" * 64, "memory"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "broken",
     [
@@ -962,6 +965,7 @@ REQUESTS: dict[str, tuple[Step, dict[str, int]]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_requests_of_the_bucket(make_repository: RepositoryFactory, bucket: MemoryBlobs, name: str) -> None:
     """As docs/howto/large-data.md tells them, of a process that has nothing in memory."""
@@ -979,6 +983,7 @@ async def test_requests_of_the_bucket(make_repository: RepositoryFactory, bucket
 # --- Forks ---
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("keep", [None, 2, 1])
 @pytest.mark.parametrize("encryption", [None, KEYRING], ids=["plain", "encrypted"])
 async def test_a_fork_has_objects_of_its_own(

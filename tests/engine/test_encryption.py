@@ -184,6 +184,7 @@ READS: dict[str, Method] = {
 EVERY = CHANGES | READS
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("method", EVERY)
 @pytest.mark.parametrize("pages", [False, True], ids=["tail", "pages"])
 async def test_without_a_key_nothing_can_be_done(
@@ -210,6 +211,7 @@ async def test_a_session_can_be_deleted_without_its_key(
     assert await scan(sealed) == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("method", CHANGES)
 @pytest.mark.parametrize("pages", [False, True], ids=["tail", "pages"])
@@ -334,6 +336,7 @@ async def fails(repository: AsyncSessionRepository, caplog: pytest.LogCaptureFix
     assert "SessionId" in caught.value.item
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("attribute", ["lc_key", "History", "lc_metadata", "lc_data"])
 @pytest.mark.parametrize("what", ["changed", "of another session", "of an earlier session of that name"])
 async def test_nothing_can_be_changed_or_moved(
@@ -389,6 +392,7 @@ EDITS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("change", EDITS)
 async def test_an_edit_under_way_cannot_be_changed_or_moved(
     sealed: AsyncSessionRepository, dynamodb: Any, caplog: pytest.LogCaptureFixture, change: str

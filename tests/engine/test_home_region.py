@@ -101,6 +101,7 @@ async def test_what_begins_a_session_stamps_it(make_repository: RepositoryFactor
     assert await home_of(plain, "c") == HERE
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 async def test_another_region_changes_nothing(make_repository: RepositoryFactory, change: str, warm: bool) -> None:
@@ -369,6 +370,7 @@ def is_page(item: Any) -> bool:
     return "lc_chain" in item
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("late", ["item", "newest pages", "oldest page"])
 @pytest.mark.parametrize("move", MOVES)
 async def test_taking_over_too_early(
@@ -409,6 +411,7 @@ REMOVALS: dict[str, Step] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("removal", REMOVALS)
 @pytest.mark.parametrize("fork", [False, True], ids=["begun", "forked"])
 @pytest.mark.parametrize("before", [False, True], ids=["new", "again"])

@@ -53,6 +53,7 @@ def stored_pages(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted((item for item in items if "lc_cut" in item), key=lambda item: Chain.of(item).first)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("item_format", FORMATS)
 async def test_any_message_of_a_session(make_repository: RepositoryFactory, item_format: str) -> None:
     """Each in turn changed, then each removed: the others stay, and the session goes on in every way."""
@@ -80,6 +81,7 @@ async def test_any_message_of_a_session(make_repository: RepositoryFactory, item
     assert await scan(repository) == []
 
 
+@pytest.mark.once
 async def test_removing_all_and_going_on(make_repository: RepositoryFactory) -> None:
     """Pages without messages are in nobody's way: of a window, a cut, a truncate, a rewrite."""
     repository = make_repository(sizes=SMALL)
@@ -102,6 +104,7 @@ async def test_removing_all_and_going_on(make_repository: RepositoryFactory) -> 
     assert await scan(repository) == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("keep", [2, 5, 9, 14])
 async def test_with_truncate(make_repository: RepositoryFactory, keep: int) -> None:
     """`keep` counts the messages that there are."""
@@ -118,6 +121,7 @@ async def test_with_truncate(make_repository: RepositoryFactory, keep: int) -> N
     await check(expected, repository, make_repository())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", [3, 6, 11])
 async def test_with_history_size(make_repository: RepositoryFactory, size: int) -> None:
     """What was removed is not among the newest messages that are kept."""
@@ -172,6 +176,7 @@ async def test_too_large(make_repository: RepositoryFactory) -> None:
         await repository.update_message("s", named("a", 2000))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("item_format", FORMATS)
 async def test_the_newest_of_an_id(make_repository: RepositoryFactory, item_format: str) -> None:
     """Where several messages have it: within one append, in the tail, in pages."""
@@ -191,6 +196,7 @@ async def test_the_newest_of_an_id(make_repository: RepositoryFactory, item_form
         await repository.remove_message("s", "0")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", [3000, 200_000])
 @pytest.mark.parametrize("index", [0, 7, -1])
 async def test_a_message_that_has_no_room_in_its_place(

@@ -18,6 +18,7 @@ from langchain_dynamodb.codec.messages import UndecodableError, unpack
 from langchain_dynamodb.errors import CorruptSessionError, MessageNotFoundError, StorageError
 from support import SMALL, Call, Chain, Hooked, human, is_of_pages, named, no_answer, scan, watch
 
+pytestmark = pytest.mark.once
 MANY = 1 << 24
 
 

@@ -176,6 +176,7 @@ def test_errors_of_files(
     assert facade.read("s").version
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("words", [["export"], ["list", "--json"], ["verify", "-v"], ["show", "s0"], ["doctor"]])
 def test_who_reads_no_more(engine: TestEngine, table_name: str, facade: SessionRepository, words: list[str]) -> None:
     """As `| head` does: it ends with exit code 1 and without a word."""

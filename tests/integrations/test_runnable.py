@@ -124,6 +124,7 @@ IN_CONTEXT = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("style", IN_CONTEXT)
 async def test_overlapping_turns_keep_all_messages(style: str, mode: str, make_history: MakeHistory) -> None:

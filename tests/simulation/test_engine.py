@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
 
 Answer = tuple[str, Any]
 Request = tuple[str, Mapping[str, Any], str, Any]
-RUNS = 120
+RUNS = 60
 SEED = 4_000_000
 
 
