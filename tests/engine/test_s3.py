@@ -413,7 +413,7 @@ async def test_an_object_changed_in_the_bucket(make_repository: RepositoryFactor
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("size", [32, 128])
+@pytest.mark.parametrize("size", [32, 255])
 def test_memory_of_a_large_message(size: int) -> None:
     """MiB above the message, of the SDK's too: as docs/howto/large-data.md says, in a process of its own.
 
