@@ -44,7 +44,7 @@ class Reference(NamedTuple):
         return cls(found["token"], int(found["size"]), found["sha256"], found["bucket"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # nobody changes one; frozen it would take three times as long to make, and a read makes many
 class Page:
     """One page. It has the indexes from `first` up to `end`, of which `removed` belong to no message any more.
 
