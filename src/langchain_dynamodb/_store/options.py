@@ -19,7 +19,7 @@ from .._items.sizes import (
 )
 from ..blobs.stores import Blobs
 from ..codec.messages import Codec
-from ..encryption.keyrings import Keyring
+from ..encryption.keyrings import is_keyring
 from ..errors import InvalidInputError, SettingsError
 from ..observers import Observer, check_observers
 from .vault import Encryption
@@ -83,7 +83,7 @@ class Options:
         object.__setattr__(self, "observers", check_observers(self.observers))
         given: object = self.encryption
         refused = isinstance(given, type) or inspect.iscoroutinefunction(given)
-        if refused or not (given is None or isinstance(given, Keyring) or callable(given)):
+        if refused or not (given is None or is_keyring(given) or callable(given)):
             raise InvalidInputError(
                 f"encryption is a {type(given).__name__}: give a keyring (KmsKeyring(...), LocalKeyring(...)), or a "
                 "function (none that is async) that takes a session and returns one"

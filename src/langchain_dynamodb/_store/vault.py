@@ -15,7 +15,7 @@ from .._items.parsing import undecodable
 from .._items.session_items import SessionItem
 from ..codec.sealing import Cipher, TamperedError
 from ..encryption.ciphers import new_cipher, unlocked, wrapped_key
-from ..encryption.keyrings import DataKey, Keyring
+from ..encryption.keyrings import DataKey, Keyring, is_keyring
 from ..errors import KeyUnavailableError, MissingKeyError
 from .cache import LRU
 
@@ -69,7 +69,6 @@ class Vault:
         self._encryption = encryption
         self.encrypts = encryption is not None
         """Whether what is written here is encrypted."""
-        self._kinds: set[type] = set()  # of keyrings: to look at the methods of one takes long
         self._named = named
         self._clock = clock
         self._plain: LRU[_Plain] = LRU(KEYS)
@@ -126,16 +125,13 @@ class Vault:
 
     def _keyring(self, key: SessionKey) -> Keyring:
         given: Any = self._encryption
-        if type(given) in self._kinds:
+        if is_keyring(given):
             return given  # type: ignore[no-any-return]
-        keyring: Any = given if isinstance(given, Keyring) else self._given_by(given, key)
-        if type(keyring) in self._kinds:
-            return keyring  # type: ignore[no-any-return]
-        if not isinstance(keyring, Keyring):
+        keyring: Any = self._given_by(given, key)
+        if not is_keyring(keyring):
             kind = type(keyring).__name__
             raise KeyUnavailableError(f"the function given as encryption= returned a {kind} for {key}, not a keyring")
-        self._kinds.add(type(keyring))
-        return keyring
+        return keyring  # type: ignore[no-any-return]
 
     def _given_by(self, function: Callable[[Session], Keyring], key: SessionKey) -> Keyring:
         try:

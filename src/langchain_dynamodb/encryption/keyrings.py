@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
+from weakref import WeakSet
 
 from .._checks import short
 from ..codec.sealing import NONCE_BYTES, TamperedError
@@ -74,6 +75,17 @@ class Keyring(Protocol):
 
     async def unwrap(self, wrapped: bytes) -> bytes | None:
         """The plain data key; None where none of this keyring's keys has wrapped it. Raises as `generate` does."""
+
+
+_kinds: WeakSet[type] = WeakSet()
+
+
+def is_keyring(given: object) -> bool:
+    """Whether it has the methods of one; of each class these are looked at once, which takes long."""
+    kind = type(given)
+    if kind not in _kinds and isinstance(given, Keyring):
+        _kinds.add(kind)
+    return kind in _kinds
 
 
 @dataclass(frozen=True, init=False)
