@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,7 @@ from langchain_dynamodb.codec.messages import pack
 from langchain_dynamodb.encryption import DataKey, Keyring, LocalKeyring
 from langchain_dynamodb.errors import (
     BlobDamagedError,
+    ChatHistoryError,
     CorruptSessionError,
     DecryptionError,
     InvalidInputError,
@@ -426,6 +428,74 @@ async def page_edits_fail(operation: str, request: Any, proceed: Call) -> dict[s
     if operation == "update_item" and "~lc~" in str(request["Key"]):
         raise ThrottledError("throttled")
     return await proceed()
+
+
+def tampered(name: str, item: dict[str, Any], others: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any] | None]:
+    """An attribute as one may leave it who can write to the table: gone, changed, or that of another item."""
+    ((kind, content),) = item[name].items()
+    yield None
+    forged = {"B": pack([b'{"type":"human","content":"forged"}'])}
+    yield from ({"S": "x"}, {"N": "7"}, {"NULL": True}, forged, {"L": [forged]}, {"M": {"title": {"S": "forged"}}})
+    yield from (other[name] for other in others if other.get(name, item[name]) != item[name])
+    if kind == "N":
+        yield from ({"N": str(number)} for number in (0, int(content) - 1, int(content) + 1, int(content) + 10**9))
+    elif kind == "L":
+        yield from ({"L": changed} for changed in (content[::-1], content[1:], [*content, *content]))
+    elif kind in ("S", "B"):
+        yield {kind: content[:-1]}
+    if kind == "B" or name == "History":
+        yield flipped(item[name])
+
+
+@pytest.mark.once
+async def test_no_attribute_makes_messages(sealed: AsyncSessionRepository, dynamodb: Any) -> None:
+    """Each of the session's items, tampered with: an error of ours, or messages that this session has, or had."""
+    sessions = fresh(sealed, blobs=MemoryBlobs(threshold=2000), ttl=3600)
+    dying = fresh(sessions)
+    watch(dying, Hooked, page_edits_fail)
+    had: set[str] = set()
+    metadata: dict[str, Any] = {"title": SECRET}
+
+    async def write(session: str) -> None:
+        """A session with pages, an object, a tail and metadata, and an edit under way."""
+        given = [HumanMessage(SECRET + noise(150), id=f"{session}{n}") for n in range(9)]
+        await sessions.append(session, given)
+        await sessions.append(session, [human(5000)], idempotency_key="k")
+        for message in (secret(1), secret(2)):
+            await sessions.append(session, [HumanMessage(f"{session} {message.text}")])
+        await sessions.update_metadata(session, metadata)
+        had.update(message.text for message in await messages_of(sessions, session) if session == "s")
+        await dying.update_message(session, HumanMessage(f"{session} edited", id=f"{session}4"))
+        had.update(message.text for message in await messages_of(sessions, session) if session == "s")
+
+    await write("s")
+    earlier = items(dynamodb, sealed.table_name)
+    await sessions.delete("s")
+    had.clear()
+    for session in ("s", "t"):
+        await write(session)
+    now = items(dynamodb, sealed.table_name)
+    assert {"lc_key", "lc_metadata", "lc_edit", "lc_bucket", "lc_page_ops", "expireAt"} <= now["s"].keys()
+    outcomes: Counter[str] = Counter()
+    for place, item in now.items():
+        if not place.startswith("s"):
+            continue
+        others = [other for where, other in [*now.items(), *earlier.items()] if other is not item]
+        for name in item.keys() - {"SessionId"}:
+            for value in tampered(name, item, others):
+                changed = {**item, name: value}
+                dynamodb.put_item(TableName=sealed.table_name, Item={n: v for n, v in changed.items() if v is not None})
+                (read,) = await asyncio.gather(fresh(sessions).read("s"), return_exceptions=True)
+                outcomes[type(read).__name__] += 1
+                if isinstance(read, BaseException):
+                    assert isinstance(read, ChatHistoryError), (place, name, value)
+                    assert SECRET not in f"{read} {read.__cause__}"
+                else:
+                    assert {message.text for message in read.messages} <= had, (place, name, value)
+                    assert read.metadata in ({}, metadata)
+        dynamodb.put_item(TableName=sealed.table_name, Item=item)
+    print(f"\n{dict(outcomes)}")
+    assert {"ChatSession", "DecryptionError", "BlobDamagedError"} <= outcomes.keys()
 
 
 @pytest.mark.parametrize("what", ["references", "references and objects"])
