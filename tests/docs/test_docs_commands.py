@@ -22,11 +22,13 @@ from botocore import xform_name
 from botocore.validate import validate_parameters
 from packaging.requirements import Requirement
 
+from aws_server import run_service
 from conftest import RepositoryFactory, TableFactory
 from documentation import BLOCKS, ROOT, Block, Command, find_commands, prose
 from langchain_dynamodb import errors
 from langchain_dynamodb._items.keys import session_key
 from langchain_dynamodb.cli.commands import cli
+from langchain_dynamodb.encryption import KmsKeyring
 from langchain_dynamodb.local.__main__ import parse
 from memory_blobs import MemoryBlobs
 from support import SMALL, Recorder, many, watch, with_options
@@ -39,6 +41,7 @@ else:
 LANGCHAIN_AWS = ROOT / "docs/howto/langchain-aws.md"
 PERMISSIONS = ROOT / "docs/permissions.md"
 LARGE_DATA = ROOT / "docs/howto/large-data.md"
+ENCRYPTION = ROOT / "docs/howto/encryption.md"
 COMMAND_LINE = ROOT / "docs/howto/command-line.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
@@ -291,10 +294,10 @@ def test_the_drawing_of_keys() -> None:
 
 
 def read_policies() -> list[Any]:
-    """The policy, the statement and the condition of the page, and last the policy for S3."""
+    """The policy, the statement and the condition of the page, then those for KMS, and last the policy for S3."""
     assert {block.page for block in BLOCKS if block.language == "json"} == {PERMISSIONS, LARGE_DATA, COMMAND_LINE}
     read = [json.loads(block.code) for block in BLOCKS if block.page == PERMISSIONS and block.language == "json"]
-    return sorted(read, key=lambda one: "s3:" in str(one))
+    return sorted(read, key=lambda one: ("s3:" in str(one), "kms:" in str(one)))
 
 
 def partition_keys(request: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -318,7 +321,7 @@ def allows(condition: Mapping[str, Any], tenant: str, keys: list[str]) -> bool:
 @pytest.mark.parametrize("composite", [True, False])
 async def test_policies(make_repository: RepositoryFactory, make_table: TableFactory, composite: bool) -> None:
     """The policies name exactly the calls that sessions with pages make, and confine them to their tenant."""
-    policy, statement, condition, _ = read_policies()
+    policy, statement, condition, *_ = read_policies()
     sessions = make_repository(make_table("PK", "SK" if composite else None), primary_key_name="PK", sizes=SMALL)
     session = {"PK": "acme", "SK": "chat"} if composite else "acme/chat"
     recorder: Recorder = watch(sessions, Recorder)
@@ -333,6 +336,32 @@ async def test_policies(make_repository: RepositoryFactory, make_table: TableFac
     assert any("~lc~" in key for key in keys) is not composite  # pages
     confined = statement["Condition"] if composite else condition
     assert [allows(dict(confined), tenant, keys) for tenant in ("acme", "acm", "other")] == [True, False, False]
+
+
+@pytest.mark.any_engine
+async def test_policies_for_kms(make_repository: RepositoryFactory) -> None:
+    """They name exactly the calls of encrypted sessions, with the page's context; who manages the key has none."""
+    *_, of_role, of_key, _ = read_policies()
+    [granted], [managing, using] = of_role["Statement"], of_key["Statement"]
+    with run_service("kms") as url:
+        kms: Any = boto3.client("kms", endpoint_url=url)
+        key_id = kms.create_key(Policy=json.dumps(of_key))["KeyMetadata"]["KeyId"]
+        keyring = KmsKeyring(key_id, context={"app": "support"}, endpoint_url=url)
+        recorder = Recorder(keyring._connection)
+        object.__setattr__(keyring, "_connection", recorder)
+        await make_repository(encryption=keyring).append("s", many(1))
+        await make_repository(encryption=keyring).read("s")
+        await keyring.aclose()
+        kms.close()
+    made = {"kms:" + operation.title().replace("_", "") for operation, _ in recorder.log}
+    assert set(granted["Action"]) == set(using["Action"]) == made
+    wanted = {"StringEquals": {"kms:EncryptionContext:app": "support"}}
+    assert granted["Condition"] == using["Condition"] == wanted
+    assert {str(request["EncryptionContext"]) for _, request in recorder.log} == {"{'app': 'support'}"}
+    assert any('context={"app": "support"}' in block.code for block in BLOCKS if block.page == ENCRYPTION)
+    known = ["kms:" + operation for operation in kms.meta.service_model.operation_names]
+    managed = {pattern: {action for action in known if fnmatchcase(action, pattern)} for pattern in managing["Action"]}
+    assert [pattern for pattern, actions in managed.items() if not actions or actions & made] == []
 
 
 RIGHTS = {
