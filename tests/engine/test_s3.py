@@ -424,8 +424,8 @@ def test_memory_of_a_large_message(size: int) -> None:
     appended, read = (
         int(found) for found in re.findall(r"^(?:append|read).*: (\d+) MiB more", ran.stdout, re.MULTILINE)
     )
-    assert appended < 64
-    assert read < size + 64  # with the message
+    assert appended < 72  # 64, and what a loaded machine adds
+    assert read < size + 72  # with the message
 
 
 class EachMeter(Meter):

@@ -118,13 +118,22 @@ async def test_a_local_keyring_unwraps_what_its_keys_wrapped() -> None:
     assert (len(made.plain), made.plain != (await old.generate()).plain) == (32, True)
 
 
-@pytest.mark.parametrize("key", [b"k" * 16, b"k" * 33, "k" * 32, None])
-def test_a_local_key_has_32_bytes(key: object) -> None:
-    """A password is no key."""
-    with pytest.raises(InvalidInputError, match="32 bytes"):
-        LocalKeyring(key)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInputError, match="32 bytes"):
-        LocalKeyring(b"k" * 32, old=[key])  # type: ignore[list-item]
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (b"k" * 16, "this is a bytes of 16: a new one"),
+        (b"k" * 33, "this is a bytes of 33: a new one"),
+        ("6b" * 32, "this is a str of 64: decode it, as by bytes.fromhex"),
+        ("k" * 32, "this is a str of 32: decode it, as by bytes.fromhex"),
+        (None, "this is a NoneType: a new one"),
+    ],
+)
+def test_a_local_key_has_32_bytes(key: Any, told: str) -> None:
+    """A password is no key, nor is a key as text, which should not be thrown away for a new one; neither is shown."""
+    for given in ({"key": key}, {"key": b"k" * 32, "old": [key]}):
+        with pytest.raises(InvalidInputError, match=f"has 32 bytes, {told}") as caught:
+            LocalKeyring(**given)
+        assert not any(part in str(caught.value) for part in ("kkk", "6b6b"))
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,8 @@ async def test_what_no_keyring_of_ours_wrapped(stored: bytes) -> None:
     """Another format, nothing, or another's."""
     with pytest.raises(DecryptionError, match="lc_key"):
         await Vault(Counting()).opened(key(), Cipher(stored))
+    with pytest.raises(DecryptionError, match="may be an old= one"):
+        await Vault(Counting()).opened(key(), Cipher(b"\x01" + b"s" * 16 + b"x"))
 
 
 async def test_without_a_keyring() -> None:

@@ -111,7 +111,8 @@ class Vault:
             return held.opened(key, cipher)
         plain = await self._once(keyring, wrapped)
         if plain is None:
-            told = "this keyring (with this encryption context) has not made it, or it was changed since"
+            told = "this keyring (with this encryption context) has not made it, or it was changed since; "
+            told += "where keys were changed, the one that made it may be an old= one"
             raise undecodable(key, KEY, TamperedError(told))
         return unlocked(cipher, plain, key.attributes)
 

@@ -49,6 +49,16 @@ def check_old(old: object) -> None:
         raise InvalidInputError(f"old= is a {type(old).__name__}: give a list of keys, [] for none")
 
 
+def _check_key(key: object) -> None:
+    """Raise `InvalidInputError` unless it may be a key; what it is is not shown."""
+    if isinstance(key, (bytes, bytearray)) and len(key) == KEY_BYTES:
+        return
+    told = f"a key of a LocalKeyring has {KEY_BYTES} bytes, this is a {type(key).__name__}"
+    told += f" of {len(key)}: " if isinstance(key, (str, bytes, bytearray)) else ": "
+    told += "decode it, as by bytes.fromhex or base64.b64decode; " if isinstance(key, str) else ""
+    raise InvalidInputError(f"{told}a new one is os.urandom({KEY_BYTES})")
+
+
 class DataKey(NamedTuple):
     """A key of 32 bytes, and the same encrypted by a key that never leaves its place."""
 
@@ -105,10 +115,8 @@ class LocalKeyring:
         cryptography()
         check_old(old)
         keys = (key, *old)
-        if not all(isinstance(one, (bytes, bytearray)) and len(one) == KEY_BYTES for one in keys):
-            raise InvalidInputError(
-                f"a key of a LocalKeyring has {KEY_BYTES} bytes; make one by os.urandom({KEY_BYTES})"
-            )
+        for one in keys:
+            _check_key(one)
         object.__setattr__(self, "keys", tuple(map(bytes, keys)))
         object.__setattr__(self, "limits", checked_limits(limits))
 
