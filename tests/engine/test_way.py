@@ -1,4 +1,7 @@
-"""How far the way of a call is through the package: every change of file is one that a reader has to follow."""
+"""How far the way of a call is through the package: every change of file is one that a reader has to follow.
+
+Bodies made by orjson are one file and four changes of these.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ async def test_a_warm_append(make_repository: RepositoryFactory) -> None:
         await repository.append("s", TURN)
     files = await way(lambda: repository.append("s", TURN))
     assert len(set(files)) <= 16, files
-    assert changes(files) <= 42, files
+    assert changes(files) <= 46, files
 
 
 @pytest.mark.once
