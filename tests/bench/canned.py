@@ -21,11 +21,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import orjson
+
 SESSION = re.compile(rb"session-\d{6}")  # ids of sessions in recordings: any of them gets the same answers
 _TARGET = re.compile(rb"x-amz-target: *DynamoDB_20120810\.(\w+)", re.IGNORECASE)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-_TABLE = re.compile(rb'"TableName": "([^"]+)"|"RequestItems": \{"([^"]+)"')
+_TABLE = re.compile(rb'"TableName": ?"([^"]+)"|"RequestItems": ?\{"([^"]+)"')
 _ANY = b"session-000000"
+
+
+def _of_any(request: bytes) -> bytes:
+    """The request of any session, whoever wrote it: some put spaces between."""
+    return orjson.dumps(orjson.loads(SESSION.sub(_ANY, request)))
 
 
 class Exchange(NamedTuple):
@@ -53,7 +60,7 @@ class Responder:
         self.pages: dict[tuple[str, int], object] = {}
         for table, recording in recordings.items():
             for exchange in recording.exchanges if not recording.script else ():
-                for request in (None, SESSION.sub(_ANY, exchange.request)):
+                for request in (None, _of_any(exchange.request)):
                     self.answers[table, exchange.operation, request] = SESSION.sub(_ANY, exchange.response)
                 if exchange.operation == "BatchGetItem":
                     for item in json.loads(SESSION.sub(_ANY, exchange.response))["Responses"][table]:
@@ -71,7 +78,7 @@ class Responder:
             self.next[table] = (position + 1) % len(self.scripts[table])
             return self.scripts[table][position]
         session = SESSION.search(body)
-        key = table, operation, SESSION.sub(_ANY, body)
+        key = table, operation, _of_any(body)
         response = self.answers.get(key)
         if response is None and operation == "BatchGetItem":  # some pages were in memory still
             response = self._some_pages(table, key[2])
