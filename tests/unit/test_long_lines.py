@@ -256,3 +256,26 @@ def test_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 48 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_message_of_megabytes_is_never_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orjson keeps the interpreter to itself: what is written is compared by pieces, and is one line all the same."""
+    sizes: list[int] = []
+    loads, dumps = orjson.loads, orjson.dumps
+
+    def read(text: bytes) -> object:
+        sizes.append(len(text))
+        return loads(text)
+
+    def written(value: object) -> bytes:
+        sizes.append(len(made := dumps(value)))
+        return made
+
+    monkeypatch.setattr(orjson, "loads", read)
+    monkeypatch.setattr(orjson, "dumps", written)
+    message = HumanMessage('a quote: " ' * (1 << 19))
+    (line,) = encode([message], MOST, much=True)
+    assert max(sizes) <= 3 * long_lines.PIECE
+    assert isinstance(line, bytes)
+    monkeypatch.undo()
+    assert decode_line(line) == message

@@ -1,7 +1,7 @@
 """Requests and answers of DynamoDB <-> JSON, in place of the SDK's walk through its description of them. No I/O.
 
-That walk takes a tenth of an append's CPU time, and more of a large read's. What is not understood
-here is left to the SDK: None says so.
+That walk takes a quarter of a call's CPU time (docs/explanation.md). What is not understood here is left to the SDK:
+None says so.
 """
 
 from __future__ import annotations
