@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from langchain_dynamodb._dynamodb import wire
 
 texts = st.text(st.characters(codec="utf-8"), max_size=5)
-names = st.sampled_from(["S", "B", "BS", "L", "M", "Item", "name", "ключ"])  # like types: what is in them is a dict
+names = st.sampled_from(["N", "S", "B", "BS", "L", "M", "Item", "name", "ключ"])  # like types, but dicts
 scalars = (
     st.fixed_dictionaries({"S": texts})
     | st.fixed_dictionaries({"N": st.integers().map(str)})
