@@ -23,9 +23,12 @@ from conftest import RepositoryFactory
 from corpus import turn
 from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb import repository as module
+from langchain_dynamodb._dynamodb import wire
+from langchain_dynamodb._protocol import pages
 from langchain_dynamodb._store import community_writer, page_objects
 from langchain_dynamodb.admin import export_sessions, import_sessions, verify
 from langchain_dynamodb.codec import long_blocks, long_lines, messages
+from langchain_dynamodb.codec.long_blocks import BlockReader
 from langchain_dynamodb.codec.long_lines import Line
 from langchain_dynamodb.codec.messages import Codec, Place
 from langchain_dynamodb.codec.places import Degraded
@@ -232,6 +235,31 @@ async def test_one_long_message(make_repository: RepositoryFactory, shape: str) 
     assert max(codec.done, key=lambda done: done[1])[1] < 400_000
 
 
+async def test_a_message_of_many_parts(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of megabytes are read in threads, and what they hold a piece at a time: one go would keep all waiting."""
+    message = HumanMessage(noise(5 << 20))
+    repository = make_repository()
+    await repository.append("s", [message])
+    read: list[tuple[bool, int]] = []
+    inflated: list[int] = []
+    decode, inflate = wire.decode, BlockReader._inflate
+
+    def noted(body: bytes) -> Any:
+        read.append((threading.current_thread() is threading.main_thread(), len(body)))
+        return decode(body)
+
+    def measured(reader: BlockReader, piece: bytes) -> int:
+        inflated.append(inflate(reader, piece))
+        return inflated[-1]
+
+    monkeypatch.setattr(wire, "decode", noted)
+    monkeypatch.setattr(BlockReader, "_inflate", measured)
+    assert (await with_options(repository).read("s")).messages == [message]
+    assert max(size for on_loop, size in read if on_loop) <= wire.MANY_BYTES < max(size for _, size in read) < 2 << 20
+    assert sum(inflated) > 5 << 20
+    assert max(inflated) <= long_lines.PIECE
+
+
 LONG = "x" * (1 << 20)
 LARGE: dict[str, list[BaseMessage]] = {
     "many of some size": [HumanMessage("x" * 8_000) for _ in range(100)],
@@ -421,8 +449,8 @@ async def test_a_long_message_in_pieces(
     for owner, constant, value in (
         (page_objects, "MUCH", 1 << 16),
         (long_lines, "LONG_LINE", much),
-        (long_lines, "MUCH_TEXT", 1),
         (long_blocks, "LONG_LINE", much),
+        (pages, "IN_PIECES", much),
         (long_lines, "LONG_TEXT", 1 << 16),
         (long_blocks, "LONG_TEXT", 1 << 16),
         (long_lines, "PIECE", 1 << 15),

@@ -22,6 +22,7 @@ from typing import Any
 from zlib import crc32
 
 from .._checks import running_loop
+from .._threads import off_loop
 from ..errors import RepositoryClosedError, StorageError
 from ..observers import Request
 from ..observers import current as observed_here
@@ -372,13 +373,16 @@ def _body_is_made(params: dict[str, Any], **_: object) -> None:
         params["body"] = body
 
 
-def _answer_came(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+async def _answer_came(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     attempts, body = _current.get(), response_dict["body"]
     # botocore checks this too, but returns the last attempt as it is, and takes a proxy's page for an empty success.
     checksum = response_dict["headers"].get("x-amz-crc32")
     damaged = checksum is not None and checksum != str(crc32(body))
     attempts.corrupt = damaged or not (body[:1] == b"{" and body[-1:] == b"}")
-    if attempts.corrupt or attempts.body is None or (answer := wire.decode(body)) is None:
+    if attempts.corrupt or attempts.body is None:
+        return
+    answer = await off_loop(partial(wire.decode, body)) if len(body) > wire.MANY_BYTES else wire.decode(body)
+    if answer is None:
         return
     if response_dict["status_code"] < 300:
         customized_response_dict.update(answer)

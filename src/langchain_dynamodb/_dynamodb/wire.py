@@ -16,6 +16,8 @@ OPERATIONS = frozenset({
     "batch_get_item", "batch_write_item", "delete_item", "get_item", "put_item", "query", "scan", "update_item",
 })  # fmt: skip
 
+MANY_BYTES = 256 << 10  # of an answer: about a millisecond, or more where it has many values
+
 
 def encode(request: Mapping[str, Any]) -> bytes | None:
     """The body of a request."""

@@ -24,6 +24,7 @@ from ..codec.long_lines import Line, LongLine, Pieces
 from ..codec.messages import Codec
 from ..codec.sealing import Cipher
 
+IN_PIECES = 16 << 20  # bytes of a long line whose block is never whole in memory
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
 
 
@@ -47,9 +48,11 @@ class Draft(NamedTuple):
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Draft:
         """Of messages."""
+        size = sum(map(len, lines))
         if len(lines) == 1 and isinstance(lines[0], LongLine):
-            return cls(b"", 1, large=True, pieces=LongBlock(lines[0]))
-        return cls(codec.pack(lines), len(lines), large=sum(map(len, lines)) > MAX_INFLATED)
+            block = LongBlock(lines[0])
+            return cls(b"", 1, large=True, pieces=block) if size >= IN_PIECES else cls(b"".join(block), 1)
+        return cls(codec.pack(lines), len(lines), large=size > MAX_INFLATED)
 
     @classmethod
     def again(cls, page: Page, data: bytes) -> Draft:

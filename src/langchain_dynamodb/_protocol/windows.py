@@ -76,10 +76,10 @@ def is_cut(item: SessionItem | CommunityItem | None, limit: int | None) -> bool:
     return item.trimmed > 0 or (limit is not None and item.message_count > limit)
 
 
-def readable(messages: Sequence[BaseMessage], limit: int | None) -> list[BaseMessage]:
+def readable(messages: list[BaseMessage], limit: int | None) -> list[BaseMessage]:
     """What a read shows of stored messages: no instructions, and no window begins with results without their calls."""
     silent = {kind for kind, one in {type(one): one for one in messages}.items() if is_instruction(one)}
-    said = [message for message in messages if type(message) not in silent]
+    said = [message for message in messages if type(message) not in silent] if silent else messages
     return said if limit is None else drop_orphans(said)
 
 

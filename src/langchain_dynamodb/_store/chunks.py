@@ -55,7 +55,7 @@ def in_slices(chunks: Iterable[Chunk]) -> Iterator[tuple[bool, list[Chunk]]]:
     for chunk in chunks:
         decoded = isinstance(chunk.lines, Lines) and chunk.lines.decoded
         for start in range(0, len(chunk.lines), SLICE):
-            part = chunk._replace(lines=chunk.lines[start : start + SLICE])
+            part = chunk if len(chunk.lines) <= SLICE else chunk._replace(lines=chunk.lines[start : start + SLICE])
             size += len(part.lines)
             if parts and (decoded != again or size > SLICE):
                 yield again, parts

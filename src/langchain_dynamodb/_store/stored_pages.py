@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from sys import getsizeof
 
 from .._dynamodb.batches import in_parallel
 from .._items import attribute_names as lc
@@ -18,7 +19,8 @@ from .._protocol import edits
 from .._protocol.chain import first_break, first_needed, missing_parts
 from .._protocol.pages import Draft, most_inflated
 from ..codec import messages as codec
-from ..codec.long_lines import Line, LongLine
+from ..codec.long_blocks import BlockReader
+from ..codec.long_lines import Line
 from ..codec.messages import UndecodableError
 from ..observers import current
 from .cache import LRU
@@ -219,8 +221,8 @@ class StoredPages:
             lines = Lines([UNREADABLE] * page.messages)  # so that windows still count
         if len(lines) != page.messages:
             raise wrong(lc.CHAIN, f"it holds {len(lines)} messages, not {page.messages}")
-        if page.parts == 1 and UNREADABLE not in lines and not (lines and isinstance(lines[0], LongLine)):
-            cost = PAGE_OVERHEAD + sum(map(len, lines)) + 33 * len(lines)
+        if page.parts == 1 and UNREADABLE not in lines:
+            cost = PAGE_OVERHEAD + sum(map(getsizeof, lines))
             self.cache.put(_cached(key, item, page.number), LoadedPage(page.without_data(), lines), cost)
         return lines
 
@@ -230,8 +232,13 @@ class StoredPages:
             raise opened
         if opened is not None:
             return opened
-        blocks = [self.opened_data(key, item, part) for part in parts]
-        return codec.unpack(b"".join(blocks), most_inflated(parts[-1], self.table.objects.longest))
+        most = most_inflated(parts[-1], self.table.objects.longest)
+        if len(parts) == 1:
+            return codec.unpack(self.opened_data(key, item, parts[0]), most)
+        reader = BlockReader(most)
+        for part in parts:
+            reader.feed(self.opened_data(key, item, part))
+        return reader.finish()
 
     async def drafts(self, key: SessionKey, item: SessionItem, run: Sequence[Page]) -> list[Draft]:
         """Pages as they are, to be put in another place; raises `CorruptSessionError`."""

@@ -39,9 +39,8 @@ from .object_pieces import MakeReader
 from .page_objects import PageObjects
 
 GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
-GET_LARGE = 4  # of the largest pages: the SDK takes an answer apart in one go, 100 would hold the event loop up
-# Such requests at a time: the SDK parses each answer in one go, about 12 ms, and all that came in at once in a row.
-GET_CONCURRENCY = 3
+GET_LARGE = 2  # of the largest pages: a thread reads the JSON of such an answer, and others wait for it some 3 ms
+GET_CONCURRENCY = 3  # such requests at a time: answers that came in at once are taken from their sockets in a row
 WRITE_BATCH = 25  # and in one BatchWriteItem
 MANY_PAGES = 10_000
 MAX_CHANGES = 1 << 40  # more than a session can have seen since any backup of it

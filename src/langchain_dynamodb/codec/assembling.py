@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from langchain_core.messages import BaseMessage
@@ -18,6 +18,7 @@ from langchain_core.messages import BaseMessage
 from ..errors import InvalidInputError, UnsupportedMessageError
 from .classes import MESSAGES, MessageClass, full_name
 from .lines import UndecodableError
+from .long_lines import Line
 
 _set = object.__setattr__
 _OBJECT = {ord("{")}  # how lines of plain JSON begin
@@ -98,11 +99,12 @@ def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None =
     return message
 
 
-def rebuilt(lines: Sequence[bytes]) -> list[BaseMessage] | None:
+def rebuilt(lines: Sequence[Line]) -> list[BaseMessage] | None:
     """The messages of lines that were decoded before; None where some are not plain JSON of a class that can do it."""
-    if set(map(itemgetter(0), lines)) != _OBJECT:
+    short = cast("Sequence[bytes]", lines)
+    if set(map(type, lines)) != {bytes} or set(map(itemgetter(0), short)) != _OBJECT:
         return None
-    stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
+    stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(short))
     tags = list(map(dict.pop, stored, repeat("type")))
     if set(map(type, tags)) != {str}:
         return None

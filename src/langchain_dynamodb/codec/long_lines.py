@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 import orjson
 
-LONG_LINE = 16 << 20  # characters of long texts from which on a line stays apart
-MUCH_TEXT = 4 << 20  # and from which on it is made and compared apart: orjson lets nobody else run meanwhile
+LONG_LINE = 4 << 20  # characters of long texts from which on a line stays apart: orjson lets nobody else run meanwhile
 LONG_TEXT = 1 << 20  # bytes, or characters, of a text that is kept apart
 PIECE = 1 << 18  # bytes made or taken in one go, which keeps other threads waiting; orjson takes eight times as much
 
@@ -65,11 +65,9 @@ class LongLine:
 
     __hash__ = None  # type: ignore[assignment]
 
-    @property
-    def line(self) -> Line:
-        """Itself, or its bytes where it is not long enough to stay apart."""
-        texts = sum(len(part) for part in self._parts if isinstance(part, str))
-        return self if texts >= LONG_LINE else bytes(self)
+    def __sizeof__(self) -> int:
+        """Bytes of memory, its texts and JSON included."""
+        return object.__sizeof__(self) + sum(map(sys.getsizeof, self._parts))
 
     @property
     def json(self) -> list[bytes]:
@@ -127,7 +125,7 @@ def long_line(fields: dict[str, Any]) -> LongLine | None:
     """
     texts: dict[str, str] = {}
     tree = _emptied(fields, texts)
-    if sum(map(len, texts.values())) < MUCH_TEXT:
+    if sum(map(len, texts.values())) < LONG_LINE:
         return None
     parts: list[bytes | str] = []
     rest = orjson.dumps(tree)

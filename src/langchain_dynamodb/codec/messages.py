@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -97,7 +97,7 @@ def _encode_message(
             plain = write(fields)
             back = orjson.loads(plain) if isinstance(plain, bytes) else plain.fields()
             if _is_equal(assemble(back), message):
-                return plain.line if isinstance(plain, LongLine) else plain
+                return plain
     except Exception:
         pass
     line, told = with_room(lambda last: _encode_values(message, kind, fields, path, strict, last))
@@ -303,7 +303,7 @@ def decode_lines(lines: Sequence[Line], *, again: bool = False) -> list[BaseMess
 
     `again` tells that this process has decoded these very lines before: they need not be checked as much.
     """
-    if again and (known := rebuilt(cast("Sequence[bytes]", lines))) is not None:  # long ones are never remembered
+    if again and (known := rebuilt(lines)) is not None:
         return known
     stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
     messages: list[BaseMessage] = []
