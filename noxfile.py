@@ -203,7 +203,7 @@ def deaths(session: nox.Session) -> None:
     session.env["ALL_DEATHS"] = "1"
     tests = [
         f"tests/engine/test_{name}.py"
-        for name in ("admin_migration", "admin_removal", "command_deaths", "crash", "copy")
+        for name in ("admin_mending", "admin_migration", "admin_removal", "command_deaths", "copy", "crash")
     ]
     run_pytest(session, *tests, "--engine", "dynamodb-local")
 

@@ -15,6 +15,7 @@ from langchain_dynamodb.admin import Outcome, Run, reencrypt_sessions, repair_se
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError, SettingsError
 from memory_blobs import MemoryBlobs
+from scenarios import AFTER
 from support import SMALL, Call, Crash, Crashing, Hooked, many, remembered, scan, watch
 
 pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
@@ -211,7 +212,7 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, comman
     died, at = True, 0
     while died:
         at += 1
-        for after in (False, True):
+        for after in AFTER:
             expected = await prepare()
             dying, died = make(), False
             watch(dying, Crashing, at, after)

@@ -19,7 +19,7 @@ from langchain_dynamodb._store.listing import SAMPLE
 from langchain_dynamodb.admin import Outcome, Run, delete_sessions, migrate, running, vacuum, verify
 from langchain_dynamodb.errors import BlobUnavailableError, InvalidInputError, MissingBlobsError
 from memory_blobs import MemoryBlobs
-from scenarios import ALL_DEATHS, CASES, Case, objects_of, record, start, survives
+from scenarios import AFTER, ALL_DEATHS, CASES, Case, objects_of, record, start, survives
 from support import (
     SMALL,
     Call,
@@ -520,7 +520,7 @@ async def test_a_deletion_dies_at_every_request(
     died, at = True, 0
     while died:
         at += 1
-        for after in (False, True):
+        for after in AFTER:
             sessions = make_repository(sizes=SMALL, blobs=bucket)
             await sessions.append("bob/1", [human(20_000)], expected_version=0)
             kept = (await sessions.read("bob/1")).messages

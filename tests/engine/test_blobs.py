@@ -533,6 +533,18 @@ async def test_how_many_objects_a_replace_reads(sessions: AsyncSessionRepository
         assert (await sessions.read(f"copy {same}")).messages == new
 
 
+async def test_a_long_message_is_read_again(sessions: AsyncSessionRepository) -> None:
+    """It is remembered, by the memory that it takes, so its object is fetched once."""
+    message = large("long")
+    await sessions.append("s", [message, SMALL_ONE])
+    other = with_options(sessions)
+    recorder: Recorder = watch(other, Recorder)
+    for _ in range(3):
+        assert (await other.read("s")).messages == [message, SMALL_ONE]
+    assert [name for name, _ in recorder.log].count("get_object") == 1
+    assert 0 <= other._reader.pages.cache.cost - len(str(message.content)) < 1000
+
+
 async def test_what_begins_the_same_though_it_is_written_otherwise(sessions: AsyncSessionRepository) -> None:
     """A line is as long as it is for its escapes, or was not stored in pieces: it is the same line."""
     escaped = [HumanMessage(noise(9_000).replace("a", '"') + "\n" * 9_000, id=id) for id in "ab"]

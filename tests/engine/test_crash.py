@@ -11,7 +11,7 @@ import functools
 import pytest
 
 from conftest import RepositoryFactory
-from scenarios import ALL_DEATHS, CASES, Case, is_leased, record, start, survives
+from scenarios import ALL_DEATHS, CASES, Case, is_leased, moments, record, start, survives
 from support import Clock, Crash, Crashing, Stopping, scan, watch
 
 pytestmark = pytest.mark.real_engine
@@ -33,17 +33,16 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, clock:
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     done: list[bool] = []
-    for at in range(1, course.steps + 1):
-        for died_after in (False, True):
-            dying, before = await start(make, clock, course.items, course.objects, course.moment)
-            assert before == course.before
-            watch(dying, Crashing, at, died_after)
-            with pytest.raises(Crash):
-                await case.operation(dying)
-            clock.advance(60)  # past any lease
-            # After a request is before the next one: once with an append and once without.
-            goes_on = not died_after or at == course.steps
-            done.append(await survives(make(), course, goes_on))
+    for at, died_after in moments(course.steps):
+        dying, before = await start(make, clock, course.items, course.objects, course.moment)
+        assert before == course.before
+        watch(dying, Crashing, at, died_after)
+        with pytest.raises(Crash):
+            await case.operation(dying)
+        clock.advance(60)  # past any lease
+        # After a request is before the next one: once with an append and once without, or in turns.
+        goes_on = at == course.steps or (not died_after if ALL_DEATHS else at % 2 == 1)
+        done.append(await survives(make(), course, goes_on))
     assert done == sorted(done)
 
 
@@ -54,17 +53,16 @@ async def test_cancelled_at_every_request(make_repository: RepositoryFactory, cl
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     done: list[bool] = []
-    for at in range(1, course.steps + 1):
-        for after in (False, True):
-            client, _ = await start(make, clock, course.items, course.objects, course.moment)
-            stopping: Stopping = watch(client, Stopping, at, after)
-            task = asyncio.ensure_future(case.operation(client))
-            await stopping.stopped.wait()
-            stopping.proceed()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert not is_leased(await scan(client), clock.now)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-            done.append(await survives(client if at % 2 else make(), course, goes_on=True))
+    for at, after in moments(course.steps):
+        client, _ = await start(make, clock, course.items, course.objects, course.moment)
+        stopping: Stopping = watch(client, Stopping, at, after)
+        task = asyncio.ensure_future(case.operation(client))
+        await stopping.stopped.wait()
+        stopping.proceed()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not is_leased(await scan(client), clock.now)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        done.append(await survives(client if at % 2 else make(), course, goes_on=True))
     assert done == sorted(done)

@@ -390,8 +390,15 @@ CASES += [
 ]
 CASES.append(Case(lacking_an_object, mend_and_drop, "drop object put remove update", blobs=True))
 ALL_DEATHS = "ALL_DEATHS" in os.environ  # `nox -s deaths`; else some kinds of write stand for others like them
+AFTER = (False, True) if ALL_DEATHS else (False,)  # to die after a request is to die before the next one
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
 KINDS |= {"put_object": "object", "delete_objects": "remove"}
+
+
+def moments(steps: int) -> list[tuple[int, bool]]:
+    """To die at: before each of so many requests and after the last, or after each."""
+    before = [(at, False) for at in range(1, steps + 1)]
+    return sorted([*before, *((at, True) for at, _ in (before if ALL_DEATHS else before[-1:]))])
 
 
 # --- The course of a test ---
