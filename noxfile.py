@@ -43,6 +43,7 @@ def find_pythons() -> list[str]:
 
 
 PYTHONS = find_pythons()
+NEWER = [version for version in PYTHONS if version != PYTHONS[0] or version == RUNNING]
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 TOOLS = ("docs", "integrations/test_local.py", "unit/test_architecture.py")
@@ -50,7 +51,7 @@ CHAT_TESTS = [f"tests/docs/test_chat_{name}.py" for name in ("browser", "richtex
 WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
-# The same without what asks an engine: `minimums` runs that on the oldest Python, `latest_botocore` some on the newest.
+# The same without what asks an engine: `minimums` and `latest_botocore` run that on the oldest Python.
 ONCE_MORE_ALONE = ["-m", "not once and not engine", "--hypothesis-profile=quick"]
 
 # The tests start Python many times; with this set (containers do) each start compiles every module anew.
@@ -130,11 +131,11 @@ def check_lowest(session: nox.Session, lines: list[str]) -> list[str]:
     return pins
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=NEWER)
 def tests(session: nox.Session) -> None:
     """Run the tests; on moto, the default engine, without those that are slow there and DynamoDB Local is asked anyway.
 
-    ``-- --engine dynamodb-local`` runs all, as CI does. Other Pythons found run those without an engine.
+    ``-- --engine dynamodb-local`` runs all, as CI does. Newer Pythons found run those without an engine.
     """
     session.install("-e", with_extras(session), *group("test"))
     chosen = ONCE_MORE_ALONE
@@ -165,7 +166,7 @@ def minimums(session: nox.Session) -> None:
     run_pytest(session, "tests/integrations/test_middleware.py", *ONCE_MORE)
 
 
-@nox.session(python=PYTHONS[-1])
+@nox.session(python=PYTHONS[0])
 def latest_botocore(session: nox.Session) -> None:
     """Run what depends on the engine with a newer aiobotocore than aioboto3 pins, beside the newest langchain-aws."""
     newest = ["--upgrade", "langchain-aws>=1.1.1"]
@@ -303,7 +304,7 @@ def chat(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Test the chat application's start, and its page in Chromium, if that is there (``apt-get install chromium``)."""
     session.install("-e", with_extras(session), *group("browser"))
-    session.run("pytest", "--numprocesses=2", "--dist=worksteal", *CHAT_TESTS, *session.posargs)
+    session.run("pytest", "--numprocesses=3", "--dist=worksteal", *CHAT_TESTS, *session.posargs)
 
 
 @nox.session
