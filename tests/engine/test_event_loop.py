@@ -255,7 +255,7 @@ async def test_a_message_of_many_parts(make_repository: RepositoryFactory, monke
     monkeypatch.setattr(wire, "decode", noted)
     monkeypatch.setattr(BlockReader, "_inflate", measured)
     assert (await with_options(repository).read("s")).messages == [message]
-    assert max(size for on_loop, size in read if on_loop) <= wire.MANY_BYTES < max(size for _, size in read) < 2 << 20
+    assert max(size for on_loop, size in read if on_loop) <= wire.MANY_BYTES < max(size for _, size in read) < 1_200_000
     assert sum(inflated) > 5 << 20
     assert max(inflated) <= long_lines.PIECE
 

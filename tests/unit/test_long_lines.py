@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -281,3 +282,22 @@ def test_a_message_of_megabytes_is_never_read_in_one_go(monkeypatch: pytest.Monk
     monkeypatch.undo()
     assert bytes(lines[0]) == encode_message(message)
     assert unpack(block, MOST) == [bytes(lines[0])]
+
+
+def test_quotes_are_not_looked_at_one_by_one() -> None:
+    """JSON within a text has many: reading it takes some calls for each piece, whatever it holds."""
+    message = HumanMessage('{"a": "b"}, ' * (1 << 19))
+    block = b"".join(LongBlock(line)) if isinstance(line := encode([message], MOST)[0], LongLine) else b""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        lines = taken_in(in_pieces(block, 1 << 20))
+    finally:
+        sys.setprofile(None)
+    assert decode_lines(lines) == [message]
+    assert 100 < calls < 5000

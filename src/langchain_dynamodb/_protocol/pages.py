@@ -24,7 +24,7 @@ from ..codec.long_lines import Line, LongLine, Pieces
 from ..codec.messages import Codec
 from ..codec.sealing import Cipher
 
-IN_PIECES = 16 << 20  # bytes of a long line whose block is never whole in memory
+IN_PIECES = 16 << 20  # bytes of a long line whose block goes into an object without ever being whole in memory
 PAGE_INFLATED = 1 << 20  # bytes of JSON a page of several messages holds at most, however well it deflates
 
 

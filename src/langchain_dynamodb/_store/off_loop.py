@@ -21,6 +21,6 @@ async def off_loop_if_much(messages: Sequence[BaseMessage], work: Callable[[], T
     return await off_loop(work) if is_much(messages) else work()
 
 
-async def off_loop_if_many(pieces: Iterable[Sized], work: Callable[[], T]) -> T:
+async def off_loop_if_many(pieces: Iterable[Sized], work: Callable[[], T], many: int = MANY_BYTES) -> T:
     """The same; at once where what it works on is not many bytes."""
-    return await off_loop(work) if sum(map(len, pieces)) > MANY_BYTES else work()
+    return await off_loop(work) if sum(map(len, pieces)) > many else work()

@@ -18,10 +18,9 @@ from .._items.sizes import MAX_LEFT_PAGES
 from .._protocol import edits
 from .._protocol.chain import first_break, first_needed, missing_parts
 from .._protocol.pages import Draft, most_inflated
-from ..codec import messages as codec
 from ..codec.long_blocks import BlockReader
 from ..codec.long_lines import Line
-from ..codec.messages import UndecodableError
+from ..codec.messages import MANY_BYTES, UndecodableError
 from ..observers import current
 from .cache import LRU
 from .chunks import UNREADABLE, Chunk, Lines, LoadedPage
@@ -36,6 +35,7 @@ ITER_BYTES = 1 << 20
 GET_OBJECTS = 8  # fetched at a time
 BEYOND_PAGES = 100  # numbers looked at together for pages that the session does not know of
 PAGE_OVERHEAD = 200  # bytes a cached page costs beside its messages
+ONE_MESSAGE = 16 << 10  # bytes of its data that may inflate to many: those of several messages do not (PAGE_INFLATED)
 WINDOW_PAGES = 1600  # pages read at once: so that a wrong number of pages is noticed before it costs anything
 
 
@@ -213,7 +213,8 @@ class StoredPages:
             raise wrong(lc.CHAIN, f"its message has {len(parts)} parts, not {page.parts}")
         try:
             unpacking = partial(self.unpack_page, key, item, parts)
-            unpacked = await off_loop_if_many([part.data for part in parts], unpacking)
+            data = [part.data for part in parts]
+            unpacked = await off_loop_if_many(data, unpacking, MANY_BYTES if page.messages > 1 else ONE_MESSAGE)
             lines = Lines(self.decoder.edited(key, item, unpacked) if edits.is_due(page, item) else unpacked)
         except UndecodableError as error:
             if not self.decoder.skip_undecodable:
@@ -232,10 +233,7 @@ class StoredPages:
             raise opened
         if opened is not None:
             return opened
-        most = most_inflated(parts[-1], self.table.objects.longest)
-        if len(parts) == 1:
-            return codec.unpack(self.opened_data(key, item, parts[0]), most)
-        reader = BlockReader(most)
+        reader = BlockReader(most_inflated(parts[-1], self.table.objects.longest))
         for part in parts:
             reader.feed(self.opened_data(key, item, part))
         return reader.finish()

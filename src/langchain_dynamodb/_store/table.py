@@ -39,7 +39,7 @@ from .object_pieces import MakeReader
 from .page_objects import PageObjects
 
 GET_BATCH = 100  # keys DynamoDB takes in one BatchGetItem
-GET_LARGE = 2  # of the largest pages: a thread reads the JSON of such an answer, and others wait for it some 3 ms
+GET_LARGE = 2  # parts of messages: a thread reads the JSON of such an answer, and others wait for it some 3 ms
 GET_CONCURRENCY = 3  # such requests at a time: answers that came in at once are taken from their sockets in a row
 WRITE_BATCH = 25  # and in one BatchWriteItem
 MANY_PAGES = 10_000

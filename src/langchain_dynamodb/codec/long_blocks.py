@@ -11,7 +11,7 @@ from .lines import BLOCK_HEADER_BYTES, FORMAT_1, UndecodableError, deflater, inf
 from .long_lines import LONG_LINE, LONG_TEXT, PIECE, Line, LongLine
 
 _LONGEST_CUT = 11  # bytes of JSON's longest escape, of two surrogates, that the end of a piece may cut
-_QUOTE, _BACKSLASH = b'"', 0x5C
+_QUOTE = b'"'
 
 
 class LongBlock:
@@ -37,7 +37,10 @@ class LongBlock:
 
 
 class BlockReader:
-    """Takes in a block piece by piece, and has its lines in the end: of a single long one, its long texts are apart."""
+    """Takes in a block piece by piece, and has its lines in the end: of a single long one, its long texts are apart.
+
+    Until it is long, text is kept as it is: most is not.
+    """
 
     def __init__(self, most: int) -> None:
         """Of at most so many bytes of text."""
@@ -47,7 +50,8 @@ class BlockReader:
         self._inflating = inflater()
         self._checksum = 0
         self._size = 0
-        self._lines = _LineReader()
+        self._kept: list[bytes] = []
+        self._long: _LineReader | None = None
 
     def feed(self, piece: bytes) -> None:
         """The next bytes; raises `UndecodableError`."""
@@ -76,7 +80,12 @@ class BlockReader:
         self._size += len(text)
         if self._size > self._most:
             raise UndecodableError(f"block of more than {self._most} bytes")
-        self._lines.feed(text)
+        self._kept.append(text)
+        if self._size >= LONG_LINE:
+            self._long = self._long or _LineReader()
+            for kept in self._kept:
+                self._long.feed(kept)
+            self._kept = []
         return len(text)
 
     def finish(self) -> list[Line]:
@@ -89,7 +98,7 @@ class BlockReader:
             raise UndecodableError("damaged block: cut short")
         if self._checksum.to_bytes(4, "big") != self._head[1:]:
             raise UndecodableError("damaged block: wrong checksum")
-        return self._lines.finish()
+        return split(b"".join(self._kept)) if self._long is None else self._long.finish()
 
 
 class _LineReader:
@@ -125,7 +134,7 @@ class _LineReader:
 
     def _go_on(self, text: bytes) -> bytes:
         """Take the next of a long text; returns what follows it."""
-        end = _closing(text, 0)
+        end = _closing(text)
         decoded, self._left = _decoded(text if end < 0 else text[:end])
         so_far, self._text = self._text or "", None  # it has no other name now, so that Python can lengthen it in place
         so_far += decoded
@@ -146,34 +155,23 @@ class _LineReader:
             return split(last)
         line = LongLine([*self._parts, last])
         several = any(b"\n" in part for part in line.json)
-        return split(bytes(line)) if several or len(line) < LONG_LINE else [line]
+        return split(bytes(line)) if several else [line]
 
 
 def _opening(text: bytes) -> int:
     """Where the quote is that begins a text which does not end within this JSON; -1: there is none."""
-    unescaped = text.replace(b"\\\\", b"").replace(b'\\"', b"").count(_QUOTE)
-    if unescaped % 2 == 0:
-        return -1
-    start = text.rfind(_QUOTE)
-    while _is_escaped(text, start):
-        start = text.rfind(_QUOTE, 0, start)
-    return start
+    plain = _without_escapes(text)
+    return plain.rfind(_QUOTE) if plain.count(_QUOTE) % 2 else -1
 
 
-def _is_escaped(text: bytes, place: int, begin: int = 0) -> bool:
-    """Whether the backslashes before this place, from `begin` on, are an odd number."""
-    before = place
-    while before > begin and text[before - 1] == _BACKSLASH:
-        before -= 1
-    return (place - before) % 2 == 1
+def _closing(text: bytes) -> int:
+    """Where the quote is that ends a text whose rest this is; -1: it goes on."""
+    return _without_escapes(text).find(_QUOTE)
 
 
-def _closing(text: bytes, start: int) -> int:
-    """Where the quote is that ends a text whose rest begins there; -1: it goes on."""
-    end = text.find(_QUOTE, start)
-    while end >= 0 and _is_escaped(text, end, start):
-        end = text.find(_QUOTE, end + 1)
-    return end
+def _without_escapes(text: bytes) -> bytes:
+    """JSON, no escape of which began before it, with as many other bytes in place of escaped quotes and backslashes."""
+    return text.replace(rb"\\", b"  ").replace(rb"\"", b"  ")
 
 
 def _decoded(text: bytes) -> tuple[str, bytes]:
