@@ -29,11 +29,12 @@ async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T],
     waiting = iter(enumerate(arguments))
     results: dict[int, R] = {}
     errors: list[BaseException] = []
+    turn = asyncio.Lock()
 
-    async def work(before: int) -> None:
-        for _ in range(before):  # each is signed in a turn of its own, however many begin
-            await asyncio.sleep(0)
+    async def work() -> None:
         for place, argument in waiting:
+            async with turn:  # each is signed in a turn of the loop of its own, however many could begin
+                await asyncio.sleep(0)
             if errors:
                 return
             try:
@@ -42,7 +43,7 @@ async def in_parallel(call: Callable[[T], Awaitable[R]], arguments: Sequence[T],
                 errors.append(error)
                 raise
 
-    workers = map(work, range(min(at_once, len(arguments))))
+    workers = [work() for _ in range(min(at_once, len(arguments)))]
     await asyncio.gather(*workers, return_exceptions=True)  # where the caller is cancelled, so are they
     if errors:
         raise errors[0]
