@@ -24,7 +24,9 @@ from conftest import RepositoryFactory
 from langchain_dynamodb import AsyncSessionRepository, ChatSession
 from langchain_dynamodb._store import stored_pages
 from langchain_dynamodb._store.cache import LRU
-from langchain_dynamodb.codec.messages import encode_messages, pack, unpack
+from langchain_dynamodb.codec.long_blocks import BlockReader
+from langchain_dynamodb.codec.long_lines import Line
+from langchain_dynamodb.codec.messages import encode_messages, pack
 from langchain_dynamodb.errors import CorruptSessionError, TableNotFoundError, VersionConflictError
 from support import SMALL, Call, Chain, Hooked, Meter, Recorder, Scripted, fill_tail, human, remembered, scan, watch
 
@@ -396,12 +398,13 @@ async def test_pages_are_inflated_in_slices(
             passes += 1
             await asyncio.sleep(0)
 
-    def watched_unpack(data: bytes, max_bytes: int) -> list[bytes]:
-        seen.append(passes)
-        return unpack(data, max_bytes)
+    class Watched(BlockReader):
+        def finish(self) -> list[Line]:
+            seen.append(passes)
+            return super().finish()
 
     monkeypatch.setattr(stored_pages, "SLICE_BYTES", 1)
-    monkeypatch.setattr(stored_pages.codec, "unpack", watched_unpack)
+    monkeypatch.setattr(stored_pages, "BlockReader", Watched)
     task = asyncio.create_task(count_passes())
     await make_repository().read("s")
     task.cancel()
@@ -432,7 +435,7 @@ async def test_two_attributes_of_a_page_come(make_repository: RepositoryFactory,
 
 
 async def test_three_large_answers_at_once(make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages are asked for three requests at a time: the SDK parses all answers that came in at once in one go."""
+    """Pages are asked for three requests at a time: all answers that came in at once are taken in one go."""
     await paged(make_repository(sizes=SMALL))
     running = most = 0
 
@@ -440,6 +443,7 @@ async def test_three_large_answers_at_once(make_repository: RepositoryFactory, m
         nonlocal running, most
         running += 1
         most = max(most, running)
+        await asyncio.sleep(0.01)  # longer than it takes to begin the others
         response = await proceed()
         running -= 1
         return response
