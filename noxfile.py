@@ -304,7 +304,7 @@ def chat(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Test the chat application's start, and its page in Chromium, if that is there (``apt-get install chromium``)."""
     session.install("-e", with_extras(session), *group("browser"))
-    session.run("pytest", "--numprocesses=3", "--dist=worksteal", *CHAT_TESTS, *session.posargs)
+    session.run("pytest", "--numprocesses=2", "--dist=worksteal", *CHAT_TESTS, *session.posargs)
 
 
 @nox.session

@@ -27,12 +27,16 @@ from langchain_dynamodb._dynamodb.attribute_values import NO_CHANGES, Item
 from langchain_dynamodb._dynamodb.client_settings import ConnectionSettings, aio_session, merged_config
 from langchain_dynamodb._items.configured_names import Names
 from langchain_dynamodb._items.keys import session_key
+from langchain_dynamodb._items.page_items import Page
 from langchain_dynamodb._items.parsing import parse_chained, parse_item
 from langchain_dynamodb._items.session_items import SessionItem
 from langchain_dynamodb._protocol.append import Circumstances, Cut, decide, ids_of
 from langchain_dynamodb._protocol.append import pack as pack_append
+from langchain_dynamodb._protocol.chain import first_break
 from langchain_dynamodb._protocol.expiry import NO_EXPIRY
 from langchain_dynamodb._protocol.pages import Destination
+from langchain_dynamodb._store.cache import LRU
+from langchain_dynamodb._store.chunks import SLICE
 from langchain_dynamodb.codec.classes import MESSAGES
 from langchain_dynamodb.codec.messages import UndecodableError, decode_lines, encode, pack, unpack
 from support import Recorder, watch
@@ -118,7 +122,7 @@ class Floors(Operations):
     async def read(self, name: str, messages: int, times: int = 1) -> int:
         """The requests of so many reads, and messages."""
         for _ in range(times):
-            self.make_messages((await self._lines(self.reads[name]))[-messages:])
+            await self.make_messages((await self._lines(self.reads[name]))[-messages:])
         return times
 
     async def read_again(self) -> int:
@@ -136,7 +140,7 @@ class Floors(Operations):
     def look_at(self, answer: Mapping[str, Any]) -> None:
         """Not at all."""
 
-    def make_messages(self, lines: Sequence[bytes]) -> None:
+    async def make_messages(self, lines: Sequence[bytes]) -> None:
         """Of what was read."""
         _unchecked(lines)
 
@@ -164,9 +168,13 @@ class Checked(Floors):
     """And what makes a session exact and proved, and errors true, by the package's own functions, one after the other.
 
     What is written is read back and compared, and its condition made by the rules; what comes is checked field by
-    field, and the types of each message's fields. Each attempt of a request is watched: whether it was sent, may have
-    been applied, came back damaged.
+    field, and the types of each message's fields; pages are proved by each other, and remembered. Each attempt of a
+    request is watched: whether it was sent, may have been applied, came back damaged. Many messages are made in slices,
+    between which other tasks of the event loop run.
     """
+
+    seen: SessionItem | None = None
+    memory: LRU[Page] = LRU(16 << 20)
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """As the package does."""
@@ -184,15 +192,25 @@ class Checked(Floors):
 
     def look_at(self, answer: Mapping[str, Any]) -> None:
         """At the session item and pages in it."""
+        found: dict[int, Page] = {}
         for item in _items(answer):
             if "lc_chain" in item:
-                assert parse_chained(item)
+                page = parse_chained(item)
+                assert page is not None
+                found[page.number] = page
+                self.memory.put(page.number, page, len(page.data))
             elif "lc_version" in item:
-                parse_item(item, NAMES, "the benchmark", ("SessionId",))
+                parsed = parse_item(item, NAMES, "the benchmark", ("SessionId",))
+                self.seen = parsed if isinstance(parsed, SessionItem) else None
+        if found and self.seen:
+            first_break(found, self.seen, range(min(found), max(found) + 1), None)
 
-    def make_messages(self, lines: Sequence[bytes]) -> None:
+    async def make_messages(self, lines: Sequence[bytes]) -> None:
         """As the package does."""
-        decode_lines(lines)
+        for start in range(0, len(lines), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            decode_lines(lines[start : start + SLICE])
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:
