@@ -9,19 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, repeat
-from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from langchain_core.messages import BaseMessage
 
 from ..errors import InvalidInputError, UnsupportedMessageError
 from .classes import MESSAGES, MessageClass, full_name
-from .lines import UndecodableError
+from .lines import UndecodableError, are_plain
 from .long_lines import Line
 
+MANY = 24  # messages that are built faster with each step for all of them
 _set = object.__setattr__
-_OBJECT = {ord("{")}  # how lines of plain JSON begin
 
 
 def class_of(message: BaseMessage, path: str) -> MessageClass:
@@ -85,13 +84,14 @@ def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None =
         name = tag if re.fullmatch(r"[\w.<>-]{1,200}", tag) else "(not a name)"
         raise UndecodableError(f"unknown message class {name}; if it is yours, call register_message_class for it")
     message: BaseMessage = kind.validate(stored)
+    state = message.__dict__
+    state.update(stored)
     extra: dict[str, Any] | None = {} if kind.allows_extra else None
-    if not kind.names.issuperset(stored):
-        if not kind.allows_extra:
+    if len(state) > len(kind.names):
+        if extra is None:
             raise UndecodableError(f"fields that {kind.cls.__qualname__} does not have")
-        extra = {name: stored.pop(name) for name in list(stored) if name not in kind.names}
+        extra.update({name: state.pop(name) for name in stored if name not in kind.names})
         message.__pydantic_fields_set__.update(extra)
-    message.__dict__.update(stored)
     _set(message, "__pydantic_extra__", extra)
     _set(message, "__class__", kind.cls)
     if kind.has_post_init:
@@ -100,11 +100,13 @@ def assemble(stored: dict[str, Any], by_tag: Mapping[str, MessageClass] | None =
 
 
 def rebuilt(lines: Sequence[Line]) -> list[BaseMessage] | None:
-    """The messages of lines that were decoded before; None where some are not plain JSON of a class that can do it."""
-    short = cast("Sequence[bytes]", lines)
-    if set(map(type, lines)) != {bytes} or set(map(itemgetter(0), short)) != _OBJECT:
+    """The messages of lines that were decoded before; None where some are not plain JSON of a class that can do it.
+
+    And where they are so few that it would take longer than to assemble them one by one.
+    """
+    if len(lines) < MANY or not are_plain(lines):
         return None
-    stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(short))
+    stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
     tags = list(map(dict.pop, stored, repeat("type")))
     if set(map(type, tags)) != {str}:
         return None

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import langchain_core.messages as lc
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, InstanceOf, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefinedType
 
@@ -87,7 +87,7 @@ class MessageClass:
 
         What it returns has the layout of a message and becomes one by taking on its class.
         """
-        fields: dict[str, Any] = {name: (field.annotation, field) for name, field in self.cls.model_fields.items()}
+        fields: dict[str, Any] = {name: (_checked(field), field) for name, field in self.cls.model_fields.items()}
         fields["type"] = (str, self.cls.model_fields["type"].default)
         # Strict: what is read must already be of the right type, since it is taken as it is.
         config = ConfigDict(strict=True, populate_by_name=True, protected_namespaces=())
@@ -188,6 +188,11 @@ def _default(field: FieldInfo) -> object:
     if field.default_factory is dict:
         return {}
     return field.default if type(field.default) in (type(None), str, bool, int) else _ALWAYS
+
+
+def _checked(field: FieldInfo) -> Any:
+    """Its annotation: where that is a dict of anything, pydantic need not go through its entries and copy them."""
+    return InstanceOf[dict[Any, Any]] if field.annotation in (dict, dict[Any, Any]) else field.annotation
 
 
 def _factory(field: FieldInfo) -> Callable[[], Any] | None:

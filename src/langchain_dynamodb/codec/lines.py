@@ -19,10 +19,10 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from itertools import accumulate
-from typing import Any, cast
+from itertools import accumulate, repeat
+from typing import Any, TypeGuard, cast
 
 import orjson
 
@@ -75,21 +75,11 @@ def from_json(line: bytes) -> Any:
     return orjson.loads(line)
 
 
-def from_json_each(lines: Sequence[Line], read: Callable[[Line], Any]) -> tuple[list[Any], Exception | None]:
-    """Read lines up to the first that is none; returns what was read, and that one's error.
-
-    `read` reads what is not bytes of orjson.
-    """
-    values: list[Any] = []
-    try:
-        for line in lines:
-            if type(line) is bytes and line[:1] == b"{":
-                values.append(orjson.loads(line))
-            else:
-                values.append(read(line))
-    except (ValueError, RecursionError) as error:
-        return values, error
-    return values, None
+def are_plain(lines: Collection[Line]) -> TypeGuard[Sequence[bytes]]:
+    """Whether all of these are orjson's, and none is long."""
+    if set(map(type, lines)) != {bytes}:
+        return False
+    return all(map(bytes.startswith, cast("Collection[bytes]", lines), repeat(b"{")))
 
 
 def _parse_int(digits: str) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import length_hint
 from typing import Any
 
 import orjson
@@ -27,8 +28,8 @@ from .classes import MessageClass, register_message_class
 from .lines import (
     VALUES_MARK,
     UndecodableError,
+    are_plain,
     from_json,
-    from_json_each,
     is_plain,
     pack,
     to_any_json,
@@ -261,7 +262,7 @@ def is_instruction(message: BaseMessage) -> bool:
 def decode_line(line: Line) -> BaseMessage:
     """Return the message that `encode_message` wrote; raises UndecodableError for any other bytes."""
     try:
-        return assemble(with_room(lambda last: _from_line(line)))
+        return assemble(_fields(line))
     except MemoryError:
         raise
     except Exception as error:  # validators of any class may raise anything
@@ -305,18 +306,19 @@ def decode_lines(lines: Sequence[Line], *, again: bool = False) -> list[BaseMess
     """
     if again and (known := rebuilt(lines)) is not None:
         return known
-    stored, wrong = from_json_each(lines, lambda line: with_room(lambda last: _from_line(line)))
-    messages: list[BaseMessage] = []
+    read: Callable[[Any], Any] = orjson.loads if are_plain(lines) else _fields
+    left = iter(lines)
     try:
-        for fields in stored:
-            messages.append(assemble(fields))  # noqa: PERF401 - the length tells which line was bad
+        # One after the other: so the object of each is gone before the garbage collector looks at it.
+        return list(map(assemble, map(read, left)))
     except MemoryError:
         raise
     except Exception as error:  # as above
-        raise UndecodableError(reason(error), len(messages)) from None
-    if wrong is not None:
-        raise UndecodableError(reason(wrong), len(messages))
-    return messages
+        raise UndecodableError(reason(error), len(lines) - length_hint(left) - 1) from None
+
+
+def _fields(line: Line) -> Any:
+    return with_room(lambda last: _from_line(line))
 
 
 def _from_line(line: Line, make: MakeReader | None = None) -> Any:
