@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, repeat
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from langchain_core.messages import BaseMessage
 
 from ..errors import InvalidInputError, UnsupportedMessageError
 from .classes import MESSAGES, MessageClass, full_name
-from .lines import UndecodableError, are_plain
+from .lines import UndecodableError
 from .long_lines import Line
 
 MANY = 24  # messages that are built faster with each step for all of them
@@ -104,9 +104,12 @@ def rebuilt(lines: Sequence[Line]) -> list[BaseMessage] | None:
 
     And where they are so few that it would take longer than to assemble them one by one.
     """
-    if len(lines) < MANY or not are_plain(lines):
+    if len(lines) < MANY:
         return None
-    stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
+    try:
+        stored: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(cast("Sequence[bytes]", lines)))
+    except (ValueError, TypeError):
+        return None
     tags = list(map(dict.pop, stored, repeat("type")))
     if set(map(type, tags)) != {str}:
         return None

@@ -19,10 +19,10 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import accumulate, repeat
-from typing import Any, TypeGuard, cast
+from itertools import accumulate
+from typing import Any, cast
 
 import orjson
 
@@ -73,13 +73,6 @@ def from_json(line: bytes) -> Any:
         text = line[len(_STDLIB_MARK) :].decode("ascii")
         return json.loads(text, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_parse_float)
     return orjson.loads(line)
-
-
-def are_plain(lines: Collection[Line]) -> TypeGuard[Sequence[bytes]]:
-    """Whether all of these are orjson's, and none is long."""
-    if set(map(type, lines)) != {bytes}:
-        return False
-    return all(map(bytes.startswith, cast("Collection[bytes]", lines), repeat(b"{")))
 
 
 def _parse_int(digits: str) -> int:
