@@ -51,8 +51,6 @@ CHAT_TESTS = [f"tests/docs/test_chat_{name}.py" for name in ("browser", "richtex
 WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
-# The same without what asks an engine: `minimums` and `latest_botocore` run that on the oldest Python.
-ONCE_MORE_ALONE = ["-m", "not once and not engine", "--hypothesis-profile=quick"]
 
 # The tests start Python many times; with this set (containers do) each start compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -135,10 +133,11 @@ def check_lowest(session: nox.Session, lines: list[str]) -> list[str]:
 def tests(session: nox.Session) -> None:
     """Run the tests; on moto, the default engine, without those that are slow there and DynamoDB Local is asked anyway.
 
-    ``-- --engine dynamodb-local`` runs all, as CI does. Newer Pythons found run those without an engine.
+    ``-- --engine dynamodb-local`` runs all, as CI does. Newer Pythons found run those without an engine, which
+    `minimums` and `latest_botocore` ask on the oldest.
     """
     session.install("-e", with_extras(session), *group("test"))
-    chosen = ONCE_MORE_ALONE
+    chosen = ["-m", "not once and not engine", "--hypothesis-profile=quick", "--assert=plain"]  # which starts sooner
     if session.python == RUNNING:
         chosen = [] if session.posargs else ["-m", "not engine or any_engine or not once"]
     run_pytest(session, "--ignore-glob=tests/docs/test_docs*.py", *chosen)  # which the session docs runs
@@ -198,15 +197,13 @@ def sources(session: nox.Session) -> None:
 
 
 @nox.session
-def deaths(session: nox.Session) -> None:
-    """Deaths at each request of every kind of write, of commands, and beside a vacuum; CI has some of them."""
+def thorough(session: nox.Session) -> None:
+    """All of what CI has some of: deaths at each request of every kind of write and command, two regions, chaos ..."""
     session.install("-e", with_extras(session), *group("test"))
-    session.env["ALL_DEATHS"] = "1"
-    tests = [
-        f"tests/engine/test_{name}.py"
-        for name in ("admin_mending", "admin_migration", "admin_removal", "command_deaths", "copy", "crash")
-    ]
-    run_pytest(session, *tests, "--engine", "dynamodb-local")
+    session.env["THOROUGH"] = "1"
+    names = ("admin_mending", "admin_migration", "admin_removal", "chaos", "command_deaths", "copy", "crash", "s3")
+    tests = [f"tests/engine/test_{name}.py" for name in names]
+    run_pytest(session, *tests, "tests/simulation/test_regions.py", "--engine", "dynamodb-local", "--rounds", "40")
 
 
 @nox.session

@@ -67,7 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--endpoint-url", help="an engine that is running already, instead of starting one")
     group.addoption("--seed", type=int, help="of the first chaos round, to repeat one that failed (default: any)")
-    group.addoption("--rounds", type=int, default=6, help="chaos rounds of each kind (default: 6)")
+    group.addoption("--rounds", type=int, default=3, help="chaos rounds of each kind (default: 3)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

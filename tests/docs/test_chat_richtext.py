@@ -32,7 +32,12 @@ CODE = 'async with AsyncSessionRepository("SessionTable") as sessions:\n'
 def show_chat(page: Page, engine: TestEngine, answer: str, question: str = "q") -> Any:
     """Store an answer of a model, open its chat, and return where it is shown."""
     put_chats(page, engine, {"c1": [HumanMessage(question), AIMessage(answer)]})
-    page.goto(page.url.partition("#")[0] + "#c1")
+    return open_chat(page, "c1")
+
+
+def open_chat(page: Page, name: str) -> Any:
+    """Open a chat that has one answer, and return where that is shown."""
+    page.goto(page.url.partition("#")[0] + f"#{name}")
     page.reload()
     expect(page.locator(".message.ai")).to_have_count(1)
     return page.locator(".message.ai .text")
@@ -72,22 +77,25 @@ def test_copying(new_page: NewPage, secure: bool) -> None:
     assert page.evaluate("navigator.clipboard.readText()").startswith(CODE)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_runs_or_is_fetched(new_page: NewPage, engine: TestEngine, name: str) -> None:
+def test_nothing_runs_or_is_fetched(new_page: NewPage, engine: TestEngine) -> None:
     """Whatever a model says, or was made to say: no dialog, no request to elsewhere, no element that acts."""
     page = new_page()
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     origin = page.url.partition("/#")[0].rstrip("/")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    shown = show_chat(page, engine, HOSTILE[name].encode("utf-8", "replace").decode())
-    assert [url for url in asked if not url.startswith(origin)] == []
-    assert shown.locator("script, img, iframe, object, embed, form, input, style, svg, base, meta").count() == 0
-    attributes = "[...e.querySelectorAll('*')].flatMap((x) => [...x.attributes].map((a) => a.name))"
+    answers = [AIMessage(said.encode("utf-8", "replace").decode(), name=name) for name, said in HOSTILE.items()]
+    put_chats(page, engine, {f"c{i}": [HumanMessage("q"), answer] for i, answer in enumerate(answers)})
+    elements = "script, img, iframe, object, embed, form, input, style, svg, base, meta"
+    attributes = "(e) => [...e.querySelectorAll('*')].flatMap((x) => [...x.attributes].map((a) => a.name))"
     allowed = {"class", "href", "title", "target", "rel", "type", "tabindex", "role", "aria-label", "style", "start"}
-    assert {*shown.evaluate(f"(e) => {attributes}")} <= allowed
-    links = shown.locator("a").evaluate_all("(all) => all.map((a) => a.protocol + a.rel)")
-    assert {*links} <= {"https:noopener noreferrer nofollow", "http:noopener noreferrer nofollow"}
+    for i, answer in enumerate(answers):
+        shown = open_chat(page, f"c{i}")
+        assert (answer.name, [url for url in asked if not url.startswith(origin)]) == (answer.name, [])
+        assert (answer.name, shown.locator(elements).count()) == (answer.name, 0)
+        assert (answer.name, {*shown.evaluate(attributes)} - allowed) == (answer.name, set())
+        links = shown.locator("a").evaluate_all("(all) => all.map((a) => a.protocol + a.rel)")
+        assert {*links} <= {"https:noopener noreferrer nofollow", "http:noopener noreferrer nofollow"}, answer.name
 
 
 def test_a_server_that_sends_other_elements(new_page: NewPage) -> None:

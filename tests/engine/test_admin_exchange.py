@@ -36,7 +36,7 @@ from langchain_dynamodb.codec import messages as codec
 from langchain_dynamodb.errors import InvalidInputError, ThrottledError, UnregisteredClassWarning
 from support import SMALL, Call, Crash, Hooked, WatchedConnection, many, scan, watch
 
-pytestmark = pytest.mark.any_engine
+pytestmark = [pytest.mark.once, pytest.mark.any_engine]
 
 VALUES = [
     HumanMessage("plain ünïcode", id="h1"),

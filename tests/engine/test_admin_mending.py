@@ -18,7 +18,7 @@ from memory_blobs import MemoryBlobs
 from scenarios import AFTER
 from support import SMALL, Call, Crash, Crashing, Hooked, many, remembered, scan, watch
 
-pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")]
 OLD, NEW = os.urandom(32), os.urandom(32)
 
 
@@ -174,7 +174,6 @@ async def test_the_estimate(make_repository: RepositoryFactory) -> None:
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 @pytest.mark.parametrize("command", ["repair", "reencrypt", "vacuum"])
 async def test_dying_at_every_request(make_repository: RepositoryFactory, command: str) -> None:
     """Readable at once, nothing lost; after another run all is done, and nothing is left but the sessions."""

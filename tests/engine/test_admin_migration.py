@@ -19,13 +19,12 @@ from langchain_dynamodb.admin import Outcome, Run, delete_sessions, export_sessi
 from langchain_dynamodb.encryption import LocalKeyring
 from langchain_dynamodb.errors import InvalidInputError, ItemFormatError, SettingsError
 from memory_blobs import MemoryBlobs
-from scenarios import ALL_DEATHS
-from support import SMALL, Call, Crash, Crashing, Hooked, many, scan, watch, with_options
+from support import SMALL, THOROUGH, Call, Crash, Crashing, Hooked, many, scan, watch, with_options
 
-pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")]
 
 
-STEP = 1 if ALL_DEATHS else 7  # from one request at which a run dies to the next
+STEP = 1 if THOROUGH else 7  # from one request at which a run dies to the next
 
 
 @pytest.fixture
@@ -112,7 +111,6 @@ async def test_named_and_ours_already(make_repository: RepositoryFactory) -> Non
     assert await scan(make_repository()) == before
 
 
-@pytest.mark.once
 async def test_users_go_on_meanwhile(make_repository: RepositoryFactory, theirs: Any) -> None:
     """Those who write with this package lose nothing, whenever they come."""
     for i in range(8):
@@ -151,7 +149,6 @@ async def test_users_go_on_while_they_move(make_repository: RepositoryFactory, m
         assert [message.text for message in (*there[20:], *here)] == [f"turn {turn}" for turn in range(5)]
 
 
-@pytest.mark.once
 async def test_users_go_on_while_it_goes_back(make_repository: RepositoryFactory) -> None:
     """Those who write in the format that it is to have are refused until it has gone back, and lose nothing."""
     sessions, writing = make_repository(sizes=SMALL), make_repository(item_format="community")
@@ -626,7 +623,6 @@ async def _dies(make: Any, operation: Any, at: int, after: bool) -> bool:
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 @pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
 async def test_dying_at_every_request(make_repository: RepositoryFactory, theirs: Any, back: bool) -> None:
     """In place: nothing lost, readable at once; after another run all is done, and nothing is left."""
@@ -639,7 +635,7 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, theirs
     died, at = True, 0
     while died:
         at += STEP
-        for after in (False, True) if ALL_DEATHS else (at % 2 == 0,):
+        for after in (False, True) if THOROUGH else (at % 2 == 0,):
             for name, messages in expected.items():
                 await make().delete(name)
                 theirs(name, messages)
@@ -662,7 +658,6 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, theirs
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 async def test_dying_on_the_way_to_another_table(
     make_repository: RepositoryFactory, make_table: TableFactory, theirs: Any
 ) -> None:
@@ -672,7 +667,7 @@ async def test_dying_on_the_way_to_another_table(
     died, at, table = True, 0, make_table()
     while died:
         at += STEP
-        for after in (False, True) if ALL_DEATHS else (at % 2 == 0,):
+        for after in (False, True) if THOROUGH else (at % 2 == 0,):
             for name, messages in expected.items():
                 await make_repository(table).delete(name)
                 theirs(name, messages)
@@ -693,14 +688,13 @@ async def test_dying_on_the_way_to_another_table(
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 async def test_dying_while_changes_are_brought(make_repository: RepositoryFactory, make_table: TableFactory) -> None:
     """Messages, metadata, attributes and expiry: what one run did not bring, the next one does."""
     make_repository.wait(renew=600, lease=0.05)
     died, at, table = True, 0, make_table()
     while died:
         at += STEP
-        for after in (False, True) if ALL_DEATHS else (at % 2 == 0,):
+        for after in (False, True) if THOROUGH else (at % 2 == 0,):
             source = make_repository(sizes=SMALL)
             await source.append("s", many(30))
             await source.set_expiry("s", 3600)

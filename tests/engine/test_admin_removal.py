@@ -19,9 +19,10 @@ from langchain_dynamodb._store.listing import SAMPLE
 from langchain_dynamodb.admin import Outcome, Run, delete_sessions, migrate, running, vacuum, verify
 from langchain_dynamodb.errors import BlobUnavailableError, InvalidInputError, MissingBlobsError
 from memory_blobs import MemoryBlobs
-from scenarios import AFTER, ALL_DEATHS, CASES, Case, objects_of, record, start, survives
+from scenarios import AFTER, CASES, Case, objects_of, record, start, survives
 from support import (
     SMALL,
+    THOROUGH,
     Call,
     Clock,
     Crash,
@@ -38,6 +39,8 @@ from support import (
     tokens,
     watch,
 )
+
+pytestmark = pytest.mark.once
 
 
 async def names_left(repository: AsyncSessionRepository) -> list[str]:
@@ -504,11 +507,10 @@ async def _no_batches(operation: str, request: Any, proceed: Call) -> dict[str, 
     return await proceed()
 
 
-WRITES = [case for case in CASES if not case.busy][:: 1 if ALL_DEATHS else 6]
+WRITES = [case for case in CASES if not case.busy][:: 1 if THOROUGH else 6]
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 @pytest.mark.parametrize("named", [True, False])
 async def test_a_deletion_dies_at_every_request(
     make_repository: RepositoryFactory, bucket: MemoryBlobs, named: bool
@@ -547,7 +549,6 @@ async def test_a_deletion_dies_at_every_request(
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 @pytest.mark.parametrize("seconds", [2, 60], ids=["within-its-lease", "beyond-it"])
 @pytest.mark.parametrize("case", WRITES, ids=str)
 async def test_it_never_disturbs_a_running_writer(make_repository: RepositoryFactory, case: Case, seconds: int) -> None:
@@ -571,7 +572,6 @@ async def test_it_never_disturbs_a_running_writer(make_repository: RepositoryFac
 
 
 @pytest.mark.real_engine
-@pytest.mark.once
 @pytest.mark.parametrize("case", WRITES, ids=str)
 async def test_it_removes_what_a_crash_left(make_repository: RepositoryFactory, case: Case) -> None:
     """Wherever a writer died: after the vacuum there is nothing but the session, which is as before or after."""

@@ -1,12 +1,11 @@
 """The command as a process that is killed at its n-th request: nothing is lost, and the next run does the rest.
 
-CI takes some of the requests; `nox -s deaths` all of them.
+CI takes some of the requests; `nox -s thorough` all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
@@ -25,14 +24,14 @@ from langchain_dynamodb import AsyncSessionRepository
 from langchain_dynamodb.admin import Run, delete_sessions, migrate, reencrypt_sessions, repair_sessions, vacuum
 from langchain_dynamodb.encryption import LocalKeyring
 from proxy import Proxy
-from support import scan
+from support import THOROUGH, scan
 
 pytestmark = [
     pytest.mark.real_engine,
     pytest.mark.once,
     pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset"),
 ]
-STEP = 1 if "ALL_DEATHS" in os.environ else 7
+STEP = 1 if THOROUGH else 7
 KEY = LocalKeyring(b"k" * 32)
 MESSAGES = {"short": bulk(2), "long": bulk(60, 1500)}
 

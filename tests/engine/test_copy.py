@@ -26,9 +26,10 @@ from langchain_dynamodb.errors import (
     VersionConflictError,
 )
 from memory_blobs import MemoryBlobs
-from scenarios import ALL_DEATHS, LARGE, half_edited, is_leased, moments, restore
+from scenarios import LARGE, half_edited, is_leased, moments, restore
 from support import (
     SMALL,
+    THOROUGH,
     At,
     Call,
     Chain,
@@ -49,6 +50,7 @@ from support import (
     watch,
 )
 
+pytestmark = pytest.mark.once
 ONE_KEY, OTHER_KEY = LocalKeyring(b"1" * 32), LocalKeyring(b"2" * 32)
 
 
@@ -617,9 +619,8 @@ def clock(make_repository: RepositoryFactory) -> Clock:
     return make_repository.set_clock()
 
 
-@pytest.mark.once
 @pytest.mark.real_engine
-@pytest.mark.parametrize("where", ["long", "short", "encrypted", "encrypted blobs", *["blobs"] * ALL_DEATHS])
+@pytest.mark.parametrize("where", ["long", "short", "encrypted", "encrypted blobs", *["blobs"] * THOROUGH])
 @pytest.mark.parametrize("way", ["dies", "is cancelled"])
 async def test_dying_at_every_request(
     make_repository: RepositoryFactory, clock: Clock, monkeypatch: pytest.MonkeyPatch, where: str, way: str

@@ -11,12 +11,12 @@ import functools
 import pytest
 
 from conftest import RepositoryFactory
-from scenarios import ALL_DEATHS, CASES, Case, is_leased, moments, record, start, survives
-from support import Clock, Crash, Crashing, Stopping, scan, watch
+from scenarios import CASES, Case, is_leased, moments, record, start, survives
+from support import THOROUGH, Clock, Crash, Crashing, Stopping, scan, watch
 
 pytestmark = pytest.mark.real_engine
-DEATHS = [case for number, case in enumerate(CASES) if ALL_DEATHS or not case.blobs or number % 3 == 0]
-CANCELLED = DEATHS if ALL_DEATHS else DEATHS[::2]
+DEATHS = [case for number, case in enumerate(CASES) if THOROUGH or not case.blobs or number % 3 == 0]
+CANCELLED = DEATHS if THOROUGH else DEATHS[::2]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def test_dying_at_every_request(make_repository: RepositoryFactory, clock:
             await case.operation(dying)
         clock.advance(60)  # past any lease
         # After a request is before the next one: once with an append and once without, or in turns.
-        goes_on = at == course.steps or (not died_after if ALL_DEATHS else at % 2 == 1)
+        goes_on = at == course.steps or (not died_after if THOROUGH else at % 2 == 1)
         done.append(await survives(make(), course, goes_on))
     assert done == sorted(done)
 

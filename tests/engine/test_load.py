@@ -59,11 +59,11 @@ class RequestsOfEach(WatchedConnection):
 
 @pytest.mark.parametrize(
     ("sizes", "appends", "batch"),
-    [(Sizes(), 3, 0), (Sizes(), 3, 400), (SMALL, 1, 100)],
-    ids=["no batch", "batch", "batch, small pages"],
+    [(Sizes(), 3, 400), (SMALL, 1, 100)],
+    ids=["pages of the usual size", "small pages"],
 )
 async def test_a_hot_session(make_repository: RepositoryFactory, sizes: Sizes, appends: int, batch: int) -> None:
-    """A hundred appenders at once, maybe with a batch of many pages among them: nobody starves, nothing is lost.
+    """A hundred appenders at once, with a batch of many pages among them: nobody starves, nothing is lost.
 
     The appenders go on until the batch is through.
 
@@ -102,7 +102,6 @@ async def check_hot_session(repository: AsyncSessionRepository, made: list[int],
     names = [str(message.name) for message in (await repository.read("s")).messages]
     for n in range(APPENDERS):
         assert [name for name in names if name.startswith(f"{n} ")] == [f"{n} {i}" for i in range(made[n])]
-    if batch:
-        start = names.index("batch 0")
-        assert names[start : start + batch] == [f"batch {i}" for i in range(batch)]
+    start = names.index("batch 0")
+    assert names[start : start + batch] == [f"batch {i}" for i in range(batch)]
     assert len(names) == sum(made) + batch

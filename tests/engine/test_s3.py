@@ -38,7 +38,7 @@ from langchain_dynamodb.errors import (
 )
 from like_kms import LikeKms
 from scripted_server import Server, reply
-from support import Hooked, Meter, WatchedConnection, human, scan, watch, with_options
+from support import THOROUGH, Hooked, Meter, WatchedConnection, human, scan, watch, with_options
 
 BUCKET, PREFIX = "my-chats", "chats/"
 HELLO = HumanMessage("hello")
@@ -413,7 +413,7 @@ async def test_an_object_changed_in_the_bucket(make_repository: RepositoryFactor
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("size", [32, 255])
+@pytest.mark.parametrize("size", [32, *[255] * THOROUGH])
 def test_memory_of_a_large_message(size: int) -> None:
     """MiB above the message, of the SDK's too: as docs/howto/large-data.md says, in a process of its own.
 

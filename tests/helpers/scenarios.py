@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from langchain_dynamodb.encryption import LocalKeyring
 from memory_blobs import MemoryBlobs
 from support import (
     SMALL,
+    THOROUGH,
     Call,
     Clock,
     Crash,
@@ -389,8 +389,7 @@ CASES += [
     if writes is not None and not case.busy
 ]
 CASES.append(Case(lacking_an_object, mend_and_drop, "drop object put remove update", blobs=True))
-ALL_DEATHS = "ALL_DEATHS" in os.environ  # `nox -s deaths`; else some kinds of write stand for others like them
-AFTER = (False, True) if ALL_DEATHS else (False,)  # to die after a request is to die before the next one
+AFTER = (False, True) if THOROUGH else (False,)  # to die after a request is to die before the next one
 KINDS = {"put_item": "put", "update_item": "update", "delete_item": "delete", "batch_write_item": "drop"}
 KINDS |= {"put_object": "object", "delete_objects": "remove"}
 
@@ -398,7 +397,7 @@ KINDS |= {"put_object": "object", "delete_objects": "remove"}
 def moments(steps: int) -> list[tuple[int, bool]]:
     """To die at: before each of so many requests and after the last, or after each."""
     before = [(at, False) for at in range(1, steps + 1)]
-    return sorted([*before, *((at, True) for at, _ in (before if ALL_DEATHS else before[-1:]))])
+    return sorted([*before, *((at, True) for at, _ in (before if THOROUGH else before[-1:]))])
 
 
 # --- The course of a test ---

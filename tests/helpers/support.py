@@ -23,6 +23,7 @@ from langchain_dynamodb.errors import StorageError
 from memory_blobs import watch_blobs
 
 Call = Callable[[], Awaitable[dict[str, Any]]]
+THOROUGH = "THOROUGH" in os.environ  # `nox -s thorough`: all cases of what some stand for else
 
 
 class WatchedConnection(Connection):

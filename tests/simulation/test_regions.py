@@ -8,9 +8,11 @@ import pytest
 
 from simulation.play import surroundings
 from simulation.regions import CHANGES, Regions
+from support import THOROUGH
 
 pytestmark = [pytest.mark.once, pytest.mark.any_engine]
-RUNS = 300  # of each kind
+RUNS = 300  # of each kind of changes
+PARTS = 10
 
 
 @pytest.fixture(autouse=True)
@@ -20,20 +22,20 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("changes", CHANGES)
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", range(PARTS if THOROUGH else 3))
 def test_a_home_region(changes: str, part: int) -> None:
-    """1,200 runs, half of them with a fail-over and a return; also while only parts of a session have arrived."""
+    """Half of the runs with a fail-over and a return; also while only parts of a session have arrived."""
     late = refused = 0
     failed: list[tuple[int, list[str]]] = []
     with surroundings():
-        for seed in range(part * RUNS // 10, (part + 1) * RUNS // 10):
+        for seed in range(part * RUNS // PARTS, (part + 1) * RUNS // PARTS):
             run = Regions(seed, changes).play(fails=seed % 2 == 1)
             late, refused = late + run.late, refused + run.refused
             if run.problems:
                 failed.append((seed, run.problems[:3]))
     assert failed[:3] == []
-    assert late > RUNS / 10
-    assert refused > RUNS / 10
+    assert late > RUNS / PARTS
+    assert refused > RUNS / PARTS
 
 
 def test_without_one() -> None:
