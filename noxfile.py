@@ -201,8 +201,8 @@ def thorough(session: nox.Session) -> None:
     """All of what CI has some of: deaths at each request of every kind of write and command, two regions, chaos ..."""
     session.install("-e", with_extras(session), *group("test"))
     session.env["THOROUGH"] = "1"
-    names = ("admin_mending", "admin_migration", "admin_removal", "chaos", "command_deaths", "copy", "crash", "s3")
-    tests = [f"tests/engine/test_{name}.py" for name in names]
+    deaths = ("admin_mending", "admin_migration", "admin_removal", "command_deaths", "copy", "crash", "sigkill")
+    tests = [f"tests/engine/test_{name}.py" for name in (*deaths, "chaos", "s3")]
     run_pytest(session, *tests, "tests/simulation/test_regions.py", "--engine", "dynamodb-local", "--rounds", "40")
 
 

@@ -465,7 +465,7 @@ CHANGES: dict[str, Callable[[AsyncSessionRepository], Awaitable[Any]]] = {
 
 @pytest.mark.real_engine
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("keep", [None, 9])
+@pytest.mark.parametrize("keep", [None, *[9] * THOROUGH])
 async def test_a_source_that_changes_meanwhile(
     make_repository: RepositoryFactory, monkeypatch: pytest.MonkeyPatch, change: str, keep: int | None
 ) -> None:

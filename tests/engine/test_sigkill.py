@@ -16,7 +16,7 @@ import pytest
 
 import scenarios
 from conftest import RepositoryFactory, TestEngine
-from scenarios import CASES, Case, record, start, survives
+from scenarios import CASES, Case, goes_on, moments, record, start, survives
 
 pytestmark = [
     pytest.mark.real_engine,
@@ -83,13 +83,10 @@ async def test_killed_at_every_request(
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
     done: list[bool] = []
-    for at in range(1, course.steps + 1):
-        for after in (False, True):
-            _, before = await start(make, clock, course.items, course.objects, course.moment)
-            assert before == course.before
-            kill_writer(table_name, case, course.moment, at, after)
-            clock.advance(60)  # past any lease
-            # After a request is before the next one: once with an append and once without.
-            goes_on = not after or at == course.steps
-            done.append(await survives(make(), course, goes_on))
+    for at, after in moments(course.steps):
+        _, before = await start(make, clock, course.items, course.objects, course.moment)
+        assert before == course.before
+        kill_writer(table_name, case, course.moment, at, after)
+        clock.advance(60)  # past any lease
+        done.append(await survives(make(), course, goes_on(course.steps, at, after)))
     assert done == sorted(done)

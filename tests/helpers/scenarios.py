@@ -400,6 +400,11 @@ def moments(steps: int) -> list[tuple[int, bool]]:
     return sorted([*before, *((at, True) for at, _ in (before if THOROUGH else before[-1:]))])
 
 
+def goes_on(steps: int, at: int, after: bool) -> bool:
+    """Whether an append follows: after a request is before the next one, so once one does and once not, or in turns."""
+    return at == steps or (not after if THOROUGH else at % 2 == 1)
+
+
 # --- The course of a test ---
 
 

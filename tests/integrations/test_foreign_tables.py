@@ -61,6 +61,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
 
 
 @pytest.mark.once
+@pytest.mark.any_engine
 @pytest.mark.parametrize("sort_key", [None, "SK"])
 async def test_javascript(
     make_repository: RepositoryFactory,
