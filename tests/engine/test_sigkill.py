@@ -78,7 +78,7 @@ async def test_killed_at_every_request(
     kill_writer: Callable[..., None],
     case: Case,
 ) -> None:
-    """SIGKILL before a request, and after it reached the engine; another process' client goes on."""
+    """SIGKILL at a request; the client of another process goes on."""
     clock = make_repository.set_clock()
     make = functools.partial(make_repository, **case.options)
     course = await record(case, make, clock)
