@@ -79,12 +79,16 @@ def test_which_of_several_blocks_is_bad() -> None:
 # --- Lines ---
 
 
-@pytest.mark.parametrize("index", [0, 1, 3])
-@pytest.mark.parametrize(
-    "bad",
-    [b'{"type":"human","content":7}', b"{", b"1", b"", b"!{", b"!NaN", b"![1e999]", b"!\xff", b"!" + b"[" * 100_000],
-)
+BAD = [
+    *(b'{"type":"human","content":7}', b'!{"type":"human","content":7}', b"{", b"1", b"", b"!{", b"!\xff"),
+    *(b'!{"type":"human","content":"a","additional_kwargs":{"n":%b}}' % n for n in (b"NaN", b"1e999", b"9" * 5000)),
+    b"!" + b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("index", [0, 1, 3])
 def test_which_of_several_lines_is_no_message(index: int, bad: bytes, large: bool) -> None:
     """Whether or not it is JSON, and whichever of our ways to write it the others take."""
     numbers = b'!{"type":"human","content":"b","additional_kwargs":{"n":18446744073709551616}}'
@@ -93,6 +97,14 @@ def test_which_of_several_lines_is_no_message(index: int, bad: bytes, large: boo
     with pytest.raises(UndecodableError) as caught:
         decode_lines(lines)
     assert caught.value.index == index
+
+
+@pytest.mark.parametrize("other", BAD)
+def test_the_first_of_several_bad_lines_is_told(other: bytes) -> None:
+    """Whatever is wrong with those behind it."""
+    with pytest.raises(UndecodableError) as caught:
+        decode_lines([line("a"), b'{"type":"human","content":7}', line("b"), other])
+    assert (caught.value.index, "content" in caught.value.reason) == (1, True)
 
 
 # --- The codec ---

@@ -14,7 +14,7 @@ import pathlib
 import random
 import sys
 import zlib
-from typing import Any
+from typing import Annotated, Any
 
 import langchain_core.messages as lc
 import numpy
@@ -28,7 +28,7 @@ from langchain_core.messages import (
     ToolMessage,
     messages_from_dict,
 )
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr
 
 import corpus
 from langchain_dynamodb.codec.assembling import MANY
@@ -505,6 +505,65 @@ def test_a_registered_class_checks_what_is_decoded_again() -> None:
     assert [looks(message) for message in again] == [looks(m) for m in messages * MANY]
     with pytest.raises(UndecodableError, match="mood"):
         decode_lines([lines[0].replace(b'"wild"', b"7")] * MANY, again=True)
+
+
+class _Endless(HumanMessage):
+    def model_post_init(self, context: Any) -> None:
+        if self.content == "bad":
+            next(iter(()))
+
+
+def test_a_class_that_raises_what_ends_loops() -> None:
+    """It is told as any other error: nothing is left out."""
+    register_message_class(_Endless)
+    lines = [encode_message(_Endless(text)) for text in "abc"]
+    lines[1] = lines[1].replace(b'"b"', b'"bad"')
+    with pytest.raises(UndecodableError, match="StopIteration") as caught:
+        decode_lines(lines)
+    assert caught.value.index == 1
+
+
+def _polite(value: dict[Any, Any]) -> dict[Any, Any]:
+    if "rude" in value:
+        raise ValueError("rude")
+    return value
+
+
+class _Bounded(HumanMessage):
+    few: dict[Any, Any] = Field(default_factory=dict, max_length=1)
+    polite: Annotated[dict[Any, Any], AfterValidator(_polite)] = Field(default_factory=dict)
+    free: dict[Any, Any] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize("field", [{"few": {"a": 1, "b": 2}}, {"polite": {"rude": 1}}, {"free": [1]}])
+def test_what_a_class_asks_of_a_dict(field: dict[str, Any]) -> None:
+    """It is checked when it is written, and when it is read."""
+    register_message_class(_Bounded)
+    good = _Bounded("a", few={"a": 1}, polite={"b": 2}, free={1: 2})
+    assert looks(decode_line(encode_message(good))) == looks(good)
+    (name,) = field
+    line = encode_message(_Bounded("a")).replace(b'"a"', b'"a",' + json.dumps(field).encode()[1:-1])
+    with pytest.raises(UndecodableError, match=f"field {name} is not valid"):
+        decode_line(line)
+    good.__dict__.update(field)
+    with pytest.raises(UnsupportedMessageError, match=f"{name} is not valid in a"):
+        encode_message(good)
+
+
+def test_a_dict_that_is_none_is_told_in_words() -> None:
+    """Of pydantic."""
+    message = HumanMessage("a")
+    message.additional_kwargs = [1]  # type: ignore[assignment]
+    with pytest.raises(UnsupportedMessageError, match="Input should be an instance of dict"):
+        encode_message(message)
+
+
+@pytest.mark.parametrize("cls", [*BUILT_IN, _Mood])
+def test_checking_leaves_a_class_as_it_is(cls: type[BaseMessage]) -> None:
+    """Pydantic makes classes that derive from it of the same fields."""
+    before = {name: (field.annotation, [*field.metadata]) for name, field in cls.model_fields.items()}
+    assert callable(MessageClass(cls, "x").validate)
+    assert {name: (field.annotation, field.metadata) for name, field in cls.model_fields.items()} == before
 
 
 REQUIRED: dict[str, Any] = {"tool_call_id": "c1", "role": "critic", "name": "f"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from itertools import repeat, starmap
 from typing import Any, Protocol, TypeVar, cast
@@ -87,7 +88,7 @@ class MessageClass:
 
         What it returns has the layout of a message and becomes one by taking on its class.
         """
-        fields: dict[str, Any] = {name: (_checked(field), field) for name, field in self.cls.model_fields.items()}
+        fields: dict[str, Any] = {name: _checked(field) for name, field in self.cls.model_fields.items()}
         fields["type"] = (str, self.cls.model_fields["type"].default)
         # Strict: what is read must already be of the right type, since it is taken as it is.
         config = ConfigDict(strict=True, populate_by_name=True, protected_namespaces=())
@@ -190,9 +191,13 @@ def _default(field: FieldInfo) -> object:
     return field.default if type(field.default) in (type(None), str, bool, int) else _ALWAYS
 
 
-def _checked(field: FieldInfo) -> Any:
-    """Its annotation: where that is a dict of anything, pydantic need not go through its entries and copy them."""
-    return InstanceOf[dict[Any, Any]] if field.annotation in (dict, dict[Any, Any]) else field.annotation
+def _checked(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    """Its annotation, and itself: where that is a dict of anything, pydantic need not go through it and copy it."""
+    if field.metadata or field.annotation not in (dict, dict[Any, Any]):
+        return field.annotation, field
+    own = copy(field)  # pydantic 2.11 writes the annotation, and adds what comes with it, into what it is given
+    own.metadata = []
+    return InstanceOf[dict[Any, Any]], own
 
 
 def _factory(field: FieldInfo) -> Callable[[], Any] | None:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import length_hint
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import orjson
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -44,8 +44,6 @@ from .sealing import Cipher, Place, SealedPieces, SealedReader
 from .stack import with_room
 from .telling import tell
 from .verifying import MakeReader, check_comes_back, reason, written
-
-T = TypeVar("T")
 
 _ID = re.compile(r"[\w.:-]+", re.ASCII)
 # What takes about a millisecond to encode: more is not done on the event loop, less is not worth a thread.
@@ -308,18 +306,17 @@ def decode_lines(lines: Sequence[Line], *, again: bool = False) -> list[BaseMess
     if again and (known := rebuilt(lines)) is not None:
         return known
     try:
-        # All of them, and then all messages: that is faster than by turns.
         stored: list[Any] = list(map(orjson.loads, cast("Sequence[bytes]", lines)))
-    except (ValueError, TypeError):  # some are longer than that, or have other values than JSON's
-        stored = _each(_fields, lines)
-    return _each(assemble, stored)
+    except ValueError:  # one of them is long, or has other values than JSON's, or is none
+        return _each(lines, lambda line: assemble(_fields(line)))
+    return _each(stored, assemble)  # faster than each line and its message by turns
 
 
-def _each(make: Callable[[Any], T], given: Sequence[Any]) -> list[T]:
-    """What it makes of each; the `UndecodableError` for one carries its index."""
+def _each(given: Sequence[Any], make: Callable[[Any], BaseMessage]) -> list[BaseMessage]:
+    """The message made of each; the `UndecodableError` of the first bad one carries its index."""
     left = iter(given)
     try:
-        return list(map(make, left))
+        return [make(one) for one in left]
     except MemoryError:
         raise
     except Exception as error:  # as above

@@ -93,7 +93,8 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
     """The field, and what is wrong with it: in pydantic's words where those say nothing of what is there."""
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     kind = details["type"]
-    return ".".join(map(str, details["loc"][:1])), details["msg"] if kind.endswith("_type") else kind
+    plain = kind.endswith("_type") or kind == "is_instance_of"
+    return ".".join(map(str, details["loc"][:1])), details["msg"] if plain else kind
 
 
 def reason(error: Exception) -> str:
