@@ -199,7 +199,7 @@ def sources(session: nox.Session) -> None:
 @nox.session
 def thorough(session: nox.Session) -> None:
     """All of what CI has some of: deaths at each request of every kind of write and command, two regions, chaos ..."""
-    session.install("-e", with_extras(session), *group("test"))
+    session.install("-e", ".[local,dynamodb-local]", *group("test"))
     session.env["THOROUGH"] = "1"
     deaths = ("admin_mending", "admin_migration", "admin_removal", "command_deaths", "copy", "crash", "sigkill")
     tests = [f"tests/engine/test_{name}.py" for name in (*deaths, "chaos", "s3")]

@@ -29,7 +29,7 @@ PAGES = [
     *["index", "tutorial", "howto/agents", "howto/command-line", "storage", "design", "performance", "errors"],
     *["reference/index", "reference/api/langchain_dynamodb", "project/findings", "search"],
 ]
-IN_THE_DARK = ["index", "howto/agents", "storage", "search"]  # the same colors are everywhere
+IN_THE_DARK = ["index", "howto/agents", "storage", "reference/api/langchain_dynamodb"]  # all colors are in these
 DEVICES: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1300, "height": 900}},
     "dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},

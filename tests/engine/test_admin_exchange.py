@@ -223,7 +223,8 @@ async def test_the_estimate_is_what_it_takes(sessions: AsyncSessionRepository, c
     await sessions.delete("s")
     dry = await import_sessions(sessions, io.BytesIO(lines), Run(dry_run=True))
     real = await import_sessions(sessions, io.BytesIO(lines))
-    assert real.write_units == pytest.approx(dry.estimated_write_units, abs=2)
+    assert dry.estimated_write_units is not None
+    assert 0 <= dry.estimated_write_units - real.write_units <= 2
 
 
 # --- Going over the sessions ---

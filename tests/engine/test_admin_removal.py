@@ -270,8 +270,9 @@ async def test_what_a_deletion_takes(make_repository: RepositoryFactory) -> None
     real = await delete_sessions(sessions, Run(match="*"))
     assert await scan(sessions) == []
     absent = 2  # a number after the last page of each session; the engine bills two units for these, and AWS one
+    assert dry.estimated_write_units is not None
     # In some pages a number takes a byte less than the estimate counts.
-    assert real.write_units - absent == pytest.approx(dry.estimated_write_units, abs=2)
+    assert 0 <= dry.estimated_write_units - (real.write_units - absent) <= 2
 
 
 # --- Objects ---
