@@ -195,7 +195,7 @@ def _checked(field: FieldInfo) -> tuple[Any, FieldInfo]:
     """Its annotation, and itself: where that is a dict of anything, pydantic need not go through it and copy it."""
     if field.metadata or field.annotation not in (dict, dict[Any, Any]):
         return field.annotation, field
-    own = copy(field)  # pydantic 2.11 writes the annotation, and adds what comes with it, into what it is given
+    own = copy(field)  # pydantic 2.11.0 writes the annotation, and adds what comes with it, into what it is given
     own.metadata = []
     return InstanceOf[dict[Any, Any]], own
 
