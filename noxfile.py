@@ -43,7 +43,6 @@ def find_pythons() -> list[str]:
 
 
 PYTHONS = find_pythons()
-NEWER = [version for version in PYTHONS if version != PYTHONS[0] or version == RUNNING]
 WHEEL = str(Path("dist", f"langchain_dynamodb-{PYPROJECT['project']['version']}-py3-none-any.whl").absolute())
 # What the sessions on other dependencies leave out: it tests the tools around the package.
 TOOLS = ("docs", "integrations/test_local.py", "unit/test_architecture.py")
@@ -51,6 +50,8 @@ CHAT_TESTS = [f"tests/docs/test_chat_{name}.py" for name in ("browser", "richtex
 WITHOUT_TOOLS = [f"--ignore=tests/{path}" for path in TOOLS]
 # Further runs: fewer random examples, and without what is slow and would be the same.
 ONCE_MORE = ["-m", "not once", "--hypothesis-profile=quick"]
+# The same without what asks an engine; plain asserts start sooner.
+ONCE_MORE_ALONE = ["-m", "not once and not engine", "--hypothesis-profile=quick", "--assert=plain"]
 
 # The tests start Python many times; with this set (containers do) each start compiles every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -62,6 +63,7 @@ nox.options.sessions = [
     "lint",
     "typing",
     "tests",
+    "pythons",
     "browser",
     "minimums",
     "latest_botocore",
@@ -129,18 +131,25 @@ def check_lowest(session: nox.Session, lines: list[str]) -> list[str]:
     return pins
 
 
-@nox.session(python=NEWER)
+@nox.session(python=list(dict.fromkeys([RUNNING, PYTHONS[-1]])))
 def tests(session: nox.Session) -> None:
     """Run the tests; on moto, the default engine, without those that are slow there and DynamoDB Local is asked anyway.
 
-    ``-- --engine dynamodb-local`` runs all, as CI does. Newer Pythons found run those without an engine, which
-    `minimums` and `latest_botocore` ask on the oldest.
+    ``-- --engine dynamodb-local`` runs all, as CI does. The newest Python found runs those without an engine, which
+    `minimums` and `latest_botocore` ask on the oldest; `pythons` has those between.
     """
     session.install("-e", with_extras(session), *group("test"))
-    chosen = ["-m", "not once and not engine", "--hypothesis-profile=quick", "--assert=plain"]  # which starts sooner
+    chosen = ONCE_MORE_ALONE
     if session.python == RUNNING:
         chosen = [] if session.posargs else ["-m", "not engine or any_engine or not once"]
     run_pytest(session, "--ignore-glob=tests/docs/test_docs*.py", *chosen)  # which the session docs runs
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the tests without an engine on every Python found."""
+    session.install("-e", with_extras(session), *group("test"))
+    run_pytest(session, "--ignore-glob=tests/docs/test_docs*.py", *ONCE_MORE_ALONE)
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])

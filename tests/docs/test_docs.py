@@ -115,6 +115,21 @@ def environment(docs_engine: Engine) -> Iterator[dict[str, str]]:
     client.close()
 
 
+WITH_SCRIPTS = [page for page in PAGES if scripts(page)]
+
+
+@pytest.mark.parametrize("page", WITH_SCRIPTS, ids=[str(page.relative_to(ROOT)) for page in WITH_SCRIPTS])
+def test_scripts(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """What a page has one type in prints what it shows; ``...`` there is any text. Nothing is warned of."""
+    save_programs(page, tmp_path)
+    environment = {**environment, **with_command(tmp_path)}
+    for script in scripts(page):
+        code, output, errors = run(["bash", "-e", "-c", script.code], environment, tmp_path)
+        as_shown = re.fullmatch(pattern(script.output), output)
+        assert (code, as_shown is not None) == (0, True), f"{script.place}\n{output}{errors}"
+        assert [line for line in errors.splitlines() if "Warning" in line or "Traceback" in line] == []
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.block.place for example in EXAMPLES])
 def test_example(example: Example, environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A program of the documentation ends well, warns of nothing and prints what the page shows."""
@@ -179,21 +194,6 @@ def test_server_command(environment: dict[str, str], tmp_path: Path) -> None:
     words = [sys.executable, "-m", *shlex.split(command.line)]
     with serving(command.page, words, environment, tmp_path) as port:
         assert ask_all(command.page, port) == ANSWERS
-
-
-WITH_SCRIPTS = [page for page in PAGES if scripts(page)]
-
-
-@pytest.mark.parametrize("page", WITH_SCRIPTS, ids=[str(page.relative_to(ROOT)) for page in WITH_SCRIPTS])
-def test_scripts(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    """What a page has one type in prints what it shows; ``...`` there is any text. Nothing is warned of."""
-    save_programs(page, tmp_path)
-    environment = {**environment, **with_command(tmp_path)}
-    for script in scripts(page):
-        code, output, errors = run(["bash", "-e", "-c", script.code], environment, tmp_path)
-        as_shown = re.fullmatch(pattern(script.output), output)
-        assert (code, as_shown is not None) == (0, True), f"{script.place}\n{output}{errors}"
-        assert [line for line in errors.splitlines() if "Warning" in line or "Traceback" in line] == []
 
 
 def pattern(shown: str) -> str:
