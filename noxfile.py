@@ -207,12 +207,13 @@ def sources(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """All of what CI has some of: deaths at each request of every kind of write and command, two regions, chaos ..."""
+    """All of what CI has some of: deaths at each request of every write and command, two regions, chaos ... (hours)."""
     session.install("-e", ".[local,dynamodb-local]", *group("test"))
     session.env["THOROUGH"] = "1"
     deaths = ("admin_mending", "admin_migration", "admin_removal", "command_deaths", "copy", "crash", "sigkill")
     tests = [f"tests/engine/test_{name}.py" for name in (*deaths, "chaos", "s3")]
-    run_pytest(session, *tests, "tests/simulation/test_regions.py", "--engine", "dynamodb-local", "--rounds", "40")
+    options = ("--engine=dynamodb-local", "--rounds=40", "--timeout=3600")
+    run_pytest(session, *tests, "tests/simulation/test_regions.py", *options)
 
 
 @nox.session
